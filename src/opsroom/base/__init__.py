@@ -1,0 +1,1 @@
+"""Ground floor: errors, periods, specifications, results, state, settings, charts. Imports nothing above."""

@@ -1,0 +1,386 @@
+"""Make the parts behind `Cells` from units: values, contributors, largest contributions.
+
+This is the one place where the contributor statistics that the gate judges are computed. For each
+part ``p`` it gives, per cell and margin,
+
+=====================  ==================================================================
+``p``                  the sum (int64 stays int64)
+``p__groups``          enterprise groups with a non-zero contribution
+``p__top1 … __top3``   the largest absolute contributions of a group
+``p__abs``             the sum of absolute contributions of groups (only if any is negative)
+``p__holder``          a code of the group where there is exactly one, else 0
+``p__sketch``          sums over random sets of groups, by which two vintages are compared
+=====================  ==================================================================
+
+and for a share's numerator ``n`` with denominator ``d``, on the groups that contribute to ``d - n``,
+``n__rest_groups``, ``n__rest_top1 … 3`` and ``n__rest_holder``. All of it is confidential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from opsroom.base.errors import UsageError
+from opsroom.base.results import TOP, TOTAL
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+Values = npt.NDArray[Any]
+"""int64 or float64 contributions, one a row of units."""
+
+SKETCH_FAMILIES = 2
+SKETCH_SETS = 32
+_WIDTH = SKETCH_FAMILIES * SKETCH_SETS
+_EXACT = 2.0**53
+_REST = "__rest"
+
+
+def rest_columns(numerator: str) -> tuple[str, ...]:
+    """Return the columns that a share's numerator needs for its complement."""
+    return (f"{numerator}__rest_groups", *(f"{numerator}__rest_top{k}" for k in range(1, TOP + 1)))
+
+
+def parts_from_units(
+    frame: pd.DataFrame,
+    *,
+    dimensions: Sequence[str],
+    group: str,
+    values: Mapping[str, str],
+    shares: Mapping[str, str] | None = None,
+    totals: bool | Sequence[str] = True,
+    hierarchies: Mapping[str, Mapping[str, str]] | None = None,
+) -> pd.DataFrame:
+    """Aggregate units to the parts of every cell and margin.
+
+    Parameters
+    ----------
+    frame
+        One row a unit (or a unit and cell): dimension codes, the enterprise group, values.
+    dimensions
+        Dimension columns; codes are taken as text.
+    group
+        Column of the enterprise group, integer or text: contributors are counted by it.
+    values
+        Part name → column. Boolean and integer columns give int64 parts.
+    shares
+        Numerator part → denominator part, both in `values`; the numerator is contained in the
+        denominator unit by unit.
+    totals
+        Dimensions that get the margin ``"_T"``; true means all. A time dimension or an alternative
+        weighting should have none.
+    hierarchies
+        Dimension → child code → parent code; parents become rows, too.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a cell that has units, sorted by dimension codes.
+
+    Raises
+    ------
+    UsageError
+        If a column is missing, a code or value is missing, or a numerator exceeds its denominator.
+    """
+    absent = [c for c in values.values() if c not in frame.columns]
+    if absent:
+        raise UsageError(f"the frame of units lacks the column(s) {', '.join(absent)}.")
+    data = {part: _numbers(frame[column].to_numpy(), part) for part, column in values.items()}
+    cube = _Cube(frame, dimensions, group, totals, hierarchies or {})
+    return _sorted(cube.frames(data, shares or {}), dimensions)
+
+
+def parts_from_panel(
+    units: pd.DataFrame,
+    panel: Mapping[str, npt.ArrayLike],
+    *,
+    periods: Sequence[str],
+    period: str,
+    dimensions: Sequence[str],
+    group: str,
+    shares: Mapping[str, str] | None = None,
+    totals: bool | Sequence[str] = True,
+    hierarchies: Mapping[str, Mapping[str, str]] | None = None,
+) -> pd.DataFrame:
+    """Aggregate a panel, units by periods, to the parts of every cell, margin and period.
+
+    Gives what `parts_from_units` would give of the long table with `period` as a first dimension
+    without a total, but sorts the units only once.
+
+    Parameters
+    ----------
+    units
+        One row a unit: dimension codes and the enterprise group.
+    panel
+        Part name → array of shape (units, periods). A unit that is not there in a period has 0.
+    periods, period
+        Codes of the periods, and the name of their dimension.
+    dimensions, group, shares, totals, hierarchies
+        As in `parts_from_units`, `period` left out of `dimensions`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a period and cell, sorted by period and dimension codes.
+    """
+    import pandas as pd
+
+    arrays = {part: np.asarray(x) for part, x in panel.items()}
+    for part, x in arrays.items():
+        if x.shape != (len(units), len(periods)):
+            raise UsageError(f"part {part!r} has not the shape (units, periods).")
+    cube = _Cube(units, dimensions, group, totals, hierarchies or {})
+    frames = []
+    for column, code in enumerate(periods):
+        data = {part: _numbers(x[:, column], part) for part, x in arrays.items()}
+        table = pd.concat(cube.frames(data, shares or {}), ignore_index=True)
+        table.insert(0, period, str(code))
+        frames.append(table)
+    return _sorted(frames, (period, *dimensions))
+
+
+def unpack_sketch(blob: bytes) -> npt.NDArray[np.float64]:
+    """Return the sums of a sketch, shape (families, sets)."""
+    dtype = np.int64 if blob[:1] == b"i" else np.float64
+    return np.frombuffer(blob[1:], dtype=dtype).astype(np.float64).reshape(SKETCH_FAMILIES, SKETCH_SETS)
+
+
+def _sorted(frames: list[pd.DataFrame], dimensions: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    if not frames:
+        raise UsageError("there is no unit to make cells from.", remedy="Hand over at least one unit.")
+    # A code that is its own only child occurs on two levels with the same content: keep one.
+    result = pd.concat(frames, ignore_index=True).drop_duplicates(list(dimensions))
+    return result.sort_values(list(dimensions), kind="stable", ignore_index=True)
+
+
+def _numbers(column: Values, part: str) -> Values:
+    """Return a part's contributions as int64 or float64, all present."""
+    kind = column.dtype.kind
+    if kind in "biu":
+        return column.astype(np.int64)
+    if kind == "f":
+        if not np.isfinite(column).all():
+            raise UsageError(
+                f"part {part!r} lacks the value of some unit, or it is not finite.",
+                remedy="Leave the unit out of the frame, or give it 0.",
+            )
+        return column.astype(np.float64)
+    raise UsageError(f"part {part!r} is not a number or lacks the value of some unit.")
+
+
+def _with_rests(data: dict[str, Values], shares: Mapping[str, str]) -> dict[str, Values]:
+    """Add the complement of every share."""
+    complete = dict(data)
+    for numerator, denominator in shares.items():
+        if numerator not in data or denominator not in data:
+            raise UsageError(f"share {numerator!r}/{denominator!r} names a part that has no values.")
+        rest = data[denominator] - data[numerator]
+        slack = 0.0 if rest.dtype.kind == "i" else 1e-9 * float(np.abs(data[denominator]).max(initial=1.0))
+        if (data[numerator] < 0).any() or (rest < -slack).any():
+            raise UsageError(f"part {numerator!r} is not contained in {denominator!r} in every unit.")
+        complete[numerator + _REST] = np.maximum(rest, 0)
+    return complete
+
+
+class _Cube:
+    """Units sorted once by cell and group for every combination of levels of the dimensions."""
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        dimensions: Sequence[str],
+        group: str,
+        totals: bool | Sequence[str],  # noqa: FBT001 - private; the public functions take it by keyword
+        hierarchies: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        import pandas as pd
+
+        absent = [c for c in (*dimensions, group) if c not in frame.columns]
+        if absent:
+            raise UsageError(f"the frame of units lacks the column(s) {', '.join(absent)}.")
+        if not dimensions:
+            raise UsageError("parts need at least one dimension.")
+        margins = set(dimensions if totals is True else () if totals is False else totals)
+        levels = [_levels(frame, d, hierarchies.get(d, {}), total=d in margins) for d in dimensions]
+        groups, labels = pd.factorize(frame[group], use_na_sentinel=True)
+        if (groups < 0).any():
+            raise UsageError(f"column {group!r} lacks the enterprise group of some unit.")
+        self.dimensions = tuple(dimensions)
+        hashes = _hash_groups(labels)
+        cells = np.ravel_multi_index([d[0][0] for d in levels], [max(len(d[0][1]), 1) for d in levels])
+        unique, self.finest = np.unique(cells, return_inverse=True)
+        self.n_finest = len(unique)
+        member = [(hashes >> np.uint64(16 * f)) % np.uint64(SKETCH_SETS) for f in range(SKETCH_FAMILIES)]
+        self.slots = [
+            self.finest * _WIDTH + family * SKETCH_SETS + m.astype(np.int64)[groups]
+            for family, m in enumerate(member)
+        ]
+        self.margins = [
+            _Margin([c for c, _ in combination], [n for _, n in combination], groups, hashes, self)
+            for combination in product(*levels)
+        ]
+
+    def frames(self, data: dict[str, Values], shares: Mapping[str, str]) -> list[pd.DataFrame]:
+        """Return one frame a combination of levels that has units."""
+        complete = _with_rests(data, shares)
+        signed = {part for part in data if (data[part] < 0).any()}
+        sketches = {part: self._sketch(x) for part, x in data.items()}
+        return [m.frame(self.dimensions, complete, signed, sketches) for m in self.margins if len(m.rows)]
+
+    def _sketch(self, x: Values) -> Values:
+        """Return the sums over random sets of groups by finest cell, exact for integers."""
+        size = self.n_finest * _WIDTH
+        if x.dtype.kind == "i" and float(np.abs(x.astype(np.float64)).sum()) >= _EXACT:
+            exact = np.zeros(size, dtype=np.int64)
+            for slot in self.slots:
+                np.add.at(exact, slot, x)
+            return exact.reshape(self.n_finest, _WIDTH)
+        total = np.zeros(size)
+        for slot in self.slots:
+            total += np.bincount(slot, weights=x, minlength=size)
+        return total.astype(x.dtype).reshape(self.n_finest, _WIDTH)
+
+
+class _Margin:
+    """One combination of levels: which units, sorted by cell and group, make which cell."""
+
+    def __init__(
+        self, codes: list[Ints], names: list[list[str]], groups: Ints, hashes: Hashes, cube: _Cube
+    ) -> None:
+        keep = np.flatnonzero(np.all([c >= 0 for c in codes], axis=0))
+        sizes = [max(len(n), 1) for n in names]
+        cell = np.ravel_multi_index([c[keep] for c in codes], sizes).astype(np.int64)
+        order = np.argsort(cell * len(hashes) + groups[keep], kind="stable")
+        self.rows = keep[order]
+        cell = cell[order]
+        group = groups[self.rows]
+        new = np.ones(len(cell), dtype=bool)
+        new[1:] = (cell[1:] != cell[:-1]) | (group[1:] != group[:-1])
+        self.starts = np.flatnonzero(new)
+        self.merged = len(self.starts) != len(self.rows)
+        owner = cell[self.starts]
+        self.holders = _nonzero(hashes[group[self.starts]].view(np.int64))
+        self.bounds = _runs(owner)
+        unique = owner[self.bounds]
+        self.cell = np.repeat(np.arange(len(unique)), np.diff(np.append(self.bounds, len(owner))))
+        self.coordinates = [
+            np.asarray(name, dtype=object)[index]
+            for name, index in zip(names, np.unravel_index(unique, sizes), strict=True)
+        ]
+        self.inside = np.full(cube.n_finest, -1, dtype=np.int64)
+        self.inside[cube.finest[self.rows]] = np.searchsorted(unique, cell)
+
+    def frame(
+        self,
+        dimensions: Sequence[str],
+        data: Mapping[str, Values],
+        signed: set[str],
+        sketches: Mapping[str, Values],
+    ) -> pd.DataFrame:
+        """Return the parts of the cells of this combination."""
+        import pandas as pd
+
+        columns: dict[str, Any] = dict(zip(dimensions, self.coordinates, strict=True))
+        for part, x in data.items():
+            contribution = np.add.reduceat(x[self.rows], self.starts) if self.merged else x[self.rows]
+            if not part.endswith(_REST):
+                columns[part] = np.add.reduceat(contribution, self.bounds)
+            if part in signed:
+                columns[f"{part}__abs"] = np.add.reduceat(np.abs(contribution), self.bounds)
+            joint = "_" if part.endswith(_REST) else "__"
+            columns.update({part + joint + k: v for k, v in self._contributors(contribution).items()})
+        used = self.inside >= 0
+        for part, finest in sketches.items():
+            table = np.zeros((len(self.bounds), _WIDTH), dtype=finest.dtype)
+            np.add.at(table, self.inside[used], finest[used])
+            columns[f"{part}__sketch"] = _pack(table)
+        return pd.DataFrame(columns)
+
+    def _contributors(self, contribution: Values) -> dict[str, Values]:
+        """Return the number of groups, their largest contributions and the single holder, by cell."""
+        size = np.abs(contribution)
+        number = np.add.reduceat((size > 0).astype(np.int64), self.bounds)
+        columns: dict[str, Values] = {"groups": number}
+        for k in range(1, TOP + 1):
+            top = np.maximum.reduceat(size, self.bounds)
+            columns[f"top{k}"] = top
+            hits = np.flatnonzero(size == top[self.cell])
+            hits = hits[_runs(self.cell[hits])]
+            if k == 1:
+                columns["holder"] = np.where(number == 1, self.holders[hits], 0)
+            size[hits] = 0
+        return columns
+
+
+def _levels(
+    frame: pd.DataFrame, dimension: str, parents: Mapping[str, str], *, total: bool
+) -> list[tuple[Ints, list[str]]]:
+    """Return per level of a dimension the code number of each unit (-1: none) and the codes' names."""
+    import pandas as pd
+
+    raw, uniques = pd.factorize(frame[dimension], sort=True)
+    if (raw < 0).any():
+        raise UsageError(f"dimension {dimension!r} lacks the code of some unit.")
+    current: list[str | None] = [str(u) for u in uniques]
+    if TOTAL in current:
+        raise UsageError(f"dimension {dimension!r} holds the total {TOTAL!r} among its units.")
+    levels = [(raw.astype(np.int64), [str(u) for u in uniques])]
+    while parents:
+        current = [parents.get(c) if c is not None else None for c in current]
+        above = sorted({c for c in current if c is not None and c != TOTAL})
+        if not above:
+            break
+        if len(levels) > len(parents):
+            raise UsageError(f"the hierarchy of {dimension!r} runs in a circle.")
+        position = {name: k for k, name in enumerate(above)}
+        lookup = np.array([position.get(c, -1) if c is not None else -1 for c in current], dtype=np.int64)
+        levels.append((lookup[raw], above))
+    if total:
+        levels.append((np.zeros(len(raw), dtype=np.int64), [TOTAL]))
+    return levels
+
+
+def _hash_groups(labels: Any) -> Hashes:  # an Index or array of any label type
+    """Return a 64-bit hash per group that is the same in every frame and vintage."""
+    import pandas as pd
+
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        array = np.array([str(label) for label in array], dtype=object)
+    else:
+        array = array.astype(np.int64)
+    mixed = np.asarray(pd.util.hash_array(array, categorize=False), dtype=np.uint64)
+    # The finaliser of splitmix64: the low bits of small integers' hashes are not even enough.
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    result: Hashes = mixed ^ (mixed >> np.uint64(31))
+    return result
+
+
+def _nonzero(holders: Ints) -> Ints:
+    """Keep 0 free: it says that there is no single holder."""
+    return np.where(holders == 0, 1, holders)
+
+
+def _runs(keys: Ints) -> Ints:
+    """Return where each run of equal keys begins."""
+    if len(keys) == 0:
+        return np.zeros(0, dtype=np.int64)
+    return np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+
+
+def _pack(table: Values) -> Values:
+    """Return one bytes object a row: a letter for the type, then the sums."""
+    kind = b"i" if table.dtype.kind == "i" else b"f"
+    packed = np.empty(len(table), dtype=object)
+    packed[:] = [kind + row.tobytes() for row in table]
+    return packed

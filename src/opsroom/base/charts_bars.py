@@ -1,0 +1,214 @@
+"""Charts of amounts by category: options beside each other, dots with intervals, signed contributions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opsroom.base.charts import SERIES, WIDTH, Caption, Row, colour, finish, values
+
+if TYPE_CHECKING:
+    import altair as alt
+
+
+def option_bars(
+    rows: Sequence[Row],
+    *,
+    option: str,
+    measures: Mapping[str, str],
+    caption: Caption,
+    format: str = ",.0f",
+    alarm: Sequence[str] = (),
+) -> alt.Chart:
+    """Draw each measure of the options in a panel of its own, with a scale of its own.
+
+    Parameters
+    ----------
+    rows
+        One record an option: its name and a field for each measure; None is drawn as "not published".
+    option
+        Name of the field that names the option.
+    measures
+        Field → title of its panel.
+    caption
+        Finding, unit, source and as-of day.
+    format
+        d3 format of the numbers beside the bars.
+    alarm
+        Measures to draw in the colour of a loss.
+
+    Returns
+    -------
+    altair.Chart
+
+    Notes
+    -----
+    There is no panel of totals and no common scale, on purpose: cash deferred comes back, an outlay
+    does not, an expected loss falls on somebody, and a contingent liability is none of these. Their
+    sum means nothing.
+    """
+    import altair as alt
+
+    names = [str(r[option]) for r in rows]
+    panels = []
+    for field, title in measures.items():
+        data = [
+            {"o": str(r[option]), "v": r[field], "t": None if r[field] is not None else "not published"}
+            for r in values(rows, [option, field])
+        ]
+        top = max((abs(float(d["v"])) for d in data if d["v"] is not None), default=0.0) or 1.0
+        # Room on the right of the longest bar for its number.
+        base = alt.Chart(alt.Data(values=data)).encode(
+            y=alt.Y(
+                "o:N", sort=names, title=None,
+                axis=alt.Axis(ticks=False, domain=False, labelLimit=150, grid=False, labelColor=colour("ink")),
+            ),
+            x=alt.X("v:Q", axis=None, scale=alt.Scale(domain=[0, top * 1.45], nice=False)),
+        )  # fmt: skip
+        tint = colour("alarm") if field in alarm else colour("main")
+        bars = base.mark_bar(color=tint, cornerRadiusEnd=2, height={"band": 0.62})
+        text = base.mark_text(align="left", dx=4, fontSize=12, color=colour("ink")).encode(
+            text=alt.Text("v:Q", format=format)
+        )
+        gone = (
+            base.transform_filter("datum.t !== null")
+            .mark_text(align="left", dx=4, fontSize=12, fontStyle="italic", color=colour("muted"))
+            .encode(x=alt.value(0), text="t:N")
+        )
+        panel = alt.layer(bars, text, gone).properties(
+            width=WIDTH - 130, height=22 * len(names),
+            title=alt.TitleParams(title, fontSize=12, fontWeight=600, offset=2, color=colour("ink")),
+        )  # fmt: skip
+        panels.append(panel)
+    return finish(alt.vconcat(*panels).configure_concat(spacing=10), caption)
+
+
+def interval_dots(
+    rows: Sequence[Row],
+    *,
+    category: str,
+    value: str,
+    caption: Caption,
+    lower: str | None = None,
+    upper: str | None = None,
+    other: str | None = None,
+    labels: tuple[str, str] = ("", ""),
+    format: str = ".0f",
+    rule: float | None = None,
+    flag: str | None = None,
+) -> alt.Chart:
+    """Draw one number a category as a dot with its interval, sorted as given.
+
+    Parameters
+    ----------
+    rows
+        One record a category.
+    category, value
+        Names of the fields.
+    caption
+        Finding, unit, source and as-of day.
+    lower, upper
+        Fields with the bounds of the interval.
+    other
+        Field of a second number to draw as a hollow dot (a year ago, another size class).
+    labels
+        Words of the legend for the two dots.
+    format
+        d3 format of the number written beside the dot.
+    rule
+        A vertical line of reference.
+    flag
+        Field that is true for categories to draw in the colour of a warning.
+
+    Returns
+    -------
+    altair.Chart
+    """
+    import altair as alt
+
+    wanted = [n for n in (category, value, lower, upper, other, flag) if n]
+    data = [r for r in values(rows, list(dict.fromkeys(wanted))) if r[value] is not None]
+    for row in data:
+        row["tint"] = colour("alarm") if flag and row.get(flag) else colour("main")
+        row["label"] = labels[0] or value
+    names = [str(r[category]) for r in data]
+    base = alt.Chart(alt.Data(values=data)).encode(
+        y=alt.Y(
+            f"{category}:N", sort=names, title=None,
+            axis=alt.Axis(
+                ticks=False, domain=False, labelLimit=210, grid=True, gridDash=[1, 3], labelColor=colour("ink")
+            ),
+        ),
+        x=alt.X(f"{value}:Q", title=None, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=5, grid=True)),
+    )  # fmt: skip
+    layers: list[Any] = []
+    if rule is not None:
+        layers.append(
+            alt.Chart(alt.Data(values=[{"v": rule}]))
+            .mark_rule(color=colour("muted"), strokeDash=[3, 3])
+            .encode(x="v:Q")
+        )
+    tint = alt.Color("tint:N", scale=None)
+    if lower and upper:
+        layers.append(base.mark_rule(strokeWidth=2).encode(x=f"{lower}:Q", x2=f"{upper}:Q", color=tint))
+    if other:
+        layers.append(
+            base.transform_filter(f"isValid(datum['{other}'])")
+            .mark_point(size=46, color=SERIES[1], filled=False, strokeWidth=1.6)
+            .encode(x=f"{other}:Q")
+        )
+    layers.append(base.mark_point(size=70, filled=True, opacity=1).encode(color=tint))
+    layers.append(
+        base.mark_text(align="left", dx=8, fontSize=11).encode(
+            text=alt.Text(f"{value}:Q", format=format), color=alt.value(colour("muted"))
+        )
+    )
+    # Labels of categories take a third of the width; a row is 19 pixels, legible on a telephone.
+    return finish(alt.layer(*layers).properties(width=WIDTH - 160, height=19 * max(len(names), 1)), caption)
+
+
+def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Caption, format: str = "+.2f") -> alt.Chart:
+    """Draw signed contributions about zero, such as the news of each data release in a nowcast.
+
+    Parameters
+    ----------
+    rows
+        One record a contribution.
+    category, value
+        Names of the fields.
+    caption
+        Finding, unit, source and as-of day.
+    format
+        d3 format of the numbers.
+
+    Returns
+    -------
+    altair.Chart
+    """
+    import altair as alt
+
+    data = [r for r in values(rows, [category, value]) if r[value] is not None]
+    names = [str(r[category]) for r in data]
+    top = 1.5 * max((abs(float(r[value])) for r in data), default=1.0) or 1.0
+    for row in data:
+        row["tint"] = colour("main") if row[value] >= 0 else colour("compare")
+    # The same encoding in every layer: layers with different axes of one channel do not merge.
+    across = alt.X(f"{value}:Q", axis=None, scale=alt.Scale(domain=[-top, top]))
+    base = alt.Chart(alt.Data(values=data)).encode(
+        y=alt.Y(
+            f"{category}:N", sort=names, title=None,
+            axis=alt.Axis(ticks=False, domain=False, labelLimit=190, grid=False, labelColor=colour("ink")),
+        ),
+        x=across,
+    )  # fmt: skip
+    bars = base.mark_bar(height={"band": 0.6}).encode(color=alt.Color("tint:N", scale=None))
+    zero = alt.Chart(alt.Data(values=[{value: 0}])).mark_rule(color=colour("muted")).encode(x=across)
+    ups = base.transform_filter(f"datum['{value}'] >= 0").mark_text(
+        align="left", dx=4, fontSize=12, color=colour("ink")
+    )
+    downs = base.transform_filter(f"datum['{value}'] < 0").mark_text(
+        align="right", dx=-4, fontSize=12, color=colour("ink")
+    )
+    text = alt.Text(f"{value}:Q", format=format)
+    layered = alt.layer(bars, zero, ups.encode(text=text), downs.encode(text=text))
+    return finish(layered.properties(width=WIDTH - 160, height=22 * max(len(names), 1)), caption)

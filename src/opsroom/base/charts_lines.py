@@ -1,0 +1,225 @@
+"""Charts over time: a line with its band and a comparison, and a figure's history of vintages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opsroom.base.charts import (
+    HEIGHT,
+    SERIES,
+    WIDTH,
+    Caption,
+    Row,
+    Span,
+    colour,
+    finish,
+    legend_columns,
+    period_start,
+    values,
+)
+
+if TYPE_CHECKING:
+    import altair as alt
+
+
+def line_band(
+    rows: Sequence[Row],
+    *,
+    x: str,
+    lines: Mapping[str, str],
+    caption: Caption,
+    band: tuple[str, str] | None = None,
+    spans: Sequence[Span] = (),
+    rule: float | None = None,
+    domain: tuple[float, float] | None = None,
+    band_label: str = "90 % interval",
+    points: bool = False,
+) -> alt.Chart:
+    """Draw one or more series over time, the first with its interval.
+
+    Parameters
+    ----------
+    rows
+        Records with the field `x` (a period code), a field for each line, and the band's fields.
+    x
+        Name of the field that holds the period.
+    lines
+        Field → label, the main series first; the others are comparisons and drawn dashed.
+    caption
+        Finding, unit, source and as-of day.
+    band
+        Fields with the lower and upper bound of the first line.
+    spans
+        Stretches of time to shade: a holiday, incomplete days.
+    rule
+        A horizontal line of reference, such as 0 or 100.
+    domain
+        Limits of the vertical axis.
+    band_label
+        What the band is, for the legend.
+    points
+        Mark each observation with a dot (few observations, or gaps between them).
+
+    Returns
+    -------
+    altair.Chart
+    """
+    import altair as alt
+
+    data = _dated(rows, x, [*lines, *(band or ())])
+    labels = list(lines.values())
+    axis_x = _time_axis(data)
+    vertical = alt.Scale(domain=list(domain), clamp=True) if domain else alt.Scale(zero=False, nice=True)
+    axis_y = alt.Y("value:Q", title=None, scale=vertical)
+    layers: list[Any] = []
+    layers += _shades(spans, data)
+    legend_domain, legend_range = labels, list(SERIES[: len(labels)])
+    if band:
+        area = (
+            alt.Chart(alt.Data(values=data))
+            .mark_area(color=colour("band"), clip=bool(domain), interpolate="linear")
+            .encode(x=axis_x, y=alt.Y(f"{band[0]}:Q", title=None, scale=vertical), y2=f"{band[1]}:Q")
+            .transform_filter(f"isValid(datum['{band[0]}'])")
+        )
+        layers.append(area)
+        legend_domain, legend_range = [*labels, band_label], [*legend_range, colour("band")]
+    if rule is not None:
+        layers.append(
+            alt.Chart(alt.Data(values=[{"value": rule}]))
+            .mark_rule(color=colour("muted"), strokeDash=[2, 3])
+            .encode(y=axis_y)
+        )
+    long = [
+        {"x": row["x"], "value": row[field], "series": label}
+        for field, label in reversed(lines.items())
+        for row in data
+        if row[field] is not None
+    ]
+    scale = alt.Scale(domain=legend_domain, range=legend_range)
+    columns = legend_columns(legend_domain)
+    legend = (
+        alt.Legend(symbolType="stroke", symbolStrokeWidth=3, columns=columns) if len(legend_domain) > 1 else None
+    )
+    dash = alt.Scale(domain=labels, range=[[1, 0] if k == 0 else [5, 3] for k in range(len(labels))])
+    layers.append(
+        alt.Chart(alt.Data(values=long))
+        .mark_line(
+            strokeWidth=2.2, clip=bool(domain),
+            point=alt.OverlayMarkDef(size=26, filled=True) if points else False,
+        )
+        .encode(
+            x=axis_x, y=axis_y,
+            color=alt.Color("series:N", scale=scale, legend=legend, sort=legend_domain),
+            strokeDash=alt.StrokeDash("series:N", scale=dash, legend=None),
+        )
+    )  # fmt: skip
+    return finish(alt.layer(*layers).properties(width=WIDTH, height=HEIGHT), caption)
+
+
+def vintages(
+    rows: Sequence[Row],
+    *,
+    x: str,
+    value: str,
+    vintage: str,
+    caption: Caption,
+    spans: Sequence[Span] = (),
+    domain: tuple[float, float] | None = None,
+    latest_label: str = "latest release",
+    earlier_label: str = "earlier releases",
+) -> alt.Chart:
+    """Draw what was said at each earlier day under what is said now.
+
+    Parameters
+    ----------
+    rows
+        Records with the fields `x` (period), `value` and `vintage` (day of release, ISO); the
+        largest vintage is the latest.
+    x, value, vintage
+        Names of those fields.
+    caption
+        Finding, unit, source and as-of day.
+    spans, domain
+        As in `line_band`.
+    latest_label, earlier_label
+        Words of the legend.
+
+    Returns
+    -------
+    altair.Chart
+    """
+    import altair as alt
+
+    last = max((str(row[vintage]) for row in rows), default="")
+    data = [
+        {"x": period_start(str(r[x])), "value": r[value], "v": str(r[vintage])}
+        for r in values(rows, [x, value, vintage])
+        if r[value] is not None
+    ]
+    for item in data:
+        item["series"] = latest_label if item["v"] == last else earlier_label
+    scale = alt.Scale(domain=[latest_label, earlier_label], range=[colour("main"), colour("faint")])
+    axis_y = alt.Y(
+        "value:Q", title=None, scale=alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=False)
+    )
+    base = alt.Chart(alt.Data(values=data)).encode(
+        x=_time_axis(data),
+        y=axis_y,
+        detail="v:N",
+        color=alt.Color("series:N", scale=scale, legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3)),
+    )
+    old = base.transform_filter(f"datum.v !== '{last}'").mark_line(strokeWidth=1)
+    new = base.transform_filter(f"datum.v === '{last}'").mark_line(strokeWidth=2.4)
+    return finish(
+        alt.layer(*_shades(spans, data), old, new).properties(width=WIDTH, height=HEIGHT), caption
+    )
+
+
+def _dated(rows: Sequence[Row], x: str, fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Trim the records and place them in time."""
+    out = values(rows, [x, *fields])
+    for row in out:
+        row["x"] = period_start(str(row.pop(x) if x != "x" else row["x"]))
+    return sorted(out, key=lambda row: str(row["x"]))
+
+
+def _time_axis(data: Sequence[Row]) -> Any:
+    import altair as alt
+
+    days = [str(row["x"]) for row in data]
+    years = {d[:4] for d in days}
+    # A short window names its days, a long one its years.
+    form = "%Y" if len(years) > 3 else "%b %Y" if len(years) > 1 else "%-d %b"
+    # Universal time on scale and labels: a day must not move by one in another time zone.
+    return alt.X(
+        "x:T", title=None, scale=alt.Scale(type="utc"),
+        axis=alt.Axis(format=form, tickCount=4, labelFlush=True, labelOverlap=True),
+    )  # fmt: skip
+
+
+def _shades(spans: Sequence[Span], data: Sequence[Row]) -> list[Any]:
+    """Shade the spans that overlap the data's window, with their names beside them."""
+    import altair as alt
+
+    days = [str(row["x"]) for row in data]
+    if not days:
+        return []
+    low, high = min(days), max(days)
+    shown = [
+        {"x": max(s.start, low), "end": min(s.end, high), "label": s.label}
+        for s in spans
+        if s.start <= high and s.end >= low
+    ]
+    if not shown:
+        return []
+    base = alt.Chart(alt.Data(values=shown)).encode(
+        x=alt.X("x:T", scale=alt.Scale(type="utc"), title=None), x2=alt.X2("end:T")
+    )
+    words = alt.Chart(alt.Data(values=shown)).encode(
+        x=alt.X("end:T", scale=alt.Scale(type="utc"), title=None), y=alt.value(22), text="label:N"
+    )
+    return [
+        base.mark_rect(color=colour("shade")),
+        words.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=colour("muted")),
+    ]

@@ -1,0 +1,247 @@
+"""Settings of a room: `room.toml` read into validated, frozen dataclasses."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from opsroom.base.errors import SettingsError
+
+SCHEMA_VERSION = 1
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Cadence = Literal["weekly", "monthly", "on_demand"]
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region with its place on the tile map."""
+
+    code: str
+    name: str
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeskSettings:
+    """One desk of the room: which method runs on which datasets.
+
+    Attributes
+    ----------
+    kind
+        Name of the method, such as ``"resumption"``.
+    name
+        Name of the desk; unique in the room. Defaults to the kind.
+    options
+        Everything else in the table: dataset names and method settings.
+    """
+
+    kind: str
+    name: str
+    options: Mapping[str, Any]
+
+    def get(self, key: str, default: Any = None) -> Any:  # values come from TOML: any TOML type
+        """Return an option, or the default."""
+        return self.options.get(key, default)
+
+    def require(self, key: str) -> Any:  # values come from TOML: any TOML type
+        """Return an option that must be there."""
+        if key not in self.options:
+            raise SettingsError(
+                f"room.toml: desk {self.name!r} lacks {key!r}.",
+                remedy=f"Add `{key} = …` to the desk's table.",
+                code="OPS-C004",
+            )
+        return self.options[key]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishSettings:
+    """When the room publishes.
+
+    Attributes
+    ----------
+    cadence
+        ``"weekly"`` on `weekday`, ``"monthly"`` on the first `weekday` of a month, or ``"on_demand"``: any day.
+    first, last
+        The first and last publication day, where there are any.
+    """
+
+    cadence: Cadence = "on_demand"
+    weekday: int = 2
+    first: dt.date | None = None
+    last: dt.date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoomSettings:
+    """`room.toml`, validated."""
+
+    title: str
+    country: str = ""
+    timezone: str = "UTC"
+    engine: str = "duckdb"
+    synthetic: bool = False
+    disclaimer: str = ""
+    regions: tuple[Region, ...] = ()
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    publish: PublishSettings = field(default_factory=PublishSettings)
+    desks: tuple[DeskSettings, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Other tables of the file, such as ``[holiday]``; desks read them."""
+
+    @classmethod
+    def load(cls, path: Path) -> RoomSettings:
+        """Read ``room.toml``.
+
+        Raises
+        ------
+        SettingsError
+            If the file is missing, is not TOML, or says something that the room cannot do.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise SettingsError(
+                f"{path.name} is missing: the folder is not a room.",
+                remedy="Make a room with `opsroom init DIR`, or name another folder.",
+                code="OPS-C001",
+            ) from None
+        except UnicodeDecodeError:
+            raise SettingsError(f"{path.name} is not UTF-8 text.", code="OPS-C002") from None
+        return cls.parse(text)
+
+    @classmethod
+    def parse(cls, text: str) -> RoomSettings:
+        """Parse the text of a ``room.toml``."""
+        try:
+            raw = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(
+                f"room.toml is not valid TOML: {error}.", remedy="Mend the line named.", code="OPS-C002"
+            ) from None
+        version = raw.pop("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise SettingsError(
+                f"room.toml has schema_version {version}; this opsroom reads {SCHEMA_VERSION}.",
+                remedy="Install the opsroom that made the room.",
+                code="OPS-C003",
+            )
+        room = _table(raw.pop("room", {}), "room")
+        zone = str(room.get("timezone", "UTC"))
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise SettingsError(
+                f"room.toml: [room] timezone {zone!r} is unknown.",
+                remedy='Use an IANA name such as "Europe/Vienna".',
+                code="OPS-C004",
+            ) from None
+        engine = str(room.get("engine", "duckdb"))
+        if engine != "duckdb":
+            raise SettingsError(
+                f"room.toml: engine {engine!r} is not available.",
+                remedy='Use engine = "duckdb".',
+                code="OPS-C004",
+            )
+        return cls(
+            title=str(room.get("title", "Operations room")),
+            country=str(room.get("country", "")),
+            timezone=zone,
+            engine=engine,
+            synthetic=bool(room.get("synthetic", False)),
+            disclaimer=str(room.get("disclaimer", "")),
+            regions=_regions(raw.pop("regions", [])),
+            rules=_table(raw.pop("rules", {}), "rules"),
+            publish=_publish(_table(raw.pop("publish", {}), "publish")),
+            desks=_desks(raw.pop("desks", [])),
+            facts=raw,
+        )
+
+    def public(self) -> dict[str, Any]:
+        """Return what faces may know of the room: never the values of its rules."""
+        return {
+            "title": self.title,
+            "country": self.country,
+            "timezone": self.timezone,
+            "synthetic": self.synthetic,
+            "disclaimer": self.disclaimer,
+            "regions": [{"code": r.code, "name": r.name, "x": r.x, "y": r.y} for r in self.regions],
+            "desks": [{"name": d.name, "kind": d.kind} for d in self.desks],
+            "cadence": self.publish.cadence,
+        }
+
+
+def _table(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"room.toml: [{name}] must be a table.", code="OPS-C004")
+    return dict(value)
+
+
+def _regions(value: object) -> tuple[Region, ...]:
+    if not isinstance(value, list):
+        raise SettingsError("room.toml: [[regions]] must be a list of tables.", code="OPS-C004")
+    regions = []
+    for number, item in enumerate(value, 1):
+        row = _table(item, "regions")
+        try:
+            regions.append(Region(str(row["code"]), str(row["name"]), int(row["x"]), int(row["y"])))
+        except (KeyError, TypeError, ValueError):
+            raise SettingsError(
+                f"room.toml: region {number} needs code, name, x and y.", code="OPS-C004"
+            ) from None
+    return tuple(regions)
+
+
+def _publish(value: dict[str, Any]) -> PublishSettings:
+    weekday = str(value.get("weekday", "wednesday")).lower()
+    if weekday not in WEEKDAYS:
+        raise SettingsError(f"room.toml: [publish] weekday {weekday!r} is unknown.", code="OPS-C004")
+    cadence = value.get("cadence", "weekly" if "weekday" in value else "on_demand")
+    if cadence not in ("weekly", "monthly", "on_demand"):
+        raise SettingsError(
+            f"room.toml: [publish] cadence {cadence!r} is unknown.",
+            remedy='Use "weekly", "monthly" or "on_demand".',
+            code="OPS-C004",
+        )
+    return PublishSettings(
+        cadence, WEEKDAYS.index(weekday), _day(value.get("first"), "first"), _day(value.get("last"), "last")
+    )
+
+
+def _day(value: object, name: str) -> dt.date | None:
+    if value is None:
+        return None
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value
+    try:
+        return dt.date.fromisoformat(str(value))
+    except ValueError:
+        raise SettingsError(f"room.toml: [publish] {name} is not a date.", code="OPS-C004") from None
+
+
+def _desks(value: object) -> tuple[DeskSettings, ...]:
+    if not isinstance(value, list):
+        raise SettingsError("room.toml: [[desks]] must be a list of tables.", code="OPS-C004")
+    desks: list[DeskSettings] = []
+    for number, item in enumerate(value, 1):
+        row = _table(item, "desks")
+        kind = str(row.pop("kind", ""))
+        name = str(row.pop("name", kind))
+        if not _NAME.fullmatch(kind) or not _NAME.fullmatch(name):
+            raise SettingsError(
+                f"room.toml: desk {number} needs a kind (and a name) of lower-case letters.", code="OPS-C004"
+            )
+        if name in {desk.name for desk in desks}:
+            raise SettingsError(
+                f"room.toml: two desks are called {name!r}.", remedy="Give one a name.", code="OPS-C004"
+            )
+        desks.append(DeskSettings(kind, name, row))
+    return tuple(desks)

@@ -1,0 +1,63 @@
+"""A payment holiday on company loans: who runs out of cash with it, who without, and who pays.
+
+The question is asked on company microdata: each company's cash is carried forward month by month under many
+drawn recoveries, the same for every option, and the day on which it can no longer pay is noted.
+
+>>> from opsroom.decide.relief import Holiday, relief, deadline, liquidity, firms_from_tables
+
+A company that has run out of cash is *illiquid*, not failed; its jobs are *at risk*, not lost. Sums deferred
+are not a cost, and no two of deferred sums, outlay, expected loss and contingent liability are ever added up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opsroom.decide.relief.buffers import LiquidityResult, liquidity
+    from opsroom.decide.relief.deadlines import DeadlineResult, deadline
+    from opsroom.decide.relief.firms import FIRM_COLUMNS, firms_from_tables
+    from opsroom.decide.relief.losses import Losses
+    from opsroom.decide.relief.options import NONE, Holiday
+    from opsroom.decide.relief.recovery import Recovery
+    from opsroom.decide.relief.result import ReliefResult
+    from opsroom.decide.relief.run import relief
+
+__all__ = [
+    "FIRM_COLUMNS",
+    "NONE",
+    "DeadlineResult",
+    "Holiday",
+    "LiquidityResult",
+    "Losses",
+    "Recovery",
+    "ReliefResult",
+    "deadline",
+    "firms_from_tables",
+    "liquidity",
+    "relief",
+]
+
+_HOME = {
+    "FIRM_COLUMNS": "firms",
+    "NONE": "options",
+    "DeadlineResult": "deadlines",
+    "Holiday": "options",
+    "LiquidityResult": "buffers",
+    "Losses": "losses",
+    "Recovery": "recovery",
+    "ReliefResult": "result",
+    "deadline": "deadlines",
+    "firms_from_tables": "firms",
+    "liquidity": "buffers",
+    "relief": "run",
+}
+
+
+def __getattr__(name: str) -> Any:  # a module attribute may be of any type
+    """Load a name from its module at first use: numba and pandas are not loaded before."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,248 @@
+"""The last date on which a decision still reaches half of the companies that it would have saved."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from opsroom.base.errors import FitError, UsageError
+from opsroom.base.results import Cells, Measure
+from opsroom.decide.relief.kernel import liquidity_paths
+from opsroom.decide.relief.options import schedule
+from opsroom.decide.relief.recovery import DAYS_PER_MONTH
+from opsroom.decide.relief.result import ReliefResult, bounds
+from opsroom.decide.relief.run import loans_of
+from opsroom.decide.relief.tally import DECISIVE
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_CHUNK = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineResult:
+    """How many of the decisive companies a decision still reaches, by the week in which it is taken.
+
+    Attributes
+    ----------
+    option
+        Name of the option.
+    half_of
+        The share asked for, 0.5 being half.
+    last_date
+        Last date of decision that still reaches that share; ``None`` where even the last week looked at does.
+    table
+        ``start`` (ISO date of decision), ``share_reached`` with bounds (per cent), and ``companies``.
+    decisive
+        Expected number of decisive companies if the decision were taken at once.
+    """
+
+    option: str
+    half_of: float
+    last_date: dt.date | None
+    table: pd.DataFrame
+    decisive: float
+    as_of: dt.date
+
+    def fact(self) -> dict[str, object]:
+        """Return what a release may state as a fact: a date and the share that it stands for."""
+        date = self.last_date.isoformat() if self.last_date else None
+        return {"date": date, "half_of": "decisive companies", "share": self.half_of, "option": self.option}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the share reached by date of decision."""
+        return self.table
+
+    def summary(self) -> str:
+        """Return the finding in a line."""
+        share = f"{100 * self.half_of:g} %"
+        if self.last_date is None:
+            return (
+                f"{self.option}: a decision in the last week looked at still reaches {share} of the decisive."
+            )
+        return (
+            f"{self.option}: a decision by {self.last_date.isoformat()} still reaches {share} of the "
+            f"{self.decisive:,.0f} companies that it would save if taken on {self.as_of.isoformat()}."
+        )
+
+    def cite(self) -> str:
+        """Return the method."""
+        return "opsroom relief.deadline 1: the recursion rerun with the holiday starting later, week by week."
+
+    def cells(self) -> list[Cells]:
+        """Return the publishable cells of ``relief.deadline``: a national rate, no counts."""
+        frame = self.table[["start", "share_reached", "share_reached_lower", "share_reached_upper"]].round(1)
+        return [
+            Cells(
+                name="relief.deadline",
+                dimensions=("start",),
+                measures=(
+                    Measure(
+                        "share_reached",
+                        "public",
+                        "%",
+                        attached=("share_reached_lower", "share_reached_upper"),
+                    ),
+                ),
+                frame=frame,
+                method="relief.deadline",
+                facts={
+                    "last_date_half": self.fact()["date"],
+                    "option": self.option,
+                    "as_of": self.as_of.isoformat(),
+                },
+            )
+        ]
+
+
+def deadline(
+    result: ReliefResult,
+    *,
+    option: str | None = None,
+    weeks: int = 26,
+    half_of: float = 0.5,
+    lead_days: int = 0,
+) -> DeadlineResult:
+    r"""Find the last date on which a decision still reaches half of the decisive companies.
+
+    Parameters
+    ----------
+    result
+        A relief study.
+    option
+        Name of the option; the one with most decisive companies by default.
+    weeks
+        Weeks looked at, from the study's day on.
+    half_of
+        Share of the decisive companies to be reached.
+    lead_days
+        Days from the decision to the first due that rests.
+
+    Returns
+    -------
+    DeadlineResult
+        Share reached by week of decision, with interval across draws.
+
+    Raises
+    ------
+    FitError
+        If the option is decisive for no company.
+
+    Notes
+    -----
+    A company that is decisive in a draw is *reached* by a decision in week w if, with the same draw and the
+    holiday starting then, it still runs out at no time within the horizon. Flows and dues are taken to fall
+    evenly within a month (due days are not known), so liquidity is piecewise linear, and it is enough to
+    look at the ends of months and at the start of the holiday: the slope falls at its expiry, hence
+    no minimum lies there. The date returned is that of the last week before the share first falls below.
+    """
+    row = _row(result, option)
+    if row == 0 or not 1 <= weeks <= 104 or not 0 < half_of <= 1 or lead_days < 0:
+        raise UsageError(
+            "a deadline needs an option other than none, 1 to 104 weeks, a share, and no negative lead.",
+            code="OPS-U083",
+        )
+    chosen = result.basis.options[row]
+    subset = np.flatnonzero(result.by_firm.classes[row][:, DECISIVE] > 0)
+    if len(subset) == 0:
+        raise FitError(
+            f"option {chosen.name!r} is decisive for no company.",
+            remedy="There is no date to give.",
+            code="OPS-M070",
+        )
+    horizon = result.basis.horizon
+    weekly = (7.0 * np.arange(weeks) + lead_days) / DAYS_PER_MONTH
+    starts = weekly[weekly < horizon - 1].astype(np.float64)
+    reached = np.zeros((len(starts), result.basis.draws), dtype=np.int64)
+    decisive = np.zeros(result.basis.draws, dtype=np.int64)
+    loans = loans_of(result.firms)
+    for at in range(0, len(subset), _CHUNK):
+        rows = subset[at : at + _CHUNK]
+        problem = result.problem.rows(rows)
+        part = loans.of(rows)
+        dues = [
+            schedule(part, chosen, horizon=horizon, start=float(s)).paid.cumsum(axis=1)
+            for s in (0.0, *starts)
+        ]
+        _reach(
+            liquidity_paths(problem),
+            problem.liquid,
+            problem.dues[0],
+            np.stack(dues),
+            starts,
+            reached,
+            decisive,
+        )
+    return _result(result, chosen.name, half_of, lead_days, reached, decisive)
+
+
+@nb.njit(cache=True)
+def _reach(
+    x: Ints, liquid: Ints, none: Ints, dues: Ints, starts: Floats, reached: Ints, decisive: Ints
+) -> None:  # pragma: no cover - compiled
+    """Add the decisive (option from day 0, dues[0]) and those reached from each later start (dues[1:])."""
+    n, horizon, draws = x.shape
+    for i in range(n):
+        if liquid[i] < 0:
+            continue
+        for d in range(draws):
+            fails, saved = False, True
+            for t in range(horizon):
+                fails = fails or x[i, t, d] < none[i, t]
+                saved = saved and x[i, t, d] >= dues[0, i, t]
+            if not (fails and saved):
+                continue
+            decisive[d] += 1
+            for w in range(len(starts)):
+                month = int(starts[w])
+                part = starts[w] - month
+                before = x[i, month - 1, d] - none[i, month - 1] if month > 0 else liquid[i]
+                after = x[i, month, d] - none[i, month]
+                if before + part * (after - before) < 0.0:
+                    continue
+                ok = True
+                for t in range(horizon):
+                    if x[i, t, d] < dues[w + 1, i, t]:
+                        ok = False
+                        break
+                if ok:
+                    reached[w, d] += 1
+
+
+def _row(result: ReliefResult, option: str | None) -> int:
+    if option is not None:
+        return result.option(option)
+    expected = result.by_firm.classes[1:, :, DECISIVE].sum(axis=1)
+    return 1 + int(expected.argmax()) if len(expected) else 0
+
+
+def _result(
+    result: ReliefResult, name: str, half_of: float, lead_days: int, reached: Ints, decisive: Ints
+) -> DeadlineResult:
+    share = reached.sum(axis=1) / decisive.sum()
+    drawn = decisive > 0
+    _, low, high = bounds(100.0 * reached[:, drawn] / decisive[drawn], result.basis.level)
+    days = [result.as_of + dt.timedelta(days=7 * k) for k in range(len(share))]
+    table = pd.DataFrame(
+        {
+            "start": [day.isoformat() for day in days],
+            "share_reached": 100.0 * share,
+            "share_reached_lower": np.minimum(low, 100.0 * share),
+            "share_reached_upper": np.maximum(high, 100.0 * share),
+            "companies": reached.mean(axis=1),
+        }
+    )
+    short = np.flatnonzero(share < half_of)
+    if len(short) == 0:
+        last = None
+    elif short[0] == 0:
+        last = result.as_of - dt.timedelta(days=1)
+    else:
+        last = days[short[0] - 1]
+    return DeadlineResult(name, half_of, last, table, float(decisive.mean()), result.as_of)

@@ -1,0 +1,286 @@
+"""One row an enterprise: what relief and liquidity need, made from register, accounts, loans and months."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from opsroom.base.errors import DataError
+
+FIRM_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "enterprise_id": "id",
+        "group_id": "id",
+        "section": "code",
+        "region": "code",
+        "size_class": "code",
+        "employees": "integer",
+        "cash": "money",
+        "undrawn_credit": "money",
+        "fixed_costs": "money",
+        "wage_bill": "money",
+        "materials_ppm": "share",
+        "sales_normal": "money",
+        "sales_now": "money",
+        "tax_due": "money",
+        "interest_due": "money",
+        "principal_due": "money",
+        "outstanding": "money",
+        "days_past_due": "integer",
+        "forborne": "flag",
+        "secured_ppm": "share",
+        "guarantee_ppm": "share",
+        "lender_id": "id",
+        "rate_bp": "integer",
+    }
+)
+"""Columns of a frame of firms. Money is int64 in minor units; flows are a month's; cash may be negative."""
+
+SOLE = "SOLE"
+_FLOWS = ("fixed_costs", "wage_bill", "sales_normal", "sales_now", "tax_due", "interest_due", "principal_due")
+_MONTH_DAYS = 365.25 / 12.0
+
+Ints = npt.NDArray[np.int64]
+
+
+def check_firms(firms: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame sorted by enterprise with integer columns, or say what is wrong with it.
+
+    Raises
+    ------
+    DataError
+        If a column or value is missing, an amount is not whole or has the wrong sign, or an id occurs twice.
+    """
+    absent = [c for c in FIRM_COLUMNS if c not in firms.columns]
+    if absent:
+        raise DataError(
+            f"the frame of firms lacks the column(s) {', '.join(absent)}.",
+            remedy="Make it with firms_from_tables.",
+            code="OPS-D072",
+        )
+    if firms.empty:
+        raise DataError("the frame of firms has no rows.", code="OPS-D072")
+    frame = firms.loc[:, list(FIRM_COLUMNS)].sort_values("enterprise_id", kind="stable", ignore_index=True)
+    for column, kind in FIRM_COLUMNS.items():
+        if frame[column].isna().any():
+            raise DataError(f"column {column!r} of the firms lacks values.", code="OPS-D073")
+        if kind == "code":
+            frame[column] = frame[column].astype(str)
+        elif kind == "flag":
+            frame[column] = frame[column].astype(bool)
+        else:
+            frame[column] = _whole(frame[column], column)
+        if kind == "share" and not frame[column].between(0, 1_000_000).all():
+            raise DataError(
+                f"column {column!r} of the firms lies outside 0 … 1,000,000 ppm.", code="OPS-D074"
+            )
+    for column in (*_FLOWS, "outstanding", "undrawn_credit", "employees"):
+        if (frame[column] < 0).any():
+            raise DataError(f"column {column!r} of the firms is negative in some row.", code="OPS-D074")
+    if frame["enterprise_id"].duplicated().any():
+        raise DataError(
+            "an enterprise occurs twice among the firms.", remedy="Give one row each.", code="OPS-D075"
+        )
+    return frame
+
+
+def firms_from_tables(
+    register: pd.DataFrame,
+    accounts: pd.DataFrame,
+    loans: pd.DataFrame,
+    firm_months: pd.DataFrame,
+    resumption_states: pd.DataFrame | None = None,
+    *,
+    as_of: dt.date,
+    normal_until: dt.date | None = None,
+    roll: bool = True,
+) -> pd.DataFrame:
+    """Make the frame of firms as of a day from a room's tables.
+
+    Parameters
+    ----------
+    register
+        Slowly changing rows of enterprises; the latest with ``valid_from`` on or before the day applies.
+    accounts
+        End-of-month ``cash``, ``undrawn_credit``, monthly ``fixed_costs``, ``tax_due``, and
+        ``materials_ppm``.
+    loans
+        Loan months; the latest of each loan counts, several loans of a company are added up (rates and shares
+        weighted by what is outstanding).
+    firm_months
+        Monthly ``sales`` and ``wage_bill``.
+    resumption_states
+        Optional: ``enterprise_id`` and ``capacity`` (activity as a share of normal, 1 = normal): what the
+        room knows of present activity where sales are not reported yet.
+    as_of
+        The day. Rows of later reference months are ignored; knowledge time is the caller's matter.
+    normal_until
+        Normal sales are the mean of the twelve months up to this day; the end of the previous year by
+        default.
+    roll
+        Carry cash from the accounts' date forward to the day, at the sales known or estimated since. Without
+        it a balance two months old would count as today's.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an active enterprise with accounts, columns `FIRM_COLUMNS`; sole traders are left out.
+
+    Raises
+    ------
+    DataError
+        If no company is left, or values are missing.
+
+    Notes
+    -----
+    Present sales are, in this order: `capacity` times normal sales; the last reported month, where it is not
+    older than two months; normal sales.
+    """
+    now = pd.Timestamp(as_of)
+    firms = _active(register, now)
+    balance = _latest(accounts, "enterprise_id", "month", now)
+    columns = ["month", "cash", "undrawn_credit", "fixed_costs", "materials_ppm", "tax_due"]
+    firms = firms.merge(balance[["enterprise_id", *columns]], on="enterprise_id")
+    if firms.empty:
+        raise DataError("no active company has accounts as of that day.", code="OPS-D076")
+    firms = firms.merge(_sales(firm_months, now, normal_until), on="enterprise_id", how="left")
+    firms = firms.merge(_loan_totals(loans, now), on="enterprise_id", how="left")
+    for column in (
+        "wage_bill",
+        "sales_normal",
+        "outstanding",
+        "interest_due",
+        "principal_due",
+        "days_past_due",
+    ):
+        firms[column] = firms[column].fillna(0)
+    for column in ("secured_ppm", "guarantee_ppm", "lender_id", "rate_bp"):
+        firms[column] = firms[column].fillna(0)
+    firms["forborne"] = firms["forborne"].eq(True)  # missing where there is no loan
+    firms["sales_now"] = _present(firms, resumption_states, now)
+    if roll:
+        firms["cash"] = _rolled(firms, firm_months, now)
+    firms["employees"] = firms["employees"].fillna(0)
+    return check_firms(firms)
+
+
+def monthly_margin(firms: pd.DataFrame, sales: pd.Series[int]) -> Ints:
+    """Return sales less materials, minor units, rounded down."""
+    keep = 1_000_000 - firms["materials_ppm"].to_numpy(dtype=np.int64)
+    whole, rest = np.divmod(sales.to_numpy(dtype=np.int64), 1_000_000)
+    return np.asarray(whole * keep + rest * keep // 1_000_000, dtype=np.int64)
+
+
+def monthly_outgo(firms: pd.DataFrame) -> Ints:
+    """Return outgoings that do not move with sales, without loan service: fixed costs, wages, tax."""
+    return np.asarray((firms["fixed_costs"] + firms["wage_bill"] + firms["tax_due"]).to_numpy(dtype=np.int64))
+
+
+def _whole(values: pd.Series[float], column: str) -> pd.Series[int]:
+    if values.dtype.kind in "iub":
+        return values.astype(np.int64)
+    numbers = pd.to_numeric(values, errors="coerce")
+    rounded = np.rint(numbers)
+    if numbers.isna().any() or (numbers != rounded).any():
+        raise DataError(f"column {column!r} of the firms is not whole everywhere.", code="OPS-D074")
+    return pd.Series(rounded.astype(np.int64), index=values.index)
+
+
+def _latest(table: pd.DataFrame, key: str, when: str, now: pd.Timestamp) -> pd.DataFrame:
+    """Return each key's last row on or before a day."""
+    dated = table.assign(**{when: pd.to_datetime(table[when])})
+    dated = dated[dated[when] <= now].sort_values(when, kind="stable")
+    return dated.drop_duplicates(key, keep="last")
+
+
+def _active(register: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+    rows = _latest(register, "enterprise_id", "valid_from", now)
+    ended = pd.Series(False, index=rows.index)
+    for column in ("died", "valid_to"):
+        if column in rows.columns:
+            ended |= pd.to_datetime(rows[column]) <= now
+    rows = rows[~ended & (rows["legal_form"] != SOLE)]
+    return rows[["enterprise_id", "group_id", "section", "region", "size_class", "employees"]]
+
+
+def _sales(firm_months: pd.DataFrame, now: pd.Timestamp, normal_until: dt.date | None) -> pd.DataFrame:
+    months = firm_months[["enterprise_id", "month", "sales", "wage_bill"]]
+    months = months.assign(month=pd.to_datetime(months["month"]))
+    months = months[months["month"] <= now]
+    end = pd.Timestamp(normal_until) if normal_until else pd.Timestamp(now.year - 1, 12, 31)
+    normal = months[(months["month"] <= end) & (months["month"] > end - pd.DateOffset(months=12))]
+    last = months.sort_values("month", kind="stable").drop_duplicates("enterprise_id", keep="last")
+    last = last.rename(columns={"sales": "sales_last", "month": "sales_month"}).set_index("enterprise_id")
+    mean = normal.groupby("enterprise_id")["sales"].mean()
+    # a company born since has no normal year: its last month has to do
+    return last.assign(
+        sales_normal=np.rint(mean.reindex(last.index).fillna(last["sales_last"]))
+    ).reset_index()
+
+
+def _loan_totals(loans: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+    rows = _latest(loans, "loan_id", "month", now)
+    newest = rows["month"].max()
+    rows = rows[
+        (rows["month"] == newest) & (rows["outstanding"] > 0)
+    ]  # a loan that is no longer reported is repaid
+    weight = rows["outstanding"].to_numpy(dtype=np.float64)
+    weighted = {
+        c: rows[c].to_numpy(dtype=np.float64) * weight for c in ("secured_ppm", "guarantee_ppm", "rate_bp")
+    }
+    sums = (
+        rows.assign(**weighted)
+        .groupby("enterprise_id")
+        .agg(
+            outstanding=("outstanding", "sum"),
+            interest_due=("interest_due", "sum"),
+            principal_due=("principal_due", "sum"),
+            days_past_due=("days_past_due", "max"),
+            forborne=("forborne", "any"),
+            secured_ppm=("secured_ppm", "sum"),
+            guarantee_ppm=("guarantee_ppm", "sum"),
+            rate_bp=("rate_bp", "sum"),
+        )
+    )
+    for column in weighted:
+        sums[column] = np.rint(sums[column] / sums["outstanding"])
+    largest = rows.sort_values("outstanding", kind="stable").drop_duplicates("enterprise_id", keep="last")
+    sums["lender_id"] = largest.set_index("enterprise_id")["lender_id"]
+    return pd.DataFrame(sums.reset_index())
+
+
+def _present(firms: pd.DataFrame, states: pd.DataFrame | None, now: pd.Timestamp) -> pd.Series[int]:
+    """Return present monthly sales."""
+    recent = firms["sales_month"] >= (now - pd.DateOffset(months=2)).replace(day=1)
+    present = firms["sales_last"].where(recent).fillna(firms["sales_normal"])
+    if states is not None:
+        share = states.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")["capacity"]
+        share = firms["enterprise_id"].map(share.astype(np.float64)).clip(0.0, 2.0)
+        present = (share * firms["sales_normal"]).fillna(present)
+    return pd.Series(np.rint(present).astype(np.int64), index=firms.index)
+
+
+def _rolled(firms: pd.DataFrame, firm_months: pd.DataFrame, now: pd.Timestamp) -> pd.Series[int]:
+    """Return cash carried forward to the day, at sales known since or the present rate."""
+    dues = firms["interest_due"] + firms["principal_due"]
+    outgo = monthly_outgo(firms) + dues.to_numpy(dtype=np.int64)
+    cash = firms["cash"].to_numpy(dtype=np.float64)
+    month_end = firms["month"] + pd.offsets.MonthEnd(0)
+    known = firm_months.assign(month=pd.to_datetime(firm_months["month"]))
+    start, first = month_end.min(), pd.Timestamp(now.year, now.month, 1)
+    step = (start + pd.Timedelta(days=1)).replace(day=1)
+    while step <= first:
+        last = step + pd.offsets.MonthEnd(0)
+        days = min(now, last) - step + pd.Timedelta(days=1)
+        share = days / (last - step + pd.Timedelta(days=1))
+        sales = known[known["month"] == step].set_index("enterprise_id")["sales"]
+        at_rate = firms["enterprise_id"].map(sales).fillna(firms["sales_now"])
+        flow = monthly_margin(firms, np.rint(at_rate).astype(np.int64)) - outgo
+        cash = cash + np.where(month_end < step, share * flow, 0.0)
+        step = last + pd.Timedelta(days=1)
+    return pd.Series(np.rint(cash).astype(np.int64), index=firms.index)

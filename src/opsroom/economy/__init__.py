@@ -1,0 +1,37 @@
+"""The synthetic economy: Meridia, a country whose truth is known, generated from a seed at any size.
+
+It shows that the machinery works, not that a policy does. The world is lazy: nothing heavy happens until
+deliveries or truth are asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opsroom.economy.delivery import Delivery
+    from opsroom.economy.scenario import Scenario
+    from opsroom.economy.truth import Truth
+    from opsroom.economy.world import World, meridia
+
+__all__ = ["Delivery", "Scenario", "Truth", "World", "meridia"]
+
+_HOMES = {
+    "Delivery": "delivery",
+    "Scenario": "scenario",
+    "Truth": "truth",
+    "World": "world",
+    "meridia": "world",
+}
+
+
+def __getattr__(name: str) -> Any:  # module hook: the type depends on the name
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f"opsroom.economy.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,143 @@
+"""What all companies share: calendar, weather, restrictions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from opsroom.economy.horizon import (
+    METERS_FIRST,
+    METERS_LAST,
+    WEEK_ZERO,
+    Bools,
+    Floats,
+    Ints,
+    day_date,
+    day_number,
+)
+from opsroom.economy.randomness import stream
+from opsroom.economy.scenario import REGIONS, Scenario
+from opsroom.economy.sectors import REGION_WARMTH
+
+KINDS = ("workday", "weekend", "public_holiday", "new_year_holiday", "bridge")
+WORKDAY, WEEKEND, PUBLIC, NEW_YEAR, BRIDGE = range(5)
+
+_FIXED = (
+    (1, 1, "First of January"),
+    (4, 4, "Remembrance Day"),
+    (5, 1, "Labour Day"),
+    (6, 25, "Harbour Day"),
+    (10, 1, "Union Day"),
+    (10, 2, "Union Day"),
+    (12, 25, "Midwinter"),
+)
+
+DAYS = (METERS_LAST - WEEK_ZERO).days + 1
+"""Days from `WEEK_ZERO` to the last day of readings."""
+
+
+def holiday_name(day: dt.date, scenario: Scenario) -> str:
+    """Return the name of the holiday that a day is, or an empty text."""
+    for holiday in scenario.new_year:
+        if holiday.start <= day <= holiday.end:
+            return "New Year"
+    return next((name for month, number, name in _FIXED if (day.month, day.day) == (month, number)), "")
+
+
+def day_kind(day: dt.date, scenario: Scenario) -> int:
+    """Return the kind of a day (index into `KINDS`)."""
+    name = holiday_name(day, scenario)
+    if name == "New Year":
+        return NEW_YEAR
+    if name:
+        return PUBLIC
+    if day.weekday() >= 5:
+        return WEEKEND
+    around = [day + dt.timedelta(days=k) for k in (-1, 1)]
+    free = [bool(holiday_name(d, scenario)) or d.weekday() >= 5 for d in around]
+    named = any(holiday_name(d, scenario) not in ("", "New Year") for d in around)
+    return BRIDGE if all(free) and named else WORKDAY
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Calendar, weather and restrictions of one run, by day number (day 0 is `WEEK_ZERO`)."""
+
+    seed: int
+    scenario: Scenario
+
+    @cached_property
+    def kinds(self) -> Ints:
+        """Kind of each day."""
+        return np.array([day_kind(day_date(n), self.scenario) for n in range(DAYS)])
+
+    @cached_property
+    def new_year_distance(self) -> tuple[Ints, Ints]:
+        """Days to go until the next New Year holiday, and days since the last (large where far)."""
+        days = np.arange(DAYS)
+        until, since = np.full(DAYS, 99), np.full(DAYS, 99)
+        for holiday in self.scenario.new_year:
+            start, end = day_number(holiday.start), day_number(holiday.end)
+            until = np.where(days < start, np.minimum(until, start - days), until)
+            since = np.where(days > end, np.minimum(since, days - end), since)
+        return until, since
+
+    @cached_property
+    def temperature(self) -> Floats:
+        """Daily mean temperature by region and day, degrees Celsius.
+
+        A yearly wave, a national and a regional autoregression of first order, and the scenario's
+        mild spell with soft edges.
+        """
+        days = np.arange(DAYS)
+        year = 2 * np.pi * (days - 15) / 365.25
+        wave = 11.5 - 11.0 * np.cos(year) - 1.2 * np.cos(2 * year + 0.6)
+        shocks = stream(self.seed, "weather").standard_normal((len(REGIONS) + 1, DAYS))
+        noise = np.zeros_like(shocks)
+        for t in range(1, DAYS):
+            noise[:, t] = 0.78 * noise[:, t - 1] + shocks[:, t]
+        weather = self.scenario.weather
+        first, last = day_number(weather.mild_from), day_number(weather.mild_to)
+        mild = weather.mild_degrees / (1 + np.exp(-(days - first) / 2.0)) / (1 + np.exp((days - last) / 4.0))
+        return wave + mild + 1.7 * noise[:1] + 0.8 * noise[1:] + REGION_WARMTH[:, None]
+
+    @cached_property
+    def tenths(self) -> Ints:
+        """Temperature as the weather service publishes it, whole tenths of a degree."""
+        return np.rint(self.temperature * 10).astype(np.int64)
+
+    @cached_property
+    def felt(self) -> Floats:
+        """Temperature that buildings feel: they remember two days."""
+        t = self.temperature
+        lag1 = np.concatenate([t[:, :1], t[:, :-1]], axis=1)
+        lag2 = np.concatenate([lag1[:, :1], lag1[:, :-1]], axis=1)
+        return 0.55 * t + 0.3 * lag1 + 0.15 * lag2
+
+    def locked(self, days: Ints) -> Bools:
+        """Return whether each region is locked down on each day (region x day)."""
+        out = np.zeros((len(REGIONS), len(days)), dtype=bool)
+        for lockdown in self.scenario.lockdowns:
+            inside = (days >= day_number(lockdown.start)) & (days <= day_number(lockdown.end))
+            out[REGIONS.index(lockdown.region)] |= inside
+        return out
+
+    def restriction(self, days: Ints) -> Floats:
+        """Return how severe restrictions are, from 0 (region x day); each region eases with its own delay."""
+        cause = self.scenario.restrictions
+        easing = days > day_number(self.scenario.remote.start)
+        rows = [cause.path.at(days - cause.delay_days[r] * easing) * cause.severity[r] for r in REGIONS]
+        return np.array(rows)
+
+    def stringency(self, days: Ints) -> Ints:
+        """Return the published index of restrictions, 0-100 (region x day); a lockdown counts 100."""
+        index = np.rint(100 * np.clip(self.restriction(days), 0, 0.95)).astype(np.int64)
+        return np.where(self.locked(days), 100, index)
+
+
+def meter_days() -> Ints:
+    """Return the day numbers of the readings."""
+    return np.arange(day_number(METERS_FIRST), day_number(METERS_LAST) + 1)

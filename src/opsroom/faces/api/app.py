@@ -1,0 +1,194 @@
+"""FastAPI application under ``/api/v1``. Errors are problem documents (RFC 9457) with opsroom's code."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from opsroom._version import __version__
+from opsroom.base.charts_render import DrawingCache
+from opsroom.base.errors import InternalError, NotFoundError, OpsroomError
+from opsroom.faces import words as w
+from opsroom.faces.api import models
+from opsroom.faces.document import figure_document
+from opsroom.faces.figures import available, build
+from opsroom.faces.figures.figure import stamp_of
+from opsroom.faces.figures.generic import how_of
+from opsroom.faces.kpis import kpis
+from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, published_days
+from opsroom.faces.words_story import story
+
+AsOf = Annotated[
+    date | None, Query(description="Day as of which to answer; the last publication day on or before it is used.")
+]
+Name = Annotated[str, Path(min_length=1, max_length=120, description="Name, such as resumption.national.")]
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": models.Problem, "content": {"application/problem+json": {}}} for code in (400, 404, 422)
+}
+
+
+def create_api(releases: ReleasesReader, drawings: DrawingCache | None = None) -> FastAPI:
+    """Build the API over a reader of stored releases.
+
+    Parameters
+    ----------
+    releases
+        Reader of stored releases.
+    drawings
+        Cache of drawings, shared with the pages.
+
+    Returns
+    -------
+    fastapi.FastAPI
+    """
+    api = FastAPI(
+        title="opsroom", version=__version__, responses=PROBLEMS, docs_url=None, redoc_url=None,
+        description="Stored releases of an operations room. Every answer is as of a publication day.",
+    )  # fmt: skip
+    cache = drawings or DrawingCache()
+    _errors(api)
+    _room(api, releases)
+    _releases(api, releases)
+    _figures(api, releases, cache)
+    return api
+
+
+def _desk(releases: ReleasesReader, as_of: date | None) -> Desk:
+    return desk_at(releases, as_of)
+
+
+def _room(api: FastAPI, releases: ReleasesReader) -> None:
+    @api.get("/health", tags=["room"])
+    def health() -> models.Health:
+        """Tell that the room answers, and what it was published last."""
+        days = published_days(releases)
+        return models.Health(status="ok", version=__version__, days=len(days), latest=days[-1] if days else None)
+
+    @api.get("/room", tags=["room"])
+    def room() -> models.Room:
+        """Return the room's public settings."""
+        return models.Room.model_validate({**releases.room})
+
+    @api.get("/days", tags=["room"])
+    def days() -> list[date]:
+        """Return the days of publication, earliest first."""
+        return published_days(releases)
+
+    @api.get("/overview", tags=["room"])
+    def overview(as_of: AsOf = None) -> models.Overview:
+        """Return the first page: key figures, story, names of figures."""
+        desk = _desk(releases, as_of)
+        return models.Overview(
+            as_of=desk.day, synthetic=desk.synthetic, disclaimer=str(desk.room.get("disclaimer") or ""),
+            kpis=[models.Kpi.of(k) for k in kpis(desk)],
+            story=[models.Sentence.of(s) for s in story(releases, desk.day)], figures=available(desk),
+        )  # fmt: skip
+
+    @api.get("/story", tags=["room"])
+    def told(as_of: AsOf = None) -> list[models.Sentence]:
+        """Return the sentences generated from the releases of the day."""
+        return [models.Sentence.of(s) for s in story(releases, _desk(releases, as_of).day)]
+
+    @api.get("/data", tags=["room"])
+    def data(as_of: AsOf = None) -> models.Data:
+        """Return the state of the data: series with withheld cells, and refusals."""
+        desk = _desk(releases, as_of)
+        return models.Data(
+            as_of=desk.day, series=[models.Release.of(r) for r in desk],
+            refusals=[models.Refusal.of(r) for r in releases.refusals(desk.day)],
+        )  # fmt: skip
+
+    @api.get("/decisions", tags=["room"])
+    def decisions(as_of: AsOf = None) -> list[dict[str, Any]]:
+        """Return the decision records with forecast, outcome and score."""
+        desk = _desk(releases, as_of)
+        return build(desk, "decisions.log").records() if "decisions.log" in desk.names() else []
+
+    @api.get("/methods", tags=["room"])
+    def methods(as_of: AsOf = None) -> list[models.Method]:
+        """Return how each family of figures is made."""
+        desk = _desk(releases, as_of)
+        keys = dict.fromkeys(how_of(r.name) for r in desk)
+        return [
+            models.Method(
+                name=k.removeprefix("how."), text=w.say(k), series=[r.name for r in desk if how_of(r.name) == k]
+            )
+            for k in keys
+        ]
+
+
+def _releases(api: FastAPI, releases: ReleasesReader) -> None:
+    @api.get("/releases", tags=["releases"])
+    def listing(as_of: AsOf = None, name: str | None = None) -> list[models.Release]:
+        """Return the stamps of the releases issued by a day, latest first."""
+        desk = _desk(releases, as_of)
+        found = [r for n in desk.names() if name in (None, n) for r in desk.past(n)]
+        return [models.Release.of(r) for r in sorted(found, key=lambda r: (day_of(r.day), r.name), reverse=True)]
+
+    @api.get("/releases/{id}", tags=["releases"], response_class=Response, responses={200: {"content": {"application/json": {}}}})
+    def release(id: Name) -> Response:
+        """Return a release byte for byte, as it was stamped."""
+        return Response(releases.raw(id), media_type="application/json")
+
+
+def _figures(api: FastAPI, releases: ReleasesReader, cache: DrawingCache) -> None:
+    @api.get("/figures", tags=["figures"])
+    def listing(as_of: AsOf = None) -> list[str]:
+        """Return the names of the figures of the day."""
+        return available(_desk(releases, as_of))
+
+    @api.get("/figures/{name}", tags=["figures"])
+    def figure(name: Name, as_of: AsOf = None) -> models.Figure:
+        """Return a figure: words, data, licence and stamps."""
+        desk = _desk(releases, as_of)
+        return models.Figure.model_validate(figure_document(desk, build(desk, name)))
+
+    @api.get("/figures/{name}/svg", tags=["figures"], response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
+    def drawing(name: Name, as_of: AsOf = None) -> Response:
+        """Return a figure's drawing."""
+        svg = build(_desk(releases, as_of), name).svg(cache, mode="file")
+        if not svg:
+            raise NotFoundError("this figure is a table.", remedy="Take its data.", code="OPS-N022")
+        return Response(svg, media_type="image/svg+xml")
+
+    @api.get("/figures/{name}/history", tags=["figures"])
+    def history(name: Name, as_of: AsOf = None) -> list[models.Stamp]:
+        """Return the stamps of all releases behind a figure, latest first."""
+        desk = _desk(releases, as_of)
+        build(desk, name)
+        past = desk.past(name.partition("--")[0])
+        return [models.Stamp.model_validate(stamp_of(r)) for r in reversed(past)]
+
+
+def _problem(status: int, code: str, title: str, detail: str, remedy: str = "") -> JSONResponse:
+    body = {"type": f"urn:opsroom:{code}", "title": title, "status": status, "code": code, "detail": detail, "remedy": remedy}
+    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+
+def _errors(api: FastAPI) -> None:
+    @api.exception_handler(OpsroomError)
+    async def known(_: Request, error: OpsroomError) -> JSONResponse:
+        return _problem(error.http_status, error.code, type(error).__name__, error.message, error.remedy)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Where and which rule, never the value that was sent.
+        places = sorted({f"{'.'.join(str(p) for p in item['loc'])}: {item['msg']}" for item in error.errors()})
+        return _problem(422, "OPS-U022", "UsageError", "; ".join(places), "Mend the parameters named.")
+
+    @api.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        code = "OPS-N000" if error.status_code == 404 else "OPS-U000"
+        answer = _problem(error.status_code, code, "NotFoundError" if error.status_code == 404 else "UsageError", str(error.detail))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @api.exception_handler(Exception)
+    async def defect(_: Request, error: Exception) -> JSONResponse:
+        del error  # its text may hold anything: nothing of it leaves
+        return _problem(500, InternalError.default_code, "InternalError", "the answer could not be made.", "Tell the operator.")

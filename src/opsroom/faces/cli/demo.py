@@ -1,0 +1,92 @@
+"""`opsroom demo`: build both rooms, tell the story, write the briefings, measure itself."""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+from opsroom.faces.brief import make_brief
+from opsroom.faces.cli.output import emit, say
+from opsroom.room.demo import Built, build_meridia, build_us, clear
+
+SUFFIXES = (".html", ".pdf", ".xlsx", ".json")
+
+
+def run_demo(directory: Path, *, companies: int, seed: int, public_only: bool) -> dict[str, Any]:
+    """Build the demo below `directory` and return what was measured.
+
+    Returns
+    -------
+    dict
+        ``companies, seconds, peak_mb, resumption_mae_pp, interval_coverage, nowcast_rmse_ratio, releases,
+        refused, files``. Seconds are wall time of building, publishing and writing; peak is of this process.
+    """
+    started = time.perf_counter()
+    outcome: dict[str, Any] = {"companies": companies}
+    files: list[str] = []
+    directory.mkdir(parents=True, exist_ok=True)
+
+    if not public_only:
+        clear(directory / "meridia")
+        clear_truth(directory / "meridia-truth")
+        say(f"Meridia: {companies:,} companies, seed {seed}.")
+        built = build_meridia(directory / "meridia", companies=companies, seed=seed)
+        files += _brief(built, directory, "meridia")
+        outcome |= _scores(built)
+        outcome |= _counts(built)
+        built.room.close()
+
+    clear(directory / "us")
+    say("United States: two true vintages of the New York Fed's panel.")
+    public = build_us(directory / "us")
+    files += _brief(public, directory, "us")
+    if public_only:
+        outcome |= _counts(public)
+    public.room.close()
+
+    outcome["seconds"] = round(time.perf_counter() - started, 1)
+    outcome["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    outcome["files"] = files
+    say("")
+    say(f"Done in {outcome['seconds']:.0f} s, {outcome['peak_mb']:,} MB at most. Written:")
+    for file in files:
+        say(f"  {file}")
+    say(f"Open the room:  opsroom serve --room {directory / ('us' if public_only else 'meridia')}")
+    return outcome
+
+
+def clear_truth(folder: Path) -> None:
+    """Remove the truth files of an earlier run."""
+    for file in folder.glob("*.parquet"):
+        file.unlink()
+
+
+def _brief(built: Built, directory: Path, name: str) -> list[str]:
+    briefing = make_brief(built.room.releases(), built.days[-1])
+    emit("")
+    emit(briefing.text())
+    emit("")
+    files = []
+    for suffix in SUFFIXES:
+        file = directory / f"briefing-{name}{suffix}"
+        briefing.save(file)
+        files.append(str(file))
+    return files
+
+
+def _counts(built: Built) -> dict[str, Any]:
+    reader = built.room.releases()
+    issued = sum(len(reader.of_day(day)) for day in built.days)
+    refused = sum(len(reader.refusals(day)) for day in built.days)
+    return {"releases": issued, "refused": refused}
+
+
+def _scores(built: Built) -> dict[str, Any]:
+    from opsroom.room.truth_scores import score_against_truth
+
+    if built.truth is None:
+        return {}
+    holiday = built.room.settings.facts["holiday"]
+    return score_against_truth(built.room.releases(), built.truth, holiday["end"])

@@ -1,0 +1,71 @@
+"""`opsroom doctor`: is this machine fit, is this room sound?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from opsroom.base.errors import OpsroomError
+
+PACKAGES = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "duckdb",
+    "ibis-framework",
+    "deltalake",
+    "numba",
+    "statsmodels",
+    "typst",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check and what was found."""
+
+    check: str
+    ok: bool
+    finding: str
+
+
+def examine(room: Path | None) -> list[Finding]:
+    """Check Python, packages, disk and memory, and a room where one is named."""
+    findings = [Finding("python", sys.version_info >= (3, 11), sys.version.split()[0])]
+    for package in PACKAGES:
+        try:
+            findings.append(Finding(package, True, version(package)))
+        except PackageNotFoundError:
+            findings.append(Finding(package, False, "not installed"))
+    free = shutil.disk_usage(room or Path()).free / 1e9
+    findings.append(Finding("disk", free > 2, f"{free:.0f} GB free"))
+    findings.append(Finding("cores", True, str(os.cpu_count())))
+    if room is not None:
+        findings.extend(_examine_room(room))
+    return findings
+
+
+def _examine_room(path: Path) -> list[Finding]:
+    from opsroom.room.room import Room
+
+    try:
+        with Room.open(path, actor="doctor") as room:
+            found = [Finding("room", True, room.settings.title)]
+            for name in sorted(room.store.specs):
+                known = room.store.has(name)
+                found.append(
+                    Finding(
+                        f"dataset {name}",
+                        True,
+                        f"version {room.store.version(name)}" if known else "no rows yet",
+                    )
+                )
+            found.append(Finding("ledger", True, f"{room.ledger.verify()} releases, chain intact"))
+            found.append(Finding("audit log", True, f"{room.audit.verify()} acts, chain intact"))
+            return found
+    except OpsroomError as error:
+        return [Finding("room", False, str(error))]

@@ -1,0 +1,490 @@
+"""The `opsroom` command.
+
+Exit codes: 0 done; 2 the call is off; 10 settings; 11 dataset specification; 12 data; 13 as-of day;
+14 not found; 15 access; 16 the gate refuses; 17 ledger conflict; 18 no fit; 19 store; 70 a defect in opsroom.
+Heavy modules are imported inside the commands, so that `opsroom --help` starts fast.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from opsroom._version import __version__
+from opsroom.base.errors import OpsroomError, UsageError
+from opsroom.faces.cli.output import emit, emit_json, emit_table, say
+
+if TYPE_CHECKING:
+    from opsroom.room.room import Room
+
+app = App(
+    name="opsroom",
+    help="An operations room for an economy: observe, measure, warn, decide, evaluate; nothing confidential leaves.",
+    version=__version__,
+)
+dataset = App(name="dataset", help="Register and list the datasets of a room.")
+releases = App(name="release", help="List and show what has been published.")
+audit = App(name="audit", help="Check the audit log and the ledger.")
+app.command(dataset)
+app.command(releases)
+app.command(audit)
+
+RoomPath = Annotated[Path, Parameter(name="--room")]
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+
+
+def _open(room: Path) -> Room:
+    from opsroom.room.room import Room
+
+    return Room.open(
+        room, actor=os.environ.get("OPSROOM_ACTOR", "") or os.environ.get("USER", "") or "operator"
+    )
+
+
+@app.command
+def demo(
+    directory: Path = Path("demo"),
+    *,
+    companies: int = 50_000,
+    seed: int = 0,
+    json: Json = False,
+    public_only: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Build the demo rooms and their briefings: Meridia, a synthetic economy in shock, and a public US room.
+
+    Parameters
+    ----------
+    directory
+        Folder to build in; its old demo rooms are replaced.
+    companies
+        Number of companies in Meridia.
+    seed
+        Seed of the draw.
+    json
+        End with one JSON object on stdout.
+    public_only
+        Build the public US room alone.
+    """
+    from opsroom.faces.cli.demo import run_demo
+
+    outcome = run_demo(directory, companies=companies, seed=seed, public_only=public_only)
+    if json:
+        emit_json(outcome)
+
+
+@app.command
+def init(
+    directory: Path, *, source: Annotated[Path | None, Parameter(name="--from")] = None, json: Json = False
+) -> None:
+    """Make an empty room.
+
+    Parameters
+    ----------
+    directory
+        Folder of the new room.
+    source
+        Folder with a room.toml and datasets/*.toml to start from, such as one of the examples.
+    json
+        Print one JSON object.
+    """
+    from opsroom.room.room import Room
+
+    settings, specs = None, []
+    if source is not None:
+        if not (source / "room.toml").is_file():
+            raise UsageError(
+                f"{source.name} holds no room.toml.", remedy="Name another folder.", code="OPS-U020"
+            )
+        settings = (source / "room.toml").read_text(encoding="utf-8")
+        specs = [file.read_text(encoding="utf-8") for file in sorted((source / "datasets").glob("*.toml"))]
+    with Room.create(directory, settings=settings, specs=specs) as room:
+        names = sorted(room.store.specs)
+    if json:
+        emit_json({"room": str(directory), "datasets": names})
+    else:
+        say(f"Made {directory} with {len(names)} dataset(s): {', '.join(names) or 'none yet'}.")
+
+
+@dataset.command(name="add")
+def dataset_add(files: list[Path], /, *, room: RoomPath = Path()) -> None:
+    """Register datasets by their specifications.
+
+    Parameters
+    ----------
+    files
+        Specification files (TOML).
+    room
+        Folder of the room.
+    """
+    with _open(room) as opened:
+        for file in files:
+            say(f"Registered {opened.add_dataset(file).name}.")
+
+
+@dataset.command(name="list")
+def dataset_list(*, room: RoomPath = Path(), json: Json = False) -> None:
+    """List the datasets of a room.
+
+    Parameters
+    ----------
+    room
+        Folder of the room.
+    json
+        Print one JSON object.
+    """
+    with _open(room) as opened:
+        rows = [
+            (s.name, s.title, s.frequency, "confidential" if s.confidential else "public", s.provider)
+            for s in (opened.store.specs[name] for name in sorted(opened.store.specs))
+        ]
+    columns = ("name", "title", "frequency", "access", "provider")
+    if json:
+        emit_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        emit_table(columns, rows)
+
+
+@dataset.command(name="show")
+def dataset_show(name: str, /, *, room: RoomPath = Path()) -> None:
+    """Print the specification of a dataset.
+
+    Parameters
+    ----------
+    name
+        Name of the dataset.
+    room
+        Folder of the room.
+    """
+    with _open(room) as opened:
+        emit(opened.store.spec(name).to_toml())
+
+
+@app.command
+def ingest(
+    name: str,
+    files: list[Path],
+    /,
+    *,
+    room: RoomPath = Path(),
+    known_at: str | None = None,
+    reason: str | None = None,
+    deletions: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> None:
+    """Check a delivery and commit it; refused rows go to quarantine with their reasons.
+
+    Parameters
+    ----------
+    name
+        Name of the dataset.
+    files
+        CSV or Parquet files of one delivery.
+    room
+        Folder of the room.
+    known_at
+        When the room learnt it: a date (its end of day) or a time. Default: what the dataset declares, or now.
+    reason
+        Why `known_at` lies before the last delivery, where it does.
+    deletions
+        The rows name keys to delete.
+    json
+        Print one JSON object.
+    """
+    with _open(room) as opened:
+        report = opened.ingest(name, files, known_at, reason=reason, deletions=deletions)
+    facts = {
+        "dataset": name,
+        "accepted": report.accepted,
+        "quarantined": report.quarantined,
+        "duplicates": report.duplicates,
+        "version": report.version,
+        "reasons": dict(report.reasons),
+    }
+    if json:
+        emit_json(facts)
+        return
+    say(
+        f"{name}: {report.accepted:,} rows accepted, {report.quarantined:,} quarantined, "
+        f"{report.duplicates:,} known already; version {report.version}."
+    )
+    for code, count in report.reasons.items():
+        say(f"  {code}: {count:,} row(s)")
+
+
+@app.command
+def publish(
+    *,
+    room: RoomPath = Path(),
+    as_of: str | None = None,
+    since: dt.date | None = None,
+    json: Json = False,
+) -> None:
+    """Compute, judge and issue what is due on a publication day.
+
+    Parameters
+    ----------
+    room
+        Folder of the room.
+    as_of
+        Publication day. Default: the last one not after the newest data.
+    since
+        Publish every publication day from this one to `as_of`.
+    json
+        Print one JSON object.
+    """
+    from opsroom.base.progress import track
+    from opsroom.room.calendar import publication_days
+
+    with _open(room) as opened:
+        days: list[str | None] = [as_of]
+        if since is not None:
+            end = opened.moment(as_of).astimezone(opened.zone).date()
+            days = [day.isoformat() for day in publication_days(since, end, opened.settings.publish)]
+        issued = [release for day in track(days, "publishing") for release in opened.publish(day)]
+        refused = opened.releases().refusals(issued[-1].day) if issued else []
+    if json:
+        emit_json({"releases": [r.id for r in issued], "refused": refused})
+        return
+    for release in issued:
+        emit(release.id)
+    say(f"{len(issued)} release(s) out, {len(refused)} refused on the last day.")
+    for refusal in refused:
+        say(f"  refused {refusal['name']}: {refusal['rule']}. {refusal['remedy']}")
+
+
+@app.command
+def brief(
+    *,
+    room: RoomPath = Path(),
+    as_of: dt.date | None = None,
+    out: list[Path] | None = None,
+    json: Json = False,
+) -> None:
+    """Write the briefing of a day from stored releases.
+
+    Parameters
+    ----------
+    room
+        Folder of the room.
+    as_of
+        The day. Default: the last one published.
+    out
+        Files to write: .html, .pdf, .xlsx or .json. Without any, the story is printed.
+    json
+        Print the briefing as one JSON object.
+    """
+    from opsroom.faces.cli.reading import open_briefing
+
+    briefing = open_briefing(room, as_of)
+    if json:
+        emit_json(briefing.to_dict())
+    elif not out:
+        emit(briefing.text())
+    for file in out or []:
+        briefing.save(file)
+        say(f"Wrote {file}.")
+
+
+@app.command
+def serve(*, room: RoomPath = Path(), host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve the operations room: pages, figures and API, from stored releases alone.
+
+    Parameters
+    ----------
+    room
+        Folder of the room.
+    host
+        Address to listen on.
+    port
+        Port to listen on.
+    """
+    import uvicorn
+
+    from opsroom.faces.cli.reading import open_releases
+    from opsroom.faces.web import create_app
+
+    say(f"The room is open at http://{host}:{port}/ (Ctrl-C closes it).")
+    uvicorn.run(create_app(open_releases(room)), host=host, port=port, log_level="warning")
+
+
+@releases.command(name="list")
+def release_list(*, room: RoomPath = Path(), as_of: dt.date | None = None, json: Json = False) -> None:
+    """List what is published, as a reader on a day would see it.
+
+    Parameters
+    ----------
+    room
+        Folder of the room.
+    as_of
+        The day. Default: the last one published.
+    json
+        Print one JSON object.
+    """
+    from opsroom.faces.cli.reading import open_releases, reading_day
+
+    reader = open_releases(room)
+    day = reading_day(reader, as_of)
+    found = [release for name in reader.names(day) if (release := reader.get(name, day)) is not None]
+    rows = [
+        (r.id, r.day.isoformat(), r.stamp["cells"], r.stamp["suppressed"], r.stamp["hash"]) for r in found
+    ]
+    columns = ("id", "day", "cells", "suppressed", "hash")
+    if json:
+        emit_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        emit_table(columns, rows)
+
+
+@releases.command(name="show")
+def release_show(
+    name: str, /, *, room: RoomPath = Path(), as_of: dt.date | None = None, json: Json = False
+) -> None:
+    """Print a release.
+
+    Parameters
+    ----------
+    name
+        Name of the release series, such as ``resumption.national``.
+    room
+        Folder of the room.
+    as_of
+        The day. Default: the last one published.
+    json
+        Print the stored document, byte for byte.
+    """
+    from opsroom.faces.cli.reading import find_release, open_releases
+
+    release = find_release(open_releases(room), name, as_of)
+    if json:
+        emit(release.json_bytes.decode())
+    else:
+        emit_table(release.columns, release.rows)
+
+
+@app.command
+def decide(
+    option: str,
+    /,
+    *,
+    decider: str,
+    legal_basis: str,
+    review_date: dt.date,
+    as_of: dt.date | None = None,
+    question: str = "",
+    dissent: str = "",
+    room: RoomPath = Path(),
+    json: Json = False,
+) -> None:
+    """Record a decision with its forecast; later days score it.
+
+    Parameters
+    ----------
+    option
+        One of the options of the published relief release, ``none`` included.
+    decider
+        A named human.
+    legal_basis
+        What entitles to decide.
+    review_date
+        When the decision is looked at again.
+    as_of
+        Day of the decision. Default: the day of the newest data.
+    question
+        The question decided.
+    dissent
+        A dissenting view to be kept.
+    room
+        Folder of the room.
+    json
+        Print one JSON object.
+    """
+    with _open(room) as opened:
+        decision = opened.decide(
+            option,
+            decider=decider,
+            legal_basis=legal_basis,
+            review_date=review_date,
+            as_of=as_of,
+            question=question,
+            dissent=dissent,
+        )
+    if json:
+        emit_json({"id": decision.id})
+    else:
+        say(f"Recorded decision {decision.id}; review on {review_date.isoformat()}.")
+
+
+@audit.command(name="verify")
+def audit_verify(*, room: RoomPath = Path(), json: Json = False) -> None:
+    """Verify the chains of the audit log and of the ledger.
+
+    Parameters
+    ----------
+    room
+        Folder of the room.
+    json
+        Print one JSON object.
+    """
+    with _open(room) as opened:
+        acts = opened.audit.verify()
+        issued = opened.ledger.verify()
+    if json:
+        emit_json({"acts": acts, "releases": issued})
+    else:
+        say(f"Intact: {acts} acts, {issued} releases.")
+
+
+@app.command
+def doctor(*, room: Annotated[Path | None, Parameter(name="--room")] = None, json: Json = False) -> None:
+    """Say whether this machine and a room are fit to work.
+
+    Parameters
+    ----------
+    room
+        Folder of a room to check as well.
+    json
+        Print one JSON object.
+    """
+    from opsroom.faces.cli.doctor import examine
+
+    findings = examine(room)
+    if json:
+        emit_json([{"check": f.check, "ok": f.ok, "finding": f.finding} for f in findings])
+    else:
+        emit_table(("", "check", "finding"), [("ok" if f.ok else "!!", f.check, f.finding) for f in findings])
+    if not all(f.ok for f in findings):
+        raise SystemExit(1)
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line; a user never sees a traceback (set ``OPSROOM_DEBUG=1`` for one)."""
+    try:
+        app(arguments)
+    except OpsroomError as error:
+        if os.environ.get("OPSROOM_DEBUG"):
+            raise
+        say(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say("Stopped.")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe went away (`opsroom release list | head`): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("OPSROOM_DEBUG"):
+            raise
+        say(
+            f"OPS-I000: a defect in opsroom ({type(error).__name__}). Run again with OPSROOM_DEBUG=1 and report it."
+        )
+        sys.exit(70)
+
+
+if __name__ == "__main__":
+    run()

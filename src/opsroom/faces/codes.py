@@ -1,0 +1,76 @@
+"""Words for the codes of a room: sections, regions, countries, currency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opsroom.base.codes import NACE_SECTIONS
+from opsroom.faces.reader import Desk, measures_of
+
+COUNTRIES = {
+    "AR": "Argentina", "AT": "Austria", "AU": "Australia", "BE": "Belgium", "BR": "Brazil", "CA": "Canada",
+    "CH": "Switzerland", "CL": "Chile", "CN": "China", "CO": "Colombia", "CZ": "Czechia", "DE": "Germany",
+    "DK": "Denmark", "ES": "Spain", "FI": "Finland", "FR": "France", "GB": "United Kingdom", "GR": "Greece",
+    "HK": "Hong Kong SAR", "HU": "Hungary", "ID": "Indonesia", "IE": "Ireland", "IL": "Israel", "IN": "India",
+    "IT": "Italy", "JP": "Japan", "KR": "Korea", "LU": "Luxembourg", "MX": "Mexico", "MY": "Malaysia",
+    "NL": "Netherlands", "NO": "Norway", "NZ": "New Zealand", "PL": "Poland", "PT": "Portugal", "RU": "Russia",
+    "SA": "Saudi Arabia", "SE": "Sweden", "SG": "Singapore", "TH": "Thailand", "TR": "Türkiye",
+    "US": "United States", "XM": "Euro area", "ZA": "South Africa",
+}  # fmt: skip
+"""Country and area codes of the BIS data sets, with their English names."""
+
+
+def section_name(desk: Desk, code: str) -> str:
+    """Return the title of a NACE section: the room's own words first."""
+    own = desk.room.get("sections") or {}
+    return "All sections" if code == "_T" else str(own.get(code) or NACE_SECTIONS.get(code, code))
+
+
+def country_name(code: str) -> str:
+    """Return the English name of a country code."""
+    return COUNTRIES.get(code, code)
+
+
+def region_name(desk: Desk, code: str) -> str:
+    """Return the name of a region from the room's settings."""
+    for region in desk.room.get("regions") or []:
+        if str(region.get("code")) == code:
+            return str(region.get("name", code))
+    return "All regions" if code == "_T" else code
+
+
+def currency_of(release: Any) -> str:
+    """Return the currency of a release with amounts of money: the unit of three capitals."""
+    for measure in measures_of(release):
+        if len(measure.unit) == 3 and measure.unit.isupper():
+            return measure.unit
+    return ""
+
+
+def name_code(desk: Desk, dimension: str, code: str) -> str:
+    """Return the words for a code of a dimension."""
+    from opsroom.faces import words
+
+    if dimension == "section":
+        return section_name(desk, code)
+    if dimension == "region":
+        return region_name(desk, code)
+    if dimension == "country":
+        return country_name(code)
+    if dimension in ("option", "component"):
+        return words.label(dimension, code)
+    return "all" if code == "_T" else code
+
+
+def title_of(desk: Desk, release: Any) -> str:
+    """Return the title of a series: its own, its dataset's, the catalogue's, or its name."""
+    from opsroom.faces import words
+
+    if own := release.facts.get("title"):
+        return str(own)
+    family, _, rest = release.name.partition(".")
+    dataset = family if rest == "levels" else rest
+    known = (desk.room.get("datasets") or {}).get(dataset) or {}
+    if rest == "levels" or family == "activity":
+        return str(known.get("title") or dataset.replace("_", " ").capitalize())
+    return words.label("series", release.name)

@@ -1,0 +1,8 @@
+"""The figures: each drawn from releases as of a day, with its data, words and stamps."""
+
+from __future__ import annotations
+
+from opsroom.faces.figures.figure import Figure
+from opsroom.faces.figures.registry import available, build, grouped
+
+__all__ = ["Figure", "available", "build", "grouped"]

@@ -1,0 +1,188 @@
+"""Figures of any other series: activity against normal, the credit gap, and a plain line for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from opsroom.base.charts import Caption, is_period
+from opsroom.faces import words as w
+from opsroom.faces.codes import country_name, name_code, title_of
+from opsroom.faces.figures.figure import Figure, table
+from opsroom.faces.reader import Desk, day_of, measures_of, number, records
+from opsroom.faces.words_story import bounds
+
+TIMES = ("date", "day", "week", "month", "quarter", "year", "period", "reference", "time")
+MOST_LINES = 5
+DRAWN = 400
+"""A long series is drawn for its last observations; the data beside it have them all."""
+
+
+def how_of(name: str) -> str:
+    """Return the message id of a series' method text."""
+    family = name.partition(".")[0]
+    if name.endswith(".levels"):
+        return "how.levels"
+    return f"how.{family}" if w.CATALOGUE.has(f"how.{family}") else "how.other"
+
+
+def gap(name: str) -> Callable[[Desk], Figure | None]:
+    """Return the builder of an activity series' gap to normal."""
+
+    def make(desk: Desk) -> Figure | None:
+        release = desk.get(name)
+        rows = [r for r in records(release) if number(r, "gap") is not None]
+        if release is None or not rows:
+            return None
+        value = float(rows[-1]["gap"])
+        banded = any(bounds(r, "gap") for r in rows)
+        columns = tuple(c for c in release.columns if c != "status")
+        caption = Caption(
+            w.say(
+                "fig.activity.finding", title=title_of(desk, release), gap=w.percent(abs(value)),
+                sense=w.say("words.above" if value >= 0 else "words.below"), at=w.at(str(rows[-1]["date"])),
+            ),
+            w.say("fig.activity.unit"), str(release.source), day_of(release.day).isoformat(),
+        )  # fmt: skip
+
+        def draw() -> Any:
+            from opsroom.base.charts_lines import line_band
+
+            band = ("gap_lower", "gap_upper") if banded else None
+            return line_band(
+                rows[-DRAWN:], x="date", lines={"gap": w.say("chart.gap")}, band=band, caption=caption, rule=0.0
+            )
+
+        return Figure(name, "output", caption, columns, table(rows, columns), (release,), draw, how="how.activity")
+
+    return make
+
+
+def against_expected(name: str) -> Callable[[Desk], Figure | None]:
+    """Return the builder of an activity series' observed and expected level."""
+
+    def make(desk: Desk) -> Figure | None:
+        release = desk.get(name)
+        rows = [r for r in records(release) if number(r, "observed") is not None]
+        if release is None or not rows:
+            return None
+        unit = next((m.unit for m in measures_of(release) if m.name == "observed"), "")
+        columns = ("date", "observed", "expected")
+        caption = Caption(
+            w.say("fig.activity_levels.finding", title=title_of(desk, release)), unit, str(release.source),
+            day_of(release.day).isoformat(),
+        )  # fmt: skip
+
+        def draw() -> Any:
+            from opsroom.base.charts_lines import line_band
+
+            lines = {"observed": w.say("chart.observed"), "expected": w.say("chart.expected")}
+            return line_band(rows[-DRAWN:], x="date", lines=lines, caption=caption)
+
+        return Figure(
+            f"{name}--levels", "output", caption, columns, table(rows, columns), (release,), draw, how="how.activity"
+        )
+
+    return make
+
+
+def credit_gap(desk: Desk) -> Figure | None:
+    """Credit gaps over time, the countries with the largest gaps first."""
+    release = desk.get("credit.gap")
+    rows = [r for r in records(release) if number(r, "gap") is not None]
+    if release is None or not rows:
+        return None
+    latest = {str(r.get("country", "")): float(r["gap"]) for r in rows}
+    top = sorted(latest, key=lambda c: (-latest[c], c))[:3]
+    merged: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row.get("country") in top:
+            merged.setdefault(str(row["quarter"]), {"quarter": row["quarter"]})[str(row["country"])] = row["gap"]
+    drawn = [merged[q] for q in sorted(merged)][-120:]
+    columns = tuple(c for c in release.columns if c != "status")
+    caption = Caption(
+        w.say("fig.credit_gap.finding", country=country_name(top[0]), gap=w.signed(latest[top[0]])),
+        w.say("fig.credit_gap.unit"), str(release.source), day_of(release.day).isoformat(),
+    )  # fmt: skip
+
+    def draw() -> Any:
+        from opsroom.base.charts_lines import line_band
+
+        return line_band(drawn, x="quarter", lines={c: country_name(c) for c in top}, caption=caption, rule=0.0)
+
+    return Figure("credit.gap", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.credit")
+
+
+def plain(name: str) -> Callable[[Desk], Figure | None]:
+    """Return the builder of a figure for a series that nobody here knows.
+
+    The first dimension that holds periods becomes the time axis, every other dimension a line; a
+    release without periods is shown as a table.
+    """
+
+    def make(desk: Desk) -> Figure | None:
+        release = desk.get(name)
+        measures = measures_of(release) if release is not None else []
+        if release is None or not measures:
+            return None
+        main = measures[0]
+        rows = records(release)
+        columns = tuple(c for c in release.columns if c != "status")
+        time = _time(release, rows)
+        known = [r for r in rows if number(r, main.name) is not None]
+        title = title_of(desk, release)
+        finding = w.say("fig.generic.finding_plain", series=title)
+        lines: dict[str, str] = {}
+        drawn: list[dict[str, Any]] = []
+        if time and known:
+            lines, drawn = _lines(desk, release, known, time, main.name)
+            if len(lines) == 1:
+                last = max(known, key=lambda r: str(r[time]))
+                value = w.with_unit(float(last[main.name]), main.unit, main.decimals)
+                finding = w.say(
+                    "fig.generic.finding", series=title, value=value, at=w.at(str(last[time]))
+                )
+        unit = w.say("fig.generic.unit", measure=main.name.replace("_", " "), unit=main.unit).rstrip(", ")
+        caption = Caption(finding, unit, str(release.source), day_of(release.day).isoformat())
+
+        def draw() -> Any:
+            from opsroom.base.charts_lines import line_band
+
+            return line_band(drawn, x=time, lines=lines, caption=caption, points=len(drawn) < 20)
+
+        chart = draw if len(drawn) > 1 else None
+        return Figure(name, "other", caption, columns, table(rows, columns), (release,), chart, how=how_of(name))
+
+    return make
+
+
+def _time(release: Any, rows: list[dict[str, Any]]) -> str:
+    """Return the dimension that holds periods, or an empty text."""
+    names = sorted(release.dimensions, key=lambda d: TIMES.index(d) if d in TIMES else len(TIMES))
+    for name in names:
+        if rows and all(is_period(r[name]) for r in rows[:50]):
+            return str(name)
+    return ""
+
+
+def _lines(
+    desk: Desk, release: Any, rows: list[dict[str, Any]], time: str, measure: str
+) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """Spread the rows into at most five lines, the totals first, then by their latest value."""
+    others = [d for d in release.dimensions if d != time]
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row[d]) for d in others), {})[str(row[time])] = row[measure]
+
+    def order(key: tuple[str, ...]) -> tuple[int, float, tuple[str, ...]]:
+        newest = groups[key][max(groups[key])]
+        return (sum(code != "_T" for code in key), -abs(float(newest)), key)
+
+    chosen = sorted(groups, key=order)[:MOST_LINES]
+    labels = {
+        f"s{k}": ", ".join(name_code(desk, d, c) for d, c in zip(others, key, strict=True)) or measure
+        for k, key in enumerate(chosen)
+    }
+    times = sorted({t for key in chosen for t in groups[key]})[-DRAWN:]
+    drawn = [{time: t, **{f"s{k}": groups[key].get(t) for k, key in enumerate(chosen)}} for t in times]
+    return labels, drawn

@@ -1,0 +1,88 @@
+"""Figures of the nowcast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opsroom.base.charts import Caption
+from opsroom.faces import words as w
+from opsroom.faces.figures.figure import Figure, table
+from opsroom.faces.reader import Desk, day_of, number, one
+
+
+def nowcast(desk: Desk) -> Figure | None:
+    """What was said of the target quarter on each publication day."""
+    release = desk.get("nowcast.gdp")
+    if release is None:
+        return None
+    quarter = str(release.facts.get("target_quarter", ""))
+    growth = number(one(release, quarter=quarter, kind="nowcast"), "growth")
+    if growth is None:
+        return None
+    rows: list[dict[str, Any]] = []
+    used = []
+    for past in desk.past("nowcast.gdp"):
+        said = one(past, quarter=quarter, kind="nowcast")
+        if number(said, "growth") is None or said is None:
+            continue
+        used.append(past)
+        rows.append(
+            {"day": day_of(past.day).isoformat(), "quarter": quarter,
+             **{k: said.get(k) for k in ("growth", "growth_lower", "growth_upper", "growth_lower68", "growth_upper68")},
+             "ar1": number(one(past, quarter=quarter, kind="ar1"), "growth"),
+             "official": number(one(past, quarter=quarter, kind="official"), "growth")}
+        )  # fmt: skip
+    columns = ("day", "quarter", "growth", "growth_lower", "growth_upper", "growth_lower68", "growth_upper68", "ar1", "official")  # fmt: skip
+    caption = Caption(
+        w.say("fig.nowcast.finding", quarter=w.period(quarter), growth=w.percent(growth)),
+        w.say("fig.nowcast.unit"), str(release.source), day_of(release.day).isoformat(),
+        w.say("fig.nowcast.alt", quarter=w.period(quarter), growth=w.percent(growth)),
+    )  # fmt: skip
+    lines = {"growth": w.say("chart.nowcast")}
+    for kind in ("ar1", "official"):
+        if any(r[kind] is not None for r in rows):
+            lines[kind] = w.say(f"chart.{kind}")
+
+    def draw() -> Any:
+        from opsroom.base.charts_lines import line_band
+
+        return line_band(
+            rows, x="day", lines=lines, band=("growth_lower", "growth_upper"), caption=caption, rule=0.0, points=True
+        )
+
+    return Figure(
+        "nowcast.gdp", "output", caption, columns, table(rows, columns), tuple(reversed(used)), draw, how="how.nowcast"
+    )
+
+
+def news(desk: Desk) -> Figure | None:
+    """Which data moved the nowcast since the last release."""
+    release = desk.get("nowcast.gdp")
+    items = [n for n in (release.facts.get("news") or [] if release is not None else []) if n.get("series")]
+    rows = [{"series": str(n["series"]), "contribution": number(n, "contribution")} for n in items]
+    rows = [r for r in rows if r["contribution"]]
+    if release is None or not rows:
+        return None
+    rows.sort(key=lambda r: (-abs(float(r["contribution"] or 0.0)), str(r["series"])))
+    top = str(rows[0]["series"])
+    quarter = str(release.facts.get("target_quarter", ""))
+    now = number(one(release, quarter=quarter, kind="nowcast"), "growth")
+    before = (release.facts.get("previous") or {}).get("growth")
+    finding = (
+        w.say(
+            "fig.news.finding_total", previous=w.percent(float(before), 2), current=w.percent(now, 2), series=top
+        )
+        if before is not None and now is not None
+        else w.say("fig.news.finding", series=top)
+    )
+    columns = ("series", "contribution")
+    caption = Caption(finding, w.say("fig.news.unit"), str(release.source), day_of(release.day).isoformat())
+
+    def draw() -> Any:
+        from opsroom.base.charts_bars import news_bars
+
+        return news_bars(rows[:12], category="series", value="contribution", caption=caption)
+
+    return Figure(
+        "nowcast.gdp--news", "output", caption, columns, table(rows, columns), (release,), draw, how="how.nowcast"
+    )

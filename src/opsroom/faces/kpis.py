@@ -1,0 +1,215 @@
+"""The row of key figures: each with interval, day, and change since the release before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from opsroom.faces import words as w
+from opsroom.faces.codes import country_name, title_of
+from opsroom.faces.reader import Desk, day_of, measures_of, number, one, records
+
+MOST = 9
+"""So many key figures fit a row of cards; a room with more shows the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """One key figure, as published.
+
+    Attributes
+    ----------
+    id, label
+        Name and words.
+    number, lower, upper, unit, decimals
+        The value and its nominal 90 % interval (None where there is none).
+    value, interval, about, change
+        The same in words; `about` is the period, `change` compares with the release before.
+    history
+        The value in each release so far, earliest first.
+    figure
+        Name of the figure that shows more.
+    releases
+        Ids of the releases used.
+    """
+
+    id: str
+    label: str
+    number: float
+    unit: str
+    decimals: int
+    value: str
+    interval: str
+    about: str
+    change: str
+    figure: str
+    releases: tuple[str, ...]
+    lower: float | None = None
+    upper: float | None = None
+    history: tuple[float | None, ...] = ()
+    note: str = ""
+
+
+Pick = Callable[[Any], tuple[dict[str, Any] | None, str]]
+"""Release → the record with the key figure, and its period."""
+
+
+def kpis(desk: Desk) -> list[Kpi]:
+    """Return the key figures of the day, those whose series the room publishes.
+
+    Parameters
+    ----------
+    desk
+        The releases as of a day.
+    """
+    found: list[Kpi] = []
+    for kpi in _all(desk):
+        found.append(kpi)
+        if len(found) == MOST:
+            break
+    return found
+
+
+def _all(desk: Desk) -> Iterator[Kpi]:
+    for weight in ("count", "jobs", "sales"):
+        yield from _kpi(
+            desk, f"resumed_{weight}", "resumption.national", "resumed", _reference(weight),
+            figure="resumption.national" if weight == "count" else "resumption.national--weights",
+        )  # fmt: skip
+    yield from _kpi(
+        desk, "capacity", "resumption.national", "capacity", _reference("count"), figure="resumption.national--capacity"
+    )
+    yield from _nowcast(desk)
+    yield from _kpi(desk, "liquidity", "liquidity.section", "jobs_under_30_days", _month(size="_T"), census=True)
+    yield from _arrears(desk)
+    yield from _kpi(desk, "coverage", "resumption.national", "coverage", _reference("count"), census=True)
+    for name in desk.names():
+        release = desk.get(name)
+        if release is None:
+            continue
+        if name.startswith("activity."):
+            title = title_of(desk, release)
+            yield from _kpi(desk, "activity", name, "gap", _last("date"), label=title, note=w.say("kpi.activity"))
+        elif name == "credit.gap":
+            for code in _largest_gaps(release):
+                label = w.say("kpi.credit_gap", country=country_name(code))
+                yield from _kpi(desk, "credit_gap", name, "gap", _last("quarter", country=code), label=label)
+        elif name.endswith(".levels"):
+            main = measures_of(release)[0].name
+            time = str(release.dimensions[0])
+            if len(release.dimensions) == 1:
+                yield from _kpi(desk, "levels", name, main, _last(time), label=title_of(desk, release), census=True)
+
+
+def _reference(weight: str) -> Pick:
+    def pick(release: Any) -> tuple[dict[str, Any] | None, str]:
+        at = str(release.facts.get("reference_date", ""))
+        return one(release, date=at, weight=weight, size="_T"), at
+
+    return pick
+
+
+def _month(**where: str) -> Pick:
+    def pick(release: Any) -> tuple[dict[str, Any] | None, str]:
+        month = max((str(r["month"]) for r in records(release)), default="")
+        return one(release, month=month, section="_T", **where), month
+
+    return pick
+
+
+def _last(time: str, **where: str) -> Pick:
+    def pick(release: Any) -> tuple[dict[str, Any] | None, str]:
+        rows = [r for r in records(release, **where) if r.get("status") != "suppressed"]
+        rows.sort(key=lambda r: str(r[time]))
+        return (rows[-1], str(rows[-1][time])) if rows else (None, "")
+
+    return pick
+
+
+def _largest_gaps(release: Any) -> list[str]:
+    latest: dict[str, float] = {}
+    for row in records(release):
+        if (value := number(row, "gap")) is not None:
+            latest[str(row.get("country", ""))] = value
+    return sorted(latest, key=lambda c: (-latest[c], c))[:3]
+
+
+def _kpi(
+    desk: Desk, id: str, series: str, measure: str, pick: Pick, *, figure: str = "", label: str = "",
+    census: bool = False, note: str = "",
+) -> Iterator[Kpi]:  # fmt: skip
+    past = desk.past(series)
+    release = past[-1] if past else None
+    info = next((m for m in measures_of(release) if m.name == measure), None) if release is not None else None
+    if release is None or info is None:
+        return
+    row, about = pick(release)
+    value = number(row, measure)
+    if value is None:
+        return
+    lower, upper = number(row, f"{measure}_lower"), number(row, f"{measure}_upper")
+    history = tuple(number(pick(r)[0], measure) for r in past)
+    yield Kpi(
+        id, label or w.say(f"kpi.{id}"), value, info.unit, info.decimals,
+        w.with_unit(value, info.unit, info.decimals),
+        _said(lower, upper, info.decimals, census=census),
+        w.say("kpi.about", period=w.period(about)),
+        _change(value, history, past, info.unit, info.decimals),
+        figure or series, (release.id,), lower, upper, history, note,
+    )  # fmt: skip
+
+
+def _said(lower: float | None, upper: float | None, decimals: int, *, census: bool) -> str:
+    if lower is not None and upper is not None:
+        return w.say("kpi.interval", interval=w.interval(lower, upper, decimals))
+    return w.say("kpi.no_interval_census") if census else ""
+
+
+def _change(
+    value: float, history: tuple[float | None, ...], past: list[Any], unit: str, decimals: int
+) -> str:
+    before = history[-2] if len(history) > 1 else None
+    if before is None:
+        return w.say("kpi.first")
+    points = " points" if unit.startswith("%") else ""
+    moved = w.signed(round(value, decimals) - round(before, decimals), decimals)
+    return w.say("kpi.change", change=f"{moved}{points}", day=w.day(day_of(past[-2].day)))
+
+
+def _nowcast(desk: Desk) -> Iterator[Kpi]:
+    release = desk.get("nowcast.gdp")
+    if release is None:
+        return
+    quarter = str(release.facts.get("target_quarter", ""))
+
+    def pick(past: Any) -> tuple[dict[str, Any] | None, str]:
+        return one(past, quarter=quarter, kind="nowcast"), quarter
+
+    following = release.facts.get("next_release") or {}
+    note = ""
+    if following.get("series") and following.get("date"):
+        note = w.say("kpi.next", series=str(following["series"]), date=w.day(str(following["date"])))
+    yield from _kpi(desk, "nowcast", "nowcast.gdp", "growth", pick, note=note)
+
+
+def _arrears(desk: Desk) -> Iterator[Kpi]:
+    past = desk.past("loans.section")
+    if not past:
+        return
+
+    def total(release: Any) -> tuple[float | None, str]:
+        row, month = _month()(release)
+        late, eased = number(row, "delinquent"), number(row, "forborne")
+        # Delinquent and forborne together: arrears must not fall because a payment holiday starts.
+        return (None if late is None or eased is None else round(late + eased, 6)), month
+
+    value, month = total(past[-1])
+    if value is None:
+        return
+    history = tuple(total(r)[0] for r in past)
+    yield Kpi(
+        "arrears", w.say("kpi.arrears"), value, "%", 1, w.percent(value), w.say("kpi.no_interval_census"),
+        w.say("kpi.about", period=w.period(month)), _change(value, history, past, "%", 1),
+        "loans.section", (past[-1].id,), history=history,
+    )  # fmt: skip

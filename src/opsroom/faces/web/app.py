@@ -1,0 +1,120 @@
+"""`create_app`: the room's pages and, under ``/api/v1``, their machine-readable twins."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from opsroom.base.charts_render import DrawingCache
+from opsroom.base.errors import InternalError, OpsroomError
+from opsroom.faces.api import create_api
+from opsroom.faces.reader import ReleasesReader
+from opsroom.faces.web.pages import Pages
+
+HERE = Path(__file__).parent
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+"""No script or style in a page, no other host, no guessing of types."""
+
+
+class SafeHeaders:
+    """Add the security headers to every answer, errors included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on, with the headers added to its answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def added(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                names = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *((k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in names),
+                ]
+            await send(message)
+
+        await self.app(scope, receive, added)
+
+
+def create_app(releases: ReleasesReader, *, cache: Path | None = None) -> Starlette:
+    """Build the web room over a reader of stored releases.
+
+    Parameters
+    ----------
+    releases
+        Reader of stored releases; nothing else of the room is reachable from here.
+    cache
+        Folder to keep drawings in between runs; None keeps them in memory.
+
+    Returns
+    -------
+    starlette.applications.Starlette
+        Serve it with uvicorn; state lives in `releases` alone.
+    """
+    drawings = DrawingCache(cache)
+    pages = Pages(releases, drawings)
+    routes = [
+        Route("/", pages.overview, name="overview"),
+        Route("/data", pages.data, name="data"),
+        Route("/decisions", pages.decisions, name="decisions"),
+        Route("/figure/{name}.csv", pages.figure_csv),
+        Route("/figure/{name}.json", pages.figure_json),
+        Route("/figure/{name}.svg", pages.figure_svg),
+        Route("/figure/{name}", pages.figure, name="figure"),
+        Route("/method/{name}", pages.method, name="method"),
+        Route("/methods", pages.methods, name="methods"),
+        Route("/release/{id}", pages.release, name="release"),
+        Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
+        Mount("/api/v1", create_api(releases, drawings), name="api"),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(SafeHeaders), Middleware(GZipMiddleware, minimum_size=800)],
+        exception_handlers={
+            OpsroomError: _handler(pages, OpsroomError),
+            HTTPException: _handler(pages, HTTPException),
+            Exception: _handler(pages, Exception),
+        },
+    )
+
+
+def _handler(pages: Pages, kind: type[Exception]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Return the page of an error: what happened, what to do, never a traceback."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        known: Any = error
+        if isinstance(error, HTTPException):
+            message = "there is no such page." if error.status_code == 404 else str(error.detail)
+            known = OpsroomError(message, remedy="Go back to the overview.", code="OPS-N000")
+            status = error.status_code
+        elif isinstance(error, OpsroomError):
+            status = error.http_status
+        else:
+            known, status = InternalError("the page could not be made.", remedy="Tell the operator."), 500
+        return HTMLResponse(pages.error_text(request, known), status_code=status)
+
+    return handle

@@ -1,0 +1,284 @@
+"""The pages: a request becomes a desk as of a day, a desk becomes HTML."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from opsroom._version import __version__
+from opsroom.base.charts_render import DrawingCache, sparkline
+from opsroom.base.errors import NotFoundError, OpsroomError, UsageError
+from opsroom.faces import words as w
+from opsroom.faces.codes import title_of
+from opsroom.faces.document import figure_document
+from opsroom.faces.figures import Figure, available, build, grouped
+from opsroom.faces.figures.figure import stamp_of
+from opsroom.faces.figures.generic import how_of
+from opsroom.faces.kpis import kpis
+from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, published_days
+from opsroom.faces.tables import cell, column_title, shown_rows
+from opsroom.faces.words_story import TOPICS, story
+
+HERE = Path(__file__).parent
+
+FIRST_PAGE = {
+    "work": ("resumption.national", "resumption.region", "resumption.section", "resumption.change"),
+    "output": ("nowcast.gdp", "nowcast.gdp--news"),
+    "credit": ("loans.section--warnings", "liquidity.section", "loans.section"),
+    "options": ("relief.options", "relief.options--classes", "relief.options--costs", "relief.deadline"),
+    "record": ("resumption.national--vintages", "scores.resumption"),
+}
+"""Figures of the overview where the room has them; series not named here follow in their group."""
+
+SPECIAL_ONLY = frozenset(
+    {"resumption.national--weights", "resumption.national--capacity", "data.revisions", "data.quality",
+     "decisions.log", "scores.nowcast"}
+)  # fmt: skip
+"""Figures with a page of their own or a place on the data page."""
+
+MOST_FIGURES = 18
+"""Figures on the overview of a room with many series; the rest are listed."""
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Return the template engine, with the words and number formats that templates use."""
+    env = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.globals.update(
+        say=w.say, day=w.day, period=w.period, number=w.number, cell=cell, column_title=column_title,
+        stamp_of=stamp_of, version=__version__, quote=lambda text: quote(str(text), safe=""),
+    )  # fmt: skip
+    return env
+
+
+class Pages:
+    """The endpoints. They hold the reader and the cache of drawings, nothing else.
+
+    Parameters
+    ----------
+    releases
+        Reader of stored releases.
+    drawings
+        Cache of drawings.
+    """
+
+    def __init__(self, releases: ReleasesReader, drawings: DrawingCache) -> None:
+        self.releases = releases
+        self.drawings = drawings
+
+    # -- pages --------------------------------------------------------------------------------
+
+    def overview(self, request: Request) -> Response:
+        """Key figures, the story, and the figures of each step of the loop."""
+        if (answer := self._stepped(request)) is not None:
+            return answer
+        desk = self._desk(request)
+        told = story(self.releases, desk.day)
+        groups = first_page(desk)
+        shown = {f.name for _, figures in groups for f in figures}
+        cards = [(k, Markup(sparkline(list(k.history)))) for k in kpis(desk)]
+        return self._page(
+            request, desk, "overview.html", "overview",
+            kpis=cards, topics=[(t, [s for s in told if s.topic == t]) for t in TOPICS],
+            groups=[(g, [(f, self._svg(f)) for f in figures]) for g, figures in groups],
+            more=[n for n in available(desk) if n not in shown],
+        )  # fmt: skip
+
+    def data(self, request: Request) -> Response:
+        """Frame, unit, coverage, freshness, revisions, suppressed share and refusals."""
+        desk = self._desk(request)
+        names = available(desk)
+        tables = [build(desk, n) for n in ("data.quality",) if n in names]
+        drawn = [build(desk, n) for n in ("data.revisions", "resumption.national--capacity") if n in names]
+        return self._page(
+            request, desk, "data.html", "data",
+            tables=[(f, shown_rows(desk, f)) for f in tables],
+            figures=[(f, self._svg(f)) for f in drawn],
+            series=[(r, title_of(desk, r), how_of(r.name)) for r in desk],
+            refusals=[_refusal(r) for r in self.releases.refusals(desk.day)],
+        )  # fmt: skip
+
+    def decisions(self, request: Request) -> Response:
+        """The decision records with forecast, outcome and score."""
+        desk = self._desk(request)
+        names = available(desk)
+        log = build(desk, "decisions.log") if "decisions.log" in names else None
+        drawn = [build(desk, n) for n in ("relief.options", "scores.resumption", "scores.nowcast") if n in names]
+        return self._page(
+            request, desk, "decisions.html", "decisions",
+            log=log, rows=log.records() if log else [],
+            sentences=[s for s in story(self.releases, desk.day) if s.topic == "record"],
+            figures=[(f, self._svg(f)) for f in drawn],
+        )  # fmt: skip
+
+    def figure(self, request: Request) -> Response:
+        """One figure with its data, method, citation and stamps."""
+        desk = self._desk(request)
+        found = build(desk, request.path_params["name"])
+        past = desk.past(found.name.partition("--")[0])
+        return self._page(
+            request, desk, "figure.html", "",
+            figure=found, svg=self._svg(found), rows=shown_rows(desk, found, limit=400),
+            stamps=found.stamps()[:6], all_stamps=len(found.releases),
+            history=[day_of(r.day).isoformat() for r in past],
+            citation=citation(desk, found), how=w.say(found.how).split("\n"),
+        )  # fmt: skip
+
+    def methods(self, request: Request) -> Response:
+        """How the figures are made, all methods on one page."""
+        desk = self._desk(request)
+        keys = list(dict.fromkeys(how_of(r.name) for r in desk))
+        return self._page(request, desk, "methods.html", "methods", methods=[_method(desk, k) for k in keys])
+
+    def method(self, request: Request) -> Response:
+        """How one family of figures is made."""
+        desk = self._desk(request)
+        key = f"how.{request.path_params['name']}"
+        if not w.CATALOGUE.has(key):
+            raise NotFoundError("there is no such method.", remedy="See the list at /methods.", code="OPS-N021")
+        return self._page(request, desk, "methods.html", "methods", methods=[_method(desk, key)])
+
+    def release(self, request: Request) -> Response:
+        """The release itself, byte for byte."""
+        return Response(self.releases.raw(request.path_params["id"]), media_type="application/json")
+
+    # -- files beside a figure ----------------------------------------------------------------
+
+    def figure_csv(self, request: Request) -> Response:
+        """The data of a figure as CSV; each row names its release."""
+        desk = self._desk(request)
+        found = build(desk, request.path_params["name"])
+        return Response(
+            csv_text(found),
+            media_type="text/csv; charset=utf-8",
+            headers={
+                "content-disposition": f'attachment; filename="{found.name}@{desk.day}.csv"',
+                "link": f'</figure/{quote(found.name)}.json?as_of={desk.day}>; rel="describedby"',
+            },
+        )
+
+    def figure_json(self, request: Request) -> Response:
+        """The data of a figure with caption, citation, licence and stamps as JSON."""
+        desk = self._desk(request)
+        found = build(desk, request.path_params["name"])
+        body = json.dumps(figure_document(desk, found), ensure_ascii=False, indent=1)
+        return Response(body, media_type="application/json")
+
+    def figure_svg(self, request: Request) -> Response:
+        """The drawing as a file, title and source inside."""
+        desk = self._desk(request)
+        found = build(desk, request.path_params["name"])
+        drawing = found.svg(self.drawings, mode="file")
+        if not drawing:
+            raise NotFoundError("this figure is a table.", remedy="Take its .csv or .json.", code="OPS-N022")
+        return Response(drawing, media_type="image/svg+xml")
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def error_text(self, request: Request, error: OpsroomError) -> str:
+        """Return the page of an error."""
+        return environment().get_template("error.html").render(
+            error=error, room=self.releases.room, page="", path=request.url.path
+        )  # fmt: skip
+
+    def _desk(self, request: Request) -> Desk:
+        return desk_at(self.releases, request.query_params.get("as_of"))
+
+    def _stepped(self, request: Request) -> Response | None:
+        """Turn the position of the slider into the day's own address."""
+        step = request.query_params.get("step")
+        if step is None:
+            return None
+        days = published_days(self.releases)
+        if not step.isascii() or not step.isdigit() or len(step) > 6 or int(step) >= len(days):
+            raise UsageError("step is not a position of the slider.", code="OPS-U021")
+        return RedirectResponse(f"/?as_of={days[int(step)]}", status_code=303)
+
+    def _svg(self, figure: Figure) -> Markup:
+        return Markup(figure.svg(self.drawings))
+
+    def _page(self, request: Request, desk: Desk, template: str, page: str, **values: Any) -> Response:
+        days = published_days(self.releases)
+        asked = request.query_params.get("as_of") or ""
+        text = environment().get_template(template).render(
+            desk=desk, room=desk.room, day_iso=desk.day.isoformat(), days=[d.isoformat() for d in days],
+            index=days.index(desk.day), page=page, path=request.url.path, between=_between(asked, desk.day),
+            latest=days[-1].isoformat(), **values,
+        )  # fmt: skip
+        return HTMLResponse(text)
+
+
+def _between(asked: str, shown: date) -> str:
+    return asked if asked and asked != shown.isoformat() else ""
+
+
+def first_page(desk: Desk) -> list[tuple[str, list[Figure]]]:
+    """Return the figures of the overview by group: those named for it, then a room's own series."""
+    groups: list[tuple[str, list[Figure]]] = []
+    count = 0
+    for group, figures in grouped(desk).items():
+        wanted = FIRST_PAGE.get(group, ())
+        named = {f.name: f for f in figures}
+        chosen = [named[n] for n in wanted if n in named]
+        chosen += [f for f in figures if f.name not in wanted and f.name not in SPECIAL_ONLY]
+        chosen = chosen[: max(0, MOST_FIGURES - count)]
+        count += len(chosen)
+        if chosen:
+            groups.append((group, chosen))
+    return groups
+
+
+def csv_text(figure: Figure) -> str:
+    """Return a figure's data as CSV; the last columns name the release, its hash and its licence."""
+    stamp = figure.stamps()[0]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*figure.columns, "release", "release_hash", "licence"])
+    for row in figure.rows:
+        cells = ["" if v is None else v for v in row]
+        writer.writerow([*cells, stamp["id"], stamp["hash"], figure.main.licence])
+    return out.getvalue()
+
+
+def citation(desk: Desk, figure: Figure) -> str:
+    """Return how to cite a figure: room, finding, method, source, release and hash."""
+    stamp = figure.stamps()[0]
+    return (
+        f"{desk.room.get('title', 'Operations room')}: {figure.caption.finding}. Method: {figure.main.method}. "
+        f"Source: {figure.main.source}. Release {stamp['id']}, {stamp['hash'][:19]}."
+    )
+
+
+def _method(desk: Desk, key: str) -> dict[str, Any]:
+    used = [r for r in desk if how_of(r.name) == key]
+    return {
+        "key": key.removeprefix("how."),
+        "title": w.label("topic", key.removeprefix("how.")).capitalize(),
+        "text": w.say(key).split("\n"),
+        "series": [(r.name, title_of(desk, r), r.method) for r in used],
+    }
+
+
+def _refusal(item: Any) -> dict[str, str]:
+    """Return a refusal's public words: day, series, rule and remedy, whatever its type."""
+    get = item.get if isinstance(item, dict) else lambda key, default="": getattr(item, key, default)
+    return {key: str(get(key, "") or "") for key in ("day", "name", "rule", "remedy")}
+
+

@@ -1,0 +1,66 @@
+"""How each family of figures is made, in a paragraph or two each: the text of the method pages."""
+
+from __future__ import annotations
+
+METHODS: dict[str, str] = {
+    "how.resumption": (
+        "A company is at work on a day when its meters use clearly more than its own closed-day base load. "
+        "What is normal is estimated for each company from its own history: temperature (heating and cooling), "
+        "weekday, public holidays and the moving New Year holiday.\n"
+        "The denominator is frozen: all companies that were active on the cohort day stay in it, closed and "
+        "silent ones included; companies founded later are shown apart. The interval covers the threshold, the "
+        "model of what is normal, and readings that are missing because a company closed. Sampling error is tiny; "
+        "bias decides.\n"
+        "It fails most where work does not show on a meter: remote services with dark offices, and cold stores "
+        "that run while the company is closed."
+    ),
+    "how.nowcast": (
+        "The target is the first release of quarterly GDP growth, on the quarter before, not annualised. The "
+        "nowcast uses only what had been published by the day shown, in the vintage of that day, so its record "
+        "can be scored as it was. The comparison is an autoregression on GDP alone.\n"
+        "It fails most at turning points, where the first releases of the inputs are themselves revised."
+    ),
+    "how.loans": (
+        "Performing, forborne and delinquent are separate states that add up to all outstanding loans. A loan "
+        "under a payment holiday is forborne: it does not turn into a performing one, so arrears do not fall when a "
+        "holiday starts. Ability to pay is told apart from collection: where collection staff and courts work at "
+        "part capacity, arrears rise even when companies could pay.\n"
+        "A warning compares a section with its own history, not with other sections."
+    ),
+    "how.liquidity": (
+        "Cash and undrawn credit against fixed costs, interest, principal and taxes due at the sales observed. A "
+        "company with less than 30 days of it is counted with its jobs. It says nothing about solvency."
+    ),
+    "how.relief": (
+        "Each company's cash is followed over the horizon under common draws, with and without each option. "
+        "Decisive: runs out of cash without the option and not with it. Windfall: survives either way. Futile: runs "
+        "out either way. Cliff: carried by the option and runs out after it ends.\n"
+        "Illiquid is not failed, and jobs at risk are not jobs lost. Cash deferred comes back, an outlay does not, "
+        "an expected loss falls on somebody, a contingent liability may or may not fall due: they are shown beside "
+        "each other and never added up."
+    ),
+    "how.decisions": (
+        "A decision record names the option, who decided, on what legal basis, when it is reviewed, and what was "
+        "forecast on that day. It cannot be changed. Later releases score it."
+    ),
+    "how.scores": (
+        "Each figure is compared with what became known later (in a synthetic economy: with the truth), as it was "
+        "published on its day, and beside a naive benchmark that had the same information."
+    ),
+    "how.data": (
+        "Every delivery is checked on arrival. Rows that fail stay in quarantine with the reason; nothing is "
+        "dropped silently. A revision is a new row, so the picture as of any earlier day can be shown again."
+    ),
+    "how.activity": (
+        "The observed series against the level expected for its temperature and calendar, estimated on earlier "
+        "years alone. The gap is in per cent of the expected level; its band is the spread of past gaps in quiet "
+        "times, so it holds the error of the model, not only of its coefficients."
+    ),
+    "how.credit": (
+        "Credit to the private non-financial sector over GDP, less a one-sided Hodrick-Prescott trend with a "
+        "smoothing parameter of 400,000, and the buffer guide that follows from it (Basel Committee, 2010)."
+    ),
+    "how.prices": "Growth of the price series over the same period a year before.",
+    "how.levels": "The series as its provider published it, in the vintage known on the day shown.",
+    "how.other": "See the release's own method note.",
+}

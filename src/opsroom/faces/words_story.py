@@ -1,0 +1,437 @@
+"""The story: sentences generated from the releases as of a day, for page, briefing and terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from opsroom.base.errors import InternalError
+from opsroom.faces import words as w
+from opsroom.faces.codes import country_name, currency_of, section_name, title_of
+from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, number, one, records
+from opsroom.faces.words import Sentence
+
+TOPICS = ("work", "output", "credit", "options", "record")
+
+
+def story(releases: ReleasesReader, day: date | str | None = None) -> list[Sentence]:
+    """Tell what was known on a day, in sentences generated from stored releases.
+
+    Parameters
+    ----------
+    releases
+        Reader of stored releases.
+    day
+        Day of publication; the last one on or before it is told. None tells the latest.
+
+    Returns
+    -------
+    list of Sentence
+        In the order of the loop: work, output, credit, options, record. A sentence whose numbers
+        were not published, or are suppressed, is left out.
+
+    Raises
+    ------
+    AsOfError
+        If nothing had been published by that day.
+    """
+    desk = desk_at(releases, day)
+    told: list[Sentence] = []
+    for topic, tell in (
+        ("work", _work),
+        ("output", _output),
+        ("credit", _credit),
+        ("options", _options),
+        ("record", _record),
+    ):
+        for message, values, used in tell(desk):
+            text = w.say(message, **values)
+            # A number that is not there must never become a word on a page.
+            if any(value is None or str(value) in ("None", "nan", "") for value in values.values()):
+                raise InternalError(f"message {message!r} was given an empty value.")
+            told.append(Sentence(message, text, topic, tuple(r.id for r in used), {k: str(v) for k, v in values.items()}))
+    return told
+
+
+Part = tuple[str, dict[str, Any], tuple[Any, ...]]
+
+
+def bounds(row: dict[str, Any] | None, name: str) -> tuple[float, float] | None:
+    """Return the published interval of a measure, or None."""
+    lower, upper = number(row, f"{name}_lower"), number(row, f"{name}_upper")
+    return None if lower is None or upper is None else (lower, upper)
+
+
+def _work(desk: Desk) -> Iterator[Part]:
+    release = desk.get("resumption.national")
+    if release is None:
+        return
+    at = str(release.facts.get("reference_date", ""))
+    rows = {
+        (weight, size): one(release, date=at, weight=weight, size=size)
+        for weight in ("count", "jobs", "sales")
+        for size in ("_T", "sme")
+    }
+    main = rows["count", "_T"]
+    share, band = number(main, "resumed"), bounds(main, "resumed")
+    if share is None or band is None:
+        return
+    values = {"date": w.day(at), "resumed": w.percent(share), "interval": w.interval(*band)}
+    small, small_band = number(rows["count", "sme"], "resumed"), bounds(rows["count", "sme"], "resumed")
+    if small is not None and small_band is not None:
+        yield "story.at_work_sme", {**values, "sme": w.percent(small), "sme_interval": w.interval(*small_band)}, (release,)
+    else:
+        yield "story.at_work", values, (release,)
+    jobs, jobs_band = number(rows["jobs", "_T"], "resumed"), bounds(rows["jobs", "_T"], "resumed")
+    sales, sales_band = number(rows["sales", "_T"], "resumed"), bounds(rows["sales", "_T"], "resumed")
+    if jobs is not None and jobs_band and sales is not None and sales_band:
+        yield (
+            "story.weighted",
+            {
+                "jobs": w.percent(jobs),
+                "jobs_interval": w.interval(*jobs_band),
+                "sales": w.percent(sales),
+                "sales_interval": w.interval(*sales_band),
+            },
+            (release,),
+        )
+    capacity, capacity_band = number(main, "capacity"), bounds(main, "capacity")
+    if capacity is not None and capacity_band:
+        yield (
+            "story.capacity",
+            {"capacity": w.percent(capacity), "interval": w.interval(*capacity_band)},
+            (release,),
+        )
+    coverage, companies = number(main, "coverage"), number(main, "companies")
+    cohort = release.facts.get("cohort_day")
+    if coverage is not None and companies is not None and cohort:
+        yield (
+            "story.coverage",
+            {
+                "coverage": w.percent(coverage, 0),
+                "companies": w.number(companies),
+                "cohort": w.day(cohort),
+                "n": int(release.facts.get("incomplete_days", 0)),
+            },
+            (release,),
+        )
+    yield from _moved(desk, release)
+    naive = number(main, "uncorrected")
+    if naive is not None and abs(naive - share) >= 0.05:
+        sense = w.say("words.too_high" if naive > share else "words.too_low")
+        yield (
+            "story.uncorrected",
+            {"uncorrected": w.percent(naive), "gap": w.number(abs(naive - share), 1), "sense": sense},
+            (release,),
+        )
+    turn = release.facts.get("turning_point")
+    if turn:
+        low, high = release.facts.get("turning_point_lower"), release.facts.get("turning_point_upper")
+        if low and high:
+            yield (
+                "story.turning",
+                {"date": w.day(turn), "interval": f"90 % interval {w.day(low)} to {w.day(high)}"},
+                (release,),
+            )
+        else:
+            yield "story.turning_plain", {"date": w.day(turn)}, (release,)
+
+
+def _moved(desk: Desk, release: Any) -> Iterator[Part]:
+    change, before = desk.get("resumption.change"), desk.before("resumption.national")
+    if change is None or before is None or day_of(change.day) != day_of(release.day):
+        return
+    parts = {c: number(one(change, component=c, weight="count"), "value") for c in ("activity", "late_data", "revision", "_T")}
+    at = str(before.facts.get("reference_date", ""))
+    said = number(one(before, date=at, weight="count", size="_T"), "resumed")
+    if said is None or any(v is None for v in parts.values()):
+        return
+    yield (
+        "story.change",
+        {
+            "before": w.percent(said),
+            "before_date": w.day(at),
+            "total": w.signed(parts["_T"] or 0.0),
+            "activity": w.signed(parts["activity"] or 0.0),
+            "late": w.signed(parts["late_data"] or 0.0),
+            "revision": w.signed(parts["revision"] or 0.0),
+        },
+        (change, before),
+    )
+
+
+def _output(desk: Desk) -> Iterator[Part]:
+    yield from _nowcast(desk)
+    for name in desk.names():
+        release = desk.get(name)
+        if name.startswith("activity.") and release is not None:
+            yield from _activity(desk, release)
+        elif name == "credit.gap" and release is not None:
+            yield from _gaps(release)
+
+
+def _nowcast(desk: Desk) -> Iterator[Part]:
+    release = desk.get("nowcast.gdp")
+    if release is None:
+        return
+    quarter = str(release.facts.get("target_quarter", ""))
+    row = one(release, quarter=quarter, kind="nowcast")
+    growth, band = number(row, "growth"), bounds(row, "growth")
+    if growth is None or band is None:
+        return
+    yield (
+        "story.nowcast",
+        {"quarter": w.period(quarter), "growth": w.percent(growth), "interval": w.interval(*band)},
+        (release,),
+    )
+    naive = number(one(release, quarter=quarter, kind="ar1"), "growth")
+    if naive is not None:
+        yield "story.nowcast_ar1", {"ar1": w.percent(naive)}, (release,)
+    previous = release.facts.get("previous") or {}
+    if previous.get("growth") is not None and previous.get("day"):
+        yield (
+            "story.nowcast_before",
+            {"date": w.day(previous["day"]), "before": w.percent(float(previous["growth"]))},
+            (release,),
+        )
+    news = [n for n in release.facts.get("news") or [] if n.get("contribution")]
+    if news:
+        top = max(news, key=lambda n: abs(float(n["contribution"])))
+        yield (
+            "story.nowcast_news",
+            {"series": str(top["series"]), "contribution": w.signed(float(top["contribution"]), 2)},
+            (release,),
+        )
+    following = release.facts.get("next_release") or {}
+    if following.get("series") and following.get("date"):
+        yield (
+            "story.nowcast_next",
+            {"series": str(following["series"]), "date": w.day(following["date"])},
+            (release,),
+        )
+
+
+def _activity(desk: Desk, release: Any) -> Iterator[Part]:
+    rows = [r for r in records(release) if number(r, "gap") is not None and bounds(r, "gap")]
+    if not rows:
+        return
+    last = rows[-1]
+    gap, band = number(last, "gap"), bounds(last, "gap")
+    if gap is None or band is None:
+        return
+    yield (
+        "story.activity",
+        {
+            "title": title_of(desk, release),
+            "gap": w.percent(abs(gap)),
+            "sense": w.say("words.above" if gap >= 0 else "words.below"),
+            "at": w.at(str(last["date"])),
+            "interval": w.interval(*band),
+        },
+        (release,),
+    )
+
+
+def _gaps(release: Any) -> Iterator[Part]:
+    latest: dict[str, dict[str, Any]] = {}
+    for row in records(release):
+        if number(row, "gap") is not None:
+            latest[str(row.get("country", ""))] = row
+    for code, row in sorted(latest.items(), key=lambda item: -float(item[1]["gap"]))[:3]:
+        values = {
+            "country": country_name(code),
+            "gap": w.signed(float(row["gap"])),
+            "quarter": w.period(str(row["quarter"])),
+        }
+        if (buffer := number(row, "buffer")) is not None:
+            yield "story.credit_gap", {**values, "buffer": w.percent(buffer, 2)}, (release,)
+        else:
+            yield "story.credit_gap_plain", values, (release,)
+
+
+def _credit(desk: Desk) -> Iterator[Part]:
+    loans = desk.get("loans.section")
+    if loans is not None:
+        month = max((str(r["month"]) for r in records(loans)), default="")
+        row = one(loans, month=month, section="_T")
+        late, eased = number(row, "delinquent"), number(row, "forborne")
+        if late is not None and eased is not None:
+            yield (
+                "story.arrears",
+                {
+                    "month": w.period(month),
+                    "arrears": w.percent(late + eased),
+                    "delinquent": w.percent(late),
+                    "forborne": w.percent(eased),
+                },
+                (loans,),
+            )
+        if (collection := number(row, "collection")) is not None and collection >= 0.05:
+            yield "story.collection", {"collection": w.number(collection, 1)}, (loans,)
+        flagged = [
+            section_name(desk, str(r["section"]))
+            for r in sorted(records(loans, month=month), key=lambda r: -(number(r, "z") or 0.0))
+            if r.get("warning") == "yes" and r["section"] != "_T"
+        ]
+        if flagged:
+            yield "story.warnings", {"sections": w.listing(flagged)}, (loans,)
+        elif month:
+            yield "story.no_warnings", {}, (loans,)
+    liquidity = desk.get("liquidity.section")
+    if liquidity is not None:
+        month = max((str(r["month"]) for r in records(liquidity)), default="")
+        jobs = number(one(liquidity, month=month, section="_T", size="_T"), "jobs_under_30_days")
+        if jobs is not None:
+            yield "story.liquidity", {"jobs": w.number(jobs)}, (liquidity,)
+
+
+def strongest(release: Any) -> str | None:
+    """Return the option that is decisive for most companies, or None."""
+    rows = [r for r in records(release, month="_T", section="_T") if number(r, "decisive") is not None]
+    rows = [r for r in rows if r["option"] != "none"]
+    return str(max(rows, key=lambda r: float(r["decisive"]))["option"]) if rows else None
+
+
+def last_month(release: Any) -> str:
+    """Return the last month of the horizon."""
+    return max((str(r["month"]) for r in records(release) if r["month"] != "_T"), default="")
+
+
+def _options(desk: Desk) -> Iterator[Part]:
+    release = desk.get("relief.options")
+    if release is None:
+        return
+    month = last_month(release)
+    none = one(release, option="none", month=month, section="_T")
+    firms, band, jobs = number(none, "illiquid_companies"), bounds(none, "illiquid_companies"), number(none, "jobs_at_risk")
+    if firms is not None and band is not None and jobs is not None:
+        yield (
+            "story.none",
+            {
+                "companies": w.number(firms),
+                "interval": f"90 % interval {w.interval(*band, 0)}",
+                "jobs": w.number(jobs),
+                "month": w.period(month),
+            },
+            (release,),
+        )
+    yield from _deadline(desk, release)
+    best = strongest(release)
+    row = one(release, option=best, month="_T", section="_T") if best else None
+    classes = {c: number(row, c) for c in ("decisive", "windfall", "futile", "cliff")}
+    saved = number(row, "jobs_decisive")
+    if best and saved is not None and all(v is not None for v in classes.values()):
+        values = {k: w.number(v or 0.0) for k, v in classes.items()}
+        values |= {"option": w.label("option_long", best), "jobs": w.number(saved)}
+        months = release.facts.get("months")
+        if months is not None:
+            accrues = "words.accrues" if release.facts.get("interest_accrues") else "words.accrues_not"
+            yield "story.holiday", {**values, "months": str(months), "accrues": w.say(accrues)}, (release,)
+        else:
+            yield "story.holiday_plain", values, (release,)
+    yield from _whom(desk, release, best)
+    names = {"deferred": "deferred", "outlay": "outlay", "bank": "expected_loss_bank",
+             "state": "expected_loss_state", "other": "expected_loss_other", "contingent": "contingent"}  # fmt: skip
+    amounts = {key: number(row, name) for key, name in names.items()}
+    if row and all(v is not None for v in amounts.values()):
+        unit = currency_of(release)
+        yield "story.cost", {k: w.money(v or 0.0, unit) for k, v in amounts.items()}, (release,)
+
+
+def _whom(desk: Desk, release: Any, best: str | None) -> Iterator[Part]:
+    """Name the sections with most of the jobs that the option saves."""
+    if best is None:
+        return
+    rows = [r for r in records(release, option=best, month="_T") if r["section"] != "_T"]
+    known = [r for r in rows if (number(r, "jobs_decisive") or 0.0) > 0]
+    if len(known) < 3:
+        return
+    top = sorted(known, key=lambda r: (-float(r["jobs_decisive"]), str(r["section"])))[:3]
+    named = [f"{section_name(desk, str(r['section']))} ({w.number(float(r['jobs_decisive']))})" for r in top]
+    yield "story.whom", {"sections": w.listing(named)}, (release,)
+
+
+def _deadline(desk: Desk, release: Any) -> Iterator[Part]:
+    given = release.facts.get("deadline") or {}
+    other = desk.get("relief.deadline")
+    at = given.get("date") or (other.facts.get("last_date_half") if other is not None else None)
+    if at:
+        late = str(at)[:10] < desk.day.isoformat()
+        yield "story.deadline_past" if late else "story.deadline", {"date": w.day(str(at))}, (release,)
+
+
+def _record(desk: Desk) -> Iterator[Part]:
+    yield from _scored_work(desk)
+    yield from _scored_nowcast(desk)
+    log = desk.get("decisions.log")
+    for row in records(log):
+        forecast, outcome = number(row, "forecast"), number(row, "outcome")
+        low, high = number(row, "lower"), number(row, "upper")
+        if log is None or forecast is None or low is None or high is None:
+            continue
+        values = {
+            "id": str(row["decision_id"]),
+            "option": w.label("option_long", str(row.get("option", ""))),
+            "decider": str(row.get("decider", "")),
+            "date": w.day(str(row["decided_on"])),
+            "forecast": w.number(forecast),
+            "interval": f"90 % interval {w.interval(low, high, 0)}",
+        }
+        if outcome is not None:
+            yield "story.decision_scored", {**values, "outcome": w.number(outcome)}, (log,)
+        elif row.get("review_date"):
+            yield "story.decision_open", {**values, "review": w.day(str(row["review_date"]))}, (log,)
+
+
+def mean_score(rows: list[dict[str, Any]], name: str) -> float | None:
+    """Return the mean of a score over rows, or None where there is none."""
+    known = [v for v in (number(r, name) for r in rows) if v is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _scored_work(desk: Desk) -> Iterator[Part]:
+    scores = desk.get("scores.resumption")
+    if scores is None:
+        return
+    against = "truth" if any(r.get("against") == "truth" for r in records(scores)) else "final"
+    ours = records(scores, method="room", against=against)
+    mae, coverage = mean_score(ours, "mae"), mean_score(ours, "coverage")
+    if mae is None or coverage is None:
+        return
+    values = {
+        "against": w.say(f"words.{against}"),
+        "mae": w.number(mae, 1),
+        "n": str(len(ours)),
+        "coverage": w.percent(coverage, 0),
+    }
+    naive = mean_score(records(scores, method="naive", against=against), "mae")
+    if naive is not None:
+        yield "story.score_resumption", {**values, "naive": w.number(naive, 1)}, (scores,)
+    else:
+        yield "story.score_resumption_plain", values, (scores,)
+
+
+def _scored_nowcast(desk: Desk) -> Iterator[Part]:
+    scores = desk.get("scores.nowcast")
+    rows = [r for r in records(scores, method="room") if number(r, "mae") is not None]
+    current = desk.get("nowcast.gdp")
+    if scores is None or not rows:
+        return
+    wanted = float(current.facts.get("horizon_days") or 0) if current is not None else 0.0
+    # The published horizon that is nearest to today's.
+    row = min(rows, key=lambda r: abs(_days(r.get("horizon")) - wanted))
+    horizon = str(row.get("horizon"))
+    values = {"horizon": horizon, "mae": w.number(float(row["mae"]), 2)}
+    naive = number(one(scores, method="ar1", horizon=horizon), "mae")
+    if naive is not None:
+        yield "story.score_nowcast", {**values, "naive": w.number(naive, 2)}, (scores,)
+    else:
+        yield "story.score_nowcast_plain", values, (scores,)
+
+
+def _days(code: object) -> float:
+    try:
+        return float(str(code))
+    except ValueError:
+        return float("inf")

@@ -1,0 +1,204 @@
+"""From dates, calendar and weather to the columns of a regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from opsroom.measure.adjust.days import OFF
+
+Matrix = npt.NDArray[np.float64]
+Block = npt.NDArray[np.float64] | npt.NDArray[np.bool_]
+
+HARMONICS = 12
+"""Highest annual frequency: half a wave of two weeks."""
+
+YEAR = 365.25
+YEAR_END = [(12, day) for day in range(23, 32)] + [(1, day) for day in range(1, 16)]
+LAGS = (1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class DayDesign:
+    """The design of a daily regression: what it was told when it was made, so that new days fit in.
+
+    Make it with `learn` on the days regarded as normal, then call `matrix` for any days.
+    """
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    holidays: tuple[str, ...]
+    knots: dict[str, tuple[float, ...]]
+    comfort: tuple[float, float] | None
+    trend: str = "flat"
+    """``linear``: a straight line that goes on; ``flat``: a line that stops a year before the last
+    normal day; ``none``: one level."""
+
+    @classmethod
+    def learn(
+        cls, calendar: pd.DataFrame, weather: pd.DataFrame | None = None, *, trend: str = "flat"
+    ) -> DayDesign:
+        """Choose knots and holidays from the normal days.
+
+        Parameters
+        ----------
+        calendar
+            Index date, columns ``kind`` and ``name``, as from `calendar_days`.
+        weather
+            Index date, columns among ``mean``, ``min``, ``max``, ``next_min``, ``around``
+            (see `weather_days`), degrees Celsius.
+        trend
+            ``linear``, ``flat`` or ``none``.
+        """
+        days = pd.DatetimeIndex(calendar.index)
+        names = tuple(sorted({name for name in calendar["name"] if name}))
+        knots: dict[str, tuple[float, ...]] = {}
+        comfort: tuple[float, float] | None = None
+        if weather is not None:
+            for column in weather.columns:
+                values = weather[column].dropna().to_numpy()
+                at = np.quantile(values, np.linspace(0.03, 0.97, 8))
+                knots[str(column)] = tuple(np.unique(np.round(at, 1)))
+            low, high = np.quantile(weather["around"].dropna(), (0.35, 0.65))
+            comfort = (float(low), float(high))
+        return cls(days.min(), days.max(), names, knots, comfort, trend)
+
+    def matrix(self, calendar: pd.DataFrame, weather: pd.DataFrame | None = None) -> tuple[Matrix, Matrix]:
+        """Return the design (days, terms) and the penalty of each term.
+
+        Rows where the weather is unknown hold NaN.
+        """
+        days = pd.DatetimeIndex(calendar.index)
+        columns: list[Matrix] = [np.ones((len(days), 1))]
+        penalty: list[Matrix] = [np.zeros(1)]
+
+        def add(block: Block, weight: float | Matrix) -> None:
+            made = block.reshape(len(days), -1).astype(float)
+            columns.append(made)
+            penalty.append(np.broadcast_to(np.asarray(weight, dtype=float), (made.shape[1],)))
+
+        self._trend(days, add)
+        self._calendar(days, calendar, add)
+        if weather is not None and self.comfort is not None:
+            self._weather(days, calendar, weather, add)
+        return np.hstack(columns), np.concatenate(penalty)
+
+    def _trend(self, days: pd.DatetimeIndex, add: _Adder) -> None:
+        years = (days - self.start).days.to_numpy() / YEAR
+        last = (self.end - self.start).days / YEAR
+        if self.trend == "linear":
+            add(years, 1e-3)
+        elif self.trend == "flat":
+            add(np.minimum(years, max(last - 1, 0.0)), 1e-3)
+
+    def _calendar(self, days: pd.DatetimeIndex, calendar: pd.DataFrame, add: _Adder) -> None:
+        weekday = days.day_of_week.to_numpy()
+        angle = 2 * np.pi * days.day_of_year.to_numpy() / YEAR
+        add(np.column_stack([weekday == day for day in range(1, 7)]), 1e-3)
+        for k in range(1, HARMONICS + 1):
+            wave = np.column_stack([np.cos(k * angle), np.sin(k * angle)])
+            add(wave, 3e-3 * k**4)
+            if k <= 2:
+                for weekend in (5, 6):
+                    add(wave * (weekday == weekend)[:, None], 3.0)
+        kind = calendar["kind"].to_numpy()
+        holiday = np.isin(kind, ("public_holiday", "new_year_holiday"))
+        week = weekday < 5
+        for block, weight in (
+            (holiday & week, 0.3),
+            (holiday & (weekday == 5), 0.5),
+            (holiday & (weekday == 6), 0.5),
+            (kind == "bridge", 1.5),
+            (~holiday & np.append(holiday[1:], [False]) & week, 1.5),
+            (~holiday & np.append([False], holiday[:-1]) & week, 1.5),
+        ):
+            add(block, weight)
+        names = calendar["name"].to_numpy()
+        for name in self.holidays:
+            add(names == name, 5.0)
+        month, day = days.month.to_numpy(), days.day.to_numpy()
+        for m, d in YEAR_END:
+            add((month == m) & (day == d), 5.0)
+
+    def _weather(
+        self, days: pd.DatetimeIndex, calendar: pd.DataFrame, weather: pd.DataFrame, add: _Adder
+    ) -> None:
+        assert self.comfort is not None
+        for column, knots in self.knots.items():
+            add(_hinges(weather[column].to_numpy(), knots), _hinge_penalty(len(knots)))
+        for lag in LAGS:
+            earlier = weather["around"].shift(lag).bfill(limit=lag).to_numpy()
+            knots = self.knots["around"][:: 1 if lag == 1 else 2]
+            add(_hinges(earlier, knots), _hinge_penalty(len(knots)))
+        low, high = self.comfort
+        around = weather["around"]
+        hot, cold = (around - high).clip(lower=0) / 5, (low - around).clip(lower=0) / 5
+        off = np.isin(calendar["kind"].to_numpy(), OFF)
+        add(np.column_stack([hot * off, cold * off]), 3.0)
+        add(np.column_stack([hot * hot.shift(lag).bfill(limit=lag) for lag in (1, 2)]), 1.0)
+        angle = 2 * np.pi * days.day_of_year.to_numpy() / YEAR
+        mean = around.to_numpy() / 10
+        add(np.column_stack([np.cos(angle) * mean, np.sin(angle) * mean]), 1.0)
+
+
+def _hinges(values: npt.NDArray[np.float64], knots: tuple[float, ...]) -> Matrix:
+    """Return a linear term and one hinge a knot, in units of 5 degrees."""
+    return np.column_stack([values / 5, *(np.maximum(values - knot, 0) / 5 for knot in knots)])
+
+
+def _hinge_penalty(knots: int) -> Matrix:
+    """Penalise bends, not the slope."""
+    return np.concatenate([[1e-2], np.full(knots, 0.3)])
+
+
+def weather_days(temperature: pd.Series | pd.DataFrame, dates: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return daily mean, extremes and the temperature around each day.
+
+    Parameters
+    ----------
+    temperature
+        Degrees Celsius, daily or finer, index of dates or times. A frame may have two columns whose
+        names contain ``min`` and ``max``, or one column.
+    dates
+        The days wanted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``mean``, ``around`` and, where extremes are known, ``min``, ``max`` and ``next_min``, the next
+        morning's minimum, which tells whether the evening was warm (the day's own minimum where it is
+        not yet known). Gaps of up to three days are interpolated.
+    """
+    frame = temperature.to_frame("mean") if isinstance(temperature, pd.Series) else temperature
+    index = pd.DatetimeIndex(frame.index)
+    frame = frame.set_axis(index.tz_localize(None) if index.tz is not None else index)
+    day = pd.DatetimeIndex(frame.index).normalize()
+    low = [c for c in frame.columns if "min" in str(c).lower()]
+    high = [c for c in frame.columns if "max" in str(c).lower()]
+    if low and high:
+        by_day = frame.groupby(day)
+        out = pd.DataFrame({"min": by_day[low[0]].min(), "max": by_day[high[0]].max()})
+        out.insert(0, "mean", (out["min"] + out["max"]) / 2)
+    else:
+        grouped = frame.iloc[:, 0].groupby(day)
+        out = pd.DataFrame({"mean": grouped.mean()})
+        if len(frame) > 4 * len(out):
+            out["min"], out["max"] = grouped.min(), grouped.max()
+    out = out.astype(float).reindex(dates).interpolate(limit=3, limit_area="inside")
+    if "min" in out:
+        out["next_min"] = out["min"].shift(-1).fillna(out["min"])
+        out["around"] = (out["min"] + out["max"] + out["next_min"]) / 3
+    else:
+        out["around"] = out["mean"]
+    return out
+
+
+class _Adder(Protocol):
+    """Type of the callback that takes a block of columns with its penalty."""
+
+    def __call__(self, block: Block, weight: float | Matrix) -> None:
+        ...  # pragma: no cover

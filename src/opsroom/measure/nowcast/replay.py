@@ -1,0 +1,219 @@
+"""Replay: the nowcasts that would have been published on past days, scored against the first releases."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from opsroom._version import __version__
+from opsroom.base.errors import FitError, UsageError
+from opsroom.base.progress import track
+from opsroom.measure.nowcast.engine import nowcast
+from opsroom.measure.nowcast.spec import SeriesSpec, Settings
+
+PanelAsOf = Callable[[dt.date], "pd.DataFrame | Mapping[str, pd.Series]"]
+"""Returns the vintage of a day, and nothing later."""
+
+COLUMNS = (
+    "day",
+    "quarter",
+    "horizon_days",
+    "growth",
+    "deviation",
+    "lower68",
+    "upper68",
+    "lower90",
+    "upper90",
+    "basis",
+    "shock",
+    "ar1",
+    "bridge",
+    "first_release",
+    "error",
+    "ar1_error",
+    "bridge_error",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """Past real-time nowcasts beside the first releases.
+
+    Attributes
+    ----------
+    frame
+        One row a day and quarter; see `COLUMNS`. ``error`` is nowcast minus first release, points; NaN
+        where there is no first release yet.
+    refused
+        Days whose fit was refused, with the reason's code.
+    """
+
+    frame: pd.DataFrame
+    refused: tuple[tuple[dt.date, str], ...]
+
+    def scores(self) -> pd.DataFrame:
+        """Return RMSE, mean error, coverage and ratio to the AR(1), overall and by horizon of 30 days."""
+        known = self.frame.dropna(subset=["error"])
+        band = (known["horizon_days"] // 30 * 30).astype(str)
+        groups = [("all", known), *((f"{name}+", g) for name, g in known.groupby(band, sort=False))]
+        return pd.DataFrame([_score(name, group) for name, group in groups])
+
+    def ratio(self) -> float:
+        """Return the root mean square error over that of the AR(1); below 1 the nowcast is better."""
+        return float(self.scores()["ratio"].iloc[0])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the rows; they serve `nowcast` as `history`."""
+        return self.frame.copy()
+
+    def summary(self) -> str:
+        """Return the scores as text."""
+        return self.scores().round(3).to_string(index=False)
+
+    def cite(self) -> str:
+        """Return method and version."""
+        return f"Real-time evaluation against first releases; opsroom {__version__}."
+
+
+def _score(name: str, rows: pd.DataFrame) -> dict[str, object]:
+    def rmse(column: str) -> float:
+        return float(np.sqrt((rows[column] ** 2).mean()))
+
+    naive = rmse("ar1_error")
+    covered = (rows["first_release"] >= rows["lower90"]) & (rows["first_release"] <= rows["upper90"])
+    return {
+        "horizon": name,
+        "n": len(rows),
+        "quarters": int(rows["quarter"].nunique()),
+        "rmse": rmse("error"),
+        "rmse_ar1": naive,
+        "rmse_bridge": rmse("bridge_error"),
+        "ratio": rmse("error") / naive if naive > 0 else np.nan,
+        "bias": float(rows["error"].mean()),
+        "coverage90": float(covered.mean()),
+    }
+
+
+def backtest(
+    panel_as_of: PanelAsOf,
+    days: Iterable[dt.date],
+    *,
+    target: str,
+    specs: Sequence[SeriesSpec],
+    first_releases: Mapping[str, float],
+    settings: Settings | None = None,
+    lags: Mapping[str, int] | None = None,
+    quarters_ahead: int = 0,
+    earlier: Backtest | None = None,
+) -> Backtest:
+    """Nowcast as of each past day with that day's vintage, and score against the first releases.
+
+    Parameters
+    ----------
+    panel_as_of
+        The vintage store.
+    days
+        In ascending order: each interval rests only on errors known by its day.
+    target, specs, settings, lags
+        As in `nowcast`.
+    first_releases
+        Quarter (``2019-Q4``) → growth in its first release, %; see `first_growth`.
+    quarters_ahead
+        Keep quarters up to so many after the day's own.
+    earlier
+        A backtest of earlier days with the same series and settings, to be continued: its days are not run
+        again, only
+        scored again.
+
+    Raises
+    ------
+    UsageError
+        Days out of order.
+    """
+    rows: list[dict[str, object]] = []
+    refused: list[tuple[dt.date, str]] = []
+    last: dt.date | None = None
+    if earlier is not None and not earlier.frame.empty:
+        rows = [{str(k): v for k, v in row.items()} for row in earlier.frame.to_dict("records")]
+        refused = list(earlier.refused)
+        done = max(earlier.frame["day"])
+        days = [day for day in days if day > done]
+    for day in track(list(days), "nowcasts of past days"):
+        if last is not None and day < last:
+            raise UsageError("the days of a backtest must ascend.", remedy="Sort them.")
+        last = day
+        past = _known_by(rows)
+        try:
+            result = nowcast(
+                panel_as_of(day),
+                target=target,
+                as_of=day,
+                specs=specs,
+                history=past,
+                lags=lags,
+                settings=settings,
+            )
+        except FitError as error:
+            refused.append((day, error.code))
+            continue
+        # An outcome becomes usable history when the vintage itself contains it.
+        for row in rows:
+            if np.isnan(float(str(row["error"]))) and row["quarter"] in result.official:
+                _close(row, first_releases)
+        limit = pd.Period(day, freq="Q") + quarters_ahead
+        for q in result.quarters:
+            if pd.Period(q.quarter.replace("-", ""), freq="Q") <= limit:
+                rows.append(_open(day, q))
+    for row in rows:
+        _close(row, first_releases)
+    return Backtest(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(refused))
+
+
+def _open(day: dt.date, q: object) -> dict[str, object]:
+    row = {c: getattr(q, c) for c in COLUMNS[1:13]}
+    return {"day": day, **row, **dict.fromkeys(COLUMNS[13:], np.nan)}
+
+
+def _close(row: dict[str, object], first_releases: Mapping[str, float]) -> None:
+    outcome = first_releases.get(str(row["quarter"]), np.nan)
+    row["first_release"] = outcome
+    for name, column in (("growth", "error"), ("ar1", "ar1_error"), ("bridge", "bridge_error")):
+        row[column] = float(str(row[name])) - outcome
+
+
+def _known_by(rows: list[dict[str, object]]) -> pd.DataFrame | None:
+    return pd.DataFrame(rows, columns=list(COLUMNS)) if rows else None
+
+
+def first_growth(vintages: pd.DataFrame) -> dict[str, float]:
+    """Return each quarter's growth as first released.
+
+    Parameters
+    ----------
+    vintages
+        Every known value of the target: ``period`` (a day in the quarter), ``known_at``, ``value`` (level).
+        The
+        growth is that of the vintage in which the quarter first appears.
+
+    Returns
+    -------
+    dict
+        Quarter → % on the quarter before, not annualised. A history that came in bulk counts only with
+        its last quarter.
+    """
+    frame = vintages.assign(quarter=pd.PeriodIndex(pd.to_datetime(vintages["period"]), freq="Q"))
+    frame = frame.sort_values("known_at", kind="stable")
+    out: dict[str, float] = {}
+    levels: dict[pd.Period, float] = {}
+    newest: pd.Period | None = None
+    for _, group in frame.groupby("known_at", sort=True):
+        levels.update(zip(group["quarter"], group["value"].astype(float), strict=True))
+        latest = max(levels)
+        if (newest is None or latest > newest) and latest - 1 in levels:
+            out[f"{latest.year}-Q{latest.quarter}"] = 100.0 * (levels[latest] / levels[latest - 1] - 1.0)
+        newest = latest
+    return out

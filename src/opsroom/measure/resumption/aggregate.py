@@ -1,0 +1,232 @@
+"""From companies to shares: weights, groups, intervals, turning points."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from opsroom.base.errors import UsageError
+from opsroom.measure.resumption.readings import F32, Bools, date_of
+
+F64 = npt.NDArray[np.float64]
+
+Z = 1.6449
+"""Half the width of a 90 % interval in standard deviations."""
+
+THRESHOLD = 0.3
+"""Naive index: a company has resumed if it uses more than this share of its own mean before the holiday."""
+
+WEIGHTS = ("count", "jobs", "sales")
+DIMENSIONS = ("region", "section", "size_class", "sme")
+COLUMNS = ["resumed", "resumed_lower", "resumed_upper", "capacity", "capacity_lower", "capacity_upper",
+           "uncorrected", "coverage", "companies"]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Estimates company by company; confidential. Arrays are (companies, days) unless said.
+
+    Attributes
+    ----------
+    companies
+        One row a company: ids, codes, ``employees``, ``annual_sales``, ``entrant``.
+    start
+        First day, days since 1970.
+    working
+        Probability of being at work.
+    capacity
+        Use above the closed-day level relative to normal, those working in the dark included.
+    seen
+        True where the company has a reading.
+    naive
+        Use relative to the company's own mean before the holiday, uncorrected; NaN without reading.
+    doubt, capacity_doubt
+        Systematic errors in standard deviations, one array a source (see `intervals`): errors of one
+        source go together over companies, those of different sources do not.
+    """
+
+    companies: pd.DataFrame
+    start: int
+    working: F32
+    capacity: F32
+    seen: Bools
+    naive: F32
+    doubt: tuple[npt.NDArray[np.float16], ...]
+    capacity_doubt: tuple[npt.NDArray[np.float16], ...]
+
+    @property
+    def dates(self) -> pd.DatetimeIndex:
+        """Days of the columns."""
+        return pd.date_range(pd.Timestamp(date_of(self.start)), periods=self.working.shape[1])
+
+    def weight(self, name: str) -> npt.NDArray[np.int64]:
+        """Return each company's weight: 1, employees, or annual sales in minor units."""
+        if name not in WEIGHTS:
+            raise UsageError(f"there is no weight {name!r}.", remedy=f"Use one of {', '.join(WEIGHTS)}.")
+        if name == "count":
+            return np.ones(len(self.companies), dtype=np.int64)
+        column = "employees" if name == "jobs" else "annual_sales"
+        return self.companies[column].to_numpy(dtype=np.int64)
+
+    def column(self, day: dt.date | pd.Timestamp) -> int:
+        """Return the column of a day.
+
+        Raises
+        ------
+        UsageError
+            If the day lies outside the window.
+        """
+        at = int((pd.Timestamp(day) - self.dates[0]).days)
+        if not 0 <= at < len(self.dates):
+            raise UsageError("the day lies outside the window of the estimate.", remedy="Choose a later day.")
+        return at
+
+
+def aggregate(
+    panel: Panel, *, rows: npt.NDArray[np.bool_] | None = None, weight: str = "count", days: slice | None = None
+) -> pd.DataFrame:
+    """Return shares by day over the companies in `rows`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index date; ``resumed, capacity, uncorrected, coverage`` and bounds, per cent; ``companies``.
+    """
+    chosen = ~panel.companies["entrant"].to_numpy() if rows is None else rows
+    at = np.flatnonzero(chosen)
+    span = slice(None) if days is None else days
+    w = panel.weight(weight)[at].astype(np.float64)
+    total = w.sum()
+    dates = panel.dates[span]
+    if not len(at) or total <= 0:
+        raise UsageError("there is no company in the group.", remedy="Choose a group that has companies.")
+    share = (w / total).astype(np.float32)
+    p = panel.working[at][:, span]
+    c = panel.capacity[at][:, span]
+    seen = panel.seen[at][:, span]
+    use = panel.naive[at][:, span]
+    known = np.isfinite(use)
+    resumed, capacity = share @ p, share @ c
+    own = (share**2) @ (p * (1 - p))
+    systematic = sum(((share @ d[at][:, span].astype(np.float32)) ** 2 for d in panel.doubt), np.zeros(len(dates)))
+    half = Z * np.sqrt(own + systematic)
+    spread = (share**2) @ ((c - capacity[None, :]) ** 2) * 0.1
+    shaky = sum(((share @ d[at][:, span].astype(np.float32)) ** 2 for d in panel.capacity_doubt), np.zeros(len(dates)))
+    half_capacity = Z * np.sqrt(spread + shaky)
+    reporting = share @ known
+    with np.errstate(invalid="ignore", divide="ignore"):
+        naive = np.where(reporting > 0, (share @ (known & (use > THRESHOLD))) / reporting, np.nan)
+    return pd.DataFrame(
+        {
+            "resumed": 100 * resumed,
+            "resumed_lower": 100 * np.clip(resumed - half, 0, 1),
+            "resumed_upper": 100 * np.clip(resumed + half, 0, 1),
+            "capacity": 100 * capacity,
+            "capacity_lower": 100 * np.maximum(capacity - half_capacity, 0),
+            "capacity_upper": 100 * (capacity + half_capacity),
+            "uncorrected": 100 * naive,
+            "coverage": 100 * (share @ seen),
+            "companies": np.full(len(dates), len(at)),
+        },
+        index=pd.DatetimeIndex(dates, name="date"),
+    )[COLUMNS]
+
+
+def by(panel: Panel, dims: Sequence[str], *, weight: str = "count", day: dt.date | None = None) -> pd.DataFrame:
+    """Return `aggregate` for every combination of `dims`, on one day or all.
+
+    Parameters
+    ----------
+    dims
+        Among ``region, section, size_class, sme``.
+    weight
+        ``count``, ``jobs`` or ``sales``.
+    day
+        One day; None for all.
+    """
+    unknown = set(dims) - set(DIMENSIONS)
+    if unknown or not dims:
+        raise UsageError("the dimensions are not known.", remedy=f"Use among {', '.join(DIMENSIONS)}.")
+    at = None if day is None else panel.column(day)
+    days = None if at is None else slice(at, at + 1)
+    cohort = ~panel.companies["entrant"].to_numpy()
+    keys = panel.companies[list(dims)].astype(str)
+    code, labels = pd.factorize(pd.MultiIndex.from_frame(keys) if len(dims) > 1 else keys[dims[0]], sort=True)
+    pieces = {}
+    for number, label in enumerate(labels):
+        rows = cohort & (code == number)
+        if rows.any():
+            pieces[label] = aggregate(panel, rows=rows, weight=weight, days=days)
+    return pd.concat(pieces, names=list(dims))
+
+
+@dataclass(frozen=True, slots=True)
+class TurningPoint:
+    """Day on which the recovery had begun, with the days at which its bounds say so.
+
+    None where there has been no recovery yet.
+    """
+
+    day: dt.date | None
+    lower: dt.date | None
+    upper: dt.date | None
+
+
+RISE = 0.1
+"""A recovery has begun once a tenth of the fall is made good and stays so for a week."""
+
+
+def turning_day(index: pd.Series, *, holiday_end: dt.date) -> dt.date | None:
+    """Return the first day after the holiday on which a tenth of the fall is made good.
+
+    Parameters
+    ----------
+    index
+        Share by day, per cent, from before the holiday on.
+    holiday_end
+        Last day of the holiday.
+
+    Notes
+    -----
+    The fall is measured from the mean before the lowest point's holiday to the lowest value of the index's
+    seven-day mean after the holiday began; the day is the first after that low from which on the index
+    stays above low + a tenth of the fall for seven days.
+    """
+    end = pd.Timestamp(holiday_end)
+    smooth = index.rolling(7, center=True, min_periods=4).mean()
+    before = smooth[: end - pd.Timedelta(days=14)]
+    after = smooth[end - pd.Timedelta(days=10) :]
+    if before.empty or after.empty:
+        return None
+    level, low = float(before.median()), float(after.min())
+    bottom = after.idxmin()
+    mark = low + RISE * (level - low)
+    later = after[bottom:]
+    above = (later >= mark).to_numpy()
+    for position in np.flatnonzero(above):
+        if above[position : position + 7].all() and position + 7 <= len(above):
+            return later.index[position].date()  # type: ignore[no-any-return]  # index of timestamps
+    return None
+
+
+def turning_point(frame: pd.DataFrame, *, holiday_end: dt.date) -> TurningPoint:
+    """Return the turning point of a share and of its bounds.
+
+    Bounds move as a whole, so each is measured against the central low and level: the earliest day
+    is the upper bound's, the latest the lower bound's.
+    """
+    centre = turning_day(frame["resumed"], holiday_end=holiday_end)
+    if centre is None:
+        return TurningPoint(None, None, None)
+    half = ((frame["resumed_upper"] - frame["resumed_lower"]) / 2).to_numpy()
+    slope = frame["resumed"].diff(3).shift(-1).abs() / 3
+    at = pd.Timestamp(centre)
+    steep = max(float(slope[at - pd.Timedelta(days=3) : at + pd.Timedelta(days=3)].mean()), 0.2)
+    reach = float(np.clip(0.25 * half[frame.index.get_loc(at)] / steep, 1, 7))
+    days = int(np.ceil(reach))
+    return TurningPoint(centre, centre - dt.timedelta(days=days), centre + dt.timedelta(days=days))

@@ -1,0 +1,344 @@
+"""The estimate of work resumption, from readings to result."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from opsroom.base.errors import FitError, UsageError
+from opsroom.measure.resumption.aggregate import Panel, aggregate, turning_point
+from opsroom.measure.resumption.baseline import Baseline, fit_baseline
+from opsroom.measure.resumption.companies import companies_on, telework_prior
+from opsroom.measure.resumption.doubt import doubts
+from opsroom.measure.resumption.evidence import Observed, evidence, observe, silence
+from opsroom.measure.resumption.readings import F32, Ints, batches, date_of, day_numbers, ordinal
+from opsroom.measure.resumption.remote import restricted, working_dark
+from opsroom.measure.resumption.result import ResumptionResult
+from opsroom.measure.resumption.states import States, infer, learn
+
+Frame = pd.DataFrame | pa.Table
+
+LEAD = 16
+"""The window begins so many days before the cohort day."""
+
+COMPLETE = 0.985
+"""A day is complete once so much of the usual coverage is in."""
+
+
+def baseline_for(
+    readings: Any,
+    *,
+    links: Frame,
+    register: Frame,
+    weather: Frame,
+    calendar: Frame,
+    cohort_day: dt.date,
+    start: dt.date | None = None,
+    last: dt.date | None = None,
+) -> Baseline:
+    """Fit the reusable normal of every company, before the shock.
+
+    Parameters
+    ----------
+    readings
+        ``meter_id, date, wh``, latest vintage: Arrow table, reader or Ibis table. About a year up to
+        `cohort_day`, with last year's New Year holiday.
+    links, register, weather, calendar
+        As in `resumption`.
+    cohort_day
+        Day on which the cohort is frozen; the last day of training.
+    start
+        First day of training; None: the year before `cohort_day` and a fortnight.
+    last
+        Last day up to which entrants are wanted; None: `cohort_day`.
+    """
+    companies = companies_on(_pandas(register), cohort_day=cohort_day, last=last or cohort_day)
+    first = start or cohort_day - dt.timedelta(days=380)
+    return fit_baseline(
+        readings, links=_pandas(links), companies=companies, weather=_pandas(weather),
+        calendar=_pandas(calendar), start=first, end=cohort_day,
+    )  # fmt: skip
+
+
+def resumption(
+    readings: Any,
+    *,
+    links: Frame,
+    register: Frame,
+    weather: Frame,
+    calendar: Frame,
+    as_of: dt.date | dt.datetime,
+    holiday: tuple[dt.date, dt.date],
+    cohort_day: dt.date,
+    telework: Mapping[str, float] | None = None,
+    restrictions: Frame | None = None,
+    baseline: Baseline | None = None,
+    window_from: dt.date | None = None,
+) -> ResumptionResult:
+    """Estimate which share of companies is back at work, and how much of normal they use.
+
+    It answers: of the companies that were active before the holiday, how many are at work on each day
+    since, how many of their jobs and how much of their sales are there, and how far could that be wrong?
+
+    Parameters
+    ----------
+    readings
+        ``meter_id`` (int64), ``date`` (date32), ``wh`` (int64): daily energy, latest vintage known as of
+        `as_of`. Arrow table, reader of record batches, or Ibis table. Without `baseline` they must reach
+        back to last year's holiday.
+    links
+        ``meter_id, establishment_id, enterprise_id, valid_from, valid_to, share_ppm``.
+    register
+        Slowly changing company register; sole traders are left out.
+    weather
+        ``region, date, temp_dc`` (tenths of a degree Celsius).
+    calendar
+        ``date, kind`` with kinds workday, weekend, public_holiday, new_year_holiday, bridge.
+    as_of
+        Day on which the estimate is made; nothing later is looked at.
+    holiday
+        First and last day of this year's New Year holiday.
+    cohort_day
+        Day before the holiday on which the denominator is frozen.
+    telework
+        Section → share of jobs that can be done from home; None: `companies.TELEWORK`.
+    restrictions
+        ``region, date, stringency``: where and when people may be kept at home.
+    baseline
+        From `baseline_for`; None fits it from the readings.
+    window_from
+        First day of the index; None: sixteen days before `cohort_day`.
+
+    Returns
+    -------
+    ResumptionResult
+
+    Raises
+    ------
+    FitError
+        If there are no usable readings.
+    UsageError
+        If the dates contradict one another.
+
+    Notes
+    -----
+    Each company's use, divided by what a workday would have used in that weather and season, is read by a
+    hidden-state smoother: closed (its closed-day level) or open to some degree, with readings on days on
+    which it would be closed anyway telling nothing, so that weekends move nothing. How fast companies open
+    and close, and how silence goes with being closed, is learnt from all companies together (EM). Dark
+    companies of sections with a high telework prior are partly at work. The interval adds the errors
+    of the closed-day level, of the threshold between closed and barely open, of the telework prior and
+    of silence (not missing at random); sampling hardly matters. What fails most often: sections whose
+    closed-day level nobody has ever seen.
+
+    References
+    ----------
+    L. E. Baum et al., "A maximization technique occurring in the statistical analysis of probabilistic
+    functions of Markov chains", 1970. J. Dingel, B. Neiman, "How many jobs can be done at home?", 2020.
+    W. Rogan, B. Gladen, "Estimating prevalence from the results of a screening test", 1978.
+    """
+    day = as_of.date() if isinstance(as_of, dt.datetime) else as_of
+    if not cohort_day < holiday[0] <= holiday[1] or day < cohort_day:
+        raise UsageError(
+            "the cohort day must lie before the holiday and the as-of day after the cohort day.",
+            remedy="Check the room's settings.",
+        )
+    tables = [_pandas(t) for t in (links, register, weather, calendar)]
+    if baseline is None:
+        readings = readings if isinstance(readings, pa.Table) else pa.Table.from_batches(list(batches(readings)))
+        baseline = baseline_for(
+            readings, links=tables[0], register=tables[1], weather=tables[2], calendar=tables[3],
+            cohort_day=cohort_day, last=day,
+        )  # fmt: skip
+    start = ordinal(window_from or cohort_day - dt.timedelta(days=LEAD))
+    companies = _matched(companies_on(tables[1], cohort_day=cohort_day, last=day), baseline)
+    observed = observe(
+        readings, baseline=baseline, links=tables[0], weather=tables[2], calendar=tables[3],
+        start=start, days=ordinal(day) - start + 1,
+    )  # fmt: skip
+    observed = _trimmed(observed)
+    rest = _pandas(restrictions) if restrictions is not None else None
+    panel, states = _panel(observed, baseline, companies, holiday, telework, rest)
+    national = aggregate(panel)
+    reference, incomplete = _completeness(panel)
+    return ResumptionResult(
+        panel=panel, frame=national, reference_date=reference, incomplete_days=incomplete,
+        turning_point=turning_point(national[: pd.Timestamp(reference)], holiday_end=holiday[1]),
+        as_of=day, holiday=holiday, cohort_day=cohort_day, baseline=baseline,
+        rates={
+            "silence_closed": float(states.rates.silence[0]), "silence_open": float(states.rates.silence[1]),
+            "repaired": float(observed.use.repaired), "dropped": float(observed.use.dropped),
+        },
+    )  # fmt: skip
+
+
+def _pandas(table: Frame) -> pd.DataFrame:
+    """Return a small table as pandas."""
+    return table if isinstance(table, pd.DataFrame) else table.to_pandas()
+
+
+def _matched(companies: pd.DataFrame, baseline: Baseline) -> pd.DataFrame:
+    """Return the companies in the baseline's order; those that it does not know come without a normal.
+
+    Entrants since the fit have no normal of before the holiday; they are counted, not measured.
+    """
+    known = companies.set_index("enterprise_id").reindex(baseline.enterprise)
+    known = known[known["region"].notna()].reset_index()
+    return known.astype({"entrant": bool, "group": np.int64, "employees": np.int64, "annual_sales": np.int64})
+
+
+def _trimmed(observed: Observed) -> Observed:
+    """Leave out the days after the last reading: nothing is known of them."""
+    any_seen = np.flatnonzero(observed.seen.any(axis=0))
+    if not len(any_seen):
+        raise FitError("no company has a reading in the window.", remedy="Check dates and meter links.")
+    days = int(any_seen[-1]) + 1
+    around = observed.around
+    return Observed(
+        use=replace(observed.use, ratio=observed.use.ratio[:, :days], active=observed.use.active[:, :days]),
+        around=replace(
+            around, weekday=around.weekday[:days], kind=around.kind[:days], year_end=around.year_end[:days],
+            degrees=around.degrees[:, :days],
+        ),
+        q=np.ascontiguousarray(observed.q[:, :days]),
+        nu=np.ascontiguousarray(observed.nu[:, :days]),
+        seen=observed.seen[:, :days],
+    )  # fmt: skip
+
+
+def _panel(
+    observed: Observed,
+    baseline: Baseline,
+    companies: pd.DataFrame,
+    holiday: tuple[dt.date, dt.date],
+    telework: Mapping[str, float] | None,
+    restrictions: pd.DataFrame | None,
+) -> tuple[Panel, States]:
+    """Infer every company's state and lay out the panel."""
+    start, days = observed.around.start, observed.q.shape[1]
+    span = (ordinal(holiday[0]), ordinal(holiday[1]))
+    keep = np.searchsorted(baseline.enterprise, companies["enterprise_id"].to_numpy())
+    observed, part = _rows(observed, keep), _baseline_rows(baseline, keep)
+    gone = companies["gone"].to_numpy(dtype=np.int64)
+    miss = silence(observed.seen, observed.use.active, part.region, gone, start)
+    region = companies["region"].to_numpy(dtype=str)
+    large = np.isin(companies["size_class"].to_numpy(dtype=str), ("medium", "large"))
+    locked = locked_regions(restrictions, region)
+    prior = telework_prior(companies["section"].to_numpy(dtype=str), telework)
+    group = locked * 4 + large * 2 + (prior >= 0.5)
+    _, group = np.unique(group, return_inverse=True)
+    facts = evidence(observed, part, miss=miss, group=group.astype(np.int64), holiday=span)
+    states = infer(facts, learn(facts))
+    allowed = restricted(restrictions, region, start=start, days=days, from_day=span[1] + 1)
+    remote: dict[str, Any] = {
+        "prior": prior, "section": companies["section"].to_numpy(dtype=str),
+        "stratum": (locked * 2 + large).astype(np.int64), "allowed": allowed,
+    }  # fmt: skip
+    rho = working_dark(states.dark, **remote)
+    filled = _unmeasured(part.fitted & (miss < 2).any(axis=1), companies)
+    working = (1 - states.dark * (1 - rho))[filled]
+    capacity = _capacity(states, rho, companies)[filled]
+    doubt, capacity_doubt = doubts(facts, states, rho, remote, filled, part)
+    naive = _naive(observed.use.ratio, span[0] - start)
+    panel = Panel(companies, start, working, capacity, observed.seen, naive, doubt, capacity_doubt)
+    return panel, states
+
+
+def locked_regions(restrictions: pd.DataFrame | None, region: npt.NDArray[np.str_]) -> Ints:
+    """Return 1 for companies in a region that has been under lockdown, as far as known, else 0."""
+    if restrictions is None or "lockdown" not in restrictions:
+        return np.zeros(len(region), dtype=np.int64)
+    locked = restrictions.loc[restrictions["lockdown"].astype(bool), "region"].astype(str).unique()
+    return np.isin(region, locked).astype(np.int64)
+
+
+def _rows(observed: Observed, keep: Ints) -> Observed:
+    if len(keep) == len(observed.q) and (keep == np.arange(len(keep))).all():
+        return observed
+    use = observed.use
+    return Observed(
+        replace(use, enterprise=use.enterprise[keep], ratio=use.ratio[keep], active=use.active[keep]),
+        observed.around, observed.q[keep], observed.nu[keep], observed.seen[keep],
+    )  # fmt: skip
+
+
+def _baseline_rows(baseline: Baseline, keep: Ints) -> Baseline:
+    return replace(
+        baseline, enterprise=baseline.enterprise[keep], region=baseline.region[keep],
+        coef=baseline.coef[keep], sigma=baseline.sigma[keep], closed=baseline.closed[keep],
+        closed_sd=baseline.closed_sd[keep], own_closed=baseline.own_closed[keep], fitted=baseline.fitted[keep],
+    )  # fmt: skip
+
+
+def _unmeasured(measured: npt.NDArray[np.bool_], companies: pd.DataFrame) -> Ints:
+    """Return for every company the row that stands for it: its own, or a measured one most like it.
+
+    A systematic draw from the measured companies of the same section and size class, then section,
+    then all, keeps their distribution and needs no randomness.
+    """
+    donor = np.arange(len(measured))
+    todo = np.flatnonzero(~measured)
+    if not measured.any():
+        raise FitError("no company has a normal of its own.", remedy="Give a longer history of readings.")
+    keys = [
+        pd.factorize(companies[["section", "size_class"]].agg("|".join, axis=1))[0],
+        pd.factorize(companies["section"])[0], np.zeros(len(companies), dtype=np.int64),
+    ]  # fmt: skip
+    for key in keys:
+        left = []
+        for code in np.unique(key[todo]):
+            mine = todo[key[todo] == code]
+            pool = np.flatnonzero(measured & (key == code))
+            if len(pool) >= 5 or key is keys[-1]:
+                donor[mine] = pool[(np.arange(len(mine)) * 7919) % len(pool)]
+            else:
+                left.extend(mine.tolist())
+        todo = np.array(left, dtype=np.int64)
+    return donor
+
+
+def _capacity(states: States, rho: F32, companies: pd.DataFrame) -> F32:
+    """Return use above the closed-day level relative to normal; dark workers count as their section's open.
+
+    Electricity cannot tell how much is done in the dark: the mean degree of the section's open
+    companies on the day stands for it.
+    """
+    out = states.degree.copy()
+    section = companies["section"].to_numpy(dtype=str)
+    for code in np.unique(section):
+        rows = np.flatnonzero(section == code)
+        lit = 1 - states.dark[rows]
+        typical = states.degree[rows].sum(axis=0) / np.maximum(lit.sum(axis=0), 1e-6)
+        out[rows] += states.dark[rows] * rho[rows] * typical[None, :].astype(np.float32)
+    return out
+
+
+def _naive(ratio: F32, before: int) -> F32:
+    """Return use relative to the company's own mean of the days before the holiday."""
+    days = max(before, 1)
+    seen = np.isfinite(ratio[:, :days])
+    count = seen.sum(axis=1)
+    mean = np.where(seen, ratio[:, :days], 0).sum(axis=1) / np.maximum(count, 1)
+    usable = (count >= 5) & (mean > 0)
+    return np.where(usable[:, None], ratio / np.where(usable, mean, 1)[:, None], np.nan).astype(np.float32)
+
+
+def _completeness(panel: Panel) -> tuple[dt.date, int]:
+    """Return the last complete day, and how many days since are incomplete.
+
+    A day is complete once nearly as many companies have reported as usually in the four weeks before
+    the last fortnight; silence of closed companies lowers both alike.
+    """
+    coverage = panel.seen.mean(axis=0)
+    days = len(coverage)
+    usual = float(np.median(coverage[max(days - 42, 0) : max(days - 14, 7)]))
+    complete = np.flatnonzero(coverage >= COMPLETE * usual)
+    last = int(complete[-1]) if len(complete) else days - 1
+    return date_of(panel.start + last), days - 1 - last

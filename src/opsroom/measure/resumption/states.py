@@ -1,0 +1,177 @@
+"""Which companies are open: a hidden-state smoother with rates learnt from all companies together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from opsroom.measure.resumption.kernel import smooth
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+GRID = np.array([0.0, 0.1, 0.22, 0.36, 0.5, 0.65, 0.8, 1.0, 1.2])
+"""Use above the closed-day level, relative to normal: closed, then degrees of being open."""
+
+SEEN, SILENT, UNKNOWN, GONE = 0, 1, 2, 3
+"""What is known of a company on a day: a reading; silence of its own; a reading that is late or that its
+provider lost for everyone; disconnected for good."""
+
+PRIOR_DAYS = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the smoother sees of the companies, all (companies, days) unless said."""
+
+    q: F32
+    """Use relative to what a workday would use; NaN where there is no reading."""
+    nu: F32
+    """Normal use on that kind of day, relative to a workday."""
+    miss: npt.NDArray[np.int8]
+    closed: F32
+    """Closed-day level relative to a workday, (companies,)."""
+    closed_sd: F32
+    sigma: F32
+    weight: float
+    """How much of an independent observation a day is: errors of neighbouring days go together."""
+    group: Ints
+    """Group with rates of its own, (companies,)."""
+    off: npt.NDArray[np.bool_]
+    """Days on which few change state: weekends and holidays, (days,)."""
+
+    def sample(self, every: int) -> Evidence:
+        """Return every so-manieth company."""
+        at = slice(None, None, every)
+        return replace(
+            self, q=self.q[at], nu=self.nu[at], miss=self.miss[at], closed=self.closed[at],
+            closed_sd=self.closed_sd[at], sigma=self.sigma[at], group=self.group[at],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What all companies have in common; rates are per day, (groups, days)."""
+
+    opening: F64
+    closing: F64
+    enter: F64
+    """Degree of opening on the first day open, (degrees,)."""
+    start: F64
+    """States on the first day, (1 + degrees,)."""
+    moving: float
+    """Probability a day of moving one degree up, and of moving one down."""
+    silence: F64
+    """Probability a day that a closed company, and an open one, falls silent."""
+    return_: F64
+    """Probability a day that a silent closed company, and a silent open one, is heard again."""
+
+    @classmethod
+    def guess(cls, groups: int, days: int) -> Rates:
+        """Return rates to begin with: vague, the same for all."""
+        degrees = len(GRID) - 1
+        start = np.array([0.03, 0.01, 0.01, 0.02, 0.04, 0.09, 0.2, 0.4, 0.2])
+        return cls(
+            opening=np.full((groups, days), 0.04), closing=np.full((groups, days), 0.02),
+            enter=np.full(degrees, 1 / degrees), start=start, moving=0.02,
+            silence=np.array([0.002, 0.002]), return_=np.array([0.1, 0.1]),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Smoothed states: probability of being closed (dark) and mean degree of opening, (companies, days)."""
+
+    dark: F32
+    degree: F32
+    rates: Rates
+
+
+def learn(evidence: Evidence, *, iterations: int = 12, sample: int = 4000, first: Rates | None = None) -> Rates:
+    """Learn the rates by expectation and maximisation on a systematic sample of the companies."""
+    n, days = evidence.q.shape
+    groups = int(evidence.group.max()) + 1 if n else 1
+    part = evidence.sample(max(1, n // sample))
+    rates = first if first is not None else Rates.guess(groups, days)
+    for _ in range(iterations):
+        rates = _update(rates, _run(part, rates)[2], part.off)
+    return rates
+
+
+def infer(evidence: Evidence, rates: Rates) -> States:
+    """Return every company's smoothed states under the given rates."""
+    dark, degree, _ = _run(evidence, rates)
+    return States(dark, degree, rates)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Expected numbers of moves, from which rates follow."""
+
+    was_closed: F64
+    opened: F64
+    was_open: F64
+    closed: F64
+    enter: F64
+    start: F64
+    moved: F64
+    silence: F64
+
+
+def _run(evidence: Evidence, rates: Rates) -> tuple[F32, F32, _Counts]:
+    n, days = evidence.q.shape
+    groups, degrees = rates.opening.shape[0], len(GRID) - 1
+    dark, degree = np.empty((n, days), np.float32), np.empty((n, days), np.float32)
+    tables = [np.zeros((groups, days)) for _ in range(4)]
+    enter, start, moved = np.zeros(degrees), np.zeros(degrees + 1), np.zeros(2)
+    silence = np.zeros((2, 4))
+    smooth(
+        evidence.q, evidence.nu, evidence.miss, evidence.closed, evidence.closed_sd, evidence.sigma,
+        evidence.weight, evidence.group, rates.opening, rates.closing, rates.enter, rates.start, rates.moving,
+        rates.silence, rates.return_, GRID, dark, degree, *tables, enter, start, moved, silence,
+    )  # fmt: skip
+    return dark, degree, _Counts(*tables, enter, start, moved, silence)
+
+
+def _update(rates: Rates, counts: _Counts, off: npt.NDArray[np.bool_]) -> Rates:
+    """Return the rates that make the expected counts most likely, days pulled towards their week."""
+    events, trials = counts.silence[:, 0::2], counts.silence[:, 1::2]
+    common = (events.sum(axis=0) + 0.5) / (trials.sum(axis=0) + 50)
+    silent = (events + 200 * common) / (trials + 200)
+    return Rates(
+        opening=_daily(counts.opened, counts.was_closed, off),
+        closing=_daily(counts.closed, counts.was_open, off),
+        enter=(counts.enter + 1) / (counts.enter.sum() + len(counts.enter)),
+        start=(counts.start + 0.5) / (counts.start.sum() + 0.5 * len(counts.start)),
+        moving=float(np.clip((counts.moved[0] / 2 + 1) / (counts.moved[1] + 50), 1e-3, 0.2)),
+        silence=np.clip(silent[:, 0], 1e-5, 0.2), return_=np.clip(silent[:, 1], 1e-3, 0.9),
+    )  # fmt: skip
+
+
+def _daily(events: F64, trials: F64, off: npt.NDArray[np.bool_]) -> F64:
+    """Return a rate for each day: its own, pulled to that of its fortnight and kind, pulled to all groups'.
+
+    Changes of state happen on workdays; on days off the few are pooled.
+    """
+    days = events.shape[1]
+    pooled_events, pooled_trials = _around(events, off), _around(trials, off)
+    all_events, all_trials = pooled_events.sum(axis=0), pooled_trials.sum(axis=0)
+    common = (all_events + 0.02) / (all_trials + 2.0)
+    local = (pooled_events + PRIOR_DAYS * common) / (pooled_trials + PRIOR_DAYS)
+    rate = (events + PRIOR_DAYS * local) / (trials + PRIOR_DAYS)
+    return np.asarray(np.clip(rate, 1e-5, 0.95).reshape(-1, days))
+
+
+def _around(counts: F64, off: npt.NDArray[np.bool_], reach: int = 7) -> F64:
+    """Return sums over days of the same kind within a week to either side."""
+    out = np.zeros_like(counts)
+    for kind in (False, True):
+        own = np.where(off == kind, counts, 0)
+        total = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(own, axis=1)], axis=1)
+        day = np.arange(counts.shape[1])
+        summed = total[:, np.minimum(day + reach + 1, len(day))] - total[:, np.maximum(day - reach, 0)]
+        out = np.where(off == kind, summed, out)
+    return out

@@ -1,0 +1,236 @@
+"""Compare arriving rows with what is stored: first rows, revisions, repetitions, contradictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+
+from opsroom.base.specs import DatasetSpec
+from opsroom.observe.tables import StoredFile
+from opsroom.observe.views import literal, quote, scan
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What became of arriving rows.
+
+    Attributes
+    ----------
+    first
+        Rows whose key the store has never seen; None when that is every arriving row, untouched.
+    revised
+        Rows that change what was known of their key, tombstones among them (``op`` = 1); with ``known_at``.
+    duplicates
+        Rows that say what was known already, or what another row of the delivery says.
+    refused
+        ``source_row``, ``code``, ``field`` and ``record`` (JSON) of rows for quarantine.
+    """
+
+    first: pa.Table | None
+    revised: pa.Table | None
+    duplicates: int
+    refused: pa.Table | None
+
+
+class Diff:
+    """Classify the rows of one delivery.
+
+    Parameters
+    ----------
+    con
+        A DuckDB connection of its own.
+    spec
+        The dataset's specification.
+    stored
+        Committed files.
+    known_at
+        Knowledge time of the delivery; None where each row has its own.
+    deletions
+        The rows name keys to take back.
+    """
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        spec: DatasetSpec,
+        stored: Sequence[StoredFile],
+        *,
+        known_at: datetime | None,
+        deletions: bool,
+    ) -> None:
+        self._con, self._spec, self._stored = con, spec, stored
+        self._deletions = deletions
+        self._fixed = known_at
+        self._key = ", ".join(quote(k) for k in spec.key)
+        self._names = [f.name for f in spec.fields]
+        self._values = [n for n in self._names if n not in spec.key]
+        self._known_at = "known_at" if known_at is None else literal(known_at)
+        content = ", ".join(quote(v) for v in [*self._values, "op"])
+        self._content = f"row({content})"
+
+    def split(self, arriving: pa.Table | str, *, distinct: bool) -> Split:
+        """Classify rows.
+
+        Parameters
+        ----------
+        arriving
+            Fields and ``source_row`` (for vintages also ``known_at``; maybe ``op``), as an Arrow table or
+            as SQL that reads them from staged files.
+        distinct
+            The keys are known to be distinct (for vintages: key and ``known_at``).
+        """
+        con = self._con
+        if isinstance(arriving, pa.Table):
+            con.register("arriving_rows", arriving)
+            source = "arriving_rows"
+            columns = set(arriving.column_names)
+        else:
+            source = f"({arriving})"
+            columns = set(con.execute(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().column_names)
+        op = "op" if "op" in columns else f"CAST({int(self._deletions)} AS TINYINT) AS op"
+        fields = ", ".join(quote(n) for n in self._names)
+        con.execute(
+            f"CREATE OR REPLACE TEMP VIEW arriving AS SELECT {fields}, source_row, "
+            f"{self._known_at} AS known_at, {op} FROM {source}"
+        )
+        same = self._key if self._fixed is not None else f"{self._key}, known_at"
+        duplicates, refused = 0, None
+        clean = "arriving"
+        if not distinct and self._repeats(same):
+            duplicates, refused, clean = self._resolve(same)
+        files = self._overlapping(clean)
+        several = self._fixed is None and self._repeats(self._key, clean)
+        if not files and not several:
+            if self._deletions:
+                return Split(_empty(self._con, clean), None, duplicates, self._unknown(clean, refused))
+            order = f"{self._period}, {self._key}, known_at"
+            first = None if clean == "arriving" else self._fetch(f"FROM {clean} ORDER BY {order}")
+            return Split(first, None, duplicates, refused)
+        return self._against_stored(clean, files, several, duplicates, refused)
+
+    def _repeats(self, same: str, source: str = "arriving") -> bool:
+        found = self._con.execute(
+            f"SELECT 1 FROM {source} GROUP BY {same} HAVING count(*) > 1 LIMIT 1"
+        ).fetchone()
+        return found is not None
+
+    def _resolve(self, same: str) -> tuple[int, pa.Table | None, str]:
+        """Keep the first of several rows with one key; the others are repetitions or contradictions."""
+        con = self._con
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE surplus AS "
+            f"WITH twice AS (SELECT {same} FROM arriving GROUP BY {same} HAVING count(*) > 1), "
+            f"ranked AS (SELECT *, row_number() OVER w AS __rank, "
+            f"  first_value({self._content}) OVER w AS __kept "
+            f"  FROM arriving SEMI JOIN twice USING ({same}) "
+            f"  WINDOW w AS (PARTITION BY {same} ORDER BY source_row)) "
+            f"SELECT * EXCLUDE (__rank, __kept), {self._content} IS DISTINCT FROM __kept AS __other "
+            f"FROM ranked WHERE __rank > 1"
+        )
+        total, other = con.execute("SELECT count(*), count(*) FILTER (__other) FROM surplus").fetchone() or (0, 0)
+        refused = self._refused("surplus WHERE __other", "OPS-D031") if other else None
+        con.execute(
+            "CREATE OR REPLACE TEMP VIEW resolved AS FROM arriving ANTI JOIN surplus USING (source_row)"
+        )
+        return int(total - other), refused, "resolved"
+
+    def _refused(self, source: str, code: str) -> pa.Table:
+        fields = ", ".join(quote(n) for n in self._names)
+        return self._con.execute(
+            f"SELECT source_row, '{code}' AS code, '{self._spec.key[0]}' AS field, "
+            f"CAST(to_json({{{', '.join(f'{literal(n)}: {quote(n)}' for n in self._names)}}}) AS VARCHAR) AS record "
+            f"FROM (SELECT source_row, {fields} FROM {source}) ORDER BY source_row"
+        ).to_arrow_table()
+
+    def _overlapping(self, source: str) -> list[StoredFile]:
+        """Return the stored files that may hold a key of the arriving rows, by their bounds."""
+        if not self._stored:
+            return []
+        bounds = ", ".join(f"min({quote(k)}), max({quote(k)})" for k in self._spec.key)
+        found = self._con.execute(f"SELECT {bounds} FROM {source}").fetchone()
+        if found is None:
+            return []
+        spans = {k: (found[2 * n], found[2 * n + 1]) for n, k in enumerate(self._spec.key)}
+        return [f for f in self._stored if all(f.meets(k, *span) for k, span in spans.items())]
+
+    def _against_stored(
+        self, clean: str, files: list[StoredFile], several: bool, duplicates: int, refused: pa.Table | None
+    ) -> Split:
+        con, key = self._con, self._key
+        self._gather(clean, files)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE present AS SELECT DISTINCT {key} FROM stored_rows")
+        if self._deletions:
+            refused = self._unknown(f"{clean} ANTI JOIN present USING ({key})", refused)
+        timeline = f"{clean} SEMI JOIN present USING ({key})"
+        if several:
+            # Vintages of one key in one delivery are compared with each other, so all of them line up.
+            timeline = clean
+        # A row is news when it differs from what was known of its key just before: from the row before it in
+        # knowledge time, which is itself either news or a repetition of what was known.
+        before = f"lag({self._content}) OVER w"
+        fields = ", ".join(quote(n) for n in self._names)
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE compared AS "
+            f"SELECT {fields}, source_row, known_at, op, __arriving, lag(op) OVER w IS NULL AS __opens, "
+            f"  {self._content} IS DISTINCT FROM {before} AS __news, lag(op) OVER w AS __op "
+            f"FROM (SELECT {fields}, source_row, known_at, op, 0 AS delivery, true AS __arriving FROM {timeline} "
+            f"  UNION ALL SELECT {fields}, source_row, known_at, op, delivery, false FROM stored_rows) "
+            f"WINDOW w AS (PARTITION BY {key} ORDER BY known_at, __arriving, delivery)"
+        )
+        # What is absent and taken back again, or unknown at that time and taken back, is no news.
+        con.execute(
+            "CREATE OR REPLACE TEMP VIEW news AS FROM compared "
+            "WHERE __arriving AND (__news OR __opens) AND NOT (op = 1 AND coalesce(__op, 1) = 1)"
+        )
+        counted = con.execute(
+            "SELECT count(*) FILTER (__arriving), (SELECT count(*) FROM news) FROM compared"
+        ).fetchone() or (0, 0)
+        duplicates += int(counted[0] - counted[1])
+        rows = f"SELECT {fields}, source_row, known_at, op"
+        fresh = f"__opens AND NOT EXISTS (FROM present p WHERE {self._match('news', 'p')})"
+        order = f" ORDER BY {self._period}, {key}, known_at"
+        revised = self._fetch(f"{rows} FROM news WHERE NOT ({fresh}){order}")
+        first = f"{rows} FROM news WHERE {fresh}"
+        if not several and not self._deletions:
+            first += f" UNION ALL {rows} FROM {clean} ANTI JOIN present USING ({key})"
+        return Split(self._fetch(first + order), revised if revised.num_rows else None, duplicates, refused)
+
+    def _gather(self, clean: str, files: list[StoredFile]) -> None:
+        """Collect the stored rows of the arriving keys."""
+        con, fields = self._con, ", ".join(quote(n) for n in self._names)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT DISTINCT {self._key} FROM {clean}")
+        span = con.execute(f"SELECT min({self._period}), max({self._period}) FROM wanted").fetchone()
+        columns = f"{fields}, source_row, known_at, op, delivery"
+        if not files or span is None or span[0] is None:
+            con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS SELECT {columns} FROM "
+                        f"(SELECT *, 0 AS delivery FROM {clean}) LIMIT 0")
+            return
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE stored_rows AS SELECT {columns} FROM {scan(files)} "
+            f"SEMI JOIN wanted USING ({self._key}) "
+            f"WHERE {self._period} BETWEEN {literal(span[0])} AND {literal(span[1])}"
+        )
+
+    @property
+    def _period(self) -> str:
+        return quote(self._spec.period)
+
+    def _match(self, left: str, right: str) -> str:
+        return " AND ".join(f"{left}.{quote(k)} = {right}.{quote(k)}" for k in self._spec.key)
+
+    def _unknown(self, source: str, refused: pa.Table | None) -> pa.Table | None:
+        found = self._refused(source, "OPS-D033")
+        if not found.num_rows:
+            return refused
+        return found if refused is None else pa.concat_tables([refused, found])
+
+    def _fetch(self, sql: str) -> pa.Table:
+        return self._con.execute(sql).to_arrow_table()
+
+
+def _empty(con: duckdb.DuckDBPyConnection, source: str) -> pa.Table:
+    return con.execute(f"FROM {source} LIMIT 0").to_arrow_table()

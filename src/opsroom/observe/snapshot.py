@@ -1,0 +1,89 @@
+"""Snapshots: what a complete delivery no longer holds is taken back by a tombstone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import duckdb
+import pyarrow as pa
+
+from opsroom.base.specs import DatasetSpec
+from opsroom.observe.quality import refuse
+from opsroom.observe.tables import StoredFile
+from opsroom.observe.views import as_of_sql, literal, quote
+
+
+def with_tombstones(
+    con: duckdb.DuckDBPyConnection,
+    spec: DatasetSpec,
+    stored: Sequence[StoredFile],
+    rows: pa.Table,
+    *,
+    known_at: datetime | None,
+    where: str,
+) -> pa.Table:
+    """Add to a complete delivery the rows that take back what it no longer holds.
+
+    Parameters
+    ----------
+    con
+        A DuckDB connection.
+    spec, stored
+        The dataset and its committed files.
+    rows
+        The delivery; for vintages with ``known_at``.
+    known_at
+        Knowledge time of the delivery; None where each row has its own: then each vintage is compared with
+        the one before it, and the first with what was known before it.
+    where
+        Words for messages.
+
+    Returns
+    -------
+    pyarrow.Table
+        The rows with ``known_at`` and ``op`` (1 for a row taken back).
+
+    Raises
+    ------
+    DataError
+        More than ``max_drop`` of the rows would be taken back: the delivery is taken for cut short.
+    """
+    key = ", ".join(quote(k) for k in spec.key)
+    moment = "known_at" if known_at is None else literal(known_at)
+    con.register("snapshot_rows", rows)
+    names = ", ".join(quote(f.name) for f in spec.fields)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE given AS SELECT {names}, source_row, {moment} AS known_at, "
+        f"CAST(0 AS TINYINT) AS op FROM snapshot_rows"
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE vintages AS SELECT known_at, row_number() OVER (ORDER BY known_at) AS n "
+        "FROM (SELECT DISTINCT known_at FROM given)"
+    )
+    first = con.execute("SELECT min(known_at) FROM vintages").fetchone()
+    opening = known_at or (first[0] if first else None)
+    if opening is None:
+        return rows
+    before = opening if known_at is not None else opening - timedelta(microseconds=1)
+    state = as_of_sql(spec, stored, before, columns=list(spec.key))
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE held AS SELECT {key}, n + 1 AS n FROM given JOIN vintages USING (known_at) "
+        f"UNION SELECT {key}, 1 AS n FROM ({state})"
+    )
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE gone AS SELECT {key}, n, known_at FROM held JOIN vintages USING (n) "
+        f"ANTI JOIN given USING ({key}, known_at)"
+    )
+    worst = con.execute(
+        "SELECT max(g.lost / h.total) FROM (SELECT n, count(*) AS lost FROM gone GROUP BY n) g "
+        "JOIN (SELECT n, count(*) AS total FROM held GROUP BY n) h USING (n)"
+    ).fetchone()
+    if worst is not None and worst[0] is not None and worst[0] > spec.max_drop:
+        raise refuse("OPS-D013", where, f"more than {spec.max_drop:.0%} of them")
+    values = ", ".join(
+        quote(f.name) if f.name in spec.key else f"NULL AS {quote(f.name)}" for f in spec.fields
+    )
+    return con.execute(
+        f"FROM given UNION ALL SELECT {values}, NULL AS source_row, known_at, 1 AS op FROM gone"
+    ).to_arrow_table()

@@ -1,0 +1,387 @@
+"""`Store`: the room's datasets, each one Delta table, read as of any moment."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from opsroom.base.codes import code_list
+from opsroom.base.errors import NotFoundError, StoreError, UsageError
+from opsroom.base.periods import AsOf, resolve_as_of, zone
+from opsroom.base.specs import DatasetSpec
+from opsroom.base.state import State
+from opsroom.observe.checks import QUARANTINE
+from opsroom.observe.deliveries import Delivery, forget, last_known_at, last_number, recall, remember
+from opsroom.observe.tables import StoredFile, Table
+from opsroom.observe.views import as_of_sql, vintages_sql
+
+if TYPE_CHECKING:
+    import duckdb
+    import ibis
+    from ibis.backends.duckdb import Backend
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Store:
+    """The bitemporal store of a room.
+
+    Parameters
+    ----------
+    path
+        The room's folder; the store uses ``lake/`` and ``quarantine/`` in it.
+    specs
+        Specifications of the datasets, by name or as a sequence.
+    state
+        The room's database.
+    timezone
+        IANA name of the room's zone, in which days end.
+    code_lists
+        The room's own code lists, such as ``{"regions": ("R01", …)}``.
+    threads
+        Threads of the query engine; None for as many as there are cores.
+    clock
+        Gives ``recorded_at`` and the moment of a delivery without one. Nothing else reads it.
+
+    Notes
+    -----
+    A store may be shared by processes. Within one process, use it from one thread at a time.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        specs: Mapping[str, DatasetSpec] | Sequence[DatasetSpec],
+        state: State,
+        *,
+        timezone: str = "UTC",
+        code_lists: Mapping[str, Sequence[str]] | None = None,
+        threads: int | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self.path = Path(path).absolute()
+        self.state = state
+        self.zone = zone(timezone)
+        self.clock = clock
+        self.code_lists = {name: tuple(codes) for name, codes in (code_lists or {}).items()}
+        self.specs: dict[str, DatasetSpec] = {}
+        self._tables: dict[str, Table] = {}
+        self._pins: dict[str, int] = {}
+        self.threads = threads
+        self._backend: Backend | None = None
+        self._origins: dict[str, tuple[str, int]] = {}
+        for spec in specs.values() if isinstance(specs, Mapping) else specs:
+            self.add(spec)
+
+    # -- datasets -----------------------------------------------------------------------------
+
+    def add(self, spec: DatasetSpec) -> None:
+        """Register a dataset.
+
+        Raises
+        ------
+        SpecError
+            A field takes its codes from a list that neither opsroom nor the room has.
+        """
+        for field in spec.fields:
+            if field.codes_from:
+                code_list(field.codes_from, self.code_lists)
+        self.specs[spec.name] = spec
+        self._tables[spec.name] = Table(self.path / "lake" / spec.name, spec)
+
+    def has(self, dataset: str) -> bool:
+        """Return whether a dataset of that name is registered."""
+        return dataset in self.specs
+
+    def spec(self, dataset: str) -> DatasetSpec:
+        """Return a dataset's specification.
+
+        Raises
+        ------
+        NotFoundError
+            No dataset of that name.
+        """
+        if dataset not in self.specs:
+            raise NotFoundError(
+                f"there is no dataset {dataset!r}.", remedy="List them with `opsroom dataset list`."
+            )
+        return self.specs[dataset]
+
+    def delta(self, dataset: str) -> Table:
+        """Return a dataset's Delta table, for ingest and maintenance."""
+        self.spec(dataset)
+        return self._tables[dataset]
+
+    def require_writable(self) -> None:
+        """Refuse to write through a pinned store.
+
+        Raises
+        ------
+        UsageError
+            The store reads pinned versions.
+        """
+        if self._pins:
+            raise UsageError("a pinned store is for reading.", remedy="Ingest into the room's own store.")
+
+    def version(self, dataset: str) -> int:
+        """Return the Delta version that reads of a dataset use: pinned or latest; -1 before any delivery."""
+        table = self.delta(dataset)
+        return self._pins[dataset] if dataset in self._pins else table.version
+
+    def pinned(self, versions: Mapping[str, int]) -> Store:
+        """Return a store that reads these versions, for exact replay; others are read at their latest."""
+        for dataset in versions:
+            self.spec(dataset)
+        self.backend.list_tables()  # one engine for both, so that their tables can be joined
+        twin = copy.copy(self)
+        twin._pins = {**self._pins, **versions}
+        return twin
+
+    def files(self, dataset: str) -> tuple[StoredFile, ...]:
+        """Return the committed data files that reads of a dataset use."""
+        return self.delta(dataset).files(self._pins.get(dataset))
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def latest_known_at(self) -> datetime:
+        """Return the largest committed knowledge time of all datasets, UTC.
+
+        Raises
+        ------
+        AsOfError
+            Nothing was ever ingested.
+        """
+        return resolve_as_of(None, tz=self.zone, latest=self._latest())
+
+    def _latest(self) -> datetime | None:
+        for dataset in self.specs:
+            self._catch_up(dataset)
+        return last_known_at(self.state)
+
+    def moment(self, as_of: AsOf) -> datetime:
+        """Return the knowledge time that `as_of` means: None the latest, a day its end in the room's zone."""
+        return resolve_as_of(as_of, tz=self.zone, latest=self._latest() if as_of is None else None)
+
+    def known(self, dataset: str, as_of: AsOf) -> bool:
+        """Return whether anything was known of a dataset as of a moment."""
+        files = self.files(dataset)
+        if not files:
+            return False
+        moment = self.moment(as_of)
+        return any(file.low["known_at"] <= moment for file in files)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def table(
+        self,
+        dataset: str,
+        as_of: AsOf = None,
+        *,
+        period_from: date | None = None,
+        period_to: date | None = None,
+    ) -> ibis.Table:
+        """Return a dataset as it was known, as an Ibis table on DuckDB.
+
+        Parameters
+        ----------
+        dataset
+            Its name.
+        as_of
+            Knowledge time; None for the latest.
+        period_from, period_to
+            First and last reference period wanted, inclusive: files outside are not opened.
+
+        Returns
+        -------
+        ibis.Table
+            The fields and ``known_at``. Tables of one store can be joined. The origin is found again by
+            `provenance`.
+        """
+        spec = self.spec(dataset)
+        version = self.version(dataset)
+        sql = as_of_sql(
+            spec, self.files(dataset), self.moment(as_of), period_from=period_from, period_to=period_to
+        )
+        name = f"{dataset}__v{max(version, 0)}__{hashlib.sha256(sql.encode()).hexdigest()[:16]}"
+        if name not in self._origins:
+            self._execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {sql}')
+            self._origins[name] = (dataset, version)
+        return self.backend.table(name)
+
+    def arrow(
+        self,
+        dataset: str,
+        as_of: AsOf = None,
+        *,
+        columns: Sequence[str] | None = None,
+        period_from: date | None = None,
+        period_to: date | None = None,
+    ) -> pa.Table:
+        """Return a dataset as it was known, as an Arrow table.
+
+        Parameters
+        ----------
+        dataset, as_of, period_from, period_to
+            See `table`.
+        columns
+            Columns wanted, in this order; all fields and ``known_at`` where absent.
+
+        Raises
+        ------
+        NotFoundError
+            No dataset, or no field, of that name.
+        """
+        spec = self.spec(dataset)
+        known = {*(f.name for f in spec.fields), "known_at"}
+        unknown = [c for c in columns or () if c not in known]
+        if unknown:
+            raise NotFoundError(
+                f"dataset {dataset!r} has no field {', '.join(unknown)}.",
+                remedy=f"Use some of {', '.join(sorted(known))}.",
+            )
+        sql = as_of_sql(
+            spec,
+            self.files(dataset),
+            self.moment(as_of),
+            columns=columns,
+            period_from=period_from,
+            period_to=period_to,
+        )
+        return self._execute(sql).to_arrow_table()
+
+    def vintages(self, dataset: str, as_of: AsOf = None, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return every vintage of a dataset known by a moment, not only the latest of each key.
+
+        Parameters
+        ----------
+        dataset, as_of, columns
+            See `arrow`.
+
+        Returns
+        -------
+        pyarrow.Table
+            The columns and ``known_at``, in the order of knowledge time; rows taken back are left out.
+        """
+        spec = self.spec(dataset)
+        sql = vintages_sql(spec, self.files(dataset), self.moment(as_of), columns=columns)
+        return self._execute(sql).to_arrow_table()
+
+    def _execute(self, sql: str) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        try:
+            return self.backend.con.execute(sql)
+        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException):
+            # The engine's own words may hold values of the data: they are not passed on.
+            raise StoreError(
+                "a data file of the store cannot be read.",
+                remedy="Check the disk; restore the room from a backup if a file is missing or damaged.",
+                code="OPS-F022",
+            ) from None
+
+    @property
+    def backend(self) -> Backend:
+        """The Ibis DuckDB backend on which `table` lives."""
+        if self._backend is None:
+            import ibis
+
+            settings: dict[str, Any] = {} if self.threads is None else {"threads": self.threads}
+            self._backend = ibis.duckdb.connect(**settings)
+            self._backend.raw_sql("SET TimeZone = 'UTC'")
+        return self._backend
+
+    def provenance(self, expression: ibis.Expr) -> dict[str, int] | None:
+        """Return dataset → Delta version for all leaves of an expression, or None if any leaf is foreign.
+
+        A leaf that this store did not hand out (raw SQL, a view, a memtable) hides where it comes from; the
+        caller must treat the expression as confidential.
+        """
+        import ibis.expr.operations as ops
+
+        found: dict[str, int] = {}
+        for leaf in expression.op().find(ops.PhysicalTable):
+            origin = self._origins.get(leaf.name) if isinstance(leaf, ops.DatabaseTable) else None
+            if origin is None:
+                return None
+            found[origin[0]] = origin[1]
+        return found
+
+    # -- deliveries ---------------------------------------------------------------------------
+
+    def deliveries(self, dataset: str | None = None) -> list[Delivery]:
+        """Return committed deliveries, of one dataset or all, in the order of recording."""
+        names = [dataset] if dataset is not None else list(self.specs)
+        found: list[Delivery] = []
+        for name in names:
+            self.spec(name)
+            self._catch_up(name)
+            found += recall(self.state, name)
+        return sorted(found, key=lambda d: (d.recorded_at, d.dataset, d.delivery))
+
+    def rebuild_deliveries(self) -> int:
+        """Rebuild the delivery log in `room.db` from the Delta logs and return the number of records."""
+        for dataset in self.specs:
+            forget(self.state, dataset)
+            self._catch_up(dataset)
+        return len(self.deliveries())
+
+    def _catch_up(self, dataset: str) -> None:
+        """Write into `room.db` the deliveries that were committed but not noted (a kill in between)."""
+        table = self.delta(dataset)
+        noted = last_number(self.state, dataset)
+        if table.last_delivery > noted:
+            records = [Delivery.from_record(record, version) for version, record in table.records()]
+            remember(self.state, [r for r in records if r.delivery > noted])
+
+    def quarantine(self, dataset: str, delivery: int | None = None) -> pa.Table:
+        """Return rows in quarantine, of one delivery or all: confidential, an audited act of the steward.
+
+        Returns
+        -------
+        pyarrow.Table
+            delivery, file, row, field, code, faults, record (the row as JSON).
+        """
+        folder = self.path / "quarantine" / dataset
+        parts = []
+        for one in self.deliveries(dataset):
+            if one.quarantine and delivery in (None, one.delivery):
+                rows = pq.read_table(folder / one.quarantine, partitioning=None)
+                number = pa.repeat(pa.scalar(one.delivery, pa.int64()), rows.num_rows)
+                parts.append(rows.add_column(0, "delivery", number))
+        schema = pa.schema([pa.field("delivery", pa.int64()), *QUARANTINE])
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+    def sweep(self, dataset: str) -> int:
+        """Delete the files that a killed writer left uncommitted and return their number.
+
+        It waits for running writers of this machine. Do not call it while another machine writes.
+        """
+        table = self.delta(dataset)
+        with table.lock():
+            return self.sweep_locked(dataset)
+
+    def sweep_locked(self, dataset: str) -> int:
+        """Do what `sweep` does, for a caller that holds the writer lock."""
+        orphans = self.delta(dataset).orphans()
+        kept = {one.quarantine for one in self.deliveries(dataset)}
+        folder = self.path / "quarantine" / dataset
+        orphans += [p for p in folder.glob("*.parquet") if p.name not in kept]
+        for path in orphans:
+            path.unlink(missing_ok=True)
+        return len(orphans)
+
+    def close(self) -> None:
+        """Close the query engine."""
+        if self._backend is not None:
+            self._backend.disconnect()
+            self._backend = None
+            self._origins.clear()

@@ -1,0 +1,254 @@
+"""Delta tables of the store: opening, listing files with their bounds, committing a delivery exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import Schema as DeltaSchema
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from opsroom.base.errors import StoreError
+from opsroom.base.specs import DatasetSpec
+from opsroom.observe.files import DataFile
+
+HEAD = "opsroom"
+"""App transaction that every commit advances: it carries the delivery number and serialises writers."""
+
+_CONFIGURATION = {
+    # History is the point of the store: nothing is removed but by a recorded erasure.
+    "delta.appendOnly": "true",
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.checkpointInterval": "50",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A committed data file with what is known of its rows.
+
+    Attributes
+    ----------
+    uri
+        Path for the reader.
+    part, rows
+        ``first`` or ``revised``; number of rows.
+    low, high
+        Smallest and largest values by column; a column may be absent.
+    """
+
+    uri: str
+    part: str
+    rows: int
+    low: dict[str, Any]
+    high: dict[str, Any]
+
+    def meets(self, column: str, low: Any, high: Any) -> bool:  # bounds of any ordered type
+        """Return whether the file may hold rows with the column between two bounds (None: open)."""
+        if column not in self.low:
+            return True
+        return (high is None or self.low[column] <= high) and (low is None or self.high[column] >= low)
+
+
+class ConflictError(Exception):
+    """Another writer committed since the table was read: read again and retry."""
+
+
+class Table:
+    """One dataset's Delta table.
+
+    Parameters
+    ----------
+    path
+        Its folder; it need not exist before the first commit.
+    spec
+        The dataset's specification.
+    """
+
+    def __init__(self, path: Path, spec: DatasetSpec) -> None:
+        self.path, self.spec = path, spec
+        self._handle: DeltaTable | None = None
+        self._files: dict[int, tuple[StoredFile, ...]] = {}
+
+    def refresh(self) -> DeltaTable | None:
+        """Bring the handle up to date; None while nothing was committed."""
+        try:
+            if self._handle is None:
+                if not DeltaTable.is_deltatable(str(self.path)):
+                    return None
+                self._handle = DeltaTable(self.path)
+            else:
+                self._handle.update_incremental()
+        except (DeltaError, OSError) as error:
+            raise _unreadable(self.spec.name) from error
+        return self._handle
+
+    @property
+    def version(self) -> int:
+        """Latest committed version; -1 while nothing was committed."""
+        handle = self.refresh()
+        return -1 if handle is None else int(handle.version())
+
+    def files(self, version: int | None = None) -> tuple[StoredFile, ...]:
+        """Return the committed files as of a version (None: the latest), oldest first."""
+        handle = self.refresh()
+        if handle is None:
+            return ()
+        latest = int(handle.version())
+        number = latest if version is None else version
+        if number < 0:
+            return ()
+        if number > latest:
+            raise StoreError(
+                f"dataset {self.spec.name!r} has no version {number}; the latest is {latest}.",
+                remedy="Pin a version that was committed.",
+                code="OPS-F020",
+            )
+        if number not in self._files:
+            try:
+                at = handle if number == latest else DeltaTable(self.path, version=number)
+                actions = pa.table(at.get_add_actions(flatten=True))
+            except (DeltaError, OSError) as error:
+                raise _unreadable(self.spec.name) from error
+            if len(self._files) > 32:
+                self._files.clear()
+            self._files[number] = _stored(actions, self.path)
+        return self._files[number]
+
+    def delivery_of(self, content: str) -> int | None:
+        """Return the number of the delivery with this content, if it was ever committed."""
+        handle = self.refresh()
+        found = None if handle is None else handle.transaction_version(_app(content))
+        return None if found is None else int(found)
+
+    @property
+    def last_delivery(self) -> int:
+        """Number of the last delivery; 0 while there is none."""
+        handle = self.refresh()
+        found = None if handle is None else handle.transaction_version(HEAD)
+        return 0 if found is None else int(found)
+
+    def commit(self, files: Sequence[DataFile], delivery: int, contents: Sequence[str], record: str) -> int:
+        """Commit a delivery in one step and return the new version.
+
+        Parameters
+        ----------
+        files
+            Its data files; may be empty (a delivery that changed nothing is knowledge, too).
+        delivery
+            Its number: the last one plus one.
+        contents
+            Identities under which the delivery can be found again.
+        record
+            The delivery record, JSON, kept in the log so that `room.db` can be rebuilt from it.
+
+        Raises
+        ------
+        ConflictError
+            Another writer was faster.
+        """
+        if self.refresh() is None:
+            self._create()
+        handle = self.refresh()
+        if handle is None:
+            raise _unreadable(self.spec.name)
+        if self.last_delivery != delivery - 1:
+            raise ConflictError
+        marks = [Transaction(HEAD, delivery), *(Transaction(_app(c), delivery) for c in contents)]
+        try:
+            handle.create_write_transaction(
+                [file.action(self.path) for file in files],
+                "append",
+                _schema(self.spec),
+                partition_by=["part"],
+                commit_properties=CommitProperties(
+                    custom_metadata={HEAD: record}, max_commit_retries=0, app_transactions=marks
+                ),
+                post_commithook_properties=PostCommitHookProperties(
+                    create_checkpoint=True, cleanup_expired_logs=False
+                ),
+            )
+        except CommitFailedError:
+            raise ConflictError from None
+        return self.version
+
+    def _create(self) -> None:
+        try:
+            DeltaTable.create(
+                self.path,
+                _schema(self.spec),
+                mode="ignore",
+                partition_by=["part"],
+                configuration=_CONFIGURATION,
+                name=self.spec.name,
+            )
+        except CommitFailedError:
+            return  # another writer created it in the same moment
+        except (DeltaError, OSError) as error:
+            raise _unreadable(self.spec.name) from error
+
+    def records(self) -> list[tuple[int, dict[str, Any]]]:
+        """Return (version, delivery record) of every commit, oldest first."""
+        handle = self.refresh()
+        if handle is None:
+            return []
+        history = handle.history()
+        return sorted((int(h["version"]), json.loads(h[HEAD])) for h in history if HEAD in h)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the dataset's writer lock: writers of one machine wait for each other instead of retrying.
+
+        The commit does not depend on it: on a file system without locks the app transaction refuses the
+        slower writer. The lock goes with the process, so that a kill leaves none behind.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with (self.path.parent / f".{self.path.name}.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def orphans(self) -> list[Path]:
+        """Return data files that no commit names: what killed writers left behind."""
+        named = {Path(file.uri) for file in self.files()}
+        return sorted(p for p in self.path.glob("part=*/*.parquet") if p not in named)
+
+
+def _app(content: str) -> str:
+    return f"{HEAD}/{content}"
+
+
+def _schema(spec: DatasetSpec) -> DeltaSchema:
+    schema = spec.arrow_schema(system=True).append(pa.field("part", pa.string(), nullable=False))
+    # Delta's invariants are not ours: nullability is checked on arrival, and tombstones leave fields empty.
+    return DeltaSchema.from_arrow(pa.schema([field.with_nullable(True) for field in schema]))
+
+
+def _stored(actions: pa.Table, root: Path) -> tuple[StoredFile, ...]:
+    files = []
+    for row in actions.to_pylist():
+        low = {k[4:]: _utc(v) for k, v in row.items() if k.startswith("min.") and v is not None}
+        high = {k[4:]: _utc(v) for k, v in row.items() if k.startswith("max.") and v is not None}
+        uri = str(root / row["path"])
+        files.append(StoredFile(uri, row["partition.part"], int(row["num_records"]), low, high))
+    return tuple(sorted(files, key=lambda f: (f.low["delivery"], f.uri)))
+
+
+def _utc(value: Any) -> Any:  # a bound of any type
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def _unreadable(dataset: str) -> StoreError:
+    return StoreError(
+        f"the table of dataset {dataset!r} cannot be read or written.",
+        remedy="Check the disk; restore the folder from a backup if it is damaged.",
+        code="OPS-F021",
+    )

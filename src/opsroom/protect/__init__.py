@@ -1,0 +1,41 @@
+"""What may leave: rules, suppression, the gate, the ledger of releases, the audit log.
+
+Nothing confidential gets out of a room but through `opsroom.protect.gate.release`.
+See ``docs/explanation/disclosure.md``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opsroom.protect.audit import AuditLog as AuditLog
+    from opsroom.protect.ledger import Ledger as Ledger
+    from opsroom.protect.reader import Releases as Releases
+    from opsroom.protect.release import Release as Release
+    from opsroom.protect.rules import Rules as Rules
+
+__all__ = ["AuditLog", "Ledger", "Release", "Releases", "Rules"]
+
+_HOMES = {
+    "AuditLog": "opsroom.protect.audit",
+    "Ledger": "opsroom.protect.ledger",
+    "Release": "opsroom.protect.release",
+    "Releases": "opsroom.protect.reader",
+    "Rules": "opsroom.protect.rules",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a name from its home and keep it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

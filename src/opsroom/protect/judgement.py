@@ -1,0 +1,97 @@
+"""`Judgement`: what the gate remembers of a release. Confidential, like what it judges.
+
+Every quantity has a number of its own over the whole history of a series: an unchanged quantity keeps
+its number from one vintage to the next, a changed one gets a new number. Relations and knowledge of
+all vintages can so be put together into one system.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from opsroom.base.errors import StoreError
+
+_ARRAYS = (
+    "numbers", "present", "known", "sensitive", "holder", "value", "sketch",
+    "relation_row", "relation_start", "relation_number", "relation_coefficient", "extra",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The quantities of a released table, shape (rows, quantities) unless said otherwise.
+
+    Attributes
+    ----------
+    dimensions, keys, names
+        Dimension names, the dimension codes of each row, the names of the quantities.
+    numbers
+        Number of each quantity in the series.
+    present, known, sensitive, holder, value, sketch
+        See `opsroom.protect.quantities.Quantities`; `known` to the public after this release.
+    relation_row, relation_start, relation_number, relation_coefficient
+        Relations: relation r belongs to row ``relation_row[r]`` and has the terms from
+        ``relation_start[r]`` to ``relation_start[r + 1]``.
+    extra
+        Numbers of sensitive quantities that are not in the table (remainders).
+    """
+
+    dimensions: tuple[str, ...]
+    keys: tuple[tuple[str, ...], ...]
+    names: tuple[str, ...]
+    numbers: npt.NDArray[np.int64]
+    present: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.bool_]
+    sensitive: npt.NDArray[np.bool_]
+    holder: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+    sketch: npt.NDArray[np.float64]
+    relation_row: npt.NDArray[np.int64]
+    relation_start: npt.NDArray[np.int64]
+    relation_number: npt.NDArray[np.int64]
+    relation_coefficient: npt.NDArray[np.int64]
+    extra: npt.NDArray[np.int64]
+
+    def to_bytes(self) -> bytes:
+        """Return a compressed form; the same judgement gives the same bytes."""
+        head = json.dumps(
+            {"schema_version": 1, "dimensions": self.dimensions, "keys": self.keys, "names": self.names},
+            ensure_ascii=False,
+        ).encode()
+        out = io.BytesIO()
+        out.write(len(head).to_bytes(8, "big") + head)
+        for name in _ARRAYS:
+            np.save(out, getattr(self, name), allow_pickle=False)
+        return zlib.compress(out.getvalue(), 1)
+
+    @classmethod
+    def from_bytes(cls, blob: bytes) -> Judgement:
+        """Read what `to_bytes` wrote.
+
+        Raises
+        ------
+        StoreError
+            If the bytes are damaged.
+        """
+        try:
+            source = io.BytesIO(zlib.decompress(blob))
+            head = json.loads(source.read(int.from_bytes(source.read(8), "big")))
+            arrays = {name: np.load(source, allow_pickle=False) for name in _ARRAYS}
+            return cls(
+                tuple(head["dimensions"]),
+                tuple(tuple(k) for k in head["keys"]),
+                tuple(head["names"]),
+                **arrays,
+            )
+        except (ValueError, KeyError, zlib.error, EOFError, OSError):
+            raise StoreError(
+                "a stored judgement cannot be read: the ledger is damaged.",
+                remedy="Run `opsroom audit verify` and restore room.db.",
+                code="OPS-F024",
+            ) from None

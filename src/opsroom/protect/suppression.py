@@ -1,0 +1,274 @@
+"""Complementary suppression: hide more, so that nothing sensitive can be recomputed.
+
+The attacker knows all published quantities and all linear relations between quantities: totals,
+shares and complements, identities between parts, unchanged quantities of earlier releases. The solver
+hides the cheapest published units (a unit is a measure in a cell) until no sensitive quantity is
+determined, not even for a contributor who is alone in some hidden quantities and so knows them.
+Then it publishes again whatever was hidden in vain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from opsroom.protect.linear import PRIMES, Sketch, dependence, directions, null_sketch, recipes, restrict
+
+Flags = npt.NDArray[np.bool_]
+Equation = Mapping[int, int]
+
+_WIDTH = 10
+_CLEAN_WIDTH = 48
+_CLEAN_WORK = 4_000_000
+"""Upper bound of (candidates × quantities) for looking whether a candidate can be published again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Quantities, what is known of them, and what may be hidden.
+
+    Attributes
+    ----------
+    size
+        Number of quantities.
+    equations
+        Relations that sum to a constant: quantity → integer coefficient.
+    sensitive
+        Quantities that must stay undetermined, shape (size,).
+    fixed
+        Quantities known whatever is hidden now: published earlier, or zero as anyone can see.
+    units
+        What may be hidden: for each unit the quantities that its publication gives away.
+    cost
+        Price of hiding each unit, positive.
+    holder
+        Code of the only contributor of a quantity, 0 where there are several, shape (size,).
+    """
+
+    size: int
+    equations: Sequence[Equation]
+    sensitive: Flags
+    fixed: Flags
+    units: Sequence[tuple[int, ...]]
+    cost: npt.NDArray[np.float64]
+    holder: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What to hide.
+
+    Attributes
+    ----------
+    hidden
+        Units to hide, shape (units,).
+    forced
+        Those of them that hold a sensitive quantity themselves.
+    known
+        Quantities that the attacker is given, shape (size,).
+    lost
+        Sensitive quantities determined already by what was published earlier.
+    """
+
+    hidden: Flags
+    forced: Flags
+    known: Flags
+    lost: tuple[int, ...] = ()
+
+
+def suppress(problem: Problem) -> Solution:
+    """Choose what to hide.
+
+    Parameters
+    ----------
+    problem
+        See `Problem`.
+
+    Returns
+    -------
+    Solution
+
+    Notes
+    -----
+    Greedy: in each round every sensitive quantity that is determined has a recipe (a combination of
+    relations that recomputes it); the cheapest published quantity in the recipe is hidden. Each round
+    hides at least one unit or gives a quantity up as lost, so it ends. The final state is verified
+    with a second prime.
+    """
+    work = _Work(problem)
+    relevant = problem.sensitive & ~work.known()
+    if not relevant.any():
+        return work.solution()
+    work.protect()
+    before = work.hidden.copy()
+    work.clean(PRIMES[0])
+    if any(work.attacks(prime) for prime in PRIMES):
+        work.hidden = before
+    return work.solution()
+
+
+@dataclass(slots=True)
+class _Attack:
+    target: int
+    combination: Mapping[int, int]
+    """What is determined: the target, less what the attacker knows as a single contributor."""
+    holder: int
+
+
+@dataclass(slots=True)
+class _Work:
+    problem: Problem
+    hidden: Flags = field(init=False)
+    forced: Flags = field(init=False)
+    lost: set[tuple[int, int]] = field(init=False, default_factory=set)
+    """(quantity, holder): what a holder, or anyone (0), knows already whatever is hidden now."""
+    giving: list[list[int]] = field(init=False)
+    """Units by quantity."""
+
+    def __post_init__(self) -> None:
+        problem = self.problem
+        self.giving = [[] for _ in range(problem.size)]
+        self.forced = np.zeros(len(problem.units), dtype=bool)
+        for unit, quantities in enumerate(problem.units):
+            self.forced[unit] = any(problem.sensitive[q] for q in quantities)
+            for q in quantities:
+                self.giving[q].append(unit)
+        self.hidden = self.forced.copy()
+
+    def known(self) -> Flags:
+        known = self.problem.fixed.copy()
+        for unit in np.flatnonzero(~self.hidden).tolist():
+            known[list(self.problem.units[unit])] = True
+        return known
+
+    def solution(self) -> Solution:
+        lost = tuple(sorted(q for q, holder in self.lost if holder == 0))
+        return Solution(self.hidden, self.forced, self.known(), lost)
+
+    def reduced(self, known: Flags) -> tuple[list[dict[int, int]], list[int]]:
+        """Return the relations between what is hidden, and which ones they are."""
+        rows, numbers = [], []
+        for number, equation in enumerate(self.problem.equations):
+            row = {q: a for q, a in equation.items() if not known[q]}
+            if row:
+                rows.append(row)
+                numbers.append(number)
+        return rows, numbers
+
+    def targets(self, known: Flags) -> Flags:
+        targets = self.problem.sensitive & ~known
+        targets[[q for q, holder in self.lost if holder == 0]] = False
+        return targets
+
+    def attacks(self, prime: int) -> list[_Attack]:
+        """Return what can be recomputed, by an outsider or else by single contributors."""
+        known = self.known()
+        rows, _ = self.reduced(known)
+        targets = np.flatnonzero(self.targets(known))
+        sketch = null_sketch(rows, self.problem.size, prime, width=_WIDTH)
+        open_targets = targets[~sketch[targets].any(axis=1)]
+        if len(open_targets):
+            return [_Attack(int(t), {int(t): 1}, 0) for t in open_targets]
+        owned = self._owned(known)
+        most = max((len(o) for o in owned.values()), default=0)
+        if most > _WIDTH - 2:
+            sketch = null_sketch(rows, self.problem.size, prime, width=most + 4)
+        return list(self._inside(sketch, targets, owned, prime))
+
+    def _inside(
+        self, sketch: Sketch, targets: npt.NDArray[np.intp], owned: Mapping[int, Sequence[int]], prime: int
+    ) -> Iterator[_Attack]:
+        """Yield what holders of single contributions can recompute."""
+        if not owned or not len(targets):
+            return
+        code = directions(sketch, prime)
+        alike: dict[int, list[int]] = {}
+        for t in targets.tolist():
+            alike.setdefault(int(code[t]), []).append(t)
+        for holder, quantities in owned.items():
+            kinds = {int(code[q]) for q in quantities} - {0}
+            if len(kinds) <= 1:
+                found = [t for kind in kinds for t in alike.get(kind, ())]
+            else:
+                found = _determined(sketch, quantities, targets, prime)
+            for t in found:
+                if self._betrays(t, holder):
+                    combination = {q: -a for q, a in dependence(sketch, t, quantities, prime).items()}
+                    yield _Attack(t, {**combination, t: 1}, holder)
+
+    def protect(self) -> None:
+        """Hide until both primes find nothing that can be recomputed."""
+        while True:
+            for prime in PRIMES:
+                if attacks := self.attacks(prime):
+                    self.defend(attacks, prime)
+                    break
+            else:
+                return
+
+    def _betrays(self, target: int, holder: int) -> bool:
+        """Say whether a holder's determining the target is news: not its own, not known to it anyway."""
+        return bool(self.problem.holder[target] != holder) and (target, holder) not in self.lost
+
+    def _owned(self, known: Flags) -> dict[int, tuple[int, ...]]:
+        """Return the hidden quantities that each single contributor knows."""
+        owned: dict[int, list[int]] = {}
+        for q in np.flatnonzero((self.problem.holder != 0) & ~known):
+            owned.setdefault(int(self.problem.holder[q]), []).append(int(q))
+        return {holder: tuple(quantities) for holder, quantities in owned.items()}
+
+    def defend(self, attacks: Sequence[_Attack], prime: int) -> None:
+        """Break the recipe of every attack that is not broken by what the round hid already."""
+        known = self.known()
+        rows, numbers = self.reduced(known)
+        fresh: set[int] = set()
+        for attack, used in zip(attacks, recipes(rows, [a.combination for a in attacks], prime), strict=True):
+            ingredients = {q for k in used for q in self.problem.equations[numbers[k]] if known[q]}
+            if ingredients & fresh:
+                continue
+            prices = {q: self._price(q) for q in ingredients if not self.problem.fixed[q]}
+            if not prices:
+                self.lost.add((attack.target, attack.holder))
+                continue
+            cheapest = min(prices, key=lambda q: (prices[q], q))
+            before = self.known()
+            self.hidden[self.giving[cheapest]] = True
+            fresh.update(np.flatnonzero(before & ~self.known()).tolist())
+
+    def _price(self, quantity: int) -> float:
+        return float(sum(self.problem.cost[u] for u in self.giving[quantity] if not self.hidden[u]))
+
+    def clean(self, prime: int) -> None:
+        """Publish again what was hidden in vain, dearest first."""
+        known = self.known()
+        rows, _ = self.reduced(known)
+        sketch = null_sketch(rows, self.problem.size, prime, width=_CLEAN_WIDTH)
+        targets = np.flatnonzero(self.targets(known))
+        owned = self._owned(known)
+        left = _CLEAN_WIDTH - max((len(o) for o in owned.values()), default=0) - 2
+        secondary = np.flatnonzero(self.hidden & ~self.forced).tolist()
+        affordable = len(secondary) * self.problem.size <= _CLEAN_WORK
+        for unit in sorted(secondary, key=lambda u: (-self.problem.cost[u], u)):
+            gives = [q for q in self.problem.units[unit] if not known[q]]
+            if sketch[gives].any():  # else it can be recomputed anyway: hiding it protects nothing
+                if not affordable or left < len(gives):
+                    continue
+                trial, rank = restrict(sketch, gives, prime)
+                if not trial[targets].any(axis=1).all() or any(self._inside(trial, targets, owned, prime)):
+                    continue
+                sketch = trial
+                left -= rank
+            self.hidden[unit] = False
+            known[gives] = True
+
+
+def _determined(sketch: Sketch, known: Sequence[int], targets: npt.NDArray[np.intp], prime: int) -> list[int]:
+    """Return the targets that are determined once `known` is known, `known` itself left out."""
+    lines = np.concatenate([targets, np.asarray(known, dtype=np.intp)])
+    rest, _ = restrict(sketch[lines], range(len(targets), len(lines)), prime)
+    zero = ~rest[: len(targets)].any(axis=1)
+    found: list[int] = targets[zero & ~np.isin(targets, known)].tolist()
+    return found

@@ -1,0 +1,125 @@
+"""The demo rooms: Meridia, built vintage by vintage through a shock, and the public US room.
+
+Both are made by the same calls that a user makes: `Room.create`, `ingest`, `publish`, `decide`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsroom.base.errors import UsageError
+from opsroom.base.progress import track
+from opsroom.economy import Delivery, meridia
+from opsroom.room.calendar import publication_days
+from opsroom.room.room import Room
+
+if TYPE_CHECKING:
+    from opsroom.economy import Truth
+
+DECISION_DAY = dt.date(2020, 3, 4)
+"""In Meridia the payment holiday is decided on this day, on what the room had published by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A demo room, the days it published on, and where Meridia's truth is kept."""
+
+    room: Room
+    days: tuple[dt.date, ...]
+    truth: Truth | None
+
+
+def build_meridia(
+    folder: Path,
+    *,
+    companies: int = 50_000,
+    seed: int = 0,
+    actor: str = "steward",
+    until: dt.date | None = None,
+) -> Built:
+    """Build Meridia's room: ingest each delivery when it arrives, publish on each publication day.
+
+    Parameters
+    ----------
+    folder
+        The room's folder; the truth is saved beside it, in ``<folder>-truth``, never inside.
+    companies, seed
+        Size and draw of the synthetic economy.
+    actor
+        Who acts.
+    until
+        Last day to live through; the whole calendar where absent.
+
+    Returns
+    -------
+    Built
+        The open room.
+    """
+    world = meridia(companies=companies, seed=seed)
+    room = Room.create(folder, settings=world.room_settings(), specs=world.specs().values(), actor=actor)
+    calendar = room.settings.publish
+    if calendar.first is None or calendar.last is None:
+        raise UsageError("Meridia's calendar needs a first and a last day.", code="OPS-U040")
+    days = publication_days(calendar.first, min(calendar.last, until or calendar.last), calendar)
+    arrivals = _Arrivals(world.deliveries(until=days[-1]))
+    for day in track(days, "living through the shock, week by week"):
+        for delivery in arrivals.up_to(room.moment(day)):
+            room.ingest(delivery.dataset, delivery.source, delivery.known_at)
+        room.publish(day)
+        if day == DECISION_DAY:
+            room.decide(
+                "holiday_both",
+                decider="Minister of Finance of Meridia (fictional)",
+                legal_basis="Payment Holiday Act of Meridia, section 3 (fictional)",
+                review_date=dt.date(2020, 6, 24),
+                as_of=day,
+                question="Shall companies' loan payments be deferred for three months?",
+            )
+    truth = world.truth
+    truth.save(folder.with_name(folder.name + "-truth"))
+    return Built(room, tuple(days), truth)
+
+
+class _Arrivals:
+    """Deliveries in order of arrival, taken as days pass."""
+
+    def __init__(self, deliveries: Iterator[Delivery]) -> None:
+        self._deliveries = deliveries
+        self._next: Delivery | None = next(deliveries, None)
+
+    def up_to(self, moment: dt.datetime) -> Iterator[Delivery]:
+        """Yield the deliveries that have arrived by a moment."""
+        while self._next is not None and self._next.known_at <= moment:
+            yield self._next
+            self._next = next(self._deliveries, None)
+
+
+def build_us(folder: Path, *, actor: str = "steward") -> Built:
+    """Build the public US room from the two New York Fed vintages that ship with statsmodels."""
+    from opsroom.room.us_panel import us_room
+
+    source = us_room()
+    room = Room.create(folder, settings=source.settings, specs=source.specs, actor=actor)
+    days = []
+    for delivery in source.deliveries:
+        room.ingest(delivery.dataset, delivery.table, delivery.known_at)
+        day = delivery.known_at.astimezone(room.zone).date()
+        room.publish(day)
+        days.append(day)
+    return Built(room, tuple(days), None)
+
+
+def clear(folder: Path) -> None:
+    """Remove an earlier demo room; refuse to remove anything else."""
+    if not folder.exists():
+        return
+    if not (folder / "room.toml").is_file() and any(folder.iterdir()):
+        raise UsageError(
+            f"{folder.name} is not empty and no demo room.", remedy="Name another folder.", code="OPS-U041"
+        )
+    shutil.rmtree(folder)

@@ -1,0 +1,194 @@
+"""A desk runs one method of the loop for the room; a `View` is all that it may see."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from opsroom.base.errors import InternalError, SettingsError
+from opsroom.base.periods import end_of_day
+from opsroom.base.results import Cells
+from opsroom.base.settings import Cadence, DeskSettings, RoomSettings
+
+if TYPE_CHECKING:
+    import ibis
+    import pandas as pd
+    import pyarrow as pa
+    from opsroom.observe.store import Store
+    from opsroom.protect.reader import Releases
+    from opsroom.protect.release import Release
+
+    from opsroom.base.specs import DatasetSpec
+
+
+class View:
+    """The room as of one day, for one desk: tables, series and earlier releases, with provenance.
+
+    Every read is recorded, so that what a desk returns carries the versions of all that it saw, and
+    is public only when every one of them is a registered public dataset.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: RoomSettings,
+        releases: Releases,
+        *,
+        as_of: dt.datetime,
+        day: dt.date,
+        upstream: Mapping[str, DeskOutcome],
+        memory: dict[str, Any],
+    ) -> None:
+        self.settings = settings
+        self.releases = releases
+        self.as_of = as_of
+        self.day = day
+        self.upstream = upstream
+        self.memory = memory
+        self._store = store
+        self._read: dict[str, int] = {}
+        self._log = {"public": True}
+
+    def has(self, dataset: str) -> bool:
+        """Say whether the room has the dataset and knows any of its rows as of the day."""
+        return self._store.has(dataset) and self._store.known(dataset, self.as_of)
+
+    def spec(self, dataset: str) -> DatasetSpec:
+        """Return the dataset's specification."""
+        return self._store.spec(dataset)
+
+    def table(self, dataset: str) -> ibis.Table:
+        """Return the dataset as of the day, as an Ibis table."""
+        self._note(dataset)
+        return self._store.table(dataset, self.as_of)
+
+    def arrow(
+        self,
+        dataset: str,
+        columns: list[str] | None = None,
+        *,
+        period_from: dt.date | None = None,
+        period_to: dt.date | None = None,
+    ) -> pa.Table:
+        """Return the dataset as of the day, as an Arrow table, cut to reference periods."""
+        self._note(dataset)
+        return self._store.arrow(
+            dataset, self.as_of, columns=columns, period_from=period_from, period_to=period_to
+        )
+
+    def vintages(self, dataset: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """Return every vintage of the dataset known by the day, oldest first, with ``known_at``."""
+        self._note(dataset)
+        frame: pd.DataFrame = self._store.vintages(dataset, self.as_of, columns=columns).to_pandas()
+        return frame
+
+    def at(self, day: dt.date) -> View:
+        """Return the view of an earlier day, for what the room would have said then."""
+        if day > self.day:
+            raise InternalError("a view cannot look ahead of its day.")
+        moment = min(end_of_day(day, self.settings.timezone), self.as_of)
+        earlier = View(
+            self._store, self.settings, self.releases, as_of=moment, day=day, upstream={}, memory=self.memory
+        )
+        earlier._read, earlier._log = self._read, self._log
+        return earlier
+
+    def frame(self, dataset: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """Return the dataset as of the day, as a pandas frame."""
+        frame: pd.DataFrame = self.arrow(dataset, columns).to_pandas()
+        return frame
+
+    def uses(self, outcome: DeskOutcome) -> None:
+        """Record that a result of another desk was used: its provenance is inherited."""
+        self._read.update(outcome.provenance)
+        self._log["public"] = self._log["public"] and outcome.public
+
+    @property
+    def provenance(self) -> dict[str, int]:
+        """Dataset → Delta version, for everything read so far."""
+        return dict(self._read)
+
+    @property
+    def public(self) -> bool:
+        """True when everything read so far is public."""
+        return self._log["public"]
+
+    def _note(self, dataset: str) -> None:
+        spec = self._store.spec(dataset)
+        self._read[dataset] = self._store.version(dataset)
+        if spec.confidential:
+            self._log["public"] = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeskOutcome:
+    """What a desk found: the method's result (confidential) and its publishable cells."""
+
+    result: object
+    cells: tuple[Cells, ...] = ()
+    provenance: Mapping[str, int] = field(default_factory=dict)
+    public: bool = False
+    note: str = ""
+    """Why a desk had nothing to say, where it had not."""
+
+    def stamped(self, view: View) -> DeskOutcome:
+        """Return the outcome with the view's provenance; only here is a result cleared as public."""
+        cells = tuple(replace(c, provenance=view.provenance, public=view.public) for c in self.cells)
+        return replace(self, cells=cells, provenance=view.provenance, public=view.public)
+
+
+def earlier_release(view: View, name: str) -> Release | None:
+    """Return the last release of a series before the view's day."""
+    return view.releases.get(name, view.day - dt.timedelta(days=1))
+
+
+class Desk(Protocol):
+    """One desk of the room."""
+
+    cadences: Mapping[str, Cadence]
+    """Release series → how often it may come out."""
+
+    def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
+        """Run the desk's method on what the room knew, and return result and cells."""
+
+
+def _load(kind: str) -> Desk:
+    from importlib import import_module
+
+    module = import_module(f"opsroom.room.desks.{kind}")
+    desk: Desk = module.DESK
+    return desk
+
+
+KINDS = (
+    "activity",
+    "credit_gap",
+    "decisions",
+    "levels",
+    "loans",
+    "nowcast",
+    "quality",
+    "relief",
+    "resumption",
+    "scores",
+)
+"""The kinds of desk that ``room.toml`` may name; a kind is a file in `opsroom.room.desks`."""
+
+
+def desk(kind: str) -> Desk:
+    """Return the desk of a kind.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such kind.
+    """
+    if kind not in KINDS:
+        raise SettingsError(
+            f"room.toml names a desk of unknown kind {kind!r}.",
+            remedy=f"Use one of: {', '.join(KINDS)}.",
+            code="OPS-C005",
+        )
+    return _load(kind)

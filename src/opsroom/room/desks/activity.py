@@ -1,0 +1,87 @@
+"""Desk `activity`: load against what a normal day with the same weather and calendar would have used.
+
+Settings: ``dataset``; ``value``; ``temperature`` (names of temperature fields, a minimum and a maximum or one);
+``country``, ``region`` (codes of the `holidays` library); ``train`` (list of ``[start, end]`` spans regarded as
+normal); ``freq`` (``D`` or ``W``); ``clock`` (time zone in which days are counted where readings are hourly);
+``shown`` (days shown, default 420); ``title``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from opsroom.base.settings import Cadence, DeskSettings
+from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desks.publicdata import series_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ActivityDesk:
+    """Read activity off electricity."""
+
+    cadences: Mapping[str, Cadence] = {}
+
+    def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
+        """Return observed and expected load and the gap, as public cells ``activity.<dataset>``."""
+        from opsroom.measure.activity import activity_index
+
+        dataset = str(settings.require("dataset"))
+        if not view.has(dataset):
+            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        spec = view.spec(dataset)
+        load = in_local_time(series_frame(view, settings), settings)
+        spans = [(str(a), str(b)) for a, b in settings.get("train", [])] or None
+        result = activity_index(
+            load.iloc[:, 0] if load.shape[1] == 1 else load,
+            temperature=_temperature(view, settings),
+            country=settings.get("country"),
+            region=settings.get("region"),
+            train=spans,
+            freq=str(settings.get("freq", "D")),
+            as_of=view.day,
+        )
+        since = load.index.max() - dt.timedelta(days=int(settings.get("shown", 420)))
+        cells = result.cells(settings.name, public=view.public, source=spec.source or spec.provider, since=since)
+        facts = {**cells.facts, "dataset": dataset, "title": settings.get("title", spec.title), "licence": spec.licence}
+        unit = spec.field(str(load.columns[0])).unit_label if load.columns[0] in _names(spec) else ""
+        measures = tuple(
+            replace(m, unit=unit or m.unit) if m.name in ("observed", "expected") else m for m in cells.measures
+        )
+        return DeskOutcome(result, (replace(cells, facts=facts, measures=measures),))
+
+
+def _names(spec: object) -> set[str]:
+    return {field.name for field in getattr(spec, "fields", ())}
+
+
+def in_local_time(load: pd.DataFrame, settings: DeskSettings) -> pd.DataFrame:
+    """Return hourly readings by local clock time, so that days are the country's days."""
+    import pandas as pd
+
+    clock = settings.get("clock")
+    if clock is None:
+        return load
+    index = pd.DatetimeIndex(load.index)
+    index = index.tz_localize("UTC") if index.tz is None else index
+    return load.set_axis(index.tz_convert(str(clock)), axis=0)
+
+
+def _temperature(view: View, settings: DeskSettings) -> pd.DataFrame | None:
+    import pandas as pd
+
+    names = settings.get("temperature")
+    if not names:
+        return None
+    names = [names] if isinstance(names, str) else list(names)
+    spec = view.spec(str(settings.require("dataset")))
+    frame = view.frame(spec.name, [spec.period, *names])
+    frame[spec.period] = pd.to_datetime(frame[spec.period])
+    return frame.set_index(spec.period).sort_index().astype(float)
+
+
+DESK = ActivityDesk()

@@ -1,0 +1,71 @@
+"""Desk `levels`: public series as they stand, or their growth.
+
+Settings: ``dataset``; ``value`` (default: the dataset's only number); ``transform``
+(``level`` | ``yoy`` | ``qoq``, default ``level``); ``series`` (codes to show, default all); ``release``
+(name of the release series, default ``<dataset>.levels``); ``last`` (periods shown, default 120); ``decimals``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from opsroom.base.errors import SettingsError
+from opsroom.base.periods import format_period
+from opsroom.base.results import Cells, Measure
+from opsroom.base.settings import Cadence, DeskSettings
+from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desks.publicdata import series_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STEPS = {"D": 365, "W": 52, "M": 12, "Q": 4, "A": 1}
+
+
+class LevelsDesk:
+    """Show public series."""
+
+    cadences: Mapping[str, Cadence] = {}
+
+    def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
+        """Return the series as public cells: dimensions date, series; measure value."""
+        dataset = str(settings.require("dataset"))
+        if not view.has(dataset):
+            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        spec = view.spec(dataset)
+        wide = series_frame(view, settings)
+        transform = str(settings.get("transform", "level"))
+        unit = str(settings.get("unit", ""))
+        if transform in ("yoy", "qoq"):
+            wide = growth(wide, STEPS[spec.frequency] if transform == "yoy" else 1)
+            unit = "% on a year earlier" if transform == "yoy" else "% on the period before"
+        elif transform != "level":
+            raise SettingsError(
+                f"room.toml: desk {settings.name!r}: transform {transform!r} is unknown.", code="OPS-C004"
+            )
+        wide = wide.iloc[-int(settings.get("last", 120)) :]
+        decimals = int(settings.get("decimals", 1))
+        long = wide.stack().rename("value").reset_index()
+        long.columns = ["date", "series", "value"]
+        long["value"] = long["value"].round(decimals)
+        long["date"] = [format_period(stamp.date(), spec.frequency) for stamp in long["date"]]
+        long["series"] = long["series"].astype(str)
+        cells = Cells(
+            name=str(settings.get("release", f"{dataset}.levels")),
+            dimensions=("date", "series"),
+            measures=(Measure("value", "public", unit, decimals=decimals),),
+            frame=long,
+            method="levels",
+            source=spec.source or spec.provider,
+            facts={"dataset": dataset, "title": spec.title, "licence": spec.licence, "transform": transform},
+        )
+        return DeskOutcome(wide, (cells,))
+
+
+def growth(wide: pd.DataFrame, steps: int) -> pd.DataFrame:
+    """Return growth in per cent over `steps` periods; the frame has a row a period, without gaps."""
+    return (wide / wide.shift(steps) - 1.0) * 100.0
+
+
+DESK = LevelsDesk()

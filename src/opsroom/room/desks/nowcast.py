@@ -1,0 +1,186 @@
+"""Desk `nowcast`: growth of the quarter that is not published yet.
+
+Settings: ``datasets`` (public datasets of series: one code field, the period, one number); ``target`` (code of the
+quarterly level); ``[[desks.series]]`` tables with ``name``, ``frequency``, ``transform``, ``block``, ``category``,
+``title``, ``publication_lag_days``; ``backtest_from`` (first quarter of the real-time rehearsal, such as
+``2012-Q1``; absent: none, and the interval is labelled the model's alone); ``step_days`` (days between two
+rehearsed vintages, default 45).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from opsroom.base.errors import FitError
+from opsroom.base.periods import parse_period
+from opsroom.base.settings import Cadence, DeskSettings
+from opsroom.room.desk import DeskOutcome, View, earlier_release
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opsroom.measure.nowcast import Backtest, NowcastResult, SeriesSpec, Settings
+
+
+class NowcastDesk:
+    """Nowcast GDP from the room's own series."""
+
+    cadences: Mapping[str, Cadence] = {}
+
+    def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
+        """Return the nowcast, what changed since the last one, and how such nowcasts have done."""
+        from opsroom.measure.nowcast import nowcast
+
+        names = [str(name) for name in settings.require("datasets")]
+        if not all(view.has(name) for name in names):
+            return DeskOutcome(None, note="not all of the nowcast's series are known yet")
+        target = str(settings.require("target"))
+        vintages = read_vintages(view, names)
+        specs = series_specs(settings)
+        lags = learnt_lags(vintages, specs)
+        rehearsal = self._rehearsal(view, settings, vintages, specs, lags, target)
+        history = None if rehearsal is None else rehearsal.to_frame()
+
+        def at(day: dt.date, moment: dt.datetime) -> NowcastResult:
+            return nowcast(
+                panel_at(vintages, moment), target=target, as_of=day, specs=specs, history=history, lags=lags,
+                settings=model_settings(settings),
+            )  # fmt: skip
+
+        try:
+            result = at(view.day, view.as_of)
+        except FitError as error:
+            return DeskOutcome(None, note=f"the fit was refused ({error.code})")
+        earlier = earlier_release(view, "nowcast.gdp")
+        previous = None
+        if earlier is not None:
+            try:
+                previous = at(earlier.day, earlier.as_of)
+            except FitError:
+                previous = None  # the earlier day published from another fit; there is no news to split
+        cells = [self._described(view, names, c) for c in result.cells(previous=previous)]
+        if rehearsal is not None:
+            cells.append(score_cells(rehearsal))
+        return DeskOutcome(result, tuple(cells))
+
+    def _described(self, view: View, names: list[str], cells: Any) -> Any:
+        specs = [view.spec(name) for name in names]
+        sources = "; ".join(dict.fromkeys(s.source or s.provider for s in specs))
+        licences = "; ".join(dict.fromkeys(s.licence for s in specs if s.licence))
+        return replace(cells, source=sources, facts={**cells.facts, "licence": licences})
+
+    def _rehearsal(
+        self,
+        view: View,
+        settings: DeskSettings,
+        vintages: pd.DataFrame,
+        specs: list[SeriesSpec],
+        lags: Mapping[str, int],
+        target: str,
+    ) -> Backtest | None:
+        """Rehearse past vintages once a quarter: what the room would have said, day by day, before it began."""
+        from opsroom.measure.nowcast import backtest, first_growth
+
+        start = settings.get("backtest_from")
+        if start is None:
+            return None
+        gdp = vintages[vintages["series"] == target]
+        outcomes = first_growth(gdp[["period", "known_at", "value"]])
+        key = ("nowcast.rehearsal", settings.name, tuple(sorted(outcomes.items())))
+        if view.memory.get("nowcast.rehearsal.key") != key:
+            step = dt.timedelta(days=int(settings.get("step_days", 45)))
+            last = max(gdp["known_at"]).date()
+            days, day = [], parse_period(str(start), "Q")
+            while day < last:
+                days.append(day)
+                day += step
+            zone = view.settings.timezone
+            view.memory["nowcast.rehearsal"] = backtest(
+                lambda d: panel_at(vintages, _end(d, zone)), days, target=target, specs=specs,
+                first_releases=outcomes, lags=lags, settings=model_settings(settings),
+            )  # fmt: skip
+            view.memory["nowcast.rehearsal.key"] = key
+        rehearsed: Backtest = view.memory["nowcast.rehearsal"]
+        return rehearsed
+
+
+def _end(day: dt.date, zone: str) -> dt.datetime:
+    from opsroom.base.periods import end_of_day
+
+    return end_of_day(day, zone)
+
+
+def read_vintages(view: View, datasets: list[str]) -> pd.DataFrame:
+    """Return every vintage known by the view's day: series, period, known_at, value; tombstones dropped."""
+    import pandas as pd
+
+    pieces = []
+    for name in datasets:
+        spec = view.spec(name)
+        (code,) = [field for field in spec.key if field != spec.period]
+        value = next(f.name for f in spec.fields if f.type == "number")
+        frame = view.vintages(name, [code, spec.period, value])
+        frame.columns = ["series", "period", "value", "known_at"]
+        pieces.append(frame)
+    long = pd.concat(pieces, ignore_index=True)
+    long["period"] = pd.to_datetime(long["period"])
+    return long.sort_values(["known_at"], kind="stable", ignore_index=True)
+
+
+def panel_at(vintages: pd.DataFrame, moment: dt.datetime) -> pd.DataFrame:
+    """Return the latest value of each series and period known by a moment."""
+    known = vintages[vintages["known_at"] <= moment]
+    return known.drop_duplicates(["series", "period"], keep="last")[["series", "period", "value"]]
+
+
+def learnt_lags(vintages: pd.DataFrame, specs: list[SeriesSpec]) -> dict[str, int]:
+    """Return series → usual days from period end to first release, learnt from the vintages."""
+    from opsroom.measure.nowcast import learn_lags
+
+    first = vintages.drop_duplicates(["series", "period"], keep="first").copy()
+    first["frequency"] = first["series"].map({s.name: s.frequency for s in specs})
+    return learn_lags(first[first["frequency"].notna()])
+
+
+def series_specs(settings: DeskSettings) -> list[SeriesSpec]:
+    """Return the series of the desk, as its settings describe them."""
+    from opsroom.measure.nowcast import SeriesSpec
+
+    return [SeriesSpec(**table) for table in settings.require("series")]
+
+
+def model_settings(settings: DeskSettings) -> Settings:
+    """Return the model's settings: the defaults, and what the desk's ``model`` table says."""
+    from opsroom.measure.nowcast import Settings
+
+    return Settings(**settings.get("model", {}))
+
+
+def score_cells(rehearsal: Backtest) -> Any:
+    """Return ``scores.nowcast``: how real-time nowcasts have done against first releases, by horizon."""
+    from opsroom.base.results import Cells, Measure
+
+    frame = rehearsal.scores().dropna(subset=["rmse"])
+    frame = frame[["horizon", "n", "rmse", "rmse_ar1", "ratio", "bias", "coverage90"]].copy()
+    frame["coverage90"] = 100 * frame["coverage90"]
+    return Cells(
+        name="scores.nowcast",
+        dimensions=("horizon",),
+        measures=(
+            Measure("n", "public", "nowcasts", decimals=0),
+            Measure("rmse", "public", "points", decimals=2),
+            Measure("rmse_ar1", "public", "points", decimals=2),
+            Measure("ratio", "public", "ratio", decimals=2),
+            Measure("bias", "public", "points", decimals=2),
+            Measure("coverage90", "public", "%", decimals=0),
+        ),
+        frame=frame,
+        method="nowcast",
+        unit_kind="public",
+    )
+
+
+DESK = NowcastDesk()

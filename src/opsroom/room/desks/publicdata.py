@@ -1,0 +1,75 @@
+"""Public datasets as wide frames: a row a period, a column a series. Shared by the desks on public series."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opsroom.base.errors import SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opsroom.base.settings import DeskSettings
+    from opsroom.base.specs import DatasetSpec
+    from opsroom.room.desk import View
+
+
+def series_frame(view: View, settings: DeskSettings, *, value: str = "value") -> pd.DataFrame:
+    """Read the desk's dataset as of the view's day.
+
+    Parameters
+    ----------
+    view
+        What the room knew.
+    settings
+        The desk's settings: ``dataset``, ``value`` (a field name), ``series`` (codes to keep).
+    value
+        Name of the setting that names the measured field.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: timestamps of the periods' first days, sorted; columns: series codes, or the measure's name
+        where the dataset holds one series; values float.
+    """
+    import pandas as pd
+
+    spec = view.spec(str(settings.require("dataset")))
+    names = [field for field in spec.key if field != spec.period]
+    if len(names) > 1:
+        raise SettingsError(
+            f"room.toml: desk {settings.name!r}: dataset {spec.name!r} has more than one series dimension.",
+            code="OPS-C006",
+        )
+    measure = str(settings.get(value) or only_measure(spec, settings))
+    frame = view.frame(spec.name, [*names, spec.period, measure])
+    frame[spec.period] = pd.to_datetime(frame[spec.period])
+    if not names:
+        wide = frame.set_index(spec.period)[[measure]]
+    else:
+        wide = frame.pivot(index=spec.period, columns=names[0], values=measure)
+        wide.columns = [str(code) for code in wide.columns]
+    keep = settings.get("series")
+    if keep:
+        missing = [code for code in keep if code not in wide.columns]
+        if missing:
+            raise SettingsError(
+                f"room.toml: desk {settings.name!r}: {spec.name!r} has no series {', '.join(missing)} on that day.",
+                code="OPS-C006",
+            )
+        wide = wide[list(keep)]
+    wide.index.name, wide.columns.name = "date", "series"
+    return wide.sort_index().astype(float)
+
+
+def only_measure(spec: DatasetSpec, settings: DeskSettings) -> str:
+    """Return the dataset's only number, or say that the desk must name one."""
+    measures = [f.name for f in spec.fields if f.type in ("number", "quantity", "money", "integer")]
+    measures = [name for name in measures if name not in spec.key]
+    if len(measures) != 1:
+        raise SettingsError(
+            f"room.toml: desk {settings.name!r} must say which field of {spec.name!r} it shows.",
+            remedy=f"Add value = one of {', '.join(measures)}.",
+            code="OPS-C006",
+        )
+    return measures[0]

@@ -1,0 +1,86 @@
+"""Publishing: a picture's cells, as far as they are due, through the gate and into the ledger."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+from opsroom.base.errors import DisclosureError, UsageError
+from opsroom.base.results import Cells
+from opsroom.base.settings import Cadence, RoomSettings
+from opsroom.protect.gate import release
+from opsroom.protect.ledger import Ledger
+from opsroom.protect.release import Release
+from opsroom.protect.rules import Rules
+from opsroom.room.calendar import is_due
+from opsroom.room.desk import desk
+from opsroom.room.picture import Picture
+
+
+def publish_picture(picture: Picture, settings: RoomSettings, ledger: Ledger) -> list[Release]:
+    """Pass what is due through the gate; what the gate refuses is recorded in the ledger, not raised.
+
+    Parameters
+    ----------
+    picture
+        All desks' outcomes as of the day.
+    settings
+        The room's settings: rules, calendar, desks.
+    ledger
+        Where releases and refusals go.
+
+    Returns
+    -------
+    list of Release
+        In the order issued.
+    """
+    rules = Rules.from_settings(settings.rules)
+    issued = []
+    for setting in settings.desks:
+        cadences = desk(setting.kind).cadences
+        for cells in picture.desks[setting.name].cells:
+            cadence: Cadence = cadences.get(cells.name, "weekly")
+            if not is_due(cadence, picture.day, settings.publish):
+                continue
+            try:
+                issued.append(_issue(cells, rules, ledger, as_of=picture.as_of, day=picture.day))
+            except DisclosureError:
+                continue  # the gate has recorded the refusal, with its rule and a public remedy
+    return issued
+
+
+def release_result(
+    result: object, settings: RoomSettings, ledger: Ledger, *, as_of: dt.datetime, day: dt.date
+) -> Release:
+    """Pass one result of trusted code through the gate.
+
+    A result that was not made by the room's desks carries no provenance, so it counts as confidential.
+
+    Raises
+    ------
+    UsageError
+        If the result has no cells.
+    DisclosureError
+        If the gate refuses.
+    """
+    cells = result if isinstance(result, Cells) else _only_cells(result)
+    return _issue(replace(cells, public=False), Rules.from_settings(settings.rules), ledger, as_of=as_of, day=day)
+
+
+def _only_cells(result: object) -> Cells:
+    make = getattr(result, "cells", None)
+    found = make() if callable(make) else None
+    if isinstance(found, Cells):
+        return found
+    if isinstance(found, (list, tuple)) and len(found) == 1 and isinstance(found[0], Cells):
+        return found[0]
+    raise UsageError(
+        "the gate takes Cells, or a result with exactly one Cells.",
+        remedy="Pass one of result.cells().",
+        code="OPS-U050",
+    )
+
+
+def _issue(cells: Cells, rules: Rules, ledger: Ledger, *, as_of: dt.datetime, day: dt.date) -> Release:
+    licence = str(cells.facts.get("licence", ""))
+    return release(cells, rules=rules, as_of=as_of, day=day, ledger=ledger, licence=licence)

@@ -1,0 +1,445 @@
+"""`Room`: the one stateful object. Trusted code inside the enclave holds a Room; faces never do."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from opsroom.base.state import State
+from opsroom.observe.ingest import IngestReport, ingest
+from opsroom.observe.store import Store
+from opsroom.protect.audit import AuditLog
+from opsroom.protect.ledger import Ledger
+from opsroom.protect.reader import Releases
+from opsroom.room.publishing import publish_picture, release_result
+
+from opsroom.base.errors import NotFoundError, SettingsError, UsageError
+from opsroom.base.periods import end_of_day
+from opsroom.base.settings import RoomSettings
+from opsroom.base.specs import DatasetSpec
+from opsroom.room.calendar import last_publication_day
+from opsroom.room.desk import DeskOutcome, View, desk
+from opsroom.room.picture import Picture
+
+if TYPE_CHECKING:
+    import ibis
+    import pandas as pd
+    from opsroom.evaluate.decisions import Decision
+    from opsroom.protect.release import Release
+
+AsOf = dt.date | dt.datetime | str | None
+
+
+class Room:
+    """An operations room in a folder.
+
+    Use `Room.create` or `Room.open`. A room is also a context manager.
+
+    Parameters
+    ----------
+    path
+        The room's folder.
+    actor
+        Who acts: written into the audit log with every act.
+    """
+
+    def __init__(self, path: str | Path, *, actor: str) -> None:
+        if not actor.strip():
+            raise UsageError("a room is opened by an actor.", remedy="Give actor='name'.", code="OPS-U010")
+        self.path = Path(path)
+        self.actor = actor
+        self.settings = RoomSettings.load(self.path / "room.toml")
+        self.state = State.open(self.path / "room.db")
+        self.zone = ZoneInfo(self.settings.timezone)
+        self.store = Store(
+            self.path,
+            load_specs(self.path / "datasets"),
+            self.state,
+            timezone=self.settings.timezone,
+            code_lists={"regions": [region.code for region in self.settings.regions]},
+        )
+        self.ledger = Ledger(self.state)
+        self.audit = AuditLog(self.state)
+        self.memory: dict[str, Any] = {}
+        write_public(self.path, self.settings, self.store)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        settings: str | None = None,
+        specs: Iterable[str] = (),
+        demo: bool = False,
+        actor: str = "steward",
+    ) -> Room:
+        """Make a room in an empty or new folder and open it.
+
+        Parameters
+        ----------
+        path
+            Folder of the new room.
+        settings
+            Text of ``room.toml``; a plain one with the folder's name as title where absent.
+        specs
+            Texts of dataset specifications (TOML).
+        demo
+            Take settings, datasets and data of the synthetic economy Meridia, and publish its history.
+        actor
+            Who acts.
+
+        Raises
+        ------
+        UsageError
+            If the folder is a room already.
+        """
+        folder = Path(path)
+        if (folder / "room.toml").exists():
+            raise UsageError(
+                "the folder is a room already.", remedy="Open it, or name another folder.", code="OPS-U011"
+            )
+        if demo:
+            from opsroom.room.demo import build_meridia
+
+            return build_meridia(folder, actor=actor).room
+        RoomSettings.parse(text := settings if settings is not None else plain_settings(folder.name))
+        parsed = [DatasetSpec.from_toml(spec) for spec in specs]
+        (folder / "datasets").mkdir(parents=True, exist_ok=True)
+        for spec in parsed:
+            (folder / "datasets" / f"{spec.name}.toml").write_text(spec.to_toml(), encoding="utf-8")
+        (folder / "room.toml").write_text(text, encoding="utf-8")
+        return cls(folder, actor=actor)
+
+    @classmethod
+    def open(cls, path: str | Path, *, engine: str | None = None, actor: str = "steward") -> Room:
+        """Open a room.
+
+        Raises
+        ------
+        SettingsError
+            If the folder is no room, or the engine is not available.
+        """
+        if engine not in (None, "duckdb"):
+            raise SettingsError(
+                f"engine {engine!r} is not available.", remedy="Use engine='duckdb'.", code="OPS-C004"
+            )
+        return cls(path, actor=actor)
+
+    def close(self) -> None:
+        """Close the room's database."""
+        self.store.close()
+        self.state.close()
+
+    def __enter__(self) -> Room:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- observe ------------------------------------------------------------------------------
+
+    def add_dataset(self, spec: str | Path | DatasetSpec) -> DatasetSpec:
+        """Register a dataset by its specification.
+
+        Raises
+        ------
+        SpecError
+            If the specification is invalid or describes what may not be observed.
+        UsageError
+            If a dataset of that name is registered already with another specification.
+        """
+        parsed = spec if isinstance(spec, DatasetSpec) else DatasetSpec.from_toml(spec)
+        file = self.path / "datasets" / f"{parsed.name}.toml"
+        if file.exists() and DatasetSpec.from_toml(file) != parsed:
+            raise UsageError(
+                f"dataset {parsed.name!r} is registered with another specification.",
+                remedy="Give the new one another name.",
+                code="OPS-U012",
+            )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(parsed.to_toml(), encoding="utf-8")
+        self.store.add(parsed)
+        write_public(self.path, self.settings, self.store)
+        return parsed
+
+    def ingest(
+        self,
+        dataset: str,
+        source: Any,  # a path, paths, Arrow table or reader, pandas frame: `ingest` checks
+        known_at: dt.datetime | dt.date | str | None = None,
+        *,
+        reason: str | None = None,
+        deletions: bool = False,
+    ) -> IngestReport:
+        """Check a delivery and commit it to the store.
+
+        Parameters
+        ----------
+        dataset
+            Name of a registered dataset.
+        source
+            Path(s) of CSV or Parquet, an Arrow table or record-batch reader, or a pandas frame.
+        known_at
+            When the room learnt it; a date means its end of day. Where absent: the time column that the
+            dataset declares, or else now.
+        reason
+            Why `known_at` lies before the dataset's last delivery, where it does.
+        deletions
+            The rows name keys to delete (tombstones).
+
+        Returns
+        -------
+        IngestReport
+            Rows accepted, quarantined (with reasons), duplicate; the version committed.
+
+        Raises
+        ------
+        DataError
+            If the delivery cannot be read at all.
+        """
+        return ingest(
+            self.store,
+            self.store.spec(dataset),
+            source,
+            known_at=None if known_at is None else self.moment(known_at),
+            actor=self.actor,
+            reason=reason,
+            deletions=deletions,
+        )
+
+    def moment(self, as_of: AsOf) -> dt.datetime:
+        """Return an as-of as a UTC instant: a date is its end of day; None the largest committed `known_at`."""
+        if as_of is None:
+            return self.store.latest_known_at()
+        if isinstance(as_of, str):
+            try:
+                as_of = dt.datetime.fromisoformat(as_of) if len(as_of) > 10 else dt.date.fromisoformat(as_of)
+            except ValueError:
+                raise UsageError(
+                    "as-of is neither a date nor a time.", remedy="Write 2020-03-04.", code="OPS-U013"
+                ) from None
+        if isinstance(as_of, dt.datetime):
+            if as_of.tzinfo is None:
+                as_of = as_of.replace(tzinfo=self.zone)
+            return as_of.astimezone(dt.UTC)
+        return end_of_day(as_of, self.settings.timezone)
+
+    def table(self, dataset: str, as_of: AsOf = None) -> ibis.Table:
+        """Return a dataset as it was known at `as_of`, for trusted code inside the enclave."""
+        return self.store.table(dataset, self.moment(as_of))
+
+    def series(self, key: str, as_of: AsOf = None) -> pd.Series[float]:
+        """Return one public series as it was known at `as_of`.
+
+        Parameters
+        ----------
+        key
+            ``"dataset"`` where the dataset holds one series, else ``"dataset/name"``.
+        as_of
+            Knowledge time.
+
+        Returns
+        -------
+        pandas.Series
+            Float values on a `PeriodIndex`.
+        """
+        from opsroom.room.series import read_series
+
+        return read_series(self.store, key, self.moment(as_of))
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def picture(self, as_of: AsOf = None) -> Picture:
+        """Run every desk as of a day. The picture is confidential."""
+        moment = self.moment(as_of)
+        day = moment.astimezone(self.zone).date()
+        found: dict[str, DeskOutcome] = {}
+        releases = self.releases()
+        for setting in self.settings.desks:
+            view = View(
+                self.store, self.settings, releases, as_of=moment, day=day, upstream=found, memory=self.memory
+            )
+            found[setting.name] = desk(setting.kind).run(view, setting).stamped(view)
+        return Picture(moment, day, found)
+
+    def publish(self, as_of: AsOf = None) -> list[Release]:
+        """Compute, judge and issue the releases due on a publication day.
+
+        Parameters
+        ----------
+        as_of
+            A publication day. Where absent, the last one not after the largest `known_at`.
+
+        Returns
+        -------
+        list of Release
+            What is out for that day, in the order issued. Publishing a day twice issues nothing new.
+
+        Raises
+        ------
+        UsageError
+            If the day is not in the calendar, or an earlier day than the last one published.
+        """
+        day = self._publication_day(as_of)
+        if done := self.releases().of_day(day):
+            return done
+        self._check_order(day)
+        picture = self.picture(day)
+        issued = publish_picture(picture, self.settings, self.ledger)
+        self.audit.append(self.actor, "publish", day.isoformat(), at=picture.as_of)
+        return issued
+
+    def release(self, result: object, purpose: str = "") -> Release:
+        """Pass one result through the gate and issue it.
+
+        Raises
+        ------
+        DisclosureError
+            If the gate refuses; names the rule and a public remedy.
+        """
+        moment = self.moment(None)
+        issued = release_result(
+            result,
+            self.settings,
+            self.ledger,
+            self.state,
+            as_of=moment,
+            day=moment.astimezone(self.zone).date(),
+        )
+        self.audit.append(self.actor, "release", purpose or issued.name, at=moment)
+        return issued
+
+    def releases(self) -> Releases:
+        """Return the read-only reader that faces are given."""
+        return Releases(self.path)
+
+    def brief(self, as_of: AsOf = None) -> Any:  # the briefing's class lives above the room
+        """Return the briefing of a day, made of stored releases.
+
+        The renderer is a face and so stands above the room; it is found by its entry point
+        (group ``opsroom.faces``, name ``briefing``).
+        """
+        releases = self.releases()
+        days = releases.days()
+        if as_of is None:
+            if not days:
+                raise NotFoundError(
+                    "nothing is published yet.", remedy="Run `opsroom publish`.", code="OPS-N005"
+                )
+            day = days[-1]
+        else:
+            day = self.moment(as_of).astimezone(self.zone).date()
+        (point,) = entry_points(group="opsroom.faces", name="briefing")
+        return point.load()(releases, day)
+
+    def decide(
+        self,
+        option: str,
+        *,
+        decider: str,
+        legal_basis: str,
+        review_date: dt.date,
+        as_of: AsOf = None,
+        question: str = "",
+        dissent: str = "",
+    ) -> Decision:
+        """Record a decision with its forecast, so that later days can score it.
+
+        Parameters
+        ----------
+        option
+            One of the options of the last published relief release, ``"none"`` included.
+        decider
+            A named human.
+        legal_basis, review_date
+            What entitles to decide, and when the decision is looked at again.
+
+        Raises
+        ------
+        UsageError
+            If decider, legal basis or a later review date is missing, or the option was not laid before.
+        """
+        from opsroom.room.deciding import decide
+
+        moment = self.moment(as_of)
+        decision = decide(
+            self.releases(),
+            self.state,
+            option=option,
+            decider=decider,
+            legal_basis=legal_basis,
+            review_date=review_date,
+            day=moment.astimezone(self.zone).date(),
+            question=question,
+            dissent=dissent,
+        )
+        self.audit.append(self.actor, "decide", decision.id, at=moment)
+        return decision
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _publication_day(self, as_of: AsOf) -> dt.date:
+        day = self.moment(as_of).astimezone(self.zone).date()
+        last = last_publication_day(day, self.settings.publish)
+        if last is None or (as_of is not None and last != day):
+            hint = f"The last publication day before it is {last.isoformat()}." if last else ""
+            raise UsageError(
+                f"{day.isoformat()} is not a publication day of this room.", remedy=hint, code="OPS-U014"
+            )
+        return last
+
+    def _check_order(self, day: dt.date) -> None:
+        days = self.releases().days()
+        if days and day < days[-1]:
+            raise UsageError(
+                f"a later day ({days[-1].isoformat()}) is published already; releases are issued in order.",
+                remedy="Publish a later day.",
+                code="OPS-U015",
+            )
+
+
+def load_specs(folder: Path) -> dict[str, DatasetSpec]:
+    """Read every dataset specification of a room."""
+    specs = [DatasetSpec.from_toml(file) for file in sorted(folder.glob("*.toml"))]
+    return {spec.name: spec for spec in specs}
+
+
+def plain_settings(title: str) -> str:
+    """Return the ``room.toml`` of a room of which nothing is known yet."""
+    return (
+        "schema_version = 1\n\n[room]\n"
+        f"title = {json.dumps(title)}\n"
+        'timezone = "UTC"\n\n'
+        '[publish]\ncadence = "on_demand"\n\n'
+        '[rules]\nprofile = "business"\n'
+    )
+
+
+def write_public(path: Path, settings: RoomSettings, store: Store) -> None:
+    """Write ``public.json``: what faces may know of the room (titles, regions, datasets; no rule values)."""
+    datasets = {
+        name: {
+            "title": spec.title,
+            "provider": spec.provider,
+            "licence": spec.licence,
+            "source": spec.source,
+            "frequency": spec.frequency,
+            "confidential": spec.confidential,
+            "unit": spec.unit,
+            "legal_basis": spec.legal_basis,
+        }
+        for name, spec in sorted(store.specs.items())
+    }
+    text = json.dumps({**settings.public(), "datasets": datasets}, ensure_ascii=False, indent=1, default=str)
+    target = path / "public.json"
+    if not target.exists() or target.read_text(encoding="utf-8") != text:
+        temporary = target.with_suffix(".tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
