@@ -103,7 +103,9 @@ def test_classes_exclude_each_other_and_exhaust_the_covered(
 def test_a_longer_holiday_never_makes_fewer_survive_within_it(
     frame: pd.DataFrame, holiday: Holiday, more: float
 ) -> None:
-    longer = Holiday("longer", holiday.covers, holiday.months + more, holiday.accrues, catch_up=holiday.catch_up)
+    longer = Holiday(
+        "longer", holiday.covers, holiday.months + more, holiday.accrues, catch_up=holiday.catch_up
+    )
     result = relief(frame, options=(holiday, longer), horizon=9, draws=5, as_of=DAY)
     within = int(np.floor(holiday.months))
     short, long = result.by_firm.illiquid[1][:, :within], result.by_firm.illiquid[2][:, :within]

@@ -189,7 +189,7 @@ def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Captio
 
     data = [r for r in values(rows, [category, value]) if r[value] is not None]
     names = [str(r[category]) for r in data]
-    top = 1.5 * max((abs(float(r[value])) for r in data), default=1.0) or 1.0
+    top = 1.7 * max((abs(float(r[value])) for r in data), default=1.0) or 1.0
     for row in data:
         row["tint"] = colour("main") if row[value] >= 0 else colour("compare")
     # The same encoding in every layer: layers with different axes of one channel do not merge.

@@ -194,7 +194,7 @@ def _time_axis(data: Sequence[Row]) -> Any:
     # Universal time on scale and labels: a day must not move by one in another time zone.
     return alt.X(
         "x:T", title=None, scale=alt.Scale(type="utc"),
-        axis=alt.Axis(format=form, tickCount=4, labelFlush=True, labelOverlap=True),
+        axis=alt.Axis(format=form, tickCount=4, labelFlush=True, labelOverlap=True, labelSeparation=10),
     )  # fmt: skip
 
 

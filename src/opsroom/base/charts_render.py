@@ -91,14 +91,15 @@ def _polish(svg: str, *, mode: Mode, ident: str, title: str, desc: str) -> str:
     ET.register_namespace("", _SVG)
     root = ET.fromstring(svg)
     _clean(root, mode)
+    _rename(root, ident)
     box = root.get("viewBox", "0 0 460 240")
     inner = "".join(ET.tostring(child, encoding="unicode") for child in root)
     inner = inner.replace(f' xmlns="{_SVG}"', "")
     inner = re.sub(r"<g>(<(?:path|line|rect|text)[^<>]*/>)</g>", r"\1", inner)
     width, height = box.split()[2:]
     font = {"page": "", "file": f' font-family="{escape(FONT)}"', "print": f' font-family="{PRINT_FONT}"'}[mode]
-    # A page sizes the picture by its style sheet; a file has no style sheet and says its size.
-    size = "" if mode == "page" else f' width="{width}" height="{height}"'
+    # Its natural size: a page may shrink it, so that text has the same size in all pictures.
+    size = f' width="{width}" height="{height}"'
     return (
         f'<svg xmlns="{_SVG}" role="img" aria-labelledby="{ident}-t {ident}-d" viewBox="{box}"{size}{font}>'
         f'<title id="{ident}-t">{escape(title)}</title><desc id="{ident}-d">{escape(desc)}</desc>'
@@ -127,6 +128,20 @@ def _clean(element: ET.Element, mode: Mode) -> None:
             element.set(name, _NUMBER.sub(lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), value))
     if element.get("transform") in ("translate(0,0)", "translate(0, 0)"):
         del element.attrib["transform"]
+
+
+def _rename(root: ET.Element, ident: str) -> None:
+    """Name clip paths after the picture: the engine counts on from drawing to drawing, a page has many."""
+    names: dict[str, str] = {}
+    for element in root.iter():
+        if name := element.get("id"):
+            names[name] = f"{ident}-{len(names)}"
+            element.set("id", names[name])
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if value.startswith("url(#"):
+                old = value.removeprefix("url(#").removesuffix(")")
+                element.set(key, f"url(#{names.get(old, old)})")
 
 
 def _invisible(element: ET.Element) -> bool:

@@ -88,8 +88,8 @@ LEGAL_FORMS: Mapping[str, str] = MappingProxyType(
 """Legal forms that a company register may hold."""
 
 NATURAL_FORMS = frozenset({"SOLE"})
-"""Legal forms under which the enterprise *is* a natural person: stored where a register delivers them (so that
-counts can be reconciled), kept out of every company desk by `opsroom.base.verbs.companies`."""
+"""Legal forms under which the enterprise *is* a natural person: stored where a register delivers them, so
+that counts can be reconciled, and kept out of every company desk by `opsroom.base.verbs.companies`."""
 
 CODE_LISTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {

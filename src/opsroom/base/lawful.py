@@ -81,7 +81,10 @@ _PERSON = (
     r"|patients?|patient_?id|health_status|diagnosis|biometrics?|fingerprints?|face_?id|face_?image|iris_?scan"
     r"|phone(?:_?number)?|mobile_?number|e_?mail(?:_?address)?|home_?address|imei|imsi|license_?plate"
 )
-_HOUSEHOLD = r"households?|household_?id|household_?meters?|dwellings?|dwelling_?id|family_?id|tenants?|residents?|resident_?id"
+_HOUSEHOLD = (
+    r"households?|household_?id|household_?meters?|dwellings?|dwelling_?id|family_?id"
+    r"|tenants?|residents?|resident_?id"
+)
 _OPINION = (
     r"opinions?|political\w*|religio(?:n|us)\w*|beliefs?|ideolog\w+|party_?membership|union_?membership"
     r"|votes?|voting_?intention|sentiment_?of_?persons?|loyalty_?score|social_?credit\w*|trust_?score|sexual_\w+"
@@ -164,7 +167,9 @@ def check_lawful(
             )
     if public:
         for word in (name, *fields):
-            if refused_word(word) == "natural persons" and re.fullmatch(r".*(?:_id|ssn|passport\w*|name)", word):
+            if refused_word(word) == "natural persons" and re.fullmatch(
+                r".*(?:_id|ssn|passport\w*|name)", word
+            ):
                 raise _refusal("natural persons", f"{where}: field {word!r}")
         return
     if kind := refused_word(name):

@@ -73,7 +73,7 @@ def period_start(day: date, frequency: Frequency | str) -> date:
 
 
 def add_periods(day: date, count: int, frequency: Frequency | str) -> date:
-    """Return the first day of the period that lies `count` periods after (before, if negative) a day's own."""
+    """Return the first day of the period that lies `count` periods after (before, if negative) a day's."""
     start = period_start(day, frequency)
     match Frequency(frequency):
         case Frequency.WEEKLY:
@@ -133,7 +133,8 @@ def parse_period(text: str, frequency: Frequency | str) -> date:
             raise ValueError
     except ValueError:
         raise UsageError(
-            f"not a period of frequency {f.value!r}.", remedy=f"Write it like {format_period(date(2020, 3, 4), f)}."
+            f"not a period of frequency {f.value!r}.",
+            remedy=f"Write it like {format_period(date(2020, 3, 4), f)}.",
         ) from None
     return period_start(day, f)
 
@@ -184,7 +185,9 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise SettingsError(f"no time zone named {name!r}.", remedy="Use an IANA name, such as Europe/Vienna.") from None
+        raise SettingsError(
+            f"no time zone named {name!r}.", remedy="Use an IANA name, such as Europe/Vienna."
+        ) from None
 
 
 def end_of_day(day: date, tz: str | ZoneInfo) -> datetime:
@@ -224,7 +227,9 @@ def as_moment(value: datetime | date | str, tz: str | ZoneInfo) -> datetime:
         value = parse_period(word, Frequency.DAILY) if len(word) == 10 else _zoned(word)
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise UsageError("a moment without a time zone.", remedy="Give the zone, or a date for the end of day.")
+            raise UsageError(
+                "a moment without a time zone.", remedy="Give the zone, or a date for the end of day."
+            )
         return value.astimezone(UTC)
     return end_of_day(value, tz)
 

@@ -1,30 +1,26 @@
-"""Dataset specifications: what a dataset holds, whom it describes, and by what right. TOML in, dataclasses out."""
+"""Dataset specifications: what a dataset holds, whom it describes, and by what right."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import json
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from opsroom.base.codes import code_list
 from opsroom.base.errors import SpecError
 from opsroom.base.lawful import check_lawful
 from opsroom.base.periods import Frequency
+from opsroom.base.spec_toml import build, failure, lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA_VERSION = 1
 
-FieldType = Literal[
-    "integer", "string", "code", "money", "quantity", "number", "date", "datetime", "boolean"
-]
+FieldType = Literal["integer", "string", "code", "money", "quantity", "number", "date", "datetime", "boolean"]
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
 
 SYSTEM_COLUMNS = ("known_at", "recorded_at", "delivery", "op", "source_row", "part")
@@ -32,10 +28,6 @@ SYSTEM_COLUMNS = ("known_at", "recorded_at", "delivery", "op", "source_row", "pa
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _NUMERIC = ("integer", "money", "quantity", "number")
-
-
-def _fail(where: str, rule: str, remedy: str, code: str = "OPS-S002") -> SpecError:
-    return SpecError(f"{where}: {rule}", remedy=remedy, code=code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +41,8 @@ class FieldSpec:
     measure
         Unit of a quantity (``"Wh"``); optional words for a number (``"index, 2015 = 100"``).
     currency, scale
-        For money: ISO 4217 code and number of decimals of the minor unit (2: cents). Stored as int64 minor units.
-        `scale` may also be given for a quantity.
+        For money: ISO 4217 code and number of decimals of the minor unit (2: cents). Stored as int64 in
+        minor units. `scale` may also be given for a quantity.
     given
         How the source writes money and quantities: ``"minor"`` (whole minor units) or ``"major"``
         (decimals, turned into minor units exactly; more decimals than `scale` go to quarantine).
@@ -84,32 +76,40 @@ class FieldSpec:
     def __post_init__(self) -> None:
         where = f"field {self.name!r}"
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise _fail(where, "a name is lower-case letters, digits and _.", "Rename it; `column` maps the source.")
+            raise failure(
+                where, "a name is lower-case letters, digits and _.", "Rename it; `column` maps the source."
+            )
         if self.name in SYSTEM_COLUMNS or self.name.startswith("__"):
-            raise _fail(where, "the name is reserved for the store.", "Rename it; `column` maps the source.")
+            raise failure(where, "the name is reserved for the store.", "Rename it; `column` maps the source.")
         if self.type not in FIELD_TYPES:
-            raise _fail(where, f"unknown type {self.type!r}.", f"Use one of {', '.join(FIELD_TYPES)}.")
+            raise failure(where, f"unknown type {self.type!r}.", f"Use one of {', '.join(FIELD_TYPES)}.")
         if self.type == "money" and (not re.fullmatch(r"[A-Z]{3}", self.currency) or self.scale is None):
-            raise _fail(where, "money needs currency and scale.", 'Add currency = "EUR" and scale = 2.')
+            raise failure(where, "money needs currency and scale.", 'Add currency = "EUR" and scale = 2.')
         if self.type == "quantity" and not self.measure:
-            raise _fail(where, "a quantity needs its unit.", 'Add measure = "Wh".')
+            raise failure(where, "a quantity needs its unit.", 'Add measure = "Wh".')
         if self.scale is not None and (
-            self.type not in ("money", "quantity") or not isinstance(self.scale, int) or not 0 <= self.scale <= 9
+            self.type not in ("money", "quantity")
+            or not isinstance(self.scale, int)
+            or not 0 <= self.scale <= 9
         ):
-            raise _fail(where, "scale is 0 to 9 decimals of money or a quantity.", "Correct or leave out scale.")
+            raise failure(
+                where, "scale is 0 to 9 decimals of money or a quantity.", "Correct or leave out scale."
+            )
         if self.given not in ("minor", "major") or (self.given == "major" and self.scale is None):
-            raise _fail(where, 'given is "minor" or "major"; "major" needs scale.', "Add scale.")
+            raise failure(where, 'given is "minor" or "major"; "major" needs scale.', "Add scale.")
         if self.type == "code":
             if bool(self.codes) == bool(self.codes_from):
-                raise _fail(where, "a code field has either codes or codes_from.", "Give one of them.")
-            if len(set(self.codes)) != len(self.codes) or not all(isinstance(c, str) and c for c in self.codes):
-                raise _fail(where, "codes are distinct, not empty texts.", "Correct the list.")
+                raise failure(where, "a code field has either codes or codes_from.", "Give one of them.")
+            if len(set(self.codes)) != len(self.codes) or not all(
+                isinstance(c, str) and c for c in self.codes
+            ):
+                raise failure(where, "codes are distinct, not empty texts.", "Correct the list.")
         elif self.codes or self.codes_from:
-            raise _fail(where, "only a code field has codes.", 'Set type = "code".')
+            raise failure(where, "only a code field has codes.", 'Set type = "code".')
         if (self.min is not None or self.max is not None) and self.type not in _NUMERIC:
-            raise _fail(where, "only numeric fields have min and max.", "Leave them out.")
+            raise failure(where, "only numeric fields have min and max.", "Leave them out.")
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise _fail(where, "min is above max.", "Correct the bounds.")
+            raise failure(where, "min is above max.", "Correct the bounds.")
 
     @property
     def source(self) -> str:
@@ -193,13 +193,17 @@ class DatasetSpec:
     def __post_init__(self) -> None:
         where = f"dataset {self.name!r}"
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise _fail(where, "a name is lower-case letters, digits and _.", "Rename it.")
+            raise failure(where, "a name is lower-case letters, digits and _.", "Rename it.")
         if self.schema_version != SCHEMA_VERSION:
-            raise _fail(where, f"schema_version is {SCHEMA_VERSION}.", "Use an opsroom that knows this version.")
+            raise failure(
+                where, f"schema_version is {SCHEMA_VERSION}.", "Use an opsroom that knows this version."
+            )
         names = [f.name for f in self.fields]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice or not names:
-            raise _fail(where, f"field names are given once: {', '.join(twice) or 'none given'}.", "Correct them.")
+            raise failure(
+                where, f"field names are given once: {', '.join(twice) or 'none given'}.", "Correct them."
+            )
         self._check_law(names)
         self._check_time(where, names)
         self._check_register(where)
@@ -216,23 +220,21 @@ class DatasetSpec:
             public=self.unit == "public",
         )
         if self.confidential is (self.unit == "public"):
-            raise _fail(
+            raise failure(
                 where,
                 "confidential data describe a protected unit, public data none.",
                 'Use confidential = false with unit = "public", or name the protected unit.',
                 code="OPS-S012",
             )
         if self.confidential and not self.legal_basis.strip():
-            raise _fail(
-                where, "confidential data need a legal basis.", "Add legal_basis.", code="OPS-S013"
-            )
+            raise failure(where, "confidential data need a legal basis.", "Add legal_basis.", code="OPS-S013")
         for attribute in ("unit_field", "group_field"):
             value = getattr(self, attribute)
             if value and value not in names:
-                raise _fail(where, f"{attribute} = {value!r} is not a field.", "Name a field.")
+                raise failure(where, f"{attribute} = {value!r} is not a field.", "Name a field.")
         floats = [f.name for f in self.fields if f.type == "number"]
         if self.confidential and floats:
-            raise _fail(
+            raise failure(
                 where,
                 f"microdata are whole minor units; number is not allowed: {', '.join(floats)}.",
                 "Use integer, money or quantity.",
@@ -241,35 +243,41 @@ class DatasetSpec:
 
     def _check_time(self, where: str, names: list[str]) -> None:
         if self.frequency not in set(Frequency):
-            raise _fail(where, f"unknown frequency {self.frequency!r}.", f"Use one of {', '.join(Frequency)}.")
+            raise failure(
+                where, f"unknown frequency {self.frequency!r}.", f"Use one of {', '.join(Frequency)}."
+            )
         wanted = "datetime" if self.frequency == Frequency.HOURLY else "date"
         if self.period not in names or self.field(self.period).type != wanted:
-            raise _fail(where, f"period = {self.period!r} is not a field of type {wanted}.", "Name that field.")
+            raise failure(
+                where, f"period = {self.period!r} is not a field of type {wanted}.", "Name that field."
+            )
         if len(set(self.key)) != len(self.key) or self.period not in self.key:
-            raise _fail(where, "the key names each field once, the period among them.", "Correct key.")
+            raise failure(where, "the key names each field once, the period among them.", "Correct key.")
         unknown = [k for k in self.key if k not in names]
         if unknown:
-            raise _fail(where, f"key names no field: {', '.join(unknown)}.", "Correct key.")
+            raise failure(where, f"key names no field: {', '.join(unknown)}.", "Correct key.")
         if any(self.field(k).type == "number" for k in self.key):
-            raise _fail(where, "a number cannot be part of a key.", "Use integer, string or code.")
+            raise failure(where, "a number cannot be part of a key.", "Use integer, string or code.")
         if self.known_at_field and self.known_at_field in names:
-            raise _fail(where, "known_at_field is stored as known_at, not as a field.", "Remove that field.")
+            raise failure(where, "known_at_field is stored as known_at, not as a field.", "Remove that field.")
         if not 0 <= self.max_drop <= 1:
-            raise _fail(where, "max_drop is a share between 0 and 1.", "Correct it.")
+            raise failure(where, "max_drop is a share between 0 and 1.", "Correct it.")
 
     def _check_register(self, where: str) -> None:
         if not self.is_company_register:
             return
         names = [f.name for f in self.fields]
         if "legal_form" not in names or not self.field("legal_form").required:
-            raise _fail(
+            raise failure(
                 where,
                 "a company register must hold the legal form, so that sole traders can be kept out.",
                 'Add a field legal_form with codes_from = "legal_forms" and required = true.',
                 code="OPS-S015",
             )
         if self.field("legal_form").type != "code":
-            raise _fail(where, "legal_form is a code field.", 'Set codes_from = "legal_forms".', code="OPS-S015")
+            raise failure(
+                where, "legal_form is a code field.", 'Set codes_from = "legal_forms".', code="OPS-S015"
+            )
 
     @property
     def is_company_register(self) -> bool:
@@ -306,7 +314,7 @@ class DatasetSpec:
         return field.codes or code_list(field.codes_from, extra)
 
     def arrow_schema(self, *, system: bool = False) -> pa.Schema:
-        """Return the Arrow schema of the fields, with `system` also the store's columns (without ``part``)."""
+        """Return the Arrow schema of the fields; `system` adds the store's columns (without ``part``)."""
         import pyarrow as pa
 
         required = {*self.key, *(f.name for f in self.fields if f.required)}
@@ -338,78 +346,21 @@ class DatasetSpec:
             text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
             raw = tomllib.loads(text)
         except OSError as error:
-            raise SpecError(f"{where}: cannot be read ({error.strerror}).", remedy="Check the path.") from None
+            raise SpecError(
+                f"{where}: cannot be read ({error.strerror}).", remedy="Check the path."
+            ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SpecError(f"{where}: not valid TOML: {error}.", remedy="Correct it there.") from None
         tables = raw.pop("fields", [])
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
             raise SpecError(f"{where}: fields are written as [[fields]] tables.", remedy="Use [[fields]].")
-        fields = tuple(_build(FieldSpec, table, f"{where}, field {n + 1}") for n, table in enumerate(tables))
-        spec: DatasetSpec = _build(cls, {**raw, "fields": fields}, where)
+        fields = tuple(build(FieldSpec, table, f"{where}, field {n + 1}") for n, table in enumerate(tables))
+        spec: DatasetSpec = build(cls, {**raw, "fields": fields}, where)
         return spec
 
     def to_toml(self) -> str:
         """Write the specification as TOML; `from_toml` reads back an equal one."""
-        lines = _lines(self, skip="fields")
+        text = lines(self, skip="fields")
         for field in self.fields:
-            lines += ["", "[[fields]]", *_lines(field)]
-        return "\n".join(lines) + "\n"
-
-
-def _build(cls: type, raw: Mapping[str, Any], where: str) -> Any:
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    for key in raw:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise _fail(where, f"unknown key {key!r}.", f"Did you mean {near[0]!r}?" if near else "Remove it.")
-    missing = [
-        k for k, f in known.items() if f.default is dataclasses.MISSING and k not in raw and k != "schema_version"
-    ]
-    if missing:
-        raise _fail(where, f"missing: {', '.join(missing)}.", "Add them.")
-    values: dict[str, Any] = {}
-    for key, value in raw.items():
-        wanted = str(known[key].type)
-        checked = tuple(value) if isinstance(value, list) else value
-        if not _fits(checked, wanted):
-            raise _fail(where, f"{key} has the wrong type; wanted {wanted}.", "Correct it.")
-        values[key] = checked
-    return cls(**values)
-
-
-def _fits(value: object, wanted: str) -> bool:
-    """Return whether a TOML value has the type that an annotation names."""
-    if wanted == "bool":
-        return isinstance(value, bool)
-    if isinstance(value, bool):
-        return False
-    if wanted.startswith("tuple[str"):
-        return isinstance(value, tuple) and all(isinstance(v, str) for v in value)
-    if wanted.startswith("tuple[FieldSpec"):
-        return isinstance(value, tuple)
-    if wanted.startswith(("int | float", "float")):
-        return isinstance(value, int | float)
-    if wanted.startswith("int"):
-        return isinstance(value, int)
-    return isinstance(value, str)
-
-
-def _lines(thing: DatasetSpec | FieldSpec, *, skip: str = "") -> list[str]:
-    lines = []
-    for item in dataclasses.fields(thing):
-        value = getattr(thing, item.name)
-        if item.name == skip or (value == item.default and item.name != "schema_version"):
-            continue
-        if isinstance(value, tuple):
-            text = "[" + ", ".join(_quote(v) for v in value) + "]"
-        elif isinstance(value, str):
-            text = _quote(value)
-        else:
-            text = repr(value).lower() if isinstance(value, bool) else repr(value)
-        lines.append(f"{item.name} = {text}")
-    return lines
-
-
-def _quote(text: str) -> str:
-    # A JSON string without escaped surrogates is a TOML basic string, save for DEL, which TOML wants escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+            text += ["", "[[fields]]", *lines(field)]
+        return "\n".join(text) + "\n"

@@ -163,13 +163,19 @@ def _mapped() -> Iterator[None]:
         elif "full" in word:
             rule, remedy, code = "cannot grow: the disk is full", "Free some space.", "OPS-F002"
         else:
-            rule, remedy, code = "cannot be read or written", "Check the path and its permissions.", "OPS-F012"
+            rule, remedy, code = (
+                "cannot be read or written",
+                "Check the path and its permissions.",
+                "OPS-F012",
+            )
         raise StoreError(f"the room's database {rule}.", remedy=remedy, code=code) from None
     except sa.exc.DatabaseError as error:
         if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError):
             raise
         raise StoreError(
-            "the room's database is damaged.", remedy="Restore it, or rebuild its delivery log.", code="OPS-F013"
+            "the room's database is damaged.",
+            remedy="Restore it, or rebuild its delivery log.",
+            code="OPS-F013",
         ) from None
 
 

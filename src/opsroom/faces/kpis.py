@@ -90,16 +90,16 @@ def _all(desk: Desk) -> Iterator[Kpi]:
             continue
         if name.startswith("activity."):
             title = title_of(desk, release)
-            yield from _kpi(desk, "activity", name, "gap", _last("date"), label=title, note=w.say("kpi.activity"))
+            yield from _kpi(desk, "activity", name, "gap", _last("date", "gap"), label=title, note=w.say("kpi.activity"))
         elif name == "credit.gap":
             for code in _largest_gaps(release):
                 label = w.say("kpi.credit_gap", country=country_name(code))
-                yield from _kpi(desk, "credit_gap", name, "gap", _last("quarter", country=code), label=label)
+                yield from _kpi(desk, "credit_gap", name, "gap", _last("quarter", "gap", country=code), label=label)
         elif name.endswith(".levels"):
             main = measures_of(release)[0].name
             time = str(release.dimensions[0])
             if len(release.dimensions) == 1:
-                yield from _kpi(desk, "levels", name, main, _last(time), label=title_of(desk, release), census=True)
+                yield from _kpi(desk, "levels", name, main, _last(time, main), label=title_of(desk, release))
 
 
 def _reference(weight: str) -> Pick:
@@ -118,9 +118,9 @@ def _month(**where: str) -> Pick:
     return pick
 
 
-def _last(time: str, **where: str) -> Pick:
+def _last(time: str, measure: str, **where: str) -> Pick:
     def pick(release: Any) -> tuple[dict[str, Any] | None, str]:
-        rows = [r for r in records(release, **where) if r.get("status") != "suppressed"]
+        rows = [r for r in records(release, **where) if number(r, measure) is not None]
         rows.sort(key=lambda r: str(r[time]))
         return (rows[-1], str(rows[-1][time])) if rows else (None, "")
 
@@ -163,7 +163,7 @@ def _kpi(
 def _said(lower: float | None, upper: float | None, decimals: int, *, census: bool) -> str:
     if lower is not None and upper is not None:
         return w.say("kpi.interval", interval=w.interval(lower, upper, decimals))
-    return w.say("kpi.no_interval_census") if census else ""
+    return w.say("kpi.no_interval_census" if census else "kpi.no_interval")
 
 
 def _change(

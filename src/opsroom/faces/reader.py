@@ -6,8 +6,8 @@ object with these methods will do, so a face is tested without a store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -153,14 +153,18 @@ class Desk:
         The reader.
     day
         A publication day, never between two.
+    room
+        The room's public settings.
     """
 
     releases: ReleasesReader
     day: date
+    room: Mapping[str, Any]
+    _memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def get(self, name: str) -> Any:
         """Return the last release of that name issued by the day, or None."""
-        return self.releases.get(name, self.day)
+        return self._once(f"get {name}", lambda: self.releases.get(name, self.day))
 
     def before(self, name: str) -> Any:
         """Return the release of that name before the one that `get` returns, or None."""
@@ -169,22 +173,32 @@ class Desk:
 
     def past(self, name: str) -> list[Any]:
         """Return the releases of that name up to the day, earliest first."""
-        return [r for r in self.releases.history(name) if day_of(r.day) <= self.day]
+        found: list[Any] = self._once(
+            f"past {name}", lambda: [r for r in self.releases.history(name) if day_of(r.day) <= self.day]
+        )
+        return list(found)
 
     def names(self) -> list[str]:
         """Return the names of the series that existed by the day."""
-        return sorted(self.releases.names(self.day))
+        found: list[str] = self._once("names", lambda: sorted(self.releases.names(self.day)))
+        return list(found)
+
+    def refusals(self) -> list[Any]:
+        """Return what the gate refused on the publication days so far, earliest first."""
+        days = [d for d in published_days(self.releases) if d <= self.day]
+        return [refusal for day in days for refusal in self.releases.refusals(day)]
+
+    def _once(self, key: str, read: Callable[[], Any]) -> Any:
+        # A page asks for the same release many times: one desk reads it once.
+        if key not in self._memo:
+            self._memo[key] = read()
+        return self._memo[key]
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the current release of each series."""
         for name in self.names():
             if (release := self.get(name)) is not None:
                 yield release
-
-    @property
-    def room(self) -> Mapping[str, Any]:
-        """The room's public settings."""
-        return self.releases.room
 
     @property
     def synthetic(self) -> bool:
@@ -220,7 +234,7 @@ def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
             "the room has published nothing yet.", remedy="Run `opsroom publish --room DIR`.", code="OPS-T010"
         )
     if as_of is None or as_of == "":
-        return Desk(releases, days[-1])
+        return Desk(releases, days[-1], releases.room)
     if isinstance(as_of, str):
         try:
             as_of = date.fromisoformat(as_of)
@@ -235,4 +249,4 @@ def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
             remedy=f"The first publication day is {days[0]}.",
             code="OPS-T011",
         )
-    return Desk(releases, reached[-1])
+    return Desk(releases, reached[-1], releases.room)

@@ -36,16 +36,20 @@ def story(releases: ReleasesReader, day: date | str | None = None) -> list[Sente
     AsOfError
         If nothing had been published by that day.
     """
-    desk = desk_at(releases, day)
+    return tell(desk_at(releases, day))
+
+
+def tell(desk: Desk) -> list[Sentence]:
+    """Tell what was known at a desk; see `story`."""
     told: list[Sentence] = []
-    for topic, tell in (
+    for topic, parts in (
         ("work", _work),
         ("output", _output),
         ("credit", _credit),
         ("options", _options),
         ("record", _record),
     ):
-        for message, values, used in tell(desk):
+        for message, values, used in parts(desk):
             text = w.say(message, **values)
             # A number that is not there must never become a word on a page.
             if any(value is None or str(value) in ("None", "nan", "") for value in values.values()):
@@ -167,8 +171,6 @@ def _output(desk: Desk) -> Iterator[Part]:
         release = desk.get(name)
         if name.startswith("activity.") and release is not None:
             yield from _activity(desk, release)
-        elif name == "credit.gap" and release is not None:
-            yield from _gaps(release)
 
 
 def _nowcast(desk: Desk) -> Iterator[Part]:
@@ -251,6 +253,9 @@ def _gaps(release: Any) -> Iterator[Part]:
 
 
 def _credit(desk: Desk) -> Iterator[Part]:
+    gaps = desk.get("credit.gap")
+    if gaps is not None:
+        yield from _gaps(gaps)
     loans = desk.get("loans.section")
     if loans is not None:
         month = max((str(r["month"]) for r in records(loans)), default="")

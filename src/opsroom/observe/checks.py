@@ -1,4 +1,4 @@
-"""Check raw batches against a specification: good rows in stored types, the others to quarantine with reasons."""
+"""Check raw batches against a specification: good rows in stored types, the others with reasons."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class Checker:
     def _limits(
         self, batch: pa.RecordBatch, faults: list[Fault]
     ) -> tuple[pa.Scalar | pa.Array | None, pa.Array | None]:
-        """Return the last period that may be delivered, and each row's knowledge time where it is a column."""
+        """Return the last period that may be delivered, and each row's knowledge time if it is a column."""
         hourly = self._spec.frequency == Frequency.HOURLY
         if not self._vintage:
             if self._known_at is None or self._spec.allow_future:
@@ -243,4 +243,8 @@ def as_json(rows: pa.Table) -> pa.ChunkedArray:
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
         con.register("rows", rows)
-        return con.execute("SELECT CAST(to_json(rows) AS VARCHAR) AS record FROM rows").to_arrow_table().column(0)
+        return (
+            con.execute("SELECT CAST(to_json(rows) AS VARCHAR) AS record FROM rows")
+            .to_arrow_table()
+            .column(0)
+        )

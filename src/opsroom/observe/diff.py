@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.tables import StoredFile
@@ -98,19 +100,29 @@ class Diff:
             f"{self._known_at} AS known_at, {op} FROM {source}"
         )
         same = self._key if self._fixed is not None else f"{self._key}, known_at"
-        duplicates, refused = 0, None
-        clean = "arriving"
+        found = _Found(arriving if isinstance(arriving, pa.Table) else None)
         if not distinct and self._repeats(same):
-            duplicates, refused, clean = self._resolve(same)
-        files = self._overlapping(clean)
-        several = self._fixed is None and self._repeats(self._key, clean)
-        if not files and not several:
+            self._resolve(same, found)
+        files = self._overlapping(found.clean)
+        if self._fixed is None and self._repeats(self._key, found.clean):
+            # Vintages of one key in one delivery are compared with each other, so all of them line up.
+            return self._against_stored(found, files, maybe=found.clean, several=True)
+        if not files:
             if self._deletions:
-                return Split(_empty(self._con, clean), None, duplicates, self._unknown(clean, refused))
-            order = f"{self._period}, {self._key}, known_at"
-            first = None if clean == "arriving" else self._fetch(f"FROM {clean} ORDER BY {order}")
-            return Split(first, None, duplicates, refused)
-        return self._against_stored(clean, files, several, duplicates, refused)
+                self._unknown(found.clean, found)
+                return Split(found.nothing(), None, found.duplicates, found.refused)
+            return Split(self._first(found), None, found.duplicates, found.refused)
+        # Rows of periods that no stored file reaches are new without looking.
+        period = self._spec.period
+        maybe = found.clean
+        if all(period in f.low for f in files):
+            low, high = min(f.low[period] for f in files), max(f.high[period] for f in files)
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE within AS FROM {found.clean} "
+                f"WHERE {self._period} BETWEEN {literal(low)} AND {literal(high)}"
+            )
+            maybe = "within"
+        return self._against_stored(found, files, maybe=maybe, several=False)
 
     def _repeats(self, same: str, source: str = "arriving") -> bool:
         found = self._con.execute(
@@ -118,7 +130,7 @@ class Diff:
         ).fetchone()
         return found is not None
 
-    def _resolve(self, same: str) -> tuple[int, pa.Table | None, str]:
+    def _resolve(self, same: str, found: _Found) -> None:
         """Keep the first of several rows with one key; the others are repetitions or contradictions."""
         con = self._con
         con.execute(
@@ -131,18 +143,22 @@ class Diff:
             f"SELECT * EXCLUDE (__rank, __kept), {self._content} IS DISTINCT FROM __kept AS __other "
             f"FROM ranked WHERE __rank > 1"
         )
-        total, other = con.execute("SELECT count(*), count(*) FILTER (__other) FROM surplus").fetchone() or (0, 0)
-        refused = self._refused("surplus WHERE __other", "OPS-D031") if other else None
+        total, other = self._row("SELECT count(*), count(*) FILTER (__other) FROM surplus")
+        if other:
+            found.refuse(self._refused("surplus WHERE __other", "OPS-D031"))
         con.execute(
             "CREATE OR REPLACE TEMP VIEW resolved AS FROM arriving ANTI JOIN surplus USING (source_row)"
         )
-        return int(total - other), refused, "resolved"
+        found.duplicates += int(total - other)
+        found.exclude(self._fetch("SELECT source_row FROM surplus"))
+        found.clean = "resolved"
 
     def _refused(self, source: str, code: str) -> pa.Table:
         fields = ", ".join(quote(n) for n in self._names)
+        pairs = ", ".join(f"{literal(n)}: {quote(n)}" for n in self._names)
         return self._con.execute(
             f"SELECT source_row, '{code}' AS code, '{self._spec.key[0]}' AS field, "
-            f"CAST(to_json({{{', '.join(f'{literal(n)}: {quote(n)}' for n in self._names)}}}) AS VARCHAR) AS record "
+            f"CAST(to_json({{{pairs}}}) AS VARCHAR) AS record "
             f"FROM (SELECT source_row, {fields} FROM {source}) ORDER BY source_row"
         ).to_arrow_table()
 
@@ -151,24 +167,17 @@ class Diff:
         if not self._stored:
             return []
         bounds = ", ".join(f"min({quote(k)}), max({quote(k)})" for k in self._spec.key)
-        found = self._con.execute(f"SELECT {bounds} FROM {source}").fetchone()
-        if found is None:
-            return []
+        found = self._row(f"SELECT {bounds} FROM {source}")
         spans = {k: (found[2 * n], found[2 * n + 1]) for n, k in enumerate(self._spec.key)}
         return [f for f in self._stored if all(f.meets(k, *span) for k, span in spans.items())]
 
-    def _against_stored(
-        self, clean: str, files: list[StoredFile], several: bool, duplicates: int, refused: pa.Table | None
-    ) -> Split:
+    def _against_stored(self, found: _Found, files: list[StoredFile], *, maybe: str, several: bool) -> Split:
         con, key = self._con, self._key
-        self._gather(clean, files)
+        self._gather(maybe, files)
         con.execute(f"CREATE OR REPLACE TEMP TABLE present AS SELECT DISTINCT {key} FROM stored_rows")
         if self._deletions:
-            refused = self._unknown(f"{clean} ANTI JOIN present USING ({key})", refused)
-        timeline = f"{clean} SEMI JOIN present USING ({key})"
-        if several:
-            # Vintages of one key in one delivery are compared with each other, so all of them line up.
-            timeline = clean
+            self._unknown(f"{found.clean} ANTI JOIN present USING ({key})", found)
+        timeline = maybe if several else f"{maybe} SEMI JOIN present USING ({key})"
         # A row is news when it differs from what was known of its key just before: from the row before it in
         # knowledge time, which is itself either news or a repetition of what was known.
         before = f"lag({self._content}) OVER w"
@@ -177,37 +186,50 @@ class Diff:
             f"CREATE OR REPLACE TEMP TABLE compared AS "
             f"SELECT {fields}, source_row, known_at, op, __arriving, lag(op) OVER w IS NULL AS __opens, "
             f"  {self._content} IS DISTINCT FROM {before} AS __news, lag(op) OVER w AS __op "
-            f"FROM (SELECT {fields}, source_row, known_at, op, 0 AS delivery, true AS __arriving FROM {timeline} "
-            f"  UNION ALL SELECT {fields}, source_row, known_at, op, delivery, false FROM stored_rows) "
+            f"FROM (SELECT {fields}, source_row, known_at, op, 0 AS delivery, true AS __arriving "
+            f"  FROM {timeline} UNION ALL SELECT {fields}, source_row, known_at, op, delivery, false FROM stored_rows) "
             f"WINDOW w AS (PARTITION BY {key} ORDER BY known_at, __arriving, delivery)"
         )
-        # What is absent and taken back again, or unknown at that time and taken back, is no news.
+        # What is absent, or unknown at that time, and is taken back is no news.
         con.execute(
             "CREATE OR REPLACE TEMP VIEW news AS FROM compared "
             "WHERE __arriving AND (__news OR __opens) AND NOT (op = 1 AND coalesce(__op, 1) = 1)"
         )
-        counted = con.execute(
-            "SELECT count(*) FILTER (__arriving), (SELECT count(*) FROM news) FROM compared"
-        ).fetchone() or (0, 0)
-        duplicates += int(counted[0] - counted[1])
-        rows = f"SELECT {fields}, source_row, known_at, op"
-        fresh = f"__opens AND NOT EXISTS (FROM present p WHERE {self._match('news', 'p')})"
-        order = f" ORDER BY {self._period}, {key}, known_at"
-        revised = self._fetch(f"{rows} FROM news WHERE NOT ({fresh}){order}")
-        first = f"{rows} FROM news WHERE {fresh}"
-        if not several and not self._deletions:
-            first += f" UNION ALL {rows} FROM {clean} ANTI JOIN present USING ({key})"
-        return Split(self._fetch(first + order), revised if revised.num_rows else None, duplicates, refused)
+        counted = self._row("SELECT count(*) FILTER (__arriving), (SELECT count(*) FROM news) FROM compared")
+        found.duplicates += int(counted[0] - counted[1])
+        rows = f"SELECT {fields}, source_row, known_at, op FROM news"
+        order = f"ORDER BY {self._period}, {key}, known_at"
+        if several:
+            fresh = f"__opens AND NOT EXISTS (FROM present p WHERE {self._match('news', 'p')})"
+            first = self._fetch(f"{rows} WHERE {fresh} {order}")
+            revised = self._fetch(f"{rows} WHERE NOT ({fresh}) {order}")
+        else:
+            revised = self._fetch(f"{rows} {order}")
+            found.exclude(self._fetch(f"SELECT source_row FROM {timeline}"))
+            first = found.nothing() if self._deletions else self._first(found, "present")
+        return Split(first, revised if revised.num_rows else None, found.duplicates, found.refused)
+
+    def _first(self, found: _Found, present: str | None = None) -> pa.Table | None:
+        """Return the rows of keys that the store has never seen, None when these are all rows."""
+        if not found.excluded:
+            return None
+        if found.rows is not None:
+            gone = pc.is_in(found.rows.column("source_row"), value_set=pa.concat_arrays(found.excluded))
+            return found.rows.filter(pc.invert(gone))
+        unseen = f"ANTI JOIN {present} USING ({self._key})" if present else ""
+        return self._fetch(f"FROM {found.clean} {unseen} ORDER BY {self._period}, {self._key}, known_at")
 
     def _gather(self, clean: str, files: list[StoredFile]) -> None:
         """Collect the stored rows of the arriving keys."""
         con, fields = self._con, ", ".join(quote(n) for n in self._names)
         con.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT DISTINCT {self._key} FROM {clean}")
-        span = con.execute(f"SELECT min({self._period}), max({self._period}) FROM wanted").fetchone()
-        columns = f"{fields}, source_row, known_at, op, delivery"
-        if not files or span is None or span[0] is None:
-            con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS SELECT {columns} FROM "
-                        f"(SELECT *, 0 AS delivery FROM {clean}) LIMIT 0")
+        span = self._row(f"SELECT min({self._period}), max({self._period}) FROM wanted")
+        columns = f"{fields}, NULL AS source_row, known_at, op, delivery"
+        if not files or span[0] is None:
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE stored_rows AS "
+                f"SELECT {columns} FROM (SELECT *, 0 AS delivery FROM {clean}) LIMIT 0"
+            )
             return
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE stored_rows AS SELECT {columns} FROM {scan(files)} "
@@ -222,15 +244,38 @@ class Diff:
     def _match(self, left: str, right: str) -> str:
         return " AND ".join(f"{left}.{quote(k)} = {right}.{quote(k)}" for k in self._spec.key)
 
-    def _unknown(self, source: str, refused: pa.Table | None) -> pa.Table | None:
-        found = self._refused(source, "OPS-D033")
-        if not found.num_rows:
-            return refused
-        return found if refused is None else pa.concat_tables([refused, found])
+    def _unknown(self, source: str, found: _Found) -> None:
+        refused = self._refused(source, "OPS-D033")
+        if refused.num_rows:
+            found.refuse(refused)
 
     def _fetch(self, sql: str) -> pa.Table:
         return self._con.execute(sql).to_arrow_table()
 
+    def _row(self, sql: str) -> list[Any]:  # values of any type
+        # By way of Arrow: the engine's own rows need pytz for moments.
+        return [column[0].as_py() for column in self._fetch(sql).columns]
 
-def _empty(con: duckdb.DuckDBPyConnection, source: str) -> pa.Table:
-    return con.execute(f"FROM {source} LIMIT 0").to_arrow_table()
+
+class _Found:
+    """What is known of the arriving rows so far."""
+
+    def __init__(self, rows: pa.Table | None) -> None:
+        self.rows = rows
+        self.clean = "arriving"
+        self.duplicates = 0
+        self.refused: pa.Table | None = None
+        self.excluded: list[pa.Array] = []
+
+    def refuse(self, rows: pa.Table) -> None:
+        """Send rows to quarantine."""
+        self.refused = rows if self.refused is None else pa.concat_tables([self.refused, rows])
+
+    def exclude(self, numbers: pa.Table) -> None:
+        """Note rows, by ``source_row``, that are not first rows."""
+        if numbers.num_rows:
+            self.excluded.append(numbers.column(0).combine_chunks())
+
+    def nothing(self) -> pa.Table:
+        """Return a table without rows."""
+        return pa.table({"source_row": pa.array([], pa.int64())})

@@ -1,11 +1,12 @@
-"""Data files of the store: Parquet with the store's columns, cut by period, with the statistics that prune reads."""
+"""Data files of the store: Parquet with the store's columns and the statistics that prune reads."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -170,8 +171,8 @@ class FileWriter:
         return DataFile(self.path, self._part, self._rows, stats)
 
     def discard(self) -> None:
-        """Drop the file."""
-        self._writer.close()
+        """Drop the file, finished or not."""
+        abandon(self._writer)
         self.path.unlink(missing_ok=True)
 
 
@@ -179,6 +180,16 @@ def _plain(value: Any) -> Any:  # a bound as the Delta log writes it: JSON
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return value.isoformat() if isinstance(value, date) else value
+
+
+def abandon(writer: pq.ParquetWriter) -> None:
+    """Let go of a Parquet file that will be deleted."""
+    try:
+        # A full disk refuses the footer as it refused the rows: of no interest, the file is thrown away.
+        with contextlib.suppress(OSError, pa.ArrowException):
+            writer.close()
+    finally:
+        writer.is_open = False  # else the writer tries once more when it is collected
 
 
 def sync_folder(folder: Path) -> None:
@@ -196,18 +207,14 @@ def discard(files: Iterable[DataFile]) -> None:
         file.path.unlink(missing_ok=True)
 
 
-def read_rows(files: Sequence[DataFile], columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Read staged files again, table by table."""
-    for file in files:
-        with pq.ParquetFile(file.path) as parquet:
-            for batch in parquet.iter_batches(batch_size=ROW_GROUP, columns=list(columns)):
-                yield pa.Table.from_batches([batch])
+def in_period_order(rows: pa.Table, spec: DatasetSpec, *, force: bool = False) -> pa.Table:
+    """Return rows ordered by period, so that row groups can be skipped; sorted only if need be.
 
-
-def in_period_order(rows: pa.Table, spec: DatasetSpec) -> pa.Table:
-    """Return rows ordered by period, then by the rest of the key, so that row groups can be skipped."""
+    Where they are sorted (or with `force`), the rest of the key and the knowledge time follow.
+    """
     order = [spec.period, *(k for k in spec.key if k != spec.period)]
-    if rows.num_rows > 1 and not _ascending(rows.column(spec.period)):
+    order += ["known_at"] if "known_at" in rows.column_names else []
+    if rows.num_rows > 1 and (force or not _ascending(rows.column(spec.period))):
         return rows.sort_by([(name, "ascending") for name in order])
     return rows
 

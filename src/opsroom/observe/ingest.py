@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from opsroom.base.codes import CODE_LISTS
 from opsroom.base.errors import InternalError, StoreError, UsageError
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.checks import Checker
@@ -33,46 +31,6 @@ WORK_MEMORY = "320MB"
 
 TRIES = 8
 """How often a delivery is tried again when another machine commits first."""
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What became of a delivery.
-
-    Attributes
-    ----------
-    dataset, delivery, version
-        The dataset, the delivery's number in it, the Delta version that holds it.
-    accepted, quarantined, duplicates
-        Rows stored, rows refused, rows that said nothing new.
-    already_present
-        The same content was committed before: nothing was done.
-    reasons
-        Rows in quarantine by rule code.
-    known_at
-        Knowledge time, UTC.
-    """
-
-    dataset: str
-    accepted: int
-    quarantined: int
-    duplicates: int
-    version: int
-    delivery: int
-    already_present: bool = False
-    reasons: Mapping[str, int] = field(default_factory=dict)
-    known_at: datetime | None = None
-
-    def summary(self) -> str:
-        """Return the report in a few lines."""
-        if self.already_present:
-            return f"{self.dataset}: already present as delivery {self.delivery}; nothing changed."
-        lines = [
-            f"{self.dataset}: delivery {self.delivery}: {self.accepted:,} rows stored, "
-            f"{self.duplicates:,} without news, {self.quarantined:,} in quarantine."
-        ]
-        lines += [f"  {code} {RULES[code].title}: {count:,}" for code, count in sorted(self.reasons.items())]
-        return "\n".join(lines)
 
 
 def ingest(
@@ -153,9 +111,7 @@ def ingest(
             except ConflictError:
                 if isinstance(source, pa.RecordBatchReader) or attempt == TRIES - 1:
                     break
-    raise StoreError(
-        f"{where}: other writers were faster.", remedy="Deliver it again.", code="OPS-F023"
-    )
+    raise StoreError(f"{where}: other writers were faster.", remedy="Deliver it again.", code="OPS-F023")
 
 
 class _Job:
@@ -178,8 +134,9 @@ class _Job:
         self._actor, self._reason, self._deletions = actor, reason, deletions
         self._where = f"dataset {spec.name!r}"
         self._vintages = bool(spec.known_at_field) and not deletions
-        self._last = (store.deliveries(spec.name) or [None])[-1]
-        self._latest = max((d.known_at for d in store.deliveries(spec.name)), default=None)
+        before = store.deliveries(spec.name)
+        self._last = before[-1] if before else None
+        self._latest = max((d.known_at for d in before), default=None)
         self._number = table.last_delivery + 1
         self._written: list[DataFile] = []
         self._duplicates = 0
@@ -199,7 +156,11 @@ class _Job:
         stamp = Stamp(None if self._vintages else self._moment, self._recorded_at, self._number)
         name = f"d{self._number:06d}-{self._recorded_at:%Y%m%dT%H%M%S%f}.parquet"
         quarantine = Quarantine(self._store.path / "quarantine" / self._spec.name, name)
-        codes = {f.name: self._spec.codes(f.name, self._store.code_lists) for f in self._spec.fields if f.type == "code"}
+        codes = {
+            f.name: self._spec.codes(f.name, self._store.code_lists)
+            for f in self._spec.fields
+            if f.type == "code"
+        }
         checker = Checker(
             self._spec,
             reading.columns,
@@ -244,7 +205,9 @@ class _Job:
         self._check_back_dating(self._earliest())
         return self._commit(reading, content, quarantine)
 
-    def _place(self, con: duckdb.DuckDBPyConnection, chunk: Chunk, quarantine: Quarantine, stamp: Stamp) -> None:
+    def _place(
+        self, con: duckdb.DuckDBPyConnection, chunk: Chunk, quarantine: Quarantine, stamp: Stamp
+    ) -> None:
         """Classify one chunk and write its files."""
         stored = self._table.files()
         if chunk.rows is not None:
@@ -258,19 +221,22 @@ class _Job:
             if self._vintages:
                 columns.append("known_at")
             names = ", ".join(f'"{c}"' for c in columns)
-            arriving, distinct = f"SELECT {names} FROM {scan(str(f.path) for f in chunk.files)}", chunk.distinct
+            arriving, distinct = (
+                f"SELECT {names} FROM {scan(str(f.path) for f in chunk.files)}",
+                chunk.distinct,
+            )
         known_at = None if self._vintages else self._moment
         diff = Diff(con, self._spec, stored, known_at=known_at, deletions=self._deletions)
         split = diff.split(arriving, distinct=distinct)
         self._duplicates += split.duplicates
         quarantine.add_found(split.refused)
-        if split.first is None and chunk.rows is None and not self._deletions:
+        if split.first is None and chunk.rows is None:
             self._keep(chunk.files)
         else:
             first = split.first if split.first is not None else chunk.rows
             if chunk.rows is None:
                 discard(chunk.files)
-            if first is not None and not (self._deletions and split.first is None):
+            if first is not None:
                 self._write("first", first, stamp)
         if split.revised is not None:
             self._write("revised", split.revised, stamp)
@@ -323,7 +289,7 @@ class _Job:
             deletions=self._deletions,
         )
         version = self._table.commit(self._written, self._number, [self._mark(content)], record.to_json())
-        remember(self._store.state, [Delivery.from_record(_record(record), version)])
+        remember(self._store.state, [replace(record, version=version)])
         return IngestReport(
             dataset=self._spec.name,
             accepted=record.accepted,
@@ -370,7 +336,12 @@ class _Job:
         )
 
     def _check_back_dating(self, earliest: datetime | None) -> None:
-        if earliest is not None and self._latest is not None and earliest < self._latest and not self._reason.strip():
+        if (
+            earliest is not None
+            and self._latest is not None
+            and earliest < self._latest
+            and not self._reason.strip()
+        ):
             raise refuse("OPS-D012", self._where)
 
     def _earliest(self) -> datetime | None:
@@ -387,7 +358,7 @@ class _Job:
     def _engine(self) -> duckdb.DuckDBPyConnection:
         folder = self._store.path / "lake" / ".spill"
         folder.mkdir(parents=True, exist_ok=True)
-        config: dict[str, str | int] = {
+        config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": WORK_MEMORY,
             "temp_directory": str(folder),
             "preserve_insertion_order": "false",
@@ -399,17 +370,12 @@ class _Job:
         return con
 
 
-def _record(delivery: Delivery) -> Mapping[str, Any]:
-    import json
-
-    found: Mapping[str, Any] = json.loads(delivery.to_json())
-    return found
-
-
 def _mapped(error: BaseException, where: str) -> BaseException:
     """Return the error to raise: those of the engine and the disk are told without their words."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return StoreError(f"{where}: the disk is full; nothing was stored.", remedy="Free some space.", code="OPS-F002")
+        return StoreError(
+            f"{where}: the disk is full; nothing was stored.", remedy="Free some space.", code="OPS-F002"
+        )
     if isinstance(error, OSError | duckdb.IOException | duckdb.OutOfMemoryException):
         return StoreError(
             f"{where}: the store cannot be written; nothing was stored.",

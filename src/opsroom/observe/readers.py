@@ -20,6 +20,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from opsroom.base.errors import DataError
+from opsroom.observe.content import ContentHash
 from opsroom.observe.quality import refuse
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Reading:
     identity: str | None
     size: int | None
     files: tuple[str, ...] = ()
-    _stream: _StreamHash | None = field(default=None, repr=False)
+    _stream: ContentHash | None = field(default=None, repr=False)
 
     def digest(self) -> str:
         """Return the content hash; call it after the batches have been consumed."""
@@ -122,12 +123,12 @@ def open_source(source: Any, *, where: str) -> Reading:  # any of the kinds belo
             raise refuse("OPS-D015", where)
     _check_names(source.schema.names, where)
     if isinstance(source, pa.Table):
-        stream = _StreamHash(source.schema)
+        stream = ContentHash(source.schema)
         for batch in source.to_batches(max_chunksize=BATCH):
             stream.update(batch)
         batches = _number("", iter(source.to_batches(max_chunksize=BATCH)))
         return Reading(tuple(source.schema.names), batches, stream.hexdigest(), source.nbytes)
-    stream = _StreamHash(source.schema)
+    stream = ContentHash(source.schema)
     batches = _number("", stream.through(iter(source)))
     return Reading(tuple(source.schema.names), batches, None, None, _stream=stream)
 
@@ -313,7 +314,7 @@ def _line_numbers(start: int, count: int, skipped: set[int]) -> np.ndarray:
     """Number `count` lines from `start` on, leaving out those that were skipped."""
     ahead = np.array(sorted(s for s in skipped if s >= start), dtype=np.int64)
     rows = np.arange(start, start + count, dtype=np.int64)
-    # A kept line lies behind the j-th skipped one (j from 0) when its number without gaps is at least s_j - j.
+    # A kept line lies behind the j-th skipped one (from 0) when its number without gaps is >= s_j - j.
     return rows + np.searchsorted(ahead - np.arange(len(ahead)), rows, side="right")
 
 
@@ -376,78 +377,3 @@ def _replace(column: pa.Array, wrong: np.ndarray) -> pa.Array:
     texts = [value.decode("utf-8", "backslashreplace") for value in column.take(pa.array(wrong)).to_pylist()]
     clean = pc.if_else(pa.array(mask), pa.scalar(b"", pa.binary()), column).cast(pa.string())
     return pc.replace_with_mask(clean, pa.array(mask), pa.array(texts, pa.string()))
-
-
-class _StreamHash:
-    """A content hash of Arrow columns that does not depend on how they are cut into batches.
-
-    Each column has three running hashes, of the positions of its nulls, of the lengths of its texts, and of
-    its bytes: each is a plain concatenation over the rows.
-    """
-
-    def __init__(self, schema: pa.Schema) -> None:
-        self._names = [f"{f.name}:{f.type}" for f in schema]
-        self._hashes = [tuple(hashlib.sha256() for _ in range(3)) for _ in schema]
-        self._rows = 0
-
-    def through(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Hash batches on their way."""
-        for batch in batches:
-            self.update(batch)
-            yield batch
-
-    def update(self, batch: pa.RecordBatch) -> None:
-        """Add a batch."""
-        for column, (nulls, lengths, content) in zip(batch.columns, self._hashes, strict=True):
-            if pa.types.is_dictionary(column.type):
-                column = column.cast(column.type.value_type)
-            if column.null_count:
-                empty = pc.is_null(column).to_numpy(zero_copy_only=False)
-                nulls.update(np.flatnonzero(empty) + self._rows)
-            if pa.types.is_null(column.type):
-                continue
-            width = _width(column.type)
-            if width is not None:
-                content.update(_fixed(column, width))
-            elif pa.types.is_nested(column.type):
-                content.update(repr(column.to_pylist()).encode())
-            else:
-                text = column.cast(pa.large_binary()).fill_null(b"")
-                lengths.update(pc.binary_length(text).to_numpy())
-                offsets = np.frombuffer(text.buffers()[1], np.int64, len(text) + 1, text.offset * 8)
-                if text.buffers()[2] is not None:
-                    content.update(memoryview(text.buffers()[2])[offsets[0] : offsets[-1]])
-        self._rows += batch.num_rows
-
-    def hexdigest(self) -> str:
-        """Return the hash over schema, number of rows and all columns."""
-        whole = hashlib.sha256(f"{self._names}{self._rows}".encode())
-        for digests in self._hashes:
-            for digest in digests:
-                whole.update(digest.digest())
-        return whole.hexdigest()
-
-
-def _width(kind: pa.DataType) -> int | None:
-    """Return the bytes of a fixed-width type, None for the others."""
-    if pa.types.is_boolean(kind):
-        return 1
-    try:
-        return int(kind.bit_width) // 8
-    except ValueError:
-        return None
-
-
-def _fixed(column: pa.Array, width: int) -> Any:  # a buffer or array of bytes
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    values = column.buffers()[1]
-    if values is None:
-        return b""
-    data = memoryview(values)[column.offset * width : (column.offset + len(column)) * width]
-    if not column.null_count:
-        return data
-    # What lies under a null is anything: it must not change the hash.
-    matrix = np.frombuffer(data, np.uint8).reshape(len(column), width).copy()
-    matrix[pc.is_null(column).to_numpy(zero_copy_only=False)] = 0
-    return matrix

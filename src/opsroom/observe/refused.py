@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from opsroom.observe.checks import QUARANTINE
+from opsroom.observe.files import abandon
 
 
 class Quarantine:
@@ -51,8 +52,12 @@ class Quarantine:
         if found is None or not found.num_rows:
             return
         starts = [base for base, _ in self._bases]
-        places = [self._bases[bisect_right(starts, row - 1) - 1] for row in found.column("source_row").to_pylist()]
-        rows = [row - base for row, (base, _) in zip(found.column("source_row").to_pylist(), places, strict=True)]
+        places = [
+            self._bases[bisect_right(starts, row - 1) - 1] for row in found.column("source_row").to_pylist()
+        ]
+        rows = [
+            row - base for row, (base, _) in zip(found.column("source_row").to_pylist(), places, strict=True)
+        ]
         pairs = zip(found.column("field").to_pylist(), found.column("code").to_pylist(), strict=True)
         self.add(
             pa.table(
@@ -85,6 +90,6 @@ class Quarantine:
     def discard(self) -> None:
         """Delete the file."""
         if self._writer is not None:
-            self._writer.close()
+            abandon(self._writer)
             self._writer = None
         self._path.unlink(missing_ok=True)

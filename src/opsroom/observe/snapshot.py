@@ -58,17 +58,18 @@ def with_tombstones(
         f"CAST(0 AS TINYINT) AS op FROM snapshot_rows"
     )
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE vintages AS SELECT known_at, row_number() OVER (ORDER BY known_at) AS n "
-        "FROM (SELECT DISTINCT known_at FROM given)"
+        "CREATE OR REPLACE TEMP TABLE vintages AS "
+        "SELECT known_at, row_number() OVER (ORDER BY known_at) AS n FROM (SELECT DISTINCT known_at FROM given)"
     )
-    first = con.execute("SELECT min(known_at) FROM vintages").fetchone()
-    opening = known_at or (first[0] if first else None)
+    first = con.execute("SELECT min(known_at) AS t FROM vintages").to_arrow_table().column("t")[0].as_py()
+    opening = known_at or first
     if opening is None:
         return rows
     before = opening if known_at is not None else opening - timedelta(microseconds=1)
     state = as_of_sql(spec, stored, before, columns=list(spec.key))
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE held AS SELECT {key}, n + 1 AS n FROM given JOIN vintages USING (known_at) "
+        f"CREATE OR REPLACE TEMP TABLE held AS "
+        f"SELECT {key}, n + 1 AS n FROM given JOIN vintages USING (known_at) "
         f"UNION SELECT {key}, 1 AS n FROM ({state})"
     )
     con.execute(

@@ -71,7 +71,9 @@ class Stage:
         Whether rows may go to disk (a snapshot is compared as a whole and stays in memory).
     """
 
-    def __init__(self, table: Path, spec: DatasetSpec, stamp: Stamp, schema: pa.Schema, *, spill: bool) -> None:
+    def __init__(
+        self, table: Path, spec: DatasetSpec, stamp: Stamp, schema: pa.Schema, *, spill: bool
+    ) -> None:
         self._table, self._spec, self._stamp, self._schema = table, spec, stamp, schema
         self._spill = spill
         self._held: list[pa.RecordBatch] = []
@@ -168,7 +170,12 @@ class Stage:
             rows = pa.Table.from_batches(self._held, self._schema)
             distinct = self._watch.distinct
             self._held.clear()
-            yield Chunk(in_period_order(rows, self._spec), (), distinct)
+            rows = in_period_order(rows, self._spec, force=not distinct)
+            if not distinct:  # in order, equal keys stand side by side
+                watch = self._new_watch()
+                watch.add(rows)
+                distinct = watch.distinct
+            yield Chunk(rows, (), distinct)
             return
         for bucket in self._buckets.values():
             self._flush(bucket)

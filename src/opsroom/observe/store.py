@@ -135,7 +135,9 @@ class Store:
     def version(self, dataset: str) -> int:
         """Return the Delta version that reads of a dataset use: pinned or latest; -1 before any delivery."""
         table = self.delta(dataset)
-        return self._pins[dataset] if dataset in self._pins else table.version
+        if dataset in self._pins:
+            return self._pins[dataset]
+        return table.version
 
     def pinned(self, versions: Mapping[str, int]) -> Store:
         """Return a store that reads these versions, for exact replay; others are read at their latest."""
@@ -279,7 +281,8 @@ class Store:
         import duckdb
 
         try:
-            return self.backend.con.execute(sql)
+            result: duckdb.DuckDBPyConnection = self.backend.con.execute(sql)
+            return result
         except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException):
             # The engine's own words may hold values of the data: they are not passed on.
             raise StoreError(

@@ -7,6 +7,7 @@ plus the latest revision of each: an anti-join against a small table, at the pri
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
@@ -65,7 +66,7 @@ def in_order(files: Sequence[StoredFile]) -> bool:
         seen = latest.get(number, (low, high))
         latest[number] = (min(seen[0], low), max(seen[1], high))
     spans = [latest[number] for number in sorted(latest)]
-    return all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    return all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
 
 
 def as_of_sql(
@@ -93,11 +94,7 @@ def as_of_sql(
         First and last reference period wanted, inclusive.
     """
     wanted = columns_of(spec, columns)
-    seen = [
-        f
-        for f in files
-        if f.low["known_at"] <= moment and f.meets(spec.period, period_from, period_to)
-    ]
+    seen = [f for f in files if f.low["known_at"] <= moment and f.meets(spec.period, period_from, period_to)]
     first, revised = ([f for f in seen if f.part == part] for part in ("first", "revised"))
     if not seen:
         return nothing(spec, wanted)
@@ -113,6 +110,9 @@ def as_of_sql(
     names = ", ".join(quote(c) for c in wanted)
     if not revised:
         return f"SELECT {names} FROM {scan(first)}{where}"
+    # First files that lie outside the bounds of every revised file are scanned without a join.
+    aside = [f for f in first if not any(_may_share_keys(spec, f, r) for r in revised)]
+    first = [f for f in first if f not in aside]
     keys = ", ".join(quote(k) for k in spec.key)
     every = ", ".join(quote(c) for c in dict.fromkeys([*spec.key, *wanted, "known_at", "delivery", "op"]))
     first_rows = f"(SELECT {every} FROM {scan(first)}{where})" if first else None
@@ -128,7 +128,12 @@ def as_of_sql(
     )
     unchanged = f"SELECT {names} FROM {first_rows} ANTI JOIN changed USING ({keys})" if first_rows else None
     current = f"SELECT {names} FROM latest WHERE __rank = 1 AND op = 0"
-    return sql + " UNION ALL ".join(part for part in (unchanged, current) if part)
+    plain = f"SELECT {names} FROM {scan(aside)}{where}" if aside else None
+    return sql + " UNION ALL ".join(part for part in (plain, unchanged, current) if part)
+
+
+def _may_share_keys(spec: DatasetSpec, a: StoredFile, b: StoredFile) -> bool:
+    return all(a.meets(k, b.low.get(k), b.high.get(k)) for k in spec.key)
 
 
 def vintages_sql(

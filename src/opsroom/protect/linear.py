@@ -164,6 +164,24 @@ def restrict(sketch: Sketch, known: Sequence[int], prime: int) -> tuple[Sketch, 
     return reduced, rank
 
 
+def components(rows: Sequence[Mapping[int, int]], size: int) -> npt.NDArray[np.int64]:
+    """Return a label per column: equal for columns that are connected by rows; labels are columns."""
+    parent = list(range(size))
+
+    def root(column: int) -> int:
+        while parent[column] != column:
+            parent[column] = parent[parent[column]]
+            column = parent[column]
+        return column
+
+    for row in rows:
+        columns = iter(row)
+        first = root(next(columns))
+        for column in columns:
+            parent[root(column)] = first
+    return np.fromiter((root(c) for c in range(size)), dtype=np.int64, count=size)
+
+
 def directions(sketch: Sketch, prime: int) -> npt.NDArray[np.int64]:
     """Return a code per row: equal for rows that are multiples of each other, 0 for zero rows.
 

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     import ibis
     import pandas as pd
     import pyarrow as pa
+    from opsroom.observe.deliveries import Delivery
     from opsroom.observe.store import Store
     from opsroom.protect.reader import Releases
     from opsroom.protect.release import Release
 
     from opsroom.base.specs import DatasetSpec
+    from opsroom.base.state import State
 
 
 class View:
@@ -55,6 +57,11 @@ class View:
         """Say whether the room has the dataset and knows any of its rows as of the day."""
         return self._store.has(dataset) and self._store.known(dataset, self.as_of)
 
+    @property
+    def state(self) -> State:
+        """The room's database, for desks that read records kept beside the store."""
+        return self._store.state
+
     def spec(self, dataset: str) -> DatasetSpec:
         """Return the dataset's specification."""
         return self._store.spec(dataset)
@@ -83,6 +90,14 @@ class View:
         self._note(dataset)
         frame: pd.DataFrame = self._store.vintages(dataset, self.as_of, columns=columns).to_pandas()
         return frame
+
+    def datasets(self) -> list[str]:
+        """Return the names of the room's datasets, sorted."""
+        return sorted(self._store.specs)
+
+    def deliveries(self, dataset: str) -> list[Delivery]:
+        """Return the deliveries of the dataset that had arrived by the day."""
+        return [d for d in self._store.deliveries(dataset) if d.known_at <= self.as_of]
 
     def at(self, day: dt.date) -> View:
         """Return the view of an earlier day, for what the room would have said then."""

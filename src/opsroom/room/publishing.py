@@ -1,4 +1,4 @@
-"""Publishing: a picture's cells, as far as they are due, through the gate and into the ledger."""
+"""Publishing: desks' cells, as far as they are due, through the gate and into the ledger."""
 
 from __future__ import annotations
 
@@ -7,27 +7,44 @@ from dataclasses import replace
 
 from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.base.results import Cells
-from opsroom.base.settings import Cadence, RoomSettings
+from opsroom.base.settings import Cadence, DeskSettings, RoomSettings
 from opsroom.protect.gate import release
 from opsroom.protect.ledger import Ledger
 from opsroom.protect.release import Release
 from opsroom.protect.rules import Rules
 from opsroom.room.calendar import is_due
-from opsroom.room.desk import desk
-from opsroom.room.picture import Picture
+from opsroom.room.desk import DeskOutcome, desk
 
 
-def publish_picture(picture: Picture, settings: RoomSettings, ledger: Ledger) -> list[Release]:
-    """Pass what is due through the gate; what the gate refuses is recorded in the ledger, not raised.
+def is_wanted(setting: DeskSettings, day: dt.date, settings: RoomSettings) -> bool:
+    """Say whether a desk has anything to publish on a day."""
+    cadences = desk(setting.kind).cadences
+    return not cadences or any(is_due(cadence, day, settings.publish) for cadence in cadences.values())
+
+
+def publish_outcome(
+    outcome: DeskOutcome,
+    setting: DeskSettings,
+    settings: RoomSettings,
+    ledger: Ledger,
+    *,
+    as_of: dt.datetime,
+    day: dt.date,
+) -> list[Release]:
+    """Pass what is due of one desk's cells through the gate.
+
+    What the gate refuses is recorded in the ledger, with rule and public remedy, not raised.
 
     Parameters
     ----------
-    picture
-        All desks' outcomes as of the day.
-    settings
-        The room's settings: rules, calendar, desks.
+    outcome
+        What the desk found as of the day.
+    setting, settings
+        The desk's and the room's settings: cadences, rules, calendar.
     ledger
         Where releases and refusals go.
+    as_of, day
+        Knowledge time and publication day.
 
     Returns
     -------
@@ -35,17 +52,16 @@ def publish_picture(picture: Picture, settings: RoomSettings, ledger: Ledger) ->
         In the order issued.
     """
     rules = Rules.from_settings(settings.rules)
+    cadences = desk(setting.kind).cadences
     issued = []
-    for setting in settings.desks:
-        cadences = desk(setting.kind).cadences
-        for cells in picture.desks[setting.name].cells:
-            cadence: Cadence = cadences.get(cells.name, "weekly")
-            if not is_due(cadence, picture.day, settings.publish):
-                continue
-            try:
-                issued.append(_issue(cells, rules, ledger, as_of=picture.as_of, day=picture.day))
-            except DisclosureError:
-                continue  # the gate has recorded the refusal, with its rule and a public remedy
+    for cells in outcome.cells:
+        cadence: Cadence = cadences.get(cells.name, "weekly")
+        if not is_due(cadence, day, settings.publish):
+            continue
+        try:
+            issued.append(_issue(cells, rules, ledger, as_of=as_of, day=day))
+        except DisclosureError:
+            continue  # recorded by the gate
     return issued
 
 

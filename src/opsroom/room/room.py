@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,11 @@ from opsroom.observe.store import Store
 from opsroom.protect.audit import AuditLog
 from opsroom.protect.ledger import Ledger
 from opsroom.protect.reader import Releases
-from opsroom.room.publishing import publish_picture, release_result
+from opsroom.room.publishing import is_wanted, publish_outcome, release_result
 
 from opsroom.base.errors import NotFoundError, SettingsError, UsageError
 from opsroom.base.periods import end_of_day
-from opsroom.base.settings import RoomSettings
+from opsroom.base.settings import DeskSettings, RoomSettings
 from opsroom.base.specs import DatasetSpec
 from opsroom.room.calendar import last_publication_day
 from opsroom.room.desk import DeskOutcome, View, desk
@@ -261,13 +262,23 @@ class Room:
         moment = self.moment(as_of)
         day = moment.astimezone(self.zone).date()
         found: dict[str, DeskOutcome] = {}
-        releases = self.releases()
         for setting in self.settings.desks:
-            view = View(
-                self.store, self.settings, releases, as_of=moment, day=day, upstream=found, memory=self.memory
-            )
-            found[setting.name] = desk(setting.kind).run(view, setting).stamped(view)
+            found[setting.name] = self._run(setting, moment, day, found)
         return Picture(moment, day, found)
+
+    def _run(
+        self, setting: DeskSettings, moment: dt.datetime, day: dt.date, upstream: Mapping[str, DeskOutcome]
+    ) -> DeskOutcome:
+        view = View(
+            self.store,
+            self.settings,
+            self.releases(),
+            as_of=moment,
+            day=day,
+            upstream=upstream,
+            memory=self.memory,
+        )
+        return desk(setting.kind).run(view, setting).stamped(view)
 
     def publish(self, as_of: AsOf = None) -> list[Release]:
         """Compute, judge and issue the releases due on a publication day.
@@ -288,13 +299,22 @@ class Room:
             If the day is not in the calendar, or an earlier day than the last one published.
         """
         day = self._publication_day(as_of)
-        if done := self.releases().of_day(day):
-            return done
+        done = {release.name: release for release in self.releases().of_day(day)}
+        if done and self._is_closed(day):
+            return list(done.values())
         self._check_order(day)
-        picture = self.picture(day)
-        issued = publish_picture(picture, self.settings, self.ledger)
-        self.audit.append(self.actor, "publish", day.isoformat(), at=picture.as_of)
-        return issued
+        moment = self.moment(day)
+        found: dict[str, DeskOutcome] = {}
+        issued: list[Release] = []
+        for setting in self.settings.desks:
+            if not is_wanted(setting, day, self.settings):
+                continue
+            outcome = found[setting.name] = self._run(setting, moment, day, found)
+            # a process killed while publishing left the first releases of the day: they stand, the rest follows
+            left = replace(outcome, cells=tuple(c for c in outcome.cells if c.name not in done))
+            issued += publish_outcome(left, setting, self.settings, self.ledger, as_of=moment, day=day)
+        self.audit.append(self.actor, "publish", day.isoformat(), at=moment)
+        return [*done.values(), *issued]
 
     def release(self, result: object, purpose: str = "") -> Release:
         """Pass one result through the gate and issue it.
@@ -394,6 +414,9 @@ class Room:
                 f"{day.isoformat()} is not a publication day of this room.", remedy=hint, code="OPS-U014"
             )
         return last
+
+    def _is_closed(self, day: dt.date) -> bool:
+        return any(act.act == "publish" and act.object == day.isoformat() for act in self.audit.entries())
 
     def _check_order(self, day: dt.date) -> None:
         days = self.releases().days()

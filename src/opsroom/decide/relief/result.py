@@ -149,8 +149,8 @@ class ReliefResult:
         inside = self.covered[row]
         shares = self.by_firm.classes[row][inside]
         frame = self.firms.loc[inside, ["enterprise_id", "section", "size_class", "employees"]]
-        frame = frame.assign(**{c: shares[:, k] for k, c in enumerate(CLASSES)})
-        return frame.assign(modal=np.array(CLASSES)[shares.argmax(axis=1)]).reset_index(drop=True)
+        frame = frame.assign(**{c: shares[:, k] for k, c in enumerate(CLASSES)}).reset_index(drop=True)
+        return frame.assign(modal=np.array(CLASSES)[shares.argmax(axis=1)])
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row an option over the whole horizon: illiquid, classes and money, side by side."""
@@ -159,7 +159,8 @@ class ReliefResult:
         frame = frame.merge(
             self.classes[self.classes["section"] == TOTAL].drop(columns="section"), on="option"
         )
-        return pd.DataFrame(frame.merge(self.money, on="option"))
+        whole: pd.DataFrame = frame.merge(self.money, on="option")
+        return whole
 
     def summary(self) -> str:
         """Return the study in a few lines."""

@@ -21,7 +21,7 @@ from opsroom.faces.figures.figure import stamp_of
 from opsroom.faces.figures.generic import how_of
 from opsroom.faces.kpis import kpis
 from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, published_days
-from opsroom.faces.words_story import story
+from opsroom.faces.words_story import tell
 
 AsOf = Annotated[
     date | None, Query(description="Day as of which to answer; the last publication day on or before it is used.")
@@ -86,13 +86,13 @@ def _room(api: FastAPI, releases: ReleasesReader) -> None:
         return models.Overview(
             as_of=desk.day, synthetic=desk.synthetic, disclaimer=str(desk.room.get("disclaimer") or ""),
             kpis=[models.Kpi.of(k) for k in kpis(desk)],
-            story=[models.Sentence.of(s) for s in story(releases, desk.day)], figures=available(desk),
+            story=[models.Sentence.of(s) for s in tell(desk)], figures=available(desk),
         )  # fmt: skip
 
     @api.get("/story", tags=["room"])
     def told(as_of: AsOf = None) -> list[models.Sentence]:
         """Return the sentences generated from the releases of the day."""
-        return [models.Sentence.of(s) for s in story(releases, _desk(releases, as_of).day)]
+        return [models.Sentence.of(s) for s in tell(_desk(releases, as_of))]
 
     @api.get("/data", tags=["room"])
     def data(as_of: AsOf = None) -> models.Data:
@@ -100,7 +100,7 @@ def _room(api: FastAPI, releases: ReleasesReader) -> None:
         desk = _desk(releases, as_of)
         return models.Data(
             as_of=desk.day, series=[models.Release.of(r) for r in desk],
-            refusals=[models.Refusal.of(r) for r in releases.refusals(desk.day)],
+            refusals=[models.Refusal.of(r) for r in desk.refusals()],
         )  # fmt: skip
 
     @api.get("/decisions", tags=["room"])

@@ -17,6 +17,7 @@ SPECIAL: dict[str, Builder] = {
     "resumption.section": work.sections,
     "resumption.national--weights": work.weights,
     "resumption.national--capacity": work.capacity,
+    "resumption.national--coverage": work.coverage,
     "resumption.national--vintages": work.published,
     "resumption.change": work.change,
     "nowcast.gdp": output.nowcast,

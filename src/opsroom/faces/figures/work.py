@@ -22,7 +22,7 @@ def _source(release: Any) -> str:
     return str(release.source)
 
 
-def _spans(release: Any, last: str = "") -> list[Span]:
+def _spans(release: Any) -> list[Span]:
     facts = release.facts
     spans = []
     if facts.get("holiday_start") and facts.get("holiday_end"):
@@ -130,6 +130,34 @@ def capacity(desk: Desk) -> Figure | None:
 
     return Figure(
         "resumption.national--capacity", "work", caption, columns, table(rows, columns), (release,), draw,
+        how="how.resumption",
+    )  # fmt: skip
+
+
+def coverage(desk: Desk) -> Figure | None:
+    """Share of the cohort with a reading, incomplete days included."""
+    release = desk.get("resumption.national")
+    rows = [r for r in records(release, weight="count", size="_T") if number(r, "coverage") is not None]
+    at = _reference(release) if release is not None else ""
+    value = number(next((r for r in rows if str(r["date"]) == at), None), "coverage")
+    if release is None or value is None:
+        return None
+    columns = ("date", "coverage", "companies", "complete")
+    caption = Caption(
+        w.say("fig.coverage.finding", coverage=w.percent(value), date=w.day(at)),
+        w.say("fig.coverage.unit", n=str(release.facts.get("incomplete_days", 0))),
+        _source(release), day_of(release.day).isoformat(),
+    )  # fmt: skip
+
+    def draw() -> Any:
+        from opsroom.base.charts_lines import line_band
+
+        last = str(rows[-1]["date"])
+        spans = [*_spans(release), *([Span(at, last, w.say("chart.incomplete"))] if last > at else [])]
+        return line_band(rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100))
+
+    return Figure(
+        "resumption.national--coverage", "work", caption, columns, table(rows, columns), (release,), draw,
         how="how.resumption",
     )  # fmt: skip
 

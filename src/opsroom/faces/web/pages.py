@@ -26,9 +26,9 @@ from opsroom.faces.figures import Figure, available, build, grouped
 from opsroom.faces.figures.figure import stamp_of
 from opsroom.faces.figures.generic import how_of
 from opsroom.faces.kpis import kpis
-from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, published_days
+from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, measures_of, published_days
 from opsroom.faces.tables import cell, column_title, shown_rows
-from opsroom.faces.words_story import TOPICS, story
+from opsroom.faces.words_story import TOPICS, tell
 
 HERE = Path(__file__).parent
 
@@ -42,7 +42,7 @@ FIRST_PAGE = {
 """Figures of the overview where the room has them; series not named here follow in their group."""
 
 SPECIAL_ONLY = frozenset(
-    {"resumption.national--weights", "resumption.national--capacity", "data.revisions", "data.quality",
+    {"resumption.national--coverage", "resumption.national--weights", "resumption.national--capacity", "data.revisions", "data.quality",
      "decisions.log", "scores.nowcast"}
 )  # fmt: skip
 """Figures with a page of their own or a place on the data page."""
@@ -63,7 +63,7 @@ def environment() -> Environment:
     )
     env.globals.update(
         say=w.say, day=w.day, period=w.period, number=w.number, cell=cell, column_title=column_title,
-        stamp_of=stamp_of, version=__version__, quote=lambda text: quote(str(text), safe=""),
+        stamp_of=stamp_of, measures_of=measures_of, label=w.label, version=__version__, quote=lambda text: quote(str(text), safe=""),
     )  # fmt: skip
     return env
 
@@ -90,7 +90,7 @@ class Pages:
         if (answer := self._stepped(request)) is not None:
             return answer
         desk = self._desk(request)
-        told = story(self.releases, desk.day)
+        told = tell(desk)
         groups = first_page(desk)
         shown = {f.name for _, figures in groups for f in figures}
         cards = [(k, Markup(sparkline(list(k.history)))) for k in kpis(desk)]
@@ -106,13 +106,14 @@ class Pages:
         desk = self._desk(request)
         names = available(desk)
         tables = [build(desk, n) for n in ("data.quality",) if n in names]
-        drawn = [build(desk, n) for n in ("data.revisions", "resumption.national--capacity") if n in names]
+        drawn = [build(desk, n) for n in ("data.revisions", "resumption.national--coverage") if n in names]
         return self._page(
             request, desk, "data.html", "data",
             tables=[(f, shown_rows(desk, f)) for f in tables],
             figures=[(f, self._svg(f)) for f in drawn],
             series=[(r, title_of(desk, r), how_of(r.name)) for r in desk],
-            refusals=[_refusal(r) for r in self.releases.refusals(desk.day)],
+            frame=_facts(desk.get("resumption.national")),
+            refusals=[_refusal(r) for r in desk.refusals()],
         )  # fmt: skip
 
     def decisions(self, request: Request) -> Response:
@@ -123,8 +124,8 @@ class Pages:
         drawn = [build(desk, n) for n in ("relief.options", "scores.resumption", "scores.nowcast") if n in names]
         return self._page(
             request, desk, "decisions.html", "decisions",
-            log=log, rows=log.records() if log else [],
-            sentences=[s for s in story(self.releases, desk.day) if s.topic == "record"],
+            log=log, rows=[_ordered(r) for r in log.records()] if log else [],
+            sentences=[s for s in tell(desk) if s.topic == "record"],
             figures=[(f, self._svg(f)) for f in drawn],
         )  # fmt: skip
 
@@ -138,6 +139,7 @@ class Pages:
             figure=found, svg=self._svg(found), rows=shown_rows(desk, found, limit=400),
             stamps=found.stamps()[:6], all_stamps=len(found.releases),
             history=[day_of(r.day).isoformat() for r in past],
+            facts=_facts(found.main), held=len(getattr(found.main, "held", None) or ()),
             citation=citation(desk, found), how=w.say(found.how).split("\n"),
         )  # fmt: skip
 
@@ -274,6 +276,24 @@ def _method(desk: Desk, key: str) -> dict[str, Any]:
         "text": w.say(key).split("\n"),
         "series": [(r.name, title_of(desk, r), r.method) for r in used],
     }
+
+
+def _ordered(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a decision record with who and when before the numbers."""
+    first = ("decision_id", "option", "decider", "legal_basis", "decided_on", "review_date")
+    return {k: record[k] for k in (*(k for k in first if k in record), *(k for k in record if k not in first))}
+
+
+def _facts(release: Any) -> list[tuple[str, str]]:
+    """Return the scalar facts of a release in words; nested ones are in the file."""
+    facts = release.facts if release is not None else {}
+    found = []
+    for key, value in facts.items():
+        if value is None or isinstance(value, (list, dict)):
+            continue
+        text = w.period(value) if isinstance(value, str) else cell(value)
+        found.append((w.label("fact", key), text))
+    return found
 
 
 def _refusal(item: Any) -> dict[str, str]:

@@ -58,7 +58,8 @@ def nowcast(
     specs
         One a series to be used: frequency, transform, block, publication lag.
     history
-        Earlier real-time nowcasts with their outcomes (`Backtest.to_frame`), for the interval.
+        Earlier real-time nowcasts with their outcomes (`Backtest.to_frame`), for the interval. Rows made on
+        `as_of` or later, or about a quarter that this vintage does not contain, are not looked at.
     lags
         Series → days from period end to first release, as `learn_lags` finds them; before the specs' own.
     settings
@@ -102,8 +103,9 @@ def nowcast(
             remedy="Check the as-of day and the target's periods.",
         )
     lag = known_lags.get(target, DEFAULT_LAG)
+    past = _known_by(history, as_of, {label(quarter_of(grid.first_month + int(k))) for k in released})
     quarters = tuple(
-        _one(grid, fitted, settings, quarter, _horizon(quarter, lag, as_of), history) for quarter in wanted
+        _one(grid, fitted, settings, quarter, _horizon(quarter, lag, as_of), past) for quarter in wanted
     )
     headline = label(today) if today in wanted else label(wanted[0])
     official = {label(quarter_of(grid.first_month + int(k))): float(grid.values[k, 0]) for k in released[-8:]}
@@ -117,6 +119,14 @@ def nowcast(
         calendar=calendar,
         workings=Workings(grid, fitted, settings),
     )
+
+
+def _known_by(history: pd.DataFrame | None, as_of: dt.date, released: set[str]) -> pd.DataFrame | None:
+    """Return the past nowcasts whose outcomes this vintage contains."""
+    if history is None or history.empty:
+        return None
+    days = pd.to_datetime(history["day"])
+    return history[(days < pd.Timestamp(as_of)) & history["quarter"].isin(released)]
 
 
 def _horizon(quarter: pd.Period, lag: int, as_of: dt.date) -> int:

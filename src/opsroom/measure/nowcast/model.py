@@ -66,7 +66,8 @@ class Observations:
     """The observed cells of a panel, standardised, as chains: which observation follows which.
 
     For an observation of a monthly series `before` is the month of the series' previous one, -1 for its
-    first. Quarterly series have no chain (`before` -1 throughout, `quarter` True).
+    first; `gap` is the number of months between, 0 for a first one. Quarterly series have no chain
+    (`before` -1 throughout, `quarter` True).
     """
 
     series: Ints
@@ -76,11 +77,7 @@ class Observations:
     value_before: Floats
     quarter: NDArray[np.bool_]
     average: NDArray[np.bool_]
-
-    @property
-    def gap(self) -> Ints:
-        """Months since the series' previous observation; 0 for a first one and for quarterly series."""
-        return np.where(self.before >= 0, self.month - self.before, 0)
+    gap: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +115,24 @@ def observe(panel: Panel, center: Floats, scale: Floats) -> Observations:
     same = (column[1:] == column[:-1]) & ~quarter[1:]
     before[1:][same] = month[:-1][same]
     value_before[1:][same] = value[:-1][same]
-    return Observations(column, month, before, value, value_before, quarter, panel.average[column])
+    gap = np.where(before >= 0, month - before, 0)
+    return Observations(column, month, before, value, value_before, quarter, panel.average[column], gap)
 
 
 def build_rows(seen: Observations, p: Parameters) -> Rows:
     """Whiten the observations under given parameters."""
-    rho = p.memory[seen.series]
-    gap = seen.gap
     chained = seen.before >= 0
-    decay = np.where(chained, rho ** np.maximum(gap, 1), 0.0)
-    spread = _spread(seen, p)
+    decay, spread = memory_of(seen, p)
     deviation = np.sqrt(p.variance[seen.series] * spread)
     mean = p.intercept[seen.series]
     value = (seen.value - mean - decay * np.where(chained, seen.value_before - mean, 0.0)) / deviation
     return Rows(_design(seen, p, decay, deviation), value, deviation, decay, spread)
+
+
+def memory_of(seen: Observations, p: Parameters) -> tuple[Floats, Floats]:
+    """Return, per row, the weight of the observation before and the error's relative variance."""
+    rho = p.memory[seen.series]
+    return np.where(seen.before >= 0, rho ** np.maximum(seen.gap, 1), 0.0), _spread(seen, p)
 
 
 def _spread(seen: Observations, p: Parameters) -> Floats:
@@ -186,22 +187,14 @@ def prior_precision(p: Parameters) -> Floats:
     """Return the dense precision of all months' factors before any data."""
     months, r, lags = p.calm.shape[0], p.factors, p.lags
     t = np.arange(lags, months)
-    rows, cols, data = [], [], []
-    for f in range(r):
-        root = np.sqrt(p.calm[lags:])
-        rows.append(t * r + f)
-        cols.append(t * r + f)
-        data.append(root)
-        for lag in range(1, lags + 1):
-            for g in range(r):
-                rows.append(t * r + f)
-                cols.append((t - lag) * r + g)
-                data.append(-root * p.transition[f, (lag - 1) * r + g])
+    # An innovation is a combination of the factors of its month and of `lags` months before.
+    parts = [np.eye(r), *(-p.transition[:, k * r : (k + 1) * r] for k in range(lags))]
+    blocks = np.zeros((months, r, months, r))
+    for i, left in enumerate(parts):
+        for j, right in enumerate(parts):
+            blocks[t - i, :, t - j, :] += p.calm[t, None, None] * (left.T @ right)
     size = months * r
-    root_matrix = sparse.csr_array(
-        sparse.coo_array((np.concatenate(data), (np.concatenate(rows), np.concatenate(cols))), (size, size))
-    )
-    precision: Floats = (root_matrix.T @ root_matrix).toarray()
+    precision: Floats = blocks.reshape(size, size)
     first = np.arange(lags * r)
     precision[first, first] += 1.0 / START_VARIANCE
     return precision

@@ -38,8 +38,7 @@ class News:
     detail
         One row a cell of the panel that is new, changed or gone: ``series, component`` (``release``,
         ``revision``, ``withdrawal``), ``period`` (month, or quarter), ``expected``, ``actual`` (transformed,
-        in
-        the series' units), ``weight`` (points per unit), ``contribution`` (points).
+        in the series' units), ``weight`` (points per unit), ``contribution`` (points).
     estimation
         Points that come from learning the parameters again, on the data of the earlier day.
     """

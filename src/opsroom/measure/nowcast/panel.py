@@ -231,7 +231,7 @@ def _transformed(group: pd.DataFrame, spec: SeriesSpec, *, last_day: dt.date) ->
     value = group["value"].to_numpy(np.float64)
     if spec.frequency in ("W", "D"):
         if spec.frequency == "W":
-            days = days - pd.to_timedelta(days.weekday, unit="D") + pd.Timedelta(days=3)
+            days = days - pd.to_timedelta(days.day_of_week, unit="D") + pd.Timedelta(days=3)
         levels = _monthly_mean(days, value, spec.frequency)
     else:
         number = np.asarray(12 * days.year + days.month - 1, dtype=np.int64)

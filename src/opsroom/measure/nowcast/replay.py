@@ -138,7 +138,8 @@ def backtest(
     refused: list[tuple[dt.date, str]] = []
     last: dt.date | None = None
     if earlier is not None and not earlier.frame.empty:
-        rows = [{str(k): v for k, v in row.items()} for row in earlier.frame.to_dict("records")]
+        records = earlier.frame.to_dict("records")
+        rows = [_scored({str(k): v for k, v in row.items()}, first_releases) for row in records]
         refused = list(earlier.refused)
         done = max(earlier.frame["day"])
         days = [day for day in days if day > done]
@@ -146,7 +147,7 @@ def backtest(
         if last is not None and day < last:
             raise UsageError("the days of a backtest must ascend.", remedy="Sort them.")
         last = day
-        past = _known_by(rows)
+        past = pd.DataFrame(rows, columns=list(COLUMNS)) if rows else None
         try:
             result = nowcast(
                 panel_as_of(day),
@@ -160,16 +161,10 @@ def backtest(
         except FitError as error:
             refused.append((day, error.code))
             continue
-        # An outcome becomes usable history when the vintage itself contains it.
-        for row in rows:
-            if np.isnan(float(str(row["error"]))) and row["quarter"] in result.official:
-                _close(row, first_releases)
         limit = pd.Period(day, freq="Q") + quarters_ahead
         for q in result.quarters:
             if pd.Period(q.quarter.replace("-", ""), freq="Q") <= limit:
-                rows.append(_open(day, q))
-    for row in rows:
-        _close(row, first_releases)
+                rows.append(_scored(_open(day, q), first_releases))
     return Backtest(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(refused))
 
 
@@ -178,15 +173,14 @@ def _open(day: dt.date, q: object) -> dict[str, object]:
     return {"day": day, **row, **dict.fromkeys(COLUMNS[13:], np.nan)}
 
 
-def _close(row: dict[str, object], first_releases: Mapping[str, float]) -> None:
+def _scored(row: dict[str, object], first_releases: Mapping[str, float]) -> dict[str, object]:
+    """Add the outcome; `nowcast` itself looks at it only once its vintage contains the quarter."""
     outcome = first_releases.get(str(row["quarter"]), np.nan)
-    row["first_release"] = outcome
-    for name, column in (("growth", "error"), ("ar1", "ar1_error"), ("bridge", "bridge_error")):
-        row[column] = float(str(row[name])) - outcome
-
-
-def _known_by(rows: list[dict[str, object]]) -> pd.DataFrame | None:
-    return pd.DataFrame(rows, columns=list(COLUMNS)) if rows else None
+    errors = {
+        column: float(str(row[name])) - outcome
+        for name, column in (("growth", "error"), ("ar1", "ar1_error"), ("bridge", "bridge_error"))
+    }
+    return {**row, "first_release": outcome, **errors}
 
 
 def first_growth(vintages: pd.DataFrame) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from opsroom.measure.nowcast.model import Observations, Parameters, Posterior, build_rows
+from opsroom.measure.nowcast.model import Observations, Parameters, Posterior, memory_of
 from opsroom.measure.nowcast.panel import GROWTH, LEVEL, Floats, Ints
 from opsroom.measure.nowcast.spec import Settings
 
@@ -54,7 +54,7 @@ def _maximise_factors(posterior: Posterior, p: Parameters, settings: Settings) -
     weighted = np.tensordot(p.calm[lags:], moments, axes=1)
     transition = np.linalg.solve(weighted[r:, r:], weighted[r:, :r]).T
     contrast = np.hstack([np.eye(r), -transition])
-    square = np.einsum("fa,tab,fb->t", contrast, moments, contrast, optimize=True)
+    square = np.einsum("fa,tab,fb->t", contrast, moments, contrast)
     calm = np.ones(months)
     calm[lags:] = (settings.shock_tail + r) / (settings.shock_tail + square)
     return replace(p, transition=np.asarray(transition), calm=calm)
@@ -90,14 +90,14 @@ def _maximise_series(
     seen: Observations, posterior: Posterior, p: Parameters, settings: Settings, loads: Mask
 ) -> Parameters:
     n, r = p.loadings.shape
-    rows = build_rows(seen, p)
-    phi, phi_cov = row_moments(seen, posterior, rows.decay)
-    level = 1.0 - rows.decay
-    response = seen.value - rows.decay * np.where(seen.before >= 0, seen.value_before, 0.0)
+    decay, spread = memory_of(seen, p)
+    phi, phi_cov = row_moments(seen, posterior, decay)
+    level = 1.0 - decay
+    response = seen.value - decay * np.where(seen.before >= 0, seen.value_before, 0.0)
     regressor = np.column_stack([level, phi])
     gram = regressor[:, :, None] * regressor[:, None, :]
     gram[:, 1:, 1:] += phi_cov
-    precision = 1.0 / rows.spread
+    precision = 1.0 / spread
     left = np.zeros((n, r + 1, r + 1))
     right = np.zeros((n, r + 1))
     np.add.at(left, seen.series, gram * precision[:, None, None])
@@ -109,7 +109,7 @@ def _maximise_series(
     beta = np.linalg.solve(left, np.where(held, 0.0, right)[:, :, None])[:, :, 0]
     own = beta[seen.series]
     square = (response - (regressor * own).sum(axis=1)) ** 2
-    square += np.einsum("ka,kab,kb->k", own[:, 1:], phi_cov, own[:, 1:], optimize=True)
+    square += np.einsum("ka,kab,kb->k", own[:, 1:], phi_cov, own[:, 1:])
     count = np.bincount(seen.series, minlength=n)
     variance = np.maximum(np.bincount(seen.series, precision * square, minlength=n) / count, VARIANCE_FLOOR)
     p = replace(p, intercept=beta[:, 0], loadings=beta[:, 1:], variance=variance)
@@ -127,7 +127,7 @@ def _error_moments(seen: Observations, posterior: Posterior, p: Parameters) -> t
     then = seen.value_before - mean - (load * posterior.mean[b]).sum(axis=1)
 
     def add(first: Ints, second: Ints) -> Floats:
-        return np.asarray(np.einsum("ka,kab,kb->k", load, blocks[first, :, second, :], load, optimize=True))
+        return np.asarray(np.einsum("ka,kab,kb->k", load, blocks[first, :, second, :], load))
 
     return now**2 + add(t, t), now * then + add(t, b), then**2 + add(b, b)
 
@@ -164,14 +164,14 @@ def _quarterly(seen: Observations, n: int) -> Mask:
 
 def _reweight(seen: Observations, posterior: Posterior, p: Parameters, settings: Settings) -> Parameters:
     flat = replace(p, weights=np.ones_like(p.weights))
-    rows = build_rows(seen, flat)
-    phi, phi_cov = row_moments(seen, posterior, rows.decay)
+    decay, spread = memory_of(seen, flat)
+    phi, phi_cov = row_moments(seen, posterior, decay)
     own = p.loadings[seen.series]
-    level = p.intercept[seen.series] * (1.0 - rows.decay)
-    response = seen.value - rows.decay * np.where(seen.before >= 0, seen.value_before, 0.0)
+    level = p.intercept[seen.series] * (1.0 - decay)
+    response = seen.value - decay * np.where(seen.before >= 0, seen.value_before, 0.0)
     square = (response - level - (own * phi).sum(axis=1)) ** 2
-    square += np.einsum("ka,kab,kb->k", own, phi_cov, own, optimize=True)
-    ratio = square / (p.variance[seen.series] * rows.spread)
+    square += np.einsum("ka,kab,kb->k", own, phi_cov, own)
+    ratio = square / (p.variance[seen.series] * spread)
     free = weighted(seen)
     weight = np.where(free, (settings.tail + 1.0) / (settings.tail + ratio), 1.0)
     weights = np.ones_like(p.weights)

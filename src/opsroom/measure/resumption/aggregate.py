@@ -28,6 +28,38 @@ COLUMNS = ["resumed", "resumed_lower", "resumed_upper", "capacity", "capacity_lo
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Systematic errors in standard deviations, by source.
+
+    Errors of one source go together over companies, those of different sources do not.
+
+    Attributes
+    ----------
+    stratum
+        Stratum of each company, (companies,).
+    state, capacity
+        Sources that err by stratum: one table (strata, days) each.
+    each
+        Sources that err company by company in state and capacity alike: (companies, days) each.
+    """
+
+    stratum: npt.NDArray[np.int64]
+    state: tuple[F32, ...]
+    capacity: tuple[F32, ...]
+    each: tuple[npt.NDArray[np.float16], ...]
+
+    def variance(
+        self, rows: npt.NDArray[np.int64], share: F32, days: slice, *, of: str
+    ) -> F64:
+        """Return the variance of a weighted mean over `rows`, day by day."""
+        tables = self.state if of == "state" else self.capacity
+        weights = np.bincount(self.stratum[rows], weights=share, minlength=len(tables[0])).astype(np.float32)
+        parts = [weights @ table[:, days] for table in tables]
+        parts += [share @ error[rows, days].astype(np.float32) for error in self.each]
+        return np.sum(np.square(np.array(parts, dtype=np.float64)), axis=0)
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """Estimates company by company; confidential. Arrays are (companies, days) unless said.
 
@@ -44,10 +76,10 @@ class Panel:
     seen
         True where the company has a reading.
     naive
-        Use relative to the company's own mean before the holiday, uncorrected; NaN without reading.
-    doubt, capacity_doubt
-        Systematic errors in standard deviations, one array a source (see `intervals`): errors of one
-        source go together over companies, those of different sources do not.
+        Whether use exceeds `THRESHOLD` times the company's own mean before the holiday, uncorrected:
+        1 yes, 0 no, -1 no reading.
+    doubt
+        Systematic errors.
     """
 
     companies: pd.DataFrame
@@ -55,14 +87,23 @@ class Panel:
     working: F32
     capacity: F32
     seen: Bools
-    naive: F32
-    doubt: tuple[npt.NDArray[np.float16], ...]
-    capacity_doubt: tuple[npt.NDArray[np.float16], ...]
+    naive: npt.NDArray[np.int8]
+    doubt: Doubt
 
     @property
     def dates(self) -> pd.DatetimeIndex:
         """Days of the columns."""
         return pd.date_range(pd.Timestamp(date_of(self.start)), periods=self.working.shape[1])
+
+    @property
+    def naive_known(self) -> Bools:
+        """True where the naive index has a reading."""
+        return np.asarray(self.naive >= 0)
+
+    @property
+    def naive_on(self) -> Bools:
+        """True where the naive index reads resumed."""
+        return np.asarray(self.naive == 1)
 
     def weight(self, name: str) -> npt.NDArray[np.int64]:
         """Return each company's weight: 1, employees, or annual sales in minor units."""
@@ -110,17 +151,15 @@ def aggregate(
     c = panel.capacity[at][:, span]
     seen = panel.seen[at][:, span]
     use = panel.naive[at][:, span]
-    known = np.isfinite(use)
+    known = use >= 0
     resumed, capacity = share @ p, share @ c
     own = (share**2) @ (p * (1 - p))
-    systematic = sum(((share @ d[at][:, span].astype(np.float32)) ** 2 for d in panel.doubt), np.zeros(len(dates)))
-    half = Z * np.sqrt(own + systematic)
+    half = Z * np.sqrt(own + panel.doubt.variance(at, share, span, of="state"))
     spread = (share**2) @ ((c - capacity[None, :]) ** 2) * 0.1
-    shaky = sum(((share @ d[at][:, span].astype(np.float32)) ** 2 for d in panel.capacity_doubt), np.zeros(len(dates)))
-    half_capacity = Z * np.sqrt(spread + shaky)
+    half_capacity = Z * np.sqrt(spread + panel.doubt.variance(at, share, span, of="capacity"))
     reporting = share @ known
     with np.errstate(invalid="ignore", divide="ignore"):
-        naive = np.where(reporting > 0, (share @ (known & (use > THRESHOLD))) / reporting, np.nan)
+        naive = np.where(reporting > 0, (share @ (use == 1)) / reporting, np.nan)
     return pd.DataFrame(
         {
             "resumed": 100 * resumed,

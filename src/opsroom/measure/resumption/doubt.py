@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from opsroom.measure.resumption.baseline import Baseline
+from opsroom.measure.resumption.aggregate import Doubt
 from opsroom.measure.resumption.readings import F32, Ints
 from opsroom.measure.resumption.remote import working_dark
 from opsroom.measure.resumption.states import SILENT, Evidence, States, infer
@@ -25,9 +25,9 @@ SILENCE_SPREAD = 0.3
 
 
 def doubts(
-    facts: Evidence, states: States, rho: F32, remote: dict[str, Any], filled: Ints, baseline: Baseline
-) -> tuple[tuple[Half, ...], tuple[Half, ...]]:
-    """Return systematic errors of state and capacity, one array a source, in standard deviations.
+    facts: Evidence, states: States, rho: F32, remote: dict[str, Any], filled: Ints
+) -> Doubt:
+    """Return systematic errors of state and capacity, in standard deviations.
 
     Sources: the closed-day level (all companies' pushed up and down together), the normal level (likewise),
     the telework prior, and silence, whose meaning is learnt but not known.
@@ -42,25 +42,20 @@ def doubts(
     section = remote["section"]
     code = np.unique(section, return_inverse=True)[1]
     dark_changes, degree_changes = [], []
+    lit = 1 - rho[::every]
     base = infer(part, states.rates)
     for change in (_closed(part, 1.0), _closed(part, -1.0), _level(part, 1.0), _level(part, -1.0)):
         moved = infer(change, states.rates)
-        dark_changes.append(_by_section(moved.dark - base.dark, code[::every], code))
-        degree_changes.append(_by_section(moved.degree - base.degree, code[::every], code))
-    out, capacity = [], []
-    for source in (0, 2):
-        dark = (dark_changes[source] - dark_changes[source + 1]) / 2
-        degree = (degree_changes[source] - degree_changes[source + 1]) / 2
-        out.append((-dark * (1 - rho))[filled].astype(np.float16))
-        capacity.append(degree[filled].astype(np.float16))
+        dark_changes.append(_by_section((base.dark - moved.dark) * lit, code[::every], int(code.max()) + 1))
+        degree_changes.append(_by_section(moved.degree - base.degree, code[::every], int(code.max()) + 1))
+    state = tuple((dark_changes[i] - dark_changes[i + 1]) / 2 for i in (0, 2))
+    capacity = tuple((degree_changes[i] - degree_changes[i + 1]) / 2 for i in (0, 2))
     high = working_dark(states.dark, **remote, strength=1 + TELEWORK_SPREAD)
     low = working_dark(states.dark, **remote, strength=1 - TELEWORK_SPREAD)
     telework = (states.dark * (high - low) / 2)[filled].astype(np.float16)
     silent = facts.miss == SILENT
     quiet = np.where(silent, SILENCE_SPREAD * np.maximum(states.dark, 1 - states.dark), 0)
-    out += [telework, quiet[filled].astype(np.float16)]
-    capacity += [telework, quiet[filled].astype(np.float16)]
-    return tuple(out), tuple(capacity)
+    return Doubt(code[filled].astype(np.int64), state, capacity, (telework, quiet[filled].astype(np.float16)))
 
 
 def _closed(part: Evidence, sign: float) -> Evidence:
@@ -74,11 +69,11 @@ def _level(part: Evidence, sign: float) -> Evidence:
     return replace(part, q=(part.q * np.float32(1 + sign * LEVEL_SHIFT)).astype(np.float32))
 
 
-def _by_section(change: F32, sampled: Ints, code: Ints) -> F32:
-    """Return each company's section's mean change, pulled to the mean of all, (companies, days)."""
+def _by_section(change: F32, sampled: Ints, sections: int) -> F32:
+    """Return each section's mean change, pulled to the mean of all, (sections, days)."""
     overall = change.mean(axis=0)
-    table = np.empty((int(code.max()) + 1, change.shape[1]), dtype=np.float32)
+    table = np.empty((sections, change.shape[1]), dtype=np.float32)
     for number in range(len(table)):
         rows = change[sampled == number]
         table[number] = (rows.sum(axis=0) + 20 * overall) / (len(rows) + 20)
-    return table[code]
+    return table

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from opsroom.base.errors import FitError, UsageError
-from opsroom.measure.resumption.aggregate import Panel, aggregate, turning_point
+from opsroom.measure.resumption.aggregate import THRESHOLD, Panel, aggregate, turning_point
 from opsroom.measure.resumption.baseline import Baseline, fit_baseline
 from opsroom.measure.resumption.companies import companies_on, telework_prior
 from opsroom.measure.resumption.doubt import doubts
@@ -245,9 +245,9 @@ def _panel(
     filled = _unmeasured(part.fitted & (miss < 2).any(axis=1), companies)
     working = (1 - states.dark * (1 - rho))[filled]
     capacity = _capacity(states, rho, companies)[filled]
-    doubt, capacity_doubt = doubts(facts, states, rho, remote, filled, part)
+    doubt = doubts(facts, states, rho, remote, filled)
     naive = _naive(observed.use.ratio, span[0] - start)
-    panel = Panel(companies, start, working, capacity, observed.seen, naive, doubt, capacity_doubt)
+    panel = Panel(companies, start, working, capacity, observed.seen, naive, doubt)
     return panel, states
 
 
@@ -320,14 +320,15 @@ def _capacity(states: States, rho: F32, companies: pd.DataFrame) -> F32:
     return out
 
 
-def _naive(ratio: F32, before: int) -> F32:
-    """Return use relative to the company's own mean of the days before the holiday."""
+def _naive(ratio: F32, before: int) -> npt.NDArray[np.int8]:
+    """Return whether use exceeds the threshold times the company's own mean before the holiday; -1 unknown."""
     days = max(before, 1)
     seen = np.isfinite(ratio[:, :days])
     count = seen.sum(axis=1)
     mean = np.where(seen, ratio[:, :days], 0).sum(axis=1) / np.maximum(count, 1)
     usable = (count >= 5) & (mean > 0)
-    return np.where(usable[:, None], ratio / np.where(usable, mean, 1)[:, None], np.nan).astype(np.float32)
+    on = ratio > THRESHOLD * mean[:, None]
+    return np.where(usable[:, None] & np.isfinite(ratio), on, -1).astype(np.int8)
 
 
 def _completeness(panel: Panel) -> tuple[dt.date, int]:

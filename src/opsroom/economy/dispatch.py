@@ -1,0 +1,176 @@
+"""The post: which provider sends which rows on which day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from opsroom.economy.delivery import Delivery
+from opsroom.economy.electricity import WEEK
+from opsroom.economy.horizon import (
+    HISTORY_KNOWN,
+    HISTORY_LAST,
+    METERS_LAST,
+    MONTHS_DELIVERED,
+    Ints,
+    at_six,
+    day_date,
+    day_number,
+    month_date,
+)
+from opsroom.economy.ledgers import MONTHLY
+from opsroom.economy.population import ENTERPRISE_BASE
+from opsroom.economy.readings import SCHEMA, arrow_batch
+from opsroom.economy.registers import LONG_AGO
+from opsroom.economy.surroundings_tables import calendar_table, collections_table, surroundings_table, telework_table
+from opsroom.economy.workshop import HISTORY_MONTHS, ChunkWorks, Workshop
+
+LAST_ARRIVAL: Final = dt.date(2020, 7, 31)
+FIRST_WEEK: Final = (day_number(HISTORY_LAST) + 1) // WEEK
+LAST_WEEK: Final = day_number(METERS_LAST) // WEEK
+REGISTER_DAY: Final = 5
+REPORT_DAYS: Final = {"firm_months": 20, "accounts": 12, "loans": 12}
+PROVIDERS: Final = {
+    "meters": "Meridia Grid",
+    "meter_links": "Meridia Grid",
+    "register": "Meridia Statistics",
+    "establishments": "Meridia Statistics",
+    "firm_months": "Meridia Clearing",
+    "accounts": "Bank of Meridia",
+    "loans": "Bank of Meridia",
+    "weather": "Meridia Weather",
+    "calendar": "Government of Meridia",
+    "restrictions": "Government of Meridia",
+    "telework": "Meridia Statistics",
+    "collections": "Ministry of Justice of Meridia",
+}
+
+
+def week_arrival(week: int) -> dt.date:
+    """Return the Tuesday on which a week's readings arrive."""
+    return day_date(week * WEEK + WEEK + 1)
+
+
+class Dispatch:
+    """All streams of deliveries of one world, each in order of time."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self.workshop = workshop
+
+    def streams(self) -> list[Iterator[Delivery]]:
+        """Return the streams; among deliveries of one moment their order is that of this list."""
+        return [
+            self._registers(),
+            self._once(),
+            self._surroundings(),
+            self._meters(),
+            *(self._monthly(name) for name in MONTHLY),
+            self._collections(),
+        ]
+
+    def _send(self, dataset: str, day: dt.date, source: pa.Table | pa.RecordBatchReader, note: str) -> Delivery:
+        return Delivery(dataset, at_six(day), source, PROVIDERS[dataset], note)
+
+    def _reader(self, part: Callable[[ChunkWorks], pa.Table]) -> pa.RecordBatchReader:
+        """Return a reader that makes one chunk after the other."""
+        first = part(self.workshop[0])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            yield from first.to_batches()
+            for number in self.workshop.chunks[1:]:
+                yield from part(self.workshop[number]).to_batches()
+
+        return pa.RecordBatchReader.from_batches(first.schema, batches())
+
+    def _once(self) -> Iterator[Delivery]:
+        day = HISTORY_KNOWN.date()
+        yield self._send("calendar", day, calendar_table(self.workshop.surroundings), "calendar until the end of 2020")
+        yield self._send("telework", day, telework_table(), "survey of 2019")
+
+    def _registers(self) -> Iterator[Delivery]:
+        parts: dict[str, Callable[[ChunkWorks, int, int], pa.Table]] = {
+            "register": lambda works, a, b: works.registers.enterprises(a, b),
+            "establishments": lambda works, a, b: works.registers.establishments(a, b),
+            "meter_links": lambda works, a, b: works.registers.links(a, b),
+        }
+        start = HISTORY_KNOWN.date()
+        for name, part in parts.items():
+            source = self._reader(lambda works, part=part: part(works, LONG_AGO, day_number(start)))  # type: ignore[misc]  # binds the loop's part
+            yield self._send(name, start, source, "all entries known")
+        after = day_number(start)
+        for month in range(HISTORY_MONTHS + 2, MONTHS_DELIVERED + 1):
+            day = month_date(month).replace(day=REGISTER_DAY)
+            for name, part in parts.items():
+                tables = [part(self.workshop[c], after, day_number(day)) for c in self.workshop.chunks]
+                yield self._send(name, day, pa.concat_tables(tables), "new and changed entries")
+            after = day_number(day)
+
+    def _surroundings(self) -> Iterator[Delivery]:
+        last = HISTORY_LAST
+        arrivals = [HISTORY_KNOWN.date(), *(week_arrival(w) for w in range(FIRST_WEEK, LAST_WEEK + 1))]
+        first = day_date(0)
+        for number, day in enumerate(arrivals):
+            if number:
+                first, last = last + dt.timedelta(days=1), min(last + dt.timedelta(days=WEEK), METERS_LAST)
+            for name in ("weather", "restrictions"):
+                table = surroundings_table(name, self.workshop.surroundings, first, last)
+                yield self._send(name, day, table, "weekly" if number else "history")
+
+    def _meters(self) -> Iterator[Delivery]:
+        def batches() -> Iterator[pa.RecordBatch]:
+            for number in self.workshop.chunks:
+                yield self.workshop[number].readings.history()
+
+        reader = pa.RecordBatchReader.from_batches(SCHEMA, batches())
+        yield self._send("meters", HISTORY_KNOWN.date(), reader, "readings of 2019")
+        waiting: dict[int, list[tuple[Ints, Ints, Ints]]] = {}
+        for week in range(FIRST_WEEK, LAST_WEEK + 1):
+            for number in self.workshop.chunks:
+                for weeks_late, *rows in self.workshop[number].readings.week(week):
+                    waiting.setdefault(week + weeks_late, []).append((rows[0], rows[1], rows[2]))
+            yield self._send("meters", week_arrival(week), _readings(waiting.pop(week, [])), "weekly readings")
+        for week in sorted(w for w in waiting if week_arrival(w) <= LAST_ARRIVAL):
+            yield self._send("meters", week_arrival(week), _readings(waiting[week]), "late readings")
+
+    def _monthly(self, dataset: str) -> Iterator[Delivery]:
+        reader = self._reader(lambda works: works.history(dataset))
+        yield self._send(dataset, HISTORY_KNOWN.date(), reader, "history")
+        for month in range(HISTORY_MONTHS, MONTHS_DELIVERED):
+            day = month_date(month + 1).replace(day=REPORT_DAYS[dataset])
+            tables = [self._month(self.workshop[c], dataset, month) for c in self.workshop.chunks]
+            yield self._send(dataset, day, pa.concat_tables(tables), "monthly report")
+
+    def _month(self, works: ChunkWorks, dataset: str, month: int) -> pa.Table:
+        """Return a month's rows that come in time, and last month's that come late."""
+        table = works.recent[dataset]
+        position = table["enterprise_id"].to_numpy() - ENTERPRISE_BASE - int(works.chunk.enterprises.index[0])
+        late = works.late_reports
+        here = pc.equal(table["month"], pa.scalar(month_date(month))).to_numpy()
+        keep = here & (late[month - HISTORY_MONTHS][position] == 0)
+        if month > HISTORY_MONTHS:
+            before = pc.equal(table["month"], pa.scalar(month_date(month - 1))).to_numpy()
+            keep |= before & (late[month - 1 - HISTORY_MONTHS][position] == 1)
+        return table.filter(pa.array(keep))
+
+    def _collections(self) -> Iterator[Delivery]:
+        table = collections_table(self.workshop.scenario)
+        yield self._send("collections", HISTORY_KNOWN.date(), table.slice(0, HISTORY_MONTHS), "history")
+        for month in range(HISTORY_MONTHS, MONTHS_DELIVERED):
+            day = month_date(month + 1).replace(day=8)
+            yield self._send("collections", day, table.slice(month, 1), "monthly report")
+
+
+def _readings(rows: list[tuple[Ints, Ints, Ints]]) -> pa.Table:
+    """Return rows of one arrival as a table in order of meter and day; of two of one key the later stands."""
+    if not rows:
+        return SCHEMA.empty_table()
+    ids, days, use = (np.concatenate([r[k] for r in rows]) for k in range(3))
+    order = np.lexsort((days, ids))
+    ids, days, use = ids[order], days[order], use[order]
+    last = np.append((ids[1:] != ids[:-1]) | (days[1:] != days[:-1]), True)
+    return pa.Table.from_batches([arrow_batch(ids[last], days[last], use[last])], schema=SCHEMA)

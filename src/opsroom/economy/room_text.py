@@ -1,0 +1,114 @@
+"""Meridia's ``room.toml``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from opsroom.economy.scenario import Scenario
+from opsroom.economy.sectors import REGION_NAMES
+
+DISCLAIMER: Final = (
+    "Meridia does not exist. Every company, figure and decision on this page is made by a computer. "
+    "It shows that the machinery works, not that a policy does."
+)
+
+_TEXT: Final = """schema_version = 1
+
+[room]
+title = "Meridia"
+country = "Meridia (synthetic)"
+timezone = "Europe/Vienna"
+engine = "duckdb"
+synthetic = true
+disclaimer = "{disclaimer}"
+
+[publish]
+cadence = "weekly"
+weekday = "wednesday"
+first = 2020-01-22
+last = 2020-06-24
+
+[rules]
+profile = "business"
+min_contributors = 3
+dominance = [[1, 75], [2, 85]]
+p_percent = 10
+
+[cohort]
+day = {cohort}
+
+[holiday]
+name = "New Year"
+start = {start}
+end = {end}
+
+{regions}
+[[desks]]
+kind = "resumption"
+register = "register"
+establishments = "establishments"
+meter_links = "meter_links"
+meters = "meters"
+weather = "weather"
+calendar = "calendar"
+restrictions = "restrictions"
+telework = "telework"
+
+[[desks]]
+kind = "nowcast"
+datasets = ["macro_q", "macro_m"]
+target = "gdp"
+backtest_from = "2013-Q1"
+step_days = 46
+series = [
+  {{name = "gdp", frequency = "Q", transform = "pch", category = "Output", title = "GDP", publication_lag_days = 45}},
+  {{name = "industrial_production", transform = "pch", category = "Output", title = "Industrial production"}},
+  {{name = "retail_sales", transform = "pch", category = "Demand", title = "Retail sales"}},
+  {{name = "exports", transform = "pch", category = "Trade", title = "Exports"}},
+  {{name = "imports", transform = "pch", category = "Trade", title = "Imports"}},
+  {{name = "pmi", transform = "lin", category = "Surveys", title = "Purchasing managers"}},
+  {{name = "unemployment", transform = "chg", category = "Labour", title = "Unemployment rate"}},
+  {{name = "electricity_total", transform = "pch", category = "Output", title = "Electricity, total"}},
+  {{name = "card_payments", transform = "pch", category = "Demand", title = "Card payments"}},
+]
+
+[[desks]]
+kind = "loans"
+loans = "loans"
+register = "register"
+collections = "collections"
+accounts = "accounts"
+
+[[desks]]
+kind = "relief"
+register = "register"
+firm_months = "firm_months"
+accounts = "accounts"
+loans = "loans"
+months = 3
+horizon = 12
+accrues = true
+
+[[desks]]
+kind = "quality"
+
+[[desks]]
+kind = "decisions"
+
+[[desks]]
+kind = "scores"
+"""
+
+
+def room_text(scenario: Scenario) -> str:
+    """Return the settings of Meridia's room under a scenario."""
+    regions = "\n".join(
+        f'[[regions]]\ncode = "{code}"\nname = "{name}"\nx = {x}\ny = {y}\n' for code, name, x, y in REGION_NAMES
+    )
+    return _TEXT.format(
+        disclaimer=DISCLAIMER,
+        cohort=scenario.cohort_day.isoformat(),
+        start=scenario.holiday.start.isoformat(),
+        end=scenario.holiday.end.isoformat(),
+        regions=regions,
+    )

@@ -1,0 +1,49 @@
+"""`IngestReport`: what became of a delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from opsroom.observe.quality import RULES
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of a delivery.
+
+    Attributes
+    ----------
+    dataset, delivery, version
+        The dataset, the delivery's number in it, the Delta version that holds it.
+    accepted, quarantined, duplicates
+        Rows stored, rows refused, rows that said nothing new.
+    already_present
+        The same content was committed before: nothing was done.
+    reasons
+        Rows in quarantine by rule code.
+    known_at
+        Knowledge time, UTC.
+    """
+
+    dataset: str
+    accepted: int
+    quarantined: int
+    duplicates: int
+    version: int
+    delivery: int
+    already_present: bool = False
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    known_at: datetime | None = None
+
+    def summary(self) -> str:
+        """Return the report in a few lines."""
+        if self.already_present:
+            return f"{self.dataset}: already present as delivery {self.delivery}; nothing changed."
+        lines = [
+            f"{self.dataset}: delivery {self.delivery}: {self.accepted:,} rows stored, "
+            f"{self.duplicates:,} without news, {self.quarantined:,} in quarantine."
+        ]
+        lines += [f"  {code} {RULES[code].title}: {count:,}" for code, count in sorted(self.reasons.items())]
+        return "\n".join(lines)

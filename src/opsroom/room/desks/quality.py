@@ -1,0 +1,112 @@
+"""Desk `quality`: what came in, how fresh it is, and how published figures were revised.
+
+Settings: ``revisions`` (release series whose revision triangle is shown, default ``resumption.national``);
+``measure`` (default ``resumed``); ``where`` (dimension codes that pick one figure, default
+``{weight = "count", size = "_T"}``); ``last`` (vintages in the triangle, default 8).
+
+Row counts are of the delivery log, not of cells; the triangle is a function of releases alone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from opsroom.base.periods import last_day
+from opsroom.base.results import Cells, Measure
+from opsroom.base.settings import Cadence, DeskSettings
+from opsroom.room.desk import DeskOutcome, View
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class QualityDesk:
+    """Watch the data."""
+
+    cadences: Mapping[str, Cadence] = {}
+
+    def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
+        """Return deliveries by dataset, and the revision triangle of one published figure."""
+        cells = [delivery_cells(view)]
+        triangle = revision_triangle(view, settings)
+        if len(triangle):
+            cells.append(
+                Cells(
+                    name="data.revisions",
+                    dimensions=("reference", "vintage"),
+                    measures=(Measure(str(settings.get("measure", "resumed")), "public", "%"),),
+                    frame=triangle,
+                    method="revisions",
+                    unit_kind="public",
+                    facts={"series": str(settings.get("revisions", "resumption.national"))},
+                )
+            )
+        return DeskOutcome(None, tuple(cells), note="deliveries and revisions")
+
+
+def delivery_cells(view: View) -> Cells:
+    """Return ``data.quality``: rows accepted, refused and known already, and days since the last period."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for name in view.datasets():
+        found = view.deliveries(name)
+        periods = [d.period_to for d in found if d.period_to]
+        spec = view.spec(name)
+        fresh: float = float("nan")
+        if periods and spec.frequency not in ("event",) and not spec.allow_future:
+            end = last_day(dt.date.fromisoformat(max(periods)[:10]), spec.frequency)
+            fresh = float((view.day - end).days)
+        rows.append(
+            {
+                "dataset": name,
+                "deliveries": len(found),
+                "accepted": sum(d.accepted for d in found),
+                "quarantined": sum(d.quarantined for d in found),
+                "duplicates": sum(d.duplicates for d in found),
+                "freshness_days": fresh,
+            }
+        )
+    return Cells(
+        name="data.quality",
+        dimensions=("dataset",),
+        measures=(
+            Measure("deliveries", "public", "deliveries", decimals=0),
+            Measure("accepted", "public", "rows", decimals=0),
+            Measure("quarantined", "public", "rows", decimals=0),
+            Measure("duplicates", "public", "rows", decimals=0),
+            Measure("freshness_days", "public", "days", decimals=0),
+        ),
+        frame=pd.DataFrame(rows),
+        method="deliveries",
+        unit_kind="public",
+    )
+
+
+def revision_triangle(view: View, settings: DeskSettings) -> pd.DataFrame:
+    """Return what each release said of each release's reference day: reference, vintage, the measure."""
+    import pandas as pd
+
+    series = str(settings.get("revisions", "resumption.national"))
+    measure = str(settings.get("measure", "resumed"))
+    where = dict(settings.get("where", {"weight": "count", "size": "_T"}))
+    history = [r for r in view.releases.history(series) if r.day <= view.day]
+    history = history[-int(settings.get("last", 8)) :]
+    references = [str(r.facts["reference_date"]) for r in history if "reference_date" in r.facts]
+    rows = []
+    for release in history:
+        frame = release.to_frame()
+        for name, code in where.items():
+            frame = frame[frame[name] == code]
+        said = frame.set_index("date")[measure]
+        rows.extend(
+            {"reference": reference, "vintage": release.day.isoformat(), measure: float(said[reference])}
+            for reference in dict.fromkeys(references)
+            if reference in said.index and pd.notna(said[reference])
+        )
+    return pd.DataFrame(rows)
+
+
+DESK = QualityDesk()

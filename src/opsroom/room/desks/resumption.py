@@ -1,0 +1,170 @@
+"""Desk `resumption`: which companies are back at work, from their meters.
+
+Settings: dataset names ``meters``, ``meter_links``, ``register``, ``weather``, ``calendar``, and, where there are any,
+``telework`` and ``restrictions``; ``history_days`` (days of readings before the cohort day on which each
+company's normal is learnt, default 380). The room's ``[holiday]`` table gives ``start`` and ``end``, its ``[cohort]`` table ``day``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from opsroom.base.errors import FitError, SettingsError
+from opsroom.base.settings import Cadence, DeskSettings
+from opsroom.room.desk import DeskOutcome, View, earlier_release
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opsroom.base.results import Cells
+    from opsroom.measure.resumption import Baseline, ResumptionResult
+
+LEAD = 16
+"""Days before the cohort day from which the index is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The desk's datasets."""
+
+    meters: str
+    links: str
+    register: str
+    weather: str
+    calendar: str
+
+    @classmethod
+    def of(cls, settings: DeskSettings) -> _Names:
+        return cls(*(str(settings.require(n)) for n in ("meters", "meter_links", "register", "weather", "calendar")))
+
+    def all(self) -> tuple[str, ...]:
+        return (self.meters, self.links, self.register, self.weather, self.calendar)
+
+
+class ResumptionDesk:
+    """Measure work resumption."""
+
+    cadences: Mapping[str, Cadence] = {
+        "resumption.national": "weekly",
+        "resumption.section": "weekly",
+        "resumption.change": "weekly",
+        "resumption.region": "monthly",
+    }
+
+    def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
+        """Return the index as of the day, beside what was said at the last publication."""
+        names = _Names.of(settings)
+        if not all(view.has(name) for name in names.all()):
+            return DeskOutcome(None, note="not all of the desk's datasets are known yet")
+        dates = holiday_dates(view)
+        if view.day < dates["start"] - dt.timedelta(days=3):
+            return DeskOutcome(None, note="the index begins with the holiday")
+        try:
+            result = self._result(view, settings, names, dates)
+        except FitError as error:
+            return DeskOutcome(None, note=f"no index could be made ({error.code})")
+        previous = self._previous(view, settings, names, dates)
+        view.memory["resumption.last"] = (view.day, result)
+        cells = tuple(self._described(view, names, c) for c in result.cells(previous))
+        return DeskOutcome(result, cells)
+
+    def _result(
+        self, view: View, settings: DeskSettings, names: _Names, dates: Mapping[str, dt.date]
+    ) -> ResumptionResult:
+        from opsroom.measure.resumption import resumption
+
+        cohort = dates["cohort_day"]
+        tables = {
+            "links": view.frame(names.links),
+            "register": view.frame(names.register),
+            "weather": view.frame(names.weather),
+            "calendar": view.frame(names.calendar),
+        }
+        baseline = self._baseline(view, settings, names, cohort, tables)
+        recent = view.arrow(
+            names.meters, ["meter_id", "date", "wh"], period_from=cohort - dt.timedelta(days=LEAD), period_to=view.day
+        )
+        return resumption(
+            recent,
+            **tables,
+            as_of=view.day,
+            holiday=(dates["start"], dates["end"]),
+            cohort_day=cohort,
+            telework=_telework(view, settings),
+            restrictions=_optional(view, settings, "restrictions"),
+            baseline=baseline,
+            window_from=cohort - dt.timedelta(days=LEAD),
+        )
+
+    def _baseline(
+        self, view: View, settings: DeskSettings, names: _Names, cohort: dt.date, tables: Mapping[str, pd.DataFrame]
+    ) -> Baseline:
+        """Fit each company's normal, or take the last fit where nothing that it rests on has changed since."""
+        from opsroom.measure.resumption import fit_baseline
+
+        start = cohort - dt.timedelta(days=int(settings.get("history_days", 380)))
+        key = tuple(
+            (d.dataset, d.delivery)
+            for name in names.all()
+            for d in view.deliveries(name)
+            if not d.period_from or d.period_from <= cohort.isoformat()
+        )
+        kept = view.memory.setdefault("resumption.baselines", {})
+        if key not in kept:
+            kept.clear()
+            history = view.arrow(
+                names.meters, ["meter_id", "date", "wh"], period_from=start, period_to=cohort
+            )
+            kept[key] = fit_baseline(history, **tables, cohort_day=cohort, start=start)
+        found: Baseline = kept[key]
+        return found
+
+    def _previous(
+        self, view: View, settings: DeskSettings, names: _Names, dates: Mapping[str, dt.date]
+    ) -> ResumptionResult | None:
+        """Return what the room estimated for its last publication: kept, or computed again as of that day."""
+        earlier = earlier_release(view, "resumption.national")
+        if earlier is None:
+            return None
+        kept: tuple[dt.date, ResumptionResult] | None = view.memory.get("resumption.last")
+        if kept is not None and kept[0] == earlier.day:
+            return kept[1]
+        try:
+            return self._result(view.at(earlier.day), settings, names, dates)
+        except FitError:
+            return None
+
+    def _described(self, view: View, names: _Names, cells: Cells) -> Cells:
+        spec = view.spec(names.meters)
+        return replace(cells, source=cells.source or spec.source or spec.provider)
+
+
+def holiday_dates(view: View) -> Mapping[str, dt.date]:
+    """Return the room's holiday (start, end) and the day on which the cohort is frozen (cohort_day)."""
+    holiday, cohort = (view.settings.facts.get(name, {}) for name in ("holiday", "cohort"))
+    found = {"start": holiday.get("start"), "end": holiday.get("end"), "cohort_day": cohort.get("day")}
+    if not all(isinstance(day, dt.date) for day in found.values()):
+        raise SettingsError(
+            "room.toml: [holiday] needs the dates start and end, [cohort] the date day.",
+            remedy="Add them; the resumption desk compares with the days before the holiday.",
+            code="OPS-C007",
+        )
+    return found
+
+
+def _optional(view: View, settings: DeskSettings, name: str) -> pd.DataFrame | None:
+    dataset = settings.get(name)
+    return view.frame(str(dataset)) if dataset and view.has(str(dataset)) else None
+
+
+def _telework(view: View, settings: DeskSettings) -> dict[str, float] | None:
+    frame: Any = _optional(view, settings, "telework")
+    if frame is None:
+        return None
+    return {str(row.section): row.share_ppm / 1e6 for row in frame.itertuples()}
+
+
+DESK = ResumptionDesk()

@@ -1,0 +1,147 @@
+"""Words and story: every message has its values, every sentence its releases, every number its form."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any
+
+import pytest
+
+from opsroom.base.errors import AsOfError, InternalError, UsageError
+from opsroom.faces import words as w
+from opsroom.faces.words_en import ENGLISH
+from opsroom.faces.words_story import TOPICS, story
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (w.number(-0.04, 1), "0.0"), (w.number(-2.3, 1), "−2.3"), (w.number(41230), "41,230"),
+        (w.signed(0.0), "0.0"), (w.signed(1.25, 2), "+1.25"), (w.signed(-0.01), "0.0"), (w.signed(0.04), "0.0"),
+        (w.percent(34.12), "34.1\u00a0%"), (w.interval(-1.0, 2.0), "−1.0 to 2.0"),
+        (w.money(2.1e9, "MER"), "MER\u00a02.1\u00a0billion"), (w.money(950_000.0, "MER"), "MER\u00a0950,000"),
+        (w.day("2020-03-04"), "4\u00a0March\u00a02020"), (w.period("2020-W10"), "week 10 of 2020"),
+        (w.period("2020-03"), "March\u00a02020"), (w.period("2020-Q1"), "2020\u00a0Q1"), (w.period("_T"), "_T"),
+        (w.at("2020-03-04"), "on 4\u00a0March\u00a02020"), (w.at("2020-Q1"), "in 2020\u00a0Q1"),
+        (w.listing(["a"]), "a"), (w.listing(["a", "b", "c"]), "a, b and c"), (w.listing([]), ""),
+        (w.with_unit(-2.3, "% q/q", 1), "−2.3\u00a0% q/q"), (w.with_unit(5.0, "MER", 0), "MER\u00a05"),
+        (w.with_unit(5.0, "jobs", 0), "5\u00a0jobs"),
+    ],
+)  # fmt: skip
+def test_numbers_in_words(text: str, wanted: str) -> None:
+    assert text == wanted
+
+
+def test_catalogue_is_sound() -> None:
+    for message, text in ENGLISH.items():
+        assert w.fields(message) is not None, message
+        assert "TODO" not in text
+        if message.startswith("story."):
+            assert text.endswith("."), message
+
+
+def test_every_message_named_in_the_faces_exists() -> None:
+    from importlib.resources import files
+
+    root = files("opsroom.faces")
+    missing = set()
+    for path in root.rglob("*"):  # type: ignore[attr-defined]  # a folder of an installed package is a Path
+        if path.suffix in (".py", ".html"):
+            for message in re.findall(r"say\(\s*\"([a-z_.A-Z]+)\"", path.read_text("utf-8")):
+                if message not in ENGLISH and not message.endswith("."):
+                    missing.add(message)
+    assert not missing
+
+
+def test_translators_get_a_template() -> None:
+    text = w.template()
+    assert text.count("msgid ") == len(ENGLISH) + 1
+
+
+def test_another_language_replaces_the_english(tmp_path: Any) -> None:
+    import struct
+
+    folder = tmp_path / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    pairs = [(b"", b"Content-Type: text/plain; charset=UTF-8\n"), (b"words.above", "über".encode())]
+    # A .mo file by hand: header, two tables of (length, offset), then the strings.
+    offset = 28 + 16 * len(pairs)
+    tables, strings = [], b""
+    for column in (0, 1):
+        for pair in pairs:
+            tables.append(struct.pack("<II", len(pair[column]), offset + len(strings)))
+            strings += pair[column] + b"\0"
+    header = struct.pack("<7I", 0x950412DE, 0, len(pairs), 28, 28 + 8 * len(pairs), 0, 0)
+    (folder / "opsroom.mo").write_bytes(header + b"".join(tables) + strings)
+    german = w.Catalogue("de", tmp_path)
+    assert german.say("words.above") == "über"
+    assert german.say("words.below") == "below"
+
+
+def test_unknown_message_is_a_defect() -> None:
+    with pytest.raises(InternalError):
+        w.say("no.such.message")
+
+
+def test_story_says_what_it_must(meridia_releases: Any) -> None:
+    told = {s.id: s.text for s in story(meridia_releases, "2020-03-04")}
+    assert {"story.at_work_sme", "story.weighted", "story.coverage", "story.change", "story.uncorrected", "story.none",
+            "story.deadline", "story.holiday", "story.whom", "story.cost", "story.score_resumption",
+            "story.score_nowcast", "story.nowcast", "story.arrears"} <= set(told)  # fmt: skip
+    assert "never added up" in told["story.cost"]
+    assert "jobs at risk are not jobs lost" in told["story.none"]
+    assert "not annualised" in told["story.nowcast"]
+    assert "last 2 days are still incomplete" in told["story.coverage"]
+
+
+def test_numbers_of_a_sentence_are_those_of_its_release(meridia_releases: Any) -> None:
+    release = meridia_releases.get("resumption.national", date(2020, 3, 4))
+    at = release.facts["reference_date"]
+    row = next(r for r in release.rows if r[:3] == (at, "count", "_T"))
+    sentence = story(meridia_releases, "2020-03-04")[0]
+    assert sentence.releases == (release.id,)
+    assert sentence.values["resumed"] == w.percent(row[3])
+    assert sentence.values["interval"] == w.interval(row[4], row[5])
+
+
+def test_parts_of_the_change_add_up(meridia_releases: Any) -> None:
+    sentence = next(s for s in story(meridia_releases, "2020-04-22") if s.id == "story.change")
+
+    def value(name: str) -> float:
+        return float(sentence.values[name].replace("−", "-"))
+
+    assert value("activity") + value("late") + value("revision") == pytest.approx(value("total"))
+
+
+@pytest.mark.parametrize("index", range(23))
+def test_story_of_every_day_is_whole(meridia_releases: Any, builder: Any, index: int) -> None:
+    told = story(meridia_releases, builder.WEDNESDAYS[index])
+    assert told
+    assert [TOPICS.index(s.topic) for s in told] == sorted(TOPICS.index(s.topic) for s in told)
+    for sentence in told:
+        assert not re.search(r"\bNone\b|\bnan\b|\{|\}", sentence.text)
+        assert sentence.releases
+
+
+def test_story_leaves_out_what_is_suppressed(builder: Any) -> None:
+    day = builder.WEDNESDAYS[6]
+    measures = [("resumed", "%", "share", 1, ["resumed_lower", "resumed_upper"]), ("coverage", "%", "share", 1, []),
+                ("companies", "companies", "count", 0, [])]  # fmt: skip
+    rows = [["2020-03-01", "count", "_T", None, None, None, None, None]]
+    release = builder.make("resumption.national", day, ["date", "weight", "size"], measures, rows,
+                           {"reference_date": "2020-03-01", "cohort_day": "2020-01-17"})  # fmt: skip
+    assert story(builder.MemoryReleases([release], {})) == []
+
+
+def test_story_of_a_public_room(public_releases: Any) -> None:
+    told = {s.id for s in story(public_releases)}
+    assert {"story.activity", "story.credit_gap", "story.nowcast"} <= told
+    assert not [m for m in told if m.startswith("story.at_work")]
+
+
+def test_story_before_the_first_release(meridia_releases: Any) -> None:
+    with pytest.raises(AsOfError):
+        story(meridia_releases, "2019-01-01")
+    with pytest.raises(UsageError):
+        story(meridia_releases, "tomorrow")
