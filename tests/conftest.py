@@ -87,3 +87,44 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real data is absent: set OPSROOM_SHARED_DATA to it")
     return folder
+
+
+SMALL = 500
+"""Companies in the room that several tests read."""
+
+
+@pytest.fixture(scope="session")
+def built_room(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A published room of Meridia, 22 January to 11 March 2020, built once for all workers; read only."""
+    import datetime as dt
+    import fcntl
+
+    from opsroom.room.demo import build_meridia
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    folder = shared / "built" / "meridia"
+    folder.parent.mkdir(exist_ok=True)
+    with (shared / "built.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "built.done").exists():
+            build_meridia(folder, companies=SMALL, until=dt.date(2020, 3, 11)).room.close()
+            (shared / "built.done").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def worker_id(request: pytest.FixtureRequest) -> str:
+    """The xdist worker's name, or ``master`` where there is one process."""
+    given = getattr(request.config, "workerinput", None)
+    return str(given["workerid"]) if given else "master"
+
+
+@pytest.fixture
+def own_room(built_room: Path, tmp_path: Path) -> Path:
+    """A copy of the built room that a test may change."""
+    import shutil
+
+    copy = tmp_path / "meridia"
+    shutil.copytree(built_room, copy)
+    return copy

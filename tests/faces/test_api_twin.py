@@ -20,7 +20,15 @@ def test_release_is_byte_for_byte(client: Any, meridia_releases: Any) -> None:
 
 def test_list_of_releases_stops_at_the_day(client: Any) -> None:
     found = client.get(f"{BASE}/releases?as_of=2020-03-04").json()
-    assert {r["day"] for r in found} <= {"2020-01-22", "2020-01-29", "2020-02-05", "2020-02-12", "2020-02-19", "2020-02-26", "2020-03-04"}  # fmt: skip
+    assert {r["day"] for r in found} <= {
+        "2020-01-22",
+        "2020-01-29",
+        "2020-02-05",
+        "2020-02-12",
+        "2020-02-19",
+        "2020-02-26",
+        "2020-03-04",
+    }
     only = client.get(f"{BASE}/releases?as_of=2020-03-04&name=nowcast.gdp").json()
     assert len(only) == 7
     assert all(r["name"] == "nowcast.gdp" and r["hash"].startswith("sha256:") for r in only)
@@ -42,12 +50,25 @@ def test_story_is_the_same_as_on_the_page(client: Any) -> None:
 
 def test_every_page_has_a_twin(client: Any, public_client: Any) -> None:
     for room in (client, public_client):
-        for path in ("health", "room", "days", "overview", "story", "data", "decisions", "methods", "releases", "figures"):
+        for path in (
+            "health",
+            "room",
+            "days",
+            "overview",
+            "story",
+            "data",
+            "decisions",
+            "methods",
+            "releases",
+            "figures",
+        ):
             assert room.get(f"{BASE}/{path}").status_code == 200, path
 
 
 def test_history_of_a_figure(client: Any) -> None:
-    days = [s["day"] for s in client.get(f"{BASE}/figures/relief.options--costs/history?as_of=2020-03-04").json()]
+    days = [
+        s["day"] for s in client.get(f"{BASE}/figures/relief.options--costs/history?as_of=2020-03-04").json()
+    ]
     assert days == ["2020-03-04", "2020-02-05", "2020-01-22"]
 
 
@@ -91,7 +112,9 @@ def test_nothing_can_be_written(client: Any) -> None:
 
 
 def test_numbers_are_json_numbers(client: Any) -> None:
-    json.loads(client.get(f"{BASE}/overview").text, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    json.loads(
+        client.get(f"{BASE}/overview").text, parse_constant=lambda name: pytest.fail(f"{name} in JSON")
+    )
 
 
 def _fuzz(releases: Any, examples: int) -> None:
@@ -102,7 +125,14 @@ def _fuzz(releases: Any, examples: int) -> None:
     from opsroom.faces.api import create_api
 
     schema = schemathesis.openapi.from_asgi("/openapi.json", create_api(releases))
-    checks = CHECKS.get_by_names(["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance"])  # fmt: skip
+    checks = CHECKS.get_by_names(
+        [
+            "not_a_server_error",
+            "status_code_conformance",
+            "content_type_conformance",
+            "response_schema_conformance",
+        ]
+    )
     count = 0
     for operation in schema.get_all_operations():
 

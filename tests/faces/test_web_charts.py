@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from hypothesis import strategies as st
 from opsroom.base import charts, charts_bars, charts_lines, charts_render, charts_tiles
 from opsroom.base.errors import UsageError
 
-CAPTION = charts.Caption("Half are back", "% of companies", "Meters", "2020-03-04", "A line that rises to 50 %.")
+CAPTION = charts.Caption(
+    "Half are back", "% of companies", "Meters", "2020-03-04", "A line that rises to 50 %."
+)
 ROWS = [
-    {"d": f"2020-02-{k:02d}", "v": 10.0 + k, "lo": 8.0 + k, "hi": 12.0 + k, "u": 5.0 + k} for k in range(1, 29)
+    {"d": f"2020-02-{k:02d}", "v": 10.0 + k, "lo": 8.0 + k, "hi": 12.0 + k, "u": 5.0 + k}
+    for k in range(1, 29)
 ]
 
 
@@ -72,15 +76,22 @@ def test_text_in_data_cannot_break_out() -> None:
 
 
 def test_tile_map_marks_withheld_regions_and_has_every_number() -> None:
-    tiles = [{"x": 0, "y": 0, "code": "A", "name": "Aven", "v": 12.0}, {"x": 1, "y": 0, "code": "B", "name": "Bora", "v": None}]
-    svg = charts_render.render_svg(charts_tiles.tile_map(tiles, value="v", caption=CAPTION, thresholds=[10, 20]))
+    tiles = [
+        {"x": 0, "y": 0, "code": "A", "name": "Aven", "v": 12.0},
+        {"x": 1, "y": 0, "code": "B", "name": "Bora", "v": None},
+    ]
+    svg = charts_render.render_svg(
+        charts_tiles.tile_map(tiles, value="v", caption=CAPTION, thresholds=[10, 20])
+    )
     texts = re.findall(r">([^<>]+)</text>", svg)
     assert {"Aven", "Bora", "12", "–"} <= set(texts)
 
 
 def test_options_have_a_scale_each_and_no_sum() -> None:
     rows = [{"o": "none", "a": 0.0, "b": None}, {"o": "holiday", "a": 1000.0, "b": 3.0}]
-    chart = charts_bars.option_bars(rows, option="o", measures={"a": "Deferred", "b": "Loss"}, caption=CAPTION)
+    chart = charts_bars.option_bars(
+        rows, option="o", measures={"a": "Deferred", "b": "Loss"}, caption=CAPTION
+    )
     spec = charts_render.spec_of(chart)
     panels = spec["vconcat"]
     domains = [p["layer"][0]["encoding"]["x"]["scale"]["domain"][1] for p in panels]
@@ -103,7 +114,9 @@ def test_revision_triangle_shows_the_change_not_the_value() -> None:
 
 
 def test_vintages_and_news_draw() -> None:
-    rows = [{"d": f"2020-0{m}-01", "v": float(m + k), "day": f"2020-06-0{k}"} for m in (1, 2, 3) for k in (1, 2)]
+    rows = [
+        {"d": f"2020-0{m}-01", "v": float(m + k), "day": f"2020-06-0{k}"} for m in (1, 2, 3) for k in (1, 2)
+    ]
     chart = charts_lines.vintages(rows, x="d", value="v", vintage="day", caption=CAPTION)
     assert "latest release" in charts_render.render_svg(chart)
     news = [{"s": "Exports", "c": 0.2}, {"s": "Orders", "c": -0.1}]
@@ -135,9 +148,15 @@ def test_cache_draws_once_and_survives_the_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "start"),
-    [("2020-W10", "2020-03-02"), ("2020-W01", "2019-12-30"), ("2020-03", "2020-03-01"), ("2020-Q3", "2020-07-01"),
-     ("2020", "2020-01-01"), ("2020-03-04", "2020-03-04")],
-)  # fmt: skip
+    [
+        ("2020-W10", "2020-03-02"),
+        ("2020-W01", "2019-12-30"),
+        ("2020-03", "2020-03-01"),
+        ("2020-Q3", "2020-07-01"),
+        ("2020", "2020-01-01"),
+        ("2020-03-04", "2020-03-04"),
+    ],
+)
 def test_period_codes_have_their_first_day(code: str, start: str) -> None:
     assert charts.period_start(code) == start
 
@@ -153,7 +172,7 @@ def test_a_code_that_is_no_period_is_refused() -> None:
 def test_thresholds_spread_the_values_over_the_ramp(numbers: list[float]) -> None:
     edges = charts.thresholds_for(numbers)
     assert len(edges) == 6
-    assert all(a < b for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a < b for a, b in pairwise(edges))
     steps = [charts.step_of(n, edges) for n in numbers]
     assert min(steps) >= 0
     assert max(steps) <= 6
@@ -196,4 +215,6 @@ def test_colours_are_different_keys() -> None:
 
 def test_missing_values_do_not_reach_the_drawing() -> None:
     rows = [{"d": "2020-01-01", "v": math.nan}, {"d": "2020-01-02", "v": 1.0}, {"d": "2020-01-03", "v": 2.0}]
-    assert "NaN" not in charts_render.render_svg(charts_lines.line_band(rows, x="d", lines={"v": "a"}, caption=CAPTION))
+    assert "NaN" not in charts_render.render_svg(
+        charts_lines.line_band(rows, x="d", lines={"v": "a"}, caption=CAPTION)
+    )

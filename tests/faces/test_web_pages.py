@@ -38,14 +38,22 @@ def test_public_room_shows_source_and_licence(public_client: Any) -> None:
 
 def test_overview_has_every_key_figure(client: Any) -> None:
     text = client.get("/?as_of=2020-03-04").text
-    for label in ("Companies at work", "weighted by jobs", "weighted by sales", "Capacity recovered", "GDP nowcast",
-                  "Jobs with &lt; 30 days of cash", "Arrears incl. forborne", "Data coverage"):  # fmt: skip
+    for label in (
+        "Companies at work",
+        "weighted by jobs",
+        "weighted by sales",
+        "Capacity recovered",
+        "GDP nowcast",
+        "Jobs with &lt; 30 days of cash",
+        "Arrears incl. forborne",
+        "Data coverage",
+    ):
         assert label in text
     assert "next: Retail sales" in text
 
 
 def test_key_figure_equals_map_total(client: Any, meridia_releases: Any) -> None:
-    """On a day with a map, the first key figure, the map's total and the figure of the curve are one number."""
+    """On a day with a map, the first key figure and the map's total are one number."""
     document = client.get("/figure/resumption.region.json?as_of=2020-03-04").json()
     total = next(r for r in document["rows"] if r[0] == "_T")[-1]
     overview = client.get("/api/v1/overview?as_of=2020-03-04").json()
@@ -57,12 +65,16 @@ def test_overview_is_small(client: Any, public_client: Any) -> None:
     for room, days in ((client, ("2020-01-22", "2020-06-24")), (public_client, ("2020-07-01",))):
         for day in days:
             size = len(room.get(f"/?as_of={day}").content)
-            size += sum(len(room.get(f"/static/{f}").content) for f in ("opsroom.css", "opsroom.js", "icon.svg"))
+            size += sum(
+                len(room.get(f"/static/{f}").content) for f in ("opsroom.css", "opsroom.js", "icon.svg")
+            )
             assert size < 200_000, f"{day}: {size} bytes"
 
 
 def test_no_inline_script_or_style_and_no_other_host(client: Any, meridia_releases: Any) -> None:
-    paths = [f"{p}?as_of=2020-06-24" for p in (*PAGES, "/figure/resumption.national", "/figure/decisions.log")]
+    paths = [
+        f"{p}?as_of=2020-06-24" for p in (*PAGES, "/figure/resumption.national", "/figure/decisions.log")
+    ]
     for path in paths:
         answer = client.get(path)
         assert "script-src 'self'" in answer.headers["content-security-policy"]
@@ -100,8 +112,13 @@ def test_page_shows_an_old_day_as_it_was_published(client: Any, builder: Any, we
 
     day = builder.WEDNESDAYS[6].isoformat()
     then = web_client(create_app(builder.meridia(7)))
-    for path in ("/figure/resumption.national.json", "/figure/nowcast.gdp.json", "/figure/data.revisions.json",
-                 "/figure/relief.options--costs.json"):  # fmt: skip
+    for path in (
+        "/figure/resumption.national.json",
+        "/figure/nowcast.gdp.json",
+        "/figure/data.revisions.json",
+        "/figure/relief.options--costs.json",
+    ):
+
         def data(room: Any, path: str = path) -> Any:
             document = room.get(f"{path}?as_of={day}").json()
             return {k: document[k] for k in ("columns", "rows", "finding", "as_of")}
@@ -178,10 +195,19 @@ def test_words_of_a_release_are_escaped(builder: Any, web_client: Any) -> None:
 
     evil = '<script>alert(1)</script>"&'
     release = builder.make(
-        "prices.growth", date(2020, 1, 22), ["month", "country"], [("growth", "%", "public", 1, [])],
-        [["2019-11", evil, 1.0], ["2019-12", evil, 2.0]], {"title": evil}, source=evil, licence=evil, method=evil,
-    )  # fmt: skip
-    web = web_client(create_app(builder.MemoryReleases([release], {"title": evil, "disclaimer": evil, "synthetic": True})))
+        "prices.growth",
+        date(2020, 1, 22),
+        ["month", "country"],
+        [("growth", "%", "public", 1, [])],
+        [["2019-11", evil, 1.0], ["2019-12", evil, 2.0]],
+        {"title": evil},
+        source=evil,
+        licence=evil,
+        method=evil,
+    )
+    web = web_client(
+        create_app(builder.MemoryReleases([release], {"title": evil, "disclaimer": evil, "synthetic": True}))
+    )
     for path in ("/", "/data", "/methods", "/figure/prices.growth", "/figure/prices.growth.svg"):
         text = web.get(path).text
         assert "<script>alert" not in text

@@ -17,18 +17,32 @@ from opsroom.faces.words_story import TOPICS, story
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        (w.number(-0.04, 1), "0.0"), (w.number(-2.3, 1), "−2.3"), (w.number(41230), "41,230"),
-        (w.signed(0.0), "0.0"), (w.signed(1.25, 2), "+1.25"), (w.signed(-0.01), "0.0"), (w.signed(0.04), "0.0"),
-        (w.percent(34.12), "34.1\u00a0%"), (w.interval(-1.0, 2.0), "−1.0 to 2.0"),
-        (w.money(2.1e9, "MER"), "MER\u00a02.1\u00a0billion"), (w.money(950_000.0, "MER"), "MER\u00a0950,000"),
-        (w.day("2020-03-04"), "4\u00a0March\u00a02020"), (w.period("2020-W10"), "week 10 of 2020"),
-        (w.period("2020-03"), "March\u00a02020"), (w.period("2020-Q1"), "2020\u00a0Q1"), (w.period("_T"), "_T"),
-        (w.at("2020-03-04"), "on 4\u00a0March\u00a02020"), (w.at("2020-Q1"), "in 2020\u00a0Q1"),
-        (w.listing(["a"]), "a"), (w.listing(["a", "b", "c"]), "a, b and c"), (w.listing([]), ""),
-        (w.with_unit(-2.3, "% q/q", 1), "−2.3\u00a0% q/q"), (w.with_unit(5.0, "MER", 0), "MER\u00a05"),
+        (w.number(-0.04, 1), "0.0"),
+        (w.number(-2.3, 1), "−2.3"),
+        (w.number(41230), "41,230"),
+        (w.signed(0.0), "0.0"),
+        (w.signed(1.25, 2), "+1.25"),
+        (w.signed(-0.01), "0.0"),
+        (w.signed(0.04), "0.0"),
+        (w.percent(34.12), "34.1\u00a0%"),
+        (w.interval(-1.0, 2.0), "−1.0 to 2.0"),
+        (w.money(2.1e9, "MER"), "MER\u00a02.1\u00a0billion"),
+        (w.money(950_000.0, "MER"), "MER\u00a0950,000"),
+        (w.day("2020-03-04"), "4\u00a0March\u00a02020"),
+        (w.period("2020-W10"), "week 10 of 2020"),
+        (w.period("2020-03"), "March\u00a02020"),
+        (w.period("2020-Q1"), "2020\u00a0Q1"),
+        (w.period("_T"), "_T"),
+        (w.at("2020-03-04"), "on 4\u00a0March\u00a02020"),
+        (w.at("2020-Q1"), "in 2020\u00a0Q1"),
+        (w.listing(["a"]), "a"),
+        (w.listing(["a", "b", "c"]), "a, b and c"),
+        (w.listing([]), ""),
+        (w.with_unit(-2.3, "% q/q", 1), "−2.3\u00a0% q/q"),
+        (w.with_unit(5.0, "MER", 0), "MER\u00a05"),
         (w.with_unit(5.0, "jobs", 0), "5\u00a0jobs"),
     ],
-)  # fmt: skip
+)
 def test_numbers_in_words(text: str, wanted: str) -> None:
     assert text == wanted
 
@@ -86,9 +100,22 @@ def test_unknown_message_is_a_defect() -> None:
 
 def test_story_says_what_it_must(meridia_releases: Any) -> None:
     told = {s.id: s.text for s in story(meridia_releases, "2020-03-04")}
-    assert {"story.at_work_sme", "story.weighted", "story.coverage", "story.change", "story.uncorrected", "story.none",
-            "story.deadline", "story.holiday", "story.whom", "story.cost", "story.score_resumption",
-            "story.score_nowcast", "story.nowcast", "story.arrears"} <= set(told)  # fmt: skip
+    assert {
+        "story.at_work_sme",
+        "story.weighted",
+        "story.coverage",
+        "story.change",
+        "story.uncorrected",
+        "story.none",
+        "story.deadline",
+        "story.holiday",
+        "story.whom",
+        "story.cost",
+        "story.score_resumption",
+        "story.score_nowcast",
+        "story.nowcast",
+        "story.arrears",
+    } <= set(told)
     assert "never added up" in told["story.cost"]
     assert "jobs at risk are not jobs lost" in told["story.none"]
     assert "not annualised" in told["story.nowcast"]
@@ -126,8 +153,11 @@ def test_story_of_every_day_is_whole(meridia_releases: Any, builder: Any, index:
 
 def test_story_leaves_out_what_is_suppressed(builder: Any) -> None:
     day = builder.WEDNESDAYS[6]
-    measures = [("resumed", "%", "share", 1, ["resumed_lower", "resumed_upper"]), ("coverage", "%", "share", 1, []),
-                ("companies", "companies", "count", 0, [])]  # fmt: skip
+    measures = [
+        ("resumed", "%", "share", 1, ["resumed_lower", "resumed_upper"]),
+        ("coverage", "%", "share", 1, []),
+        ("companies", "companies", "count", 0, []),
+    ]
     rows = [["2020-03-01", "count", "_T", None, None, None, None, None]]
     release = builder.make("resumption.national", day, ["date", "weight", "size"], measures, rows,
                            {"reference_date": "2020-03-01", "cohort_day": "2020-01-17"})  # fmt: skip

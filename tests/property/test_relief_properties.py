@@ -9,7 +9,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsroom.decide.relief import NONE, Holiday, Recovery, deadline, relief
+from opsroom.decide.relief import NONE, Habits, Holiday, Recovery, deadline, relief
 from opsroom.decide.relief.kernel import first_shortfall, first_shortfall_numpy
 from opsroom.decide.relief.options import Loans, schedule
 from opsroom.decide.relief.run import loans_of, make_problem
@@ -47,6 +47,7 @@ def firms(draw: st.DrawFn) -> pd.DataFrame:
             "materials_ppm": r.integers(0, 1_000_001, n),
             "sales_normal": amount(0, 2),
             "sales_now": amount(0, 2),
+            "sales_before": amount(0, 2),
             "tax_due": amount(0, 0.1),
             "interest_due": amount(0, 0.1) * owes,
             "principal_due": amount(0, 0.4) * owes,
@@ -76,7 +77,7 @@ holidays = st.builds(
 def test_the_kernel_and_its_twin_agree(frame: pd.DataFrame, holiday: Holiday, seed: int) -> None:
     loans = loans_of(frame)
     plans = [schedule(loans, o, horizon=8) for o in (NONE, holiday)]
-    problem = make_problem(frame, plans, Recovery(), sections=["A", "C", "G"], draws=7, seed=seed)
+    problem = make_problem(frame, plans, Recovery(), sections=["A", "C", "G"], draws=7, seed=seed, habits=Habits(0.3, 0.8, 0.4, 0.1))
     ours, twin = first_shortfall(problem), first_shortfall_numpy(problem)
     for name in ("months", "unpaid", "unpaid_by_draw"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(twin, name))

@@ -340,6 +340,7 @@ def test_cells_hold_what_the_faces_read() -> None:
     assert set(gdp.frame["kind"]) == {"nowcast", "ar1", "bridge", "official"}
     assert gdp.facts["previous"] == {"day": "2020-03-04", "growth": round(old.point, 2)}
     assert gdp.facts["next_release"]["series"] in LAGS
+    assert gdp.facts["titles"]["m0"] == "m0"
     total = news.frame.set_index(["series", "component"])["contribution"]
     assert total["_T", "_T"] == pytest.approx(new.point - old.point, abs=6e-4)
     assert not gdp.public

@@ -11,7 +11,7 @@ import pytest
 
 from opsroom.base.errors import DataError, FitError, NotFoundError, UsageError
 from opsroom.base.results import TOTAL, Charted, Result
-from opsroom.decide.relief import NONE, Holiday, Losses, Recovery, deadline, liquidity, relief
+from opsroom.decide.relief import NONE, Habits, Holiday, Losses, Recovery, deadline, liquidity, relief
 from opsroom.decide.relief.buffers import runway_days
 from opsroom.decide.relief.kernel import ONE, first_shortfall, first_shortfall_numpy
 from opsroom.decide.relief.options import Loans, schedule
@@ -107,17 +107,19 @@ def test_materials_move_with_sales_and_wages_only_if_told() -> None:
     row = firm(cash=100, materials_ppm=400_000, wage_bill=60, sales_now=0)
     stuck = Recovery(half_life=24, spread=0, section_spread=0, scar=0.5, relapse=0, idiosyncratic=0)
     rigid = run([row], recovery=stuck)
-    flexible = run([row], recovery=stuck, wage_flex=1.0)
+    flexible = run([row], recovery=stuck, habits=Habits(wage_flex=1.0))
     # nothing sold, nothing bought: wages of 60 are paid out of 100 once
     assert first_month(rigid, "none") == 2
     assert first_month(flexible, "none") == 0
 
 
 def test_kernel_equals_its_numpy_twin_to_the_last_bit() -> None:
-    firms = fake(400).sort_values("enterprise_id", ignore_index=True)
+    firms = fake(400).assign(sales_before=lambda f: f["sales_normal"])
     loans = loans_of(firms)
     plans = [schedule(loans, o, horizon=9) for o in (NONE, both(3), both(4.5, catch_up=2))]
-    problem = make_problem(firms, plans, Recovery(), sections=list("CFGI"), draws=17, seed=5)
+    problem = make_problem(
+        firms, plans, Recovery(), sections=list("CFGI"), draws=17, seed=5, habits=Habits(0.4, 0.9, 0.3, 0.2)
+    )
     ours, twin = first_shortfall(problem), first_shortfall_numpy(problem)
     for name in ("months", "unpaid", "unpaid_by_draw"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(twin, name))
@@ -125,12 +127,14 @@ def test_kernel_equals_its_numpy_twin_to_the_last_bit() -> None:
 
 
 def test_kernel_equals_brute_force_in_plain_python() -> None:
-    firms = fake(60, seed=3)
+    firms = fake(60, seed=3).assign(sales_before=lambda f: f["sales_now"])
     loans = loans_of(firms)
     plans = [schedule(loans, o, horizon=6) for o in (NONE, both(2))]
     still = Recovery(idiosyncratic=0.0)
     sections = list("CFGI")
-    problem = make_problem(firms, plans, still, sections=sections, draws=5, seed=1)
+    problem = make_problem(
+        firms, plans, still, sections=sections, draws=5, seed=1, habits=Habits(0.5, 1.0, 0.25, 0.5)
+    )
     paths = still.paths(sections, horizon=6, draws=5, seed=1)
     got = first_shortfall(problem).months
     for i, row in enumerate(firms.to_dict("records")):
@@ -138,15 +142,19 @@ def test_kernel_equals_brute_force_in_plain_python() -> None:
         margin = row["sales_normal"] * (1_000_000 - row["materials_ppm"]) // 1_000_000
         for o, plan in enumerate(plans):
             for d in range(5):
-                have, month = row["cash"] + row["undrawn_credit"], 6
+                have, month, then = row["cash"] + row["undrawn_credit"], 6, ONE - gap
+                moving = round(0.5 * row["wage_bill"] + 1.0 * row["tax_due"])
+                bills = row["fixed_costs"] + row["wage_bill"] + row["tax_due"] - moving
                 for t in range(6):
                     if have < 0:
                         month = 0
                         break
                     g = round(paths[sections.index(row["section"]), t, d] * ONE)
                     activity = min(max(ONE - (gap * g >> 20), 0), 2 * ONE)
-                    have += (margin * activity >> 20) - row["fixed_costs"] - row["wage_bill"] - row["tax_due"]
-                    have -= int(plan.paid[i, t])
+                    paid = activity + ((then - activity) * (ONE // 4) >> 20)
+                    flow = (margin * paid >> 20) - (moving * activity >> 20) - bills
+                    have += max(flow, flow * (ONE // 2) >> 20) - int(plan.paid[i, t])
+                    then = activity
                     if have < 0:
                         month = t
                         break
@@ -332,7 +340,7 @@ def test_targeted_option_defers_the_same_sum_to_fewer_sections() -> None:
 
 
 def test_deadline_of_one_company_by_hand() -> None:
-    """Dues of 50 fall evenly; 100 of cash. With 2 months of holiday in 4 it survives if it starts by month 2."""
+    """Dues of 50 fall evenly, cash is 100: with 2 of 4 months free it survives if they start by month 2."""
     row = firm(cash=100, fixed_costs=100, principal_due=50, outstanding=5_000)
     result = run([row], both(2), horizon=4)
     found = deadline(result, weeks=20)  # type: ignore[arg-type]
@@ -345,7 +353,11 @@ def test_deadline_of_one_company_by_hand() -> None:
     early = deadline(result, weeks=20, lead_days=14)  # type: ignore[arg-type]
     assert early.last_date == dt.date(2020, 4, 15)
     assert "2020-04-29" in found.summary()
-    assert found.cells()[0].facts["last_date_half"] == "2020-04-29"
+    (cells,) = found.cells()
+    assert cells.facts["last_date_half"] == "2020-04-29"
+    rows = cells.frame.set_index("start")
+    assert rows.loc["2020-04-29", ["n_reached", "n_decisive"]].tolist() == [1, 1]
+    assert rows.loc["2020-05-06", ["n_reached", "n_decisive"]].tolist() == [0, 1]
 
 
 def test_deadline_without_any_decisive_company_is_refused() -> None:
@@ -432,6 +444,7 @@ def test_results_can_do_what_every_result_can() -> None:
 def test_cells_agree_with_the_result_and_their_sections_add_up() -> None:
     result = relief(fake(300), as_of=DAY, draws=10)
     (cells,) = result.cells({"date": "2020-05-01"})
+    assert set(cells.frame["reference"]) == {"2020-03-04"}
     frame = cells.frame.set_index(["option", "month", "section"]).sort_index()
     table = result.to_frame().set_index("option")
     for option in ("none", "holiday_both"):

@@ -152,6 +152,14 @@ def theme() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def plot(rows: Sequence[Row]) -> alt.Chart:
+    """Begin a chart on records of plain values: no frame, so no guessing of types."""
+    import altair as alt
+
+    data: Any = alt.Data  # has no annotations
+    return alt.Chart(data(values=list(rows)))
+
+
 def finish(chart: Any, caption: Caption) -> alt.Chart:
     """Give a chart its theme, title, subtitle and footer.
 
@@ -166,7 +174,9 @@ def finish(chart: Any, caption: Caption) -> alt.Chart:
 
     subtitle = [line for text in (caption.unit, caption.footer) if text for line in wrap(text, 60)]
     title = alt.TitleParams(text=wrap(caption.finding), subtitle=subtitle)
-    done: alt.Chart = chart.properties(title=title, usermeta={"alt": caption.description}).configure(**theme())
+    done: alt.Chart = chart.properties(title=title, usermeta={"alt": caption.description}).configure(
+        **theme()
+    )
     return done
 
 
@@ -267,7 +277,8 @@ def thresholds_for(numbers: Sequence[float], *, classes: int = 7) -> list[float]
     if not finite:
         return [float(k) for k in range(1, classes)]
     low, high = min(finite), max(finite)
-    span = (high - low) or max(abs(high), 1.0)
+    # A spread near rounding error would give classes of no width.
+    span = max(high - low, abs(high) * 1e-6, abs(low) * 1e-6, 1e-6)
     raw = span / classes
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from opsroom.base.charts import SERIES, WIDTH, Caption, Row, colour, finish, values
+from opsroom.base.charts import SERIES, WIDTH, Caption, Row, colour, finish, plot, values
 
 if TYPE_CHECKING:
     import altair as alt
@@ -58,13 +58,17 @@ def option_bars(
         ]
         top = max((abs(float(d["v"])) for d in data if d["v"] is not None), default=0.0) or 1.0
         # Room on the right of the longest bar for its number.
-        base = alt.Chart(alt.Data(values=data)).encode(
+        base = plot(data).encode(
             y=alt.Y(
-                "o:N", sort=names, title=None,
-                axis=alt.Axis(ticks=False, domain=False, labelLimit=150, grid=False, labelColor=colour("ink")),
+                "o:N",
+                sort=names,
+                title=None,
+                axis=alt.Axis(
+                    ticks=False, domain=False, labelLimit=150, grid=False, labelColor=colour("ink")
+                ),
             ),
             x=alt.X("v:Q", axis=None, scale=alt.Scale(domain=[0, top * 1.45], nice=False)),
-        )  # fmt: skip
+        )
         tint = colour("alarm") if field in alarm else colour("main")
         bars = base.mark_bar(color=tint, cornerRadiusEnd=2, height={"band": 0.62})
         text = base.mark_text(align="left", dx=4, fontSize=12, color=colour("ink")).encode(
@@ -132,22 +136,30 @@ def interval_dots(
         row["tint"] = colour("alarm") if flag and row.get(flag) else colour("main")
         row["label"] = labels[0] or value
     names = [str(r[category]) for r in data]
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = plot(data).encode(
         y=alt.Y(
-            f"{category}:N", sort=names, title=None,
+            f"{category}:N",
+            sort=names,
+            title=None,
             axis=alt.Axis(
-                ticks=False, domain=False, labelLimit=210, grid=True, gridDash=[1, 3], labelColor=colour("ink")
+                ticks=False,
+                domain=False,
+                labelLimit=210,
+                grid=True,
+                gridDash=[1, 3],
+                labelColor=colour("ink"),
             ),
         ),
-        x=alt.X(f"{value}:Q", title=None, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=5, grid=True)),
-    )  # fmt: skip
+        x=alt.X(
+            f"{value}:Q",
+            title=None,
+            scale=alt.Scale(zero=False, nice=True),
+            axis=alt.Axis(tickCount=5, grid=True),
+        ),
+    )
     layers: list[Any] = []
     if rule is not None:
-        layers.append(
-            alt.Chart(alt.Data(values=[{"v": rule}]))
-            .mark_rule(color=colour("muted"), strokeDash=[3, 3])
-            .encode(x="v:Q")
-        )
+        layers.append(plot([{"v": rule}]).mark_rule(color=colour("muted"), strokeDash=[3, 3]).encode(x="v:Q"))
     tint = alt.Color("tint:N", scale=None)
     if lower and upper:
         layers.append(base.mark_rule(strokeWidth=2).encode(x=f"{lower}:Q", x2=f"{upper}:Q", color=tint))
@@ -167,7 +179,9 @@ def interval_dots(
     return finish(alt.layer(*layers).properties(width=WIDTH - 160, height=19 * max(len(names), 1)), caption)
 
 
-def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Caption, format: str = "+.2f") -> alt.Chart:
+def news_bars(
+    rows: Sequence[Row], *, category: str, value: str, caption: Caption, format: str = "+.2f"
+) -> alt.Chart:
     """Draw signed contributions about zero, such as the news of each data release in a nowcast.
 
     Parameters
@@ -194,7 +208,7 @@ def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Captio
         row["tint"] = colour("main") if row[value] >= 0 else colour("compare")
     # The same encoding in every layer: layers with different axes of one channel do not merge.
     across = alt.X(f"{value}:Q", axis=None, scale=alt.Scale(domain=[-top, top]))
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = plot(data).encode(
         y=alt.Y(
             f"{category}:N", sort=names, title=None,
             axis=alt.Axis(ticks=False, domain=False, labelLimit=190, grid=False, labelColor=colour("ink")),
@@ -202,7 +216,7 @@ def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Captio
         x=across,
     )  # fmt: skip
     bars = base.mark_bar(height={"band": 0.6}).encode(color=alt.Color("tint:N", scale=None))
-    zero = alt.Chart(alt.Data(values=[{value: 0}])).mark_rule(color=colour("muted")).encode(x=across)
+    zero = plot([{value: 0}]).mark_rule(color=colour("muted")).encode(x=across)
     ups = base.transform_filter(f"datum['{value}'] >= 0").mark_text(
         align="left", dx=4, fontSize=12, color=colour("ink")
     )

@@ -16,6 +16,7 @@ from opsroom.base.charts import (
     finish,
     legend_columns,
     period_start,
+    plot,
     values,
 )
 
@@ -77,7 +78,7 @@ def line_band(
     legend_domain, legend_range = labels, list(SERIES[: len(labels)])
     if band:
         area = (
-            alt.Chart(alt.Data(values=data))
+            plot(data)
             .mark_area(color=colour("band"), clip=bool(domain), interpolate="linear")
             .encode(x=axis_x, y=alt.Y(f"{band[0]}:Q", title=None, scale=vertical), y2=f"{band[1]}:Q")
             .transform_filter(f"isValid(datum['{band[0]}'])")
@@ -86,24 +87,24 @@ def line_band(
         legend_domain, legend_range = [*labels, band_label], [*legend_range, colour("band")]
     if rule is not None:
         layers.append(
-            alt.Chart(alt.Data(values=[{"value": rule}]))
-            .mark_rule(color=colour("muted"), strokeDash=[2, 3])
-            .encode(y=axis_y)
+            plot([{"value": rule}]).mark_rule(color=colour("muted"), strokeDash=[2, 3]).encode(y=axis_y)
         )
     long = [
         {"x": row["x"], "value": row[field], "series": label}
-        for field, label in reversed(lines.items())
+        for field, label in reversed(list(lines.items()))
         for row in data
         if row[field] is not None
     ]
     scale = alt.Scale(domain=legend_domain, range=legend_range)
     columns = legend_columns(legend_domain)
     legend = (
-        alt.Legend(symbolType="stroke", symbolStrokeWidth=3, columns=columns) if len(legend_domain) > 1 else None
+        alt.Legend(symbolType="stroke", symbolStrokeWidth=3, columns=columns)
+        if len(legend_domain) > 1
+        else None
     )
     dash = alt.Scale(domain=labels, range=[[1, 0] if k == 0 else [5, 3] for k in range(len(labels))])
     layers.append(
-        alt.Chart(alt.Data(values=long))
+        plot(long)
         .mark_line(
             strokeWidth=2.2, clip=bool(domain),
             point=alt.OverlayMarkDef(size=26, filled=True) if points else False,
@@ -163,7 +164,7 @@ def vintages(
     axis_y = alt.Y(
         "value:Q", title=None, scale=alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=False)
     )
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = plot(data).encode(
         x=_time_axis(data),
         y=axis_y,
         detail="v:N",
@@ -171,9 +172,7 @@ def vintages(
     )
     old = base.transform_filter(f"datum.v !== '{last}'").mark_line(strokeWidth=1)
     new = base.transform_filter(f"datum.v === '{last}'").mark_line(strokeWidth=2.4)
-    return finish(
-        alt.layer(*_shades(spans, data), old, new).properties(width=WIDTH, height=HEIGHT), caption
-    )
+    return finish(alt.layer(*_shades(spans, data), old, new).properties(width=WIDTH, height=HEIGHT), caption)
 
 
 def _dated(rows: Sequence[Row], x: str, fields: Sequence[str]) -> list[dict[str, Any]]:
@@ -213,10 +212,8 @@ def _shades(spans: Sequence[Span], data: Sequence[Row]) -> list[Any]:
     ]
     if not shown:
         return []
-    base = alt.Chart(alt.Data(values=shown)).encode(
-        x=alt.X("x:T", scale=alt.Scale(type="utc"), title=None), x2=alt.X2("end:T")
-    )
-    words = alt.Chart(alt.Data(values=shown)).encode(
+    base = plot(shown).encode(x=alt.X("x:T", scale=alt.Scale(type="utc"), title=None), x2=alt.X2("end:T"))
+    words = plot(shown).encode(
         x=alt.X("end:T", scale=alt.Scale(type="utc"), title=None), y=alt.value(22), text="label:N"
     )
     return [

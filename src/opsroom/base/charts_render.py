@@ -29,9 +29,24 @@ _SVG = "http://www.w3.org/2000/svg"
 _LOCK = threading.Lock()  # the drawing engine is one V8 isolate: one figure at a time
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 _VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
-_IDLE = ("class", "role", "pointer-events", "aria-hidden", "aria-label", "aria-roledescription", "style", "version")
+_IDLE = (
+    "class",
+    "role",
+    "pointer-events",
+    "aria-hidden",
+    "aria-label",
+    "aria-roledescription",
+    "style",
+    "version",
+)
 _PAINT = ("fill", "stroke")
-_NOISE = {"opacity": "1", "stroke-width": "1", "fill-opacity": "1", "stroke-opacity": "1", "font-weight": "normal"}
+_NOISE = {
+    "opacity": "1",
+    "stroke-width": "1",
+    "fill-opacity": "1",
+    "stroke-opacity": "1",
+    "font-weight": "normal",
+}
 
 
 def spec_of(chart: Any) -> dict[str, Any]:
@@ -97,7 +112,9 @@ def _polish(svg: str, *, mode: Mode, ident: str, title: str, desc: str) -> str:
     inner = inner.replace(f' xmlns="{_SVG}"', "")
     inner = re.sub(r"<g>(<(?:path|line|rect|text)[^<>]*/>)</g>", r"\1", inner)
     width, height = box.split()[2:]
-    font = {"page": "", "file": f' font-family="{escape(FONT)}"', "print": f' font-family="{PRINT_FONT}"'}[mode]
+    font = {"page": "", "file": f' font-family="{escape(FONT)}"', "print": f' font-family="{PRINT_FONT}"'}[
+        mode
+    ]
     # Its natural size: a page may shrink it, so that text has the same size in all pictures.
     size = f' width="{width}" height="{height}"'
     return (
@@ -152,7 +169,9 @@ def _invisible(element: ET.Element) -> bool:
         return True
     if tag == "path":
         return element.get("d", "") in ("", "M0,0h0v0h0Z") or (
-            element.get("class") == "background" and element.get("fill") is None and element.get("stroke") is None
+            element.get("class") == "background"
+            and element.get("fill") is None
+            and element.get("stroke") is None
         )
     if tag in ("defs", "style", "script"):
         return tag != "defs" or len(element) == 0

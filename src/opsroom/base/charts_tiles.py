@@ -13,6 +13,7 @@ from opsroom.base.charts import (
     Row,
     colour,
     finish,
+    plot,
     step_of,
     thresholds_for,
 )
@@ -81,7 +82,7 @@ def tile_map(
         )
     columns, rows = 1 + max(d["x"] for d in data), 1 + max(d["y"] for d in data)
     side = min(WIDTH // max(columns, 1), 74)
-    base = alt.Chart(alt.Data(values=data)).encode(
+    base = plot(data).encode(
         x=alt.X("x:O", axis=None, scale=alt.Scale(padding=0.06)),
         y=alt.Y("y:O", axis=None, scale=alt.Scale(padding=0.06)),
     )
@@ -159,7 +160,7 @@ def revision_triangle(
     side = 17
     n_x, n_y = len({d["x"] for d in data}), len({d["y"] for d in data})
     chart = (
-        alt.Chart(alt.Data(values=data))
+        plot(data)
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X(
@@ -174,7 +175,9 @@ def revision_triangle(
         )
         .properties(width=min(side * max(n_x, 1), WIDTH), height=min(side * max(n_y, 1), 340))
     )  # fmt: skip
-    return finish(alt.vconcat(chart, _key(list(thresholds), DIVERGING, "")).configure_concat(spacing=8), caption)
+    return finish(
+        alt.vconcat(chart, _key(list(thresholds), DIVERGING, "")).configure_concat(spacing=8), caption
+    )
 
 
 def _ink_on(step: int | None, classes: int) -> str:
@@ -192,12 +195,15 @@ def _key(edges: Sequence[float], ramp: Sequence[str], unit: str) -> Any:
     swatches = [{"x": k * width, "x2": (k + 1) * width, "fill": ramp[k]} for k in range(len(edges) + 1)]
     suffix = f" {unit}" if unit else ""
     marks = [
-        {"x": (k + 1) * width, "text": f"{edge:+g}" if min(edges) < 0 else f"{edge:g}{suffix if k + 1 == len(edges) else ''}"}
+        {
+            "x": (k + 1) * width,
+            "text": f"{edge:+g}" if min(edges) < 0 else f"{edge:g}{suffix if k + 1 == len(edges) else ''}",
+        }
         for k, edge in enumerate(edges)
-    ]  # fmt: skip
+    ]
     across = alt.Scale(domain=[0, len(swatches) * width], nice=False)
     boxes = (
-        alt.Chart(alt.Data(values=swatches))
+        plot(swatches)
         .mark_rect(stroke=colour("faint"), strokeWidth=0.5)
         .encode(
             x=alt.X("x:Q", scale=across, axis=None), x2="x2:Q",
@@ -205,7 +211,7 @@ def _key(edges: Sequence[float], ramp: Sequence[str], unit: str) -> Any:
         )
     )  # fmt: skip
     labels = (
-        alt.Chart(alt.Data(values=marks))
+        plot(marks)
         .mark_text(fontSize=11, baseline="top", color=colour("muted"))
         .encode(x=alt.X("x:Q", scale=across, axis=None), y=alt.value(14), text="text:N")
     )

@@ -80,7 +80,9 @@ class FieldSpec:
                 where, "a name is lower-case letters, digits and _.", "Rename it; `column` maps the source."
             )
         if self.name in SYSTEM_COLUMNS or self.name.startswith("__"):
-            raise failure(where, "the name is reserved for the store.", "Rename it; `column` maps the source.")
+            raise failure(
+                where, "the name is reserved for the store.", "Rename it; `column` maps the source."
+            )
         if self.type not in FIELD_TYPES:
             raise failure(where, f"unknown type {self.type!r}.", f"Use one of {', '.join(FIELD_TYPES)}.")
         if self.type == "money" and (not re.fullmatch(r"[A-Z]{3}", self.currency) or self.scale is None):
@@ -259,7 +261,9 @@ class DatasetSpec:
         if any(self.field(k).type == "number" for k in self.key):
             raise failure(where, "a number cannot be part of a key.", "Use integer, string or code.")
         if self.known_at_field and self.known_at_field in names:
-            raise failure(where, "known_at_field is stored as known_at, not as a field.", "Remove that field.")
+            raise failure(
+                where, "known_at_field is stored as known_at, not as a field.", "Remove that field."
+            )
         if not 0 <= self.max_drop <= 1:
             raise failure(where, "max_drop is a share between 0 and 1.", "Correct it.")
 

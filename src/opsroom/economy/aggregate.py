@@ -13,12 +13,19 @@ import pandas as pd
 from opsroom.economy.horizon import STATE_FIRST, STATE_LAST, Floats, day_number
 from opsroom.economy.operation import ESSENTIAL_EXPOSURE, SIZE_STANDING, STANDING, Pressure
 from opsroom.economy.randomness import stream
-from opsroom.economy.sectors import DIVISION_SECTION, DIVISION_WEIGHTS, ESSENTIAL, REGION_WEIGHTS, SECTIONS, column
+from opsroom.economy.sectors import (
+    DIVISION_SECTION,
+    DIVISION_WEIGHTS,
+    ESSENTIAL,
+    REGION_WEIGHTS,
+    SECTIONS,
+    column,
+)
 
 MACRO_FIRST: Final = dt.date(2008, 1, 1)
 MACRO_LAST: Final = STATE_LAST
-PASS_THROUGH: Final = 0.30
-"""How much of a section's lost activity is lost to its value added: stocks, dwellings, government and households go on."""
+PASS_THROUGH: Final = 0.22
+"""Share of a section's lost activity that its value added loses: stocks, dwellings and government go on."""
 
 SIZE_SALES: Final = np.array([0.10, 0.18, 0.22, 0.50])
 MEAN_FLOOR: Final = 0.41
@@ -31,9 +38,10 @@ class Aggregate:
 
     Notes
     -----
-    A log trend, recessions of the scenario as half-sine troughs, a small persistent noise; in the shock each
-    section loses `PASS_THROUGH` of the expected loss of activity of its companies, computed from the same
-    pressure as the companies', in closed form: so the country does not depend on how many companies are drawn.
+    A log trend, recessions of the scenario as half-sine troughs, a small persistent noise; in the shock
+    each section loses `PASS_THROUGH` of the expected loss of activity of its companies, computed from the
+    same pressure as the companies', in closed form: so the country does not depend on how many companies
+    are drawn.
     """
 
     seed: int
@@ -48,8 +56,8 @@ class Aggregate:
     def expected(self) -> Floats:
         """Expected activity by section and day from `STATE_FIRST` on (1: normal), weighted by sales."""
         table = self.pressure.table.astype(np.float64)
-        essential = np.bincount(DIVISION_SECTION, weights=DIVISION_WEIGHTS * ESSENTIAL, minlength=len(SECTIONS))
-        essential /= np.bincount(DIVISION_SECTION, weights=DIVISION_WEIGHTS, minlength=len(SECTIONS))
+        must = np.bincount(DIVISION_SECTION, weights=DIVISION_WEIGHTS * ESSENTIAL, minlength=len(SECTIONS))
+        essential = must / np.bincount(DIVISION_SECTION, weights=DIVISION_WEIGHTS, minlength=len(SECTIONS))
         working = np.zeros(table.shape[1:])
         for size, weight in enumerate(SIZE_SALES):
             stands = STANDING + SIZE_STANDING[size]

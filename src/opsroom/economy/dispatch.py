@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -24,11 +25,18 @@ from opsroom.economy.horizon import (
     month_date,
 )
 from opsroom.economy.ledgers import MONTHLY
+from opsroom.economy.official import PERIODS
 from opsroom.economy.population import ENTERPRISE_BASE
 from opsroom.economy.readings import SCHEMA, arrow_batch
 from opsroom.economy.registers import LONG_AGO
-from opsroom.economy.surroundings_tables import calendar_table, collections_table, surroundings_table, telework_table
-from opsroom.economy.workshop import HISTORY_MONTHS, ChunkWorks, Workshop
+from opsroom.economy.sectors import DIVISIONS
+from opsroom.economy.surroundings_tables import (
+    calendar_table,
+    collections_table,
+    surroundings_table,
+    telework_table,
+)
+from opsroom.economy.workshop import HISTORY_MONTHS, KEPT_CHUNKS, ChunkWorks, Workshop
 
 LAST_ARRIVAL: Final = dt.date(2020, 7, 31)
 FIRST_WEEK: Final = (day_number(HISTORY_LAST) + 1) // WEEK
@@ -48,6 +56,12 @@ PROVIDERS: Final = {
     "restrictions": "Government of Meridia",
     "telework": "Meridia Statistics",
     "collections": "Ministry of Justice of Meridia",
+    "prices": "Meridia Statistics",
+    "macro_m": "Meridia Statistics",
+    "macro_q": "Meridia Statistics",
+    "flows_w": "Meridia Statistics",
+    "io_table": "Meridia Statistics",
+    "links": "Meridia Tax Office",
 }
 
 
@@ -71,9 +85,14 @@ class Dispatch:
             self._meters(),
             *(self._monthly(name) for name in MONTHLY),
             self._collections(),
+            self._prices(),
+            *(self._official(name) for name in PERIODS),
+            self._network(),
         ]
 
-    def _send(self, dataset: str, day: dt.date, source: pa.Table | pa.RecordBatchReader, note: str) -> Delivery:
+    def _send(
+        self, dataset: str, day: dt.date, source: pa.Table | pa.RecordBatchReader, note: str
+    ) -> Delivery:
         return Delivery(dataset, at_six(day), source, PROVIDERS[dataset], note)
 
     def _reader(self, part: Callable[[ChunkWorks], pa.Table]) -> pa.RecordBatchReader:
@@ -87,9 +106,17 @@ class Dispatch:
 
         return pa.RecordBatchReader.from_batches(first.schema, batches())
 
+    def _gather(self, part: Callable[[ChunkWorks], pa.Table]) -> pa.Table | pa.RecordBatchReader:
+        """Return all chunks' rows: as a table while the chunks are kept in memory, else as a reader."""
+        if len(self.workshop.chunks) > KEPT_CHUNKS:
+            return self._reader(part)
+        return pa.concat_tables([part(self.workshop[number]) for number in self.workshop.chunks])
+
     def _once(self) -> Iterator[Delivery]:
         day = HISTORY_KNOWN.date()
-        yield self._send("calendar", day, calendar_table(self.workshop.surroundings), "calendar until the end of 2020")
+        yield self._send(
+            "calendar", day, calendar_table(self.workshop.surroundings), "calendar until the end of 2020"
+        )
         yield self._send("telework", day, telework_table(), "survey of 2019")
 
     def _registers(self) -> Iterator[Delivery]:
@@ -100,14 +127,14 @@ class Dispatch:
         }
         start = HISTORY_KNOWN.date()
         for name, part in parts.items():
-            source = self._reader(lambda works, part=part: part(works, LONG_AGO, day_number(start)))  # type: ignore[misc]  # binds the loop's part
+            source = self._reader(partial(_between, part, LONG_AGO, day_number(start)))
             yield self._send(name, start, source, "all entries known")
         after = day_number(start)
         for month in range(HISTORY_MONTHS + 2, MONTHS_DELIVERED + 1):
             day = month_date(month).replace(day=REGISTER_DAY)
             for name, part in parts.items():
-                tables = [part(self.workshop[c], after, day_number(day)) for c in self.workshop.chunks]
-                yield self._send(name, day, pa.concat_tables(tables), "new and changed entries")
+                source = self._gather(partial(_between, part, after, day_number(day)))
+                yield self._send(name, day, source, "new and changed entries")
             after = day_number(day)
 
     def _surroundings(self) -> Iterator[Delivery]:
@@ -133,7 +160,9 @@ class Dispatch:
             for number in self.workshop.chunks:
                 for weeks_late, *rows in self.workshop[number].readings.week(week):
                     waiting.setdefault(week + weeks_late, []).append((rows[0], rows[1], rows[2]))
-            yield self._send("meters", week_arrival(week), _readings(waiting.pop(week, [])), "weekly readings")
+            yield self._send(
+                "meters", week_arrival(week), _readings(waiting.pop(week, [])), "weekly readings"
+            )
         for week in sorted(w for w in waiting if week_arrival(w) <= LAST_ARRIVAL):
             yield self._send("meters", week_arrival(week), _readings(waiting[week]), "late readings")
 
@@ -142,10 +171,10 @@ class Dispatch:
         yield self._send(dataset, HISTORY_KNOWN.date(), reader, "history")
         for month in range(HISTORY_MONTHS, MONTHS_DELIVERED):
             day = month_date(month + 1).replace(day=REPORT_DAYS[dataset])
-            tables = [self._month(self.workshop[c], dataset, month) for c in self.workshop.chunks]
-            yield self._send(dataset, day, pa.concat_tables(tables), "monthly report")
+            source = self._gather(partial(self._month, dataset, month))
+            yield self._send(dataset, day, source, "monthly report")
 
-    def _month(self, works: ChunkWorks, dataset: str, month: int) -> pa.Table:
+    def _month(self, dataset: str, month: int, works: ChunkWorks) -> pa.Table:
         """Return a month's rows that come in time, and last month's that come late."""
         table = works.recent[dataset]
         position = table["enterprise_id"].to_numpy() - ENTERPRISE_BASE - int(works.chunk.enterprises.index[0])
@@ -164,9 +193,33 @@ class Dispatch:
             day = month_date(month + 1).replace(day=8)
             yield self._send("collections", day, table.slice(month, 1), "monthly report")
 
+    def _prices(self) -> Iterator[Delivery]:
+        table = self.workshop.official.prices()
+        width = len(DIVISIONS)
+        yield self._send("prices", HISTORY_KNOWN.date(), table.slice(0, width * HISTORY_MONTHS), "history")
+        for month in range(HISTORY_MONTHS, MONTHS_DELIVERED):
+            day = month_date(month + 1).replace(day=15)
+            yield self._send("prices", day, table.slice(width * month, width), "monthly release")
+
+    def _official(self, dataset: str) -> Iterator[Delivery]:
+        for day, table in self.workshop.official.batches(dataset):
+            yield self._send(dataset, day, table, "releases, each with its own vintage")
+
+    def _network(self) -> Iterator[Delivery]:
+        network, day = self.workshop.network, HISTORY_KNOWN.date()
+        yield self._send("io_table", day, network.io_table(), "table of 2018")
+        yield self._send("links", day, network.links(), "purchase ledgers of 2018")
+
+
+def _between(
+    part: Callable[[ChunkWorks, int, int], pa.Table], after: int, until: int, works: ChunkWorks
+) -> pa.Table:
+    return part(works, after, until)
+
 
 def _readings(rows: list[tuple[Ints, Ints, Ints]]) -> pa.Table:
     """Return rows of one arrival as a table in order of meter and day; of two of one key the later stands."""
+    rows = [r for r in rows if len(r[0])]
     if not rows:
         return SCHEMA.empty_table()
     ids, days, use = (np.concatenate([r[k] for r in rows]) for k in range(3))

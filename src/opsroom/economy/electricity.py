@@ -1,7 +1,7 @@
 """Daily electricity of establishments: what companies use when open, closed, heated, cooled, half empty.
 
-The form is chosen so that no estimator of the room shares it: heating with inertia and saturation that depends on
-occupancy, load that bends with capacity differently in each company, weekly patterns and plant
+The form is chosen so that no estimator of the room shares it: heating with inertia and saturation that
+depends on occupancy, load that bends with capacity differently in each company, weekly patterns and plant
 holidays of each company's own, drift, steps of capacity, heavy-tailed and week-long noise.
 """
 
@@ -14,7 +14,16 @@ from typing import Final
 
 import numpy as np
 
-from opsroom.economy.horizon import METERS_FIRST, METERS_LAST, Bools, Ints, Reals, day_date, day_number
+from opsroom.economy.horizon import (
+    METERS_FIRST,
+    METERS_LAST,
+    Bools,
+    Floats,
+    Ints,
+    Reals,
+    day_date,
+    day_number,
+)
 from opsroom.economy.operation import Operation, State
 from opsroom.economy.randomness import stream
 from opsroom.economy.sectors import SECTION_CODES, column
@@ -74,13 +83,15 @@ class Electricity:
         n, owner = len(s.ids), s.enterprise
         section = e.section[owner]
 
-        def flag(share: Reals | float) -> Bools:
+        def flag(share: Floats | float) -> Bools:
             return rng.random(n) < share
 
         cold = rng.random(chunk.count)[owner] < chunk.cold()[owner]
         load = column("use")[section] * 1000 * s.jobs**0.93 * np.exp(rng.normal(0, 0.6, n))
         mean = column("base")[section]
-        closed = np.where(cold, rng.uniform(0.5, 0.8, n), np.maximum(rng.beta(mean * 9, (1 - mean) * 9), LEAST_BASE))
+        closed = np.where(
+            cold, rng.uniform(0.5, 0.8, n), np.maximum(rng.beta(mean * 9, (1 - mean) * 9), LEAST_BASE)
+        )
         leak = rng.uniform(0, 0.05, (n, 5)) * flag(0.6)[:, None]
         week = np.empty((n, WEEK))
         shape = np.exp(rng.normal(0, 0.05, (n, 5)))
@@ -134,7 +145,7 @@ class Electricity:
         return activity
 
     def level(self, days: Ints) -> Reals:
-        """Return the slow level of each establishment's activity: drift, season, a step (establishment x day)."""
+        """Return the slow level of activity: drift, season, a step (establishment x day)."""
         t = self.traits
         years = ((days - day_number(METERS_FIRST)) / 365.25).astype(np.float32)
         season = np.cos(2 * np.pi * years).astype(np.float32)
@@ -146,20 +157,22 @@ class Electricity:
         return np.asarray(level, dtype=np.float32)
 
     def shocks(self, days: Ints) -> tuple[Reals, Reals]:
-        """Return noise of activity and of base (establishment x day), drawn week by week."""
+        """Return noise of activity and of base on successive days (establishment x day)."""
         chunk = self.operation.chunk
         n = len(chunk.establishments.ids)
         activity = np.empty((n, len(days)), dtype=np.float32)
         base = np.empty_like(activity)
-        for week in np.unique(days // WEEK):
-            rng = stream(chunk.seed, "electricity.week", chunk.number, int(week))
+        for week in range(int(days[0]) // WEEK, int(days[-1]) // WEEK + 1):
+            rng = stream(chunk.seed, "electricity.week", chunk.number, week)
             z = rng.standard_normal((2, n, WEEK), dtype=np.float32)
             slow = rng.standard_normal((n, 1), dtype=np.float32)
-            column = np.flatnonzero(days // WEEK == week)
-            inside = days[column] - week * WEEK
-            fat = 1 + 2.5 * (np.abs(z[1]) > 2.4)
-            activity[:, column] = (z[0] * fat + 0.6 * slow)[:, inside]
-            base[:, column] = z[1][:, inside]
+            first, last = max(week * WEEK, int(days[0])), min(week * WEEK + WEEK, int(days[-1]) + 1)
+            there = slice(first - int(days[0]), last - int(days[0]))
+            inside = slice(first - week * WEEK, last - week * WEEK)
+            base[:, there] = z[1, :, inside]
+            z[0] *= 1 + np.float32(2.5) * (np.abs(z[1]) > np.float32(2.4))
+            z[0] += np.float32(0.6) * slow
+            activity[:, there] = z[0, :, inside]
         return activity, base
 
     def use(self, days: Ints, state: State) -> Reals:
@@ -169,7 +182,9 @@ class Electricity:
         activity = self.normal(days)
         if days[-1] >= self.operation.pressure.first:
             engaged = np.power(state.capacity, t.bend[:, None])
-            engaged = np.where(state.onsite, engaged, np.where(state.remote, t.dark[:, None], t.caretaker[:, None]))
+            engaged = np.where(
+                state.onsite, engaged, np.where(state.remote, t.dark[:, None], t.caretaker[:, None])
+            )
             activity *= engaged
         else:
             activity *= np.where(state.onsite, np.float32(1), t.caretaker[:, None])
@@ -183,11 +198,17 @@ class Electricity:
         whole = t.load + t.base
         use = activity
         use *= t.load[:, None]
-        use += t.base[:, None] * (1 + t.cold[:, None] * (felt - 10)[s.region]) * (1 + np.float32(0.02) * tremble)
+        use += (
+            t.base[:, None] * (1 + t.cold[:, None] * (felt - 10)[s.region]) * (1 + np.float32(0.02) * tremble)
+        )
         heated = np.flatnonzero(t.heat > 0)
-        use[heated] += (t.heat * whole)[heated, None] * warm[s.region[heated]] * (0.3 + 0.7 * occupied[heated])
+        use[heated] += (
+            (t.heat * whole)[heated, None] * warm[s.region[heated]] * (0.3 + 0.7 * occupied[heated])
+        )
         cooled = np.flatnonzero(t.cool > 0)
-        use[cooled] += (t.cool * whole)[cooled, None] * hot[s.region[cooled]] * (0.08 + 0.92 * occupied[cooled])
+        use[cooled] += (
+            (t.cool * whole)[cooled, None] * hot[s.region[cooled]] * (0.08 + 0.92 * occupied[cooled])
+        )
         return np.maximum(use, 1)
 
 
@@ -200,7 +221,9 @@ def _plant_holidays(rng: np.random.Generator, section: Ints) -> Ints:
     out[:, 0, 0] = summer + rng.integers(0, 45, n)
     out[:, 0, 1] = out[:, 0, 0] + rng.integers(6, 16, n)
     out[rng.random(n) >= np.where(factory, 0.35, 0.08), 0] = -1
-    for window, (start, end) in enumerate(((dt.date(2019, 1, 1), dt.date(2019, 12, 31)), (dt.date(2020, 1, 1), METERS_LAST)), 1):
+    for window, (start, end) in enumerate(
+        ((dt.date(2019, 1, 1), dt.date(2019, 12, 31)), (dt.date(2020, 1, 1), METERS_LAST)), 1
+    ):
         out[:, window, 0] = rng.integers(day_number(start), day_number(end), n)
         out[:, window, 1] = out[:, window, 0] + rng.integers(1, 5, n)
         out[rng.random(n) >= 0.4, window] = -1

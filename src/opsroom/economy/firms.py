@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,15 +10,13 @@ import numpy as np
 from opsroom.economy.horizon import MONTHS_SIMULATED, Floats, Ints, month_date
 from opsroom.economy.population import Chunk
 from opsroom.economy.randomness import stream
-from opsroom.economy.scenario import Scenario
 from opsroom.economy.sectors import SECTION_CODES, column
-from opsroom.economy.surroundings import WORKDAY, day_kind
 
 TAX: Final = 0.045
 """Taxes as a share of sales."""
 
 _BUFFER_DAYS: Final = np.array([29, 38, 48, 58])
-"""Median cash of a company by size, in days of sales (JPMorgan Chase Institute 2016: 27 days for small ones)."""
+"""Median cash by size, in days of sales (JPMorgan Chase Institute 2016: 27 days of outflows, small firms)."""
 
 _SEASONS: Final = {
     "A": (0.30, 9),
@@ -82,18 +79,6 @@ class Firms:
             capital=column("capital")[sec],
             monthly=e.sales / 12,
         )
-
-
-def workday_factor(scenario: Scenario) -> Floats:
-    """Return how a month's working days lift or lower its sales, 1 on average (one entry a month)."""
-    counts = []
-    for month in range(MONTHS_SIMULATED):
-        start = month_date(month)
-        length = (month_date(month + 1) - start).days
-        kinds = [day_kind(start + dt.timedelta(days=k), scenario) for k in range(length)]
-        counts.append(kinds.count(WORKDAY))
-    factor: Floats = (np.array(counts) / np.mean(counts)) ** 0.45
-    return factor
 
 
 def season_table() -> Floats:

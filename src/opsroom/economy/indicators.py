@@ -59,7 +59,7 @@ class Indicators:
         growth = np.diff(np.log(a.gdp_monthly), prepend=np.log(a.gdp_monthly[0]))
         mood = pd.Series(growth - growth.mean()).ewm(span=2).mean().to_numpy()
         z = stream(self._seed, "macro.pmi").standard_normal(n)
-        out["pmi"] = np.clip(51.5 + 900 * np.clip(mood, -0.025, 0.012) + 0.9 * z, 20, 65)
+        out["pmi"] = 51.3 + 24 * np.tanh(32 * mood) + 0.8 * z
         slack = pd.Series(-a.cycle + 0.35 * a.shock).ewm(span=6).mean().to_numpy()
         z = stream(self._seed, "macro.unemployment").standard_normal(n)
         out["unemployment"] = 5.2 + 55 * slack + 0.06 * z
@@ -95,11 +95,22 @@ class Indicators:
         slow = {"credit": 0.0035, "house_price": 0.008, "rent": 0.002, "income": 0.003}[name]
         walk = np.cumsum(rng.standard_normal((len(REGIONS), q)) * slow, axis=1)
         walk -= walk[:, 28:29] + np.linspace(0, 1, q) * (walk[:, -1:] - walk[:, 28:29])
-        cycle = a.quarterly(a.cycle - a.shock * {"credit": 0.0, "house_price": 0.25, "rent": 0.3, "income": 0.9}[name])
+        cycle = a.quarterly(
+            a.cycle - a.shock * {"credit": 0.0, "house_price": 0.25, "rent": 0.3, "income": 0.9}[name]
+        )
         beta = {"credit": 0.6, "house_price": 1.2, "rent": 0.3, "income": 1.0}[name]
-        log = growth * {"credit": 1.02, "house_price": 1.0, "rent": 0.85, "income": 1.0}[name] * t + beta * cycle + walk
+        log = (
+            growth * {"credit": 1.02, "house_price": 1.0, "rent": 0.85, "income": 1.0}[name] * t
+            + beta * cycle
+            + walk
+        )
         for boom in self.scenario.booms:
-            size = {"credit": boom.credit, "house_price": boom.house_price, "income": boom.income, "rent": boom.income * 0.7}[name]
+            size = {
+                "credit": boom.credit,
+                "house_price": boom.house_price,
+                "income": boom.income,
+                "rent": boom.income * 0.7,
+            }[name]
             for region in boom.regions:
                 log[REGIONS.index(region)] += self.hump(boom, size)
         noise = rng.standard_normal((len(REGIONS), q)) * slow
@@ -146,11 +157,20 @@ class Indicators:
             inside = np.maximum(0, np.minimum(middle + 3, end) - np.maximum(middle - 3, start) + 1) / 7
             holiday += inside
         z = {name: stream(self._seed, f"flows.{name}").standard_normal(n) for name in FLOWS}
-        trips = 100 * np.exp(0.02 * years + 0.10 * season + 0.25 * holiday * (shock < 0.01) + 0.015 * z["trips"])
+        trips = 100 * np.exp(
+            0.02 * years + 0.10 * season + 0.25 * holiday * (shock < 0.01) + 0.015 * z["trips"]
+        )
         data = 100 * np.exp(0.24 * years - 0.03 * holiday + 0.012 * z["data_traffic"]) * (1 + 0.9 * shock)
-        trade = 100 * np.exp(0.035 * years + 2.4 * cycle - 0.35 * holiday + 0.03 * z["trade"]) * (1 - 1.6 * shock)
+        trade = (
+            100 * np.exp(0.035 * years + 2.4 * cycle - 0.35 * holiday + 0.03 * z["trade"]) * (1 - 1.6 * shock)
+        )
         capital = {
             "capital_in": 240 * np.exp(0.03 * years + 0.10 * z["capital_in"]) * (1 - 2.2 * shock),
             "capital_out": 210 * np.exp(0.03 * years + 0.10 * z["capital_out"]) * (1 + 1.2 * shock),
         }
-        return {"trips": trips * self.scenario.trips.at(middle), "data_traffic": data, "trade": trade, **capital}
+        return {
+            "trips": trips * self.scenario.trips.at(middle),
+            "data_traffic": data,
+            "trade": trade,
+            **capital,
+        }

@@ -18,7 +18,8 @@ LATE: Final = 0.025
 
 MONTHLY: Final = ("firm_months", "accounts", "loans")
 _FIRM: Final = (
-    "employees", "wage_bill", "sales", "payments_in", "payments_out", "fx_receipts", "investment", "orders", "backlog",
+    "employees", "wage_bill", "sales", "payments_in", "payments_out", "fx_receipts", "investment", "orders",
+    "backlog",
 )  # fmt: skip
 
 
@@ -113,5 +114,3 @@ def _loans(chunk: Chunk, books: Books, months: Ints) -> pa.Table:
 
 def _epoch_month(month: int) -> int:
     return (month_date(month) - month_date(0)).days + int(epoch_days(np.array([month_days(0)[0]]))[0])
-
-

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from opsroom.economy.horizon import MONTHS_SIMULATED, Bools, Floats, Ints
+from opsroom.economy.horizon import Bools, Floats, Ints, month_days
 from opsroom.economy.population import Chunk
 from opsroom.economy.randomness import stream
 
@@ -28,7 +28,7 @@ RECORDED: Final = (
 
 @dataclass
 class Lending:
-    """Loans of a chunk: state arrays are slot x enterprise, records are column x month x slot x enterprise."""
+    """Loans of a chunk: state is slot x enterprise, records are column x month x slot x enterprise."""
 
     chunk: Chunk
     borrower: Floats
@@ -59,8 +59,10 @@ class Lending:
         e, n = chunk.enterprises, chunk.count
         rng = stream(chunk.seed, "lending", chunk.number)
         shape = (SLOTS, n)
-        borrower = np.where(rng.random(n) < np.array([0.48, 0.6, 0.72, 0.85])[e.size], rng.uniform(0.4, 1.0, n), 0.0)
-        has = (rng.random(shape) < borrower * np.array([[0.8], [0.3]])) & (e.born < 0)
+        borrower = np.where(
+            rng.random(n) < np.array([0.48, 0.6, 0.72, 0.85])[e.size], rng.uniform(0.4, 1.0, n), 0.0
+        )
+        has = (rng.random(shape) < borrower * np.array([[0.8], [0.3]])) & (e.born < month_days(0)[0])
         amount = e.sales * LOAN_TO_SALES * np.exp(rng.normal(-0.25, 0.7, shape))
         zero = np.zeros(shape, dtype=np.int64)
         secured = np.rint(1e6 * rng.beta(2, 2, shape)).astype(np.int64)
@@ -162,7 +164,8 @@ class Lending:
         touched = (self.outstanding > 0) | (self.paid > 0) | (self.written_off > 0)
         columns = (
             np.where(touched, number, 0), self.outstanding, self.interest_due, self.principal_due, self.paid,
-            self.past_due, self.forborne, self.rate, self.left, self.charged, self.new, self.written_off, self.arrears,
+            self.past_due, self.forborne, self.rate, self.left, self.charged, self.new, self.written_off,
+            self.arrears,
         )  # fmt: skip
         for position, values in enumerate(columns):
             self.records[position, t] = values

@@ -1,7 +1,7 @@
 """Sales, payments, cash and debts of a chunk's companies, month by month, in whole cents.
 
-Every account balances in integers: receivables, backlogs, payables, cash, credit lines and loans each change by exactly
-what is booked (see `Books`). The run with relief and the run without use the same draws.
+Every account balances in integers: receivables, backlogs, payables, cash, credit lines and loans each
+change by exactly what is booked (see `Books`). The run with relief and the run without use the same draws.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from opsroom.economy.firms import TAX, Firms, season_table, workday_factor
+from opsroom.economy.firms import TAX, Firms, season_table
 from opsroom.economy.horizon import (
     METERS_FIRST,
     MONTHS_SIMULATED,
@@ -40,9 +40,9 @@ DISPUTED: Final = 0.006
 COLUMNS: Final = (
     "employees", "wage_bill", "sales", "payments_in", "payments_out", "fx_receipts", "investment", "orders",
     "backlog", "cash", "undrawn_credit", "tax_due", "injected", "dividends", "wages_paid", "materials_paid",
-    "fixed_paid", "taxes_paid", "old_bills_paid", "receivables", "payables", "lent",
+    "fixed_paid", "taxes_paid", "old_bills_paid", "receivables", "payables", "lent", "founded", "liquidated",
 )  # fmt: skip
-"""Columns of `Books.values` by enterprise and month; from ``injected`` on they are known to the truth only."""
+"""Columns of `Books.values`; from ``injected`` on they are known to the truth only."""
 
 _INDEX: Final = {name: n for n, name in enumerate(COLUMNS)}
 
@@ -57,8 +57,10 @@ class Books:
 
     - backlog = backlog(t-1) + orders - sales
     - receivables = receivables(t-1) + sales - (payments_in - injected)
-    - cash = cash(t-1) + payments_in - payments_out - loan payments + lent - change of undrawn credit
+    - cash = cash(t-1) + founded + payments_in - payments_out - loan payments + lent
+      - change of undrawn credit
     - payments_out = wages + materials + fixed costs + taxes + old bills paid + investment + dividends
+    - liquidated is the cash left when a company ends; its accounts are closed after the month's entries
     - payables = payables(t-1) + bills of the month - bills and old bills paid
     - outstanding = outstanding(t-1) + interest charged - paid + new - written off, by loan (see `Lending`)
     """
@@ -79,7 +81,8 @@ class Books:
 
     def __getitem__(self, name: str) -> Ints:
         """Return a column (month x enterprise)."""
-        return self.values[_INDEX[name]]
+        column: Ints = self.values[_INDEX[name]]
+        return column
 
 
 def monthly_activity(operation: Operation) -> Floats:
@@ -92,7 +95,12 @@ def monthly_activity(operation: Operation) -> Floats:
 
 
 def keep_books(
-    operation: Operation, scenario: Scenario, activity: Floats, *, relief: bool, months: int = MONTHS_SIMULATED
+    operation: Operation,
+    scenario: Scenario,
+    activity: Floats,
+    *,
+    relief: bool,
+    months: int = MONTHS_SIMULATED,
 ) -> Books:
     """Simulate a chunk's books from 2017-07 on.
 
@@ -135,7 +143,8 @@ class _Bills:
 
     @property
     def total(self) -> Ints:
-        return self.wages + self.materials + self.fixed + self.tax
+        total: Ints = self.wages + self.materials + self.fixed + self.tax
+        return total
 
 
 class _Run:
@@ -148,12 +157,15 @@ class _Run:
         self.lending = Lending.open(chunk, months)
         self.values = np.zeros((len(COLUMNS), months, n), dtype=np.int64)
         self.active = np.zeros((months, n), dtype=bool)
-        self.seasons, self.workdays = season_table(), workday_factor(scenario)
-        self.collecting = [scenario.collections.path.at(np.arange(*month_days(m))).mean() for m in range(months)]
+        self.seasons, self.workdays = season_table(), operation.pressure.surroundings.workdays
+        self.collecting = [
+            scenario.collections.path.at(np.arange(*month_days(m))).mean() for m in range(months)
+        ]
         start = stream(chunk.seed, "cash", chunk.number).normal(0, 0.3, n)
         self.cash = np.rint(firms.target * np.exp(start)).astype(np.int64)
         self.undrawn = firms.limit.copy()
-        self.receivables = np.rint(firms.late_pay * firms.monthly).astype(np.int64)
+        here = chunk.enterprises.born < month_days(0)[0]
+        self.receivables = np.rint(firms.late_pay * firms.monthly * here).astype(np.int64)
         self.payables = np.zeros(n, dtype=np.int64)
         self.backlog = np.rint(1.3 * self.receivables).astype(np.int64)
         self.staff, self.luck = np.ones(n), np.zeros(n)
@@ -174,7 +186,7 @@ class _Run:
         ending = alive & (self.died <= last)
         self.active[t] = alive
         opened = alive & (e.born >= first)
-        self.cash[opened] = self.firms.target[opened]
+        self.cash = np.where(opened, self.firms.target, self.cash)
         normal, sales = self._sell(t, act, share)
         receipts = self._collect(act, sales, alive)
         bills = self._bill(t, act, share, sales, alive)
@@ -183,6 +195,9 @@ class _Run:
         self._give_up(last, alive & ~ending, u[6], u[7])
         self.lending.close(ending)
         self.lending.record(t)
+        self._write(
+            t, founded=np.where(opened, self.firms.target, 0), liquidated=np.where(ending, self.cash, 0)
+        )
         for stock in (self.cash, self.undrawn, self.receivables, self.payables, self.backlog):
             stock[ending] = 0
 
@@ -196,7 +211,9 @@ class _Run:
         z = stream(self.chunk.seed, "money.luck", self.chunk.number, t).standard_normal((2, self.chunk.count))
         self.luck = 0.75 * self.luck + z[0]
         trend = np.exp(firms.growth * (t - 24) / 12 + 0.001 * (t - 24))
-        normal = firms.monthly * trend * self.seasons[self.chunk.enterprises.section, t] * self.workdays[t] * share
+        normal = (
+            firms.monthly * trend * self.seasons[self.chunk.enterprises.section, t] * self.workdays[t] * share
+        )
         done = act + 0.15 * (1 - act)
         sales = np.rint(normal * done * np.exp(0.7 * firms.noise * self.luck)).astype(np.int64)
         wished = np.rint(normal * (0.35 + 0.65 * act) * np.exp(firms.noise * z[1])).astype(np.int64)
@@ -212,7 +229,9 @@ class _Run:
         """Receive what customers pay: part of this month's sales, most of what was owed before."""
         delay = np.clip(self.firms.late_pay * (1 + 0.5 * (1 - act)), 0, 0.92)
         settle = np.where(act > 0.97, 0.97, 0.6 + 0.3 * act)
-        receipts = np.rint((1 - delay) * sales).astype(np.int64) + np.rint(settle * self.receivables).astype(np.int64)
+        receipts = np.rint((1 - delay) * sales).astype(np.int64) + np.rint(settle * self.receivables).astype(
+            np.int64
+        )
         receipts = np.where(alive, np.minimum(receipts, self.receivables + sales), 0)
         self.receivables = self.receivables + sales - receipts
         return receipts
@@ -246,7 +265,15 @@ class _Run:
         self.took[asks] = t
 
     def _settle(
-        self, t: int, act: Floats, bills: _Bills, receipts: Ints, normal: Floats, alive: Bools, ending: Bools, u: Floats
+        self,
+        t: int,
+        act: Floats,
+        bills: _Bills,
+        receipts: Ints,
+        normal: Floats,
+        alive: Bools,
+        ending: Bools,
+        u: Floats,
     ) -> None:
         """Pay bills, then banks, then owners; draw on the credit line before leaving a bill unpaid."""
         firms, scenario = self.firms, self.scenario
@@ -294,7 +321,7 @@ class _Run:
         self._write_bills(t, bills, spent)
 
     def _write_bills(self, t: int, bills: _Bills, spent: Ints) -> None:
-        """Write down which bills the money went to: wages first, then materials, fixed costs, taxes, old bills."""
+        """Write down which bills were paid: wages first, then materials, fixed costs, taxes, old bills."""
         rest = spent
         for name in ("wages", "materials", "fixed", "tax"):
             part = np.minimum(getattr(bills, name), rest)
@@ -303,7 +330,7 @@ class _Run:
         self._write(t, old_bills_paid=rest)
 
     def _give_up(self, last: int, may: Bools, u: Floats, v: Floats) -> None:
-        """Let companies fail that could not pay for three months: illiquid is not failed, but may become so."""
+        """Let companies fail after three months of unpaid bills: illiquid is not yet failed."""
         gives_up = may & (self.strained >= 3) & (v < 0.07) & (self.failed == OPEN_END)
         self.failed[gives_up] = last + 1 + np.floor(u[gives_up] * 25).astype(np.int64)
         self.died = np.minimum(self.chunk.enterprises.died, self.failed)

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from opsroom.economy.aggregate import Aggregate
-from opsroom.economy.horizon import HISTORY_KNOWN, MONTHS_DELIVERED, month_date
+from opsroom.economy.horizon import HISTORY_KNOWN, MONTHS_DELIVERED, month_date, month_days
 from opsroom.economy.indicators import FLOWS, Indicators
 from opsroom.economy.operation import Pressure
 from opsroom.economy.randomness import stream
@@ -73,8 +73,8 @@ class Official:
         frame = self.releases(dataset)
         start = HISTORY_KNOWN.date()
         yield start, self._table(dataset, frame[frame["vintage"] <= start])
-        for day, rows in frame[frame["vintage"] > start].groupby("vintage"):
-            yield day, self._table(dataset, rows)
+        for day in sorted(set(frame.loc[frame["vintage"] > start, "vintage"])):
+            yield day, self._table(dataset, frame[frame["vintage"] == day])
 
     @staticmethod
     def _table(dataset: str, rows: pd.DataFrame) -> pa.Table:
@@ -91,8 +91,8 @@ class Official:
     def prices(self) -> pa.Table:
         """Return producer prices by division and month, thousandths, 2017-06 = 100000, in order of month.
 
-        Each division has its own drift and its own luck; in the shock what is short becomes dearer (food, medicines)
-        and what nobody buys becomes cheaper.
+        Each division has its own drift and its own luck; in the shock what is short becomes dearer
+        (food, medicines) and what nobody buys becomes cheaper.
         """
         n = len(DIVISIONS)
         rng = stream(self.seed, "prices")
@@ -116,6 +116,4 @@ class Official:
 
 
 def _mid(month: int) -> float:
-    from opsroom.economy.horizon import month_days
-
     return month_days(month)[0] + 14.0

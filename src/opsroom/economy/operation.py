@@ -1,8 +1,8 @@
 """Who is at work: a company's own state by decision and permission, independent of meters and weekdays.
 
-A company works on its premises while it stands the pressure on it: restrictions, fear and lockdown are separate
-causes that add up, each kind of company feeling each of them differently. Some that must close work from
-home. Holidays, week-ends and plant shutdowns do not end being at work.
+A company works on its premises while it stands the pressure on it: restrictions, fear and lockdown are
+separate causes that add up, each kind of company feeling each of them differently. Some that must close
+work from home. Holidays, week-ends and plant shutdowns do not end being at work.
 """
 
 from __future__ import annotations
@@ -113,6 +113,10 @@ class State:
         """At work, wherever."""
         return self.onsite | self.remote
 
+    def part(self, first: int, last: int) -> State:
+        """Return the state on the days from one position up to, not including, another."""
+        return State(self.onsite[:, first:last], self.remote[:, first:last], self.capacity[:, first:last])
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -142,7 +146,9 @@ class Operation:
         again = rng.integers(day_number(r.first), day_number(r.last), n)
         days = rng.integers(r.min_days, r.max_days + 1, n) * (rng.random(n) < r.share)
         floor = np.maximum(rng.beta(2.0, 3.1, n), LEAST_CAPACITY)
-        hit = column("slump")[self.chunk.enterprises.section] * np.where(self.chunk.enterprises.essential, 0.3, 1.0)
+        hit = column("slump")[self.chunk.enterprises.section] * np.where(
+            self.chunk.enterprises.essential, 0.3, 1.0
+        )
         return {
             "remote_from": np.where(willing, np.floor(start), 1e9),
             "relapse_from": again.astype(np.float64),
@@ -183,8 +189,13 @@ class Operation:
         """
         s = self.chunk.establishments
         state = self.state(days)
-        starts = np.flatnonzero(np.diff(s.enterprise, prepend=-1))
+        main = np.diff(s.enterprise, prepend=-1) > 0
         share = s.share[:, None].astype(np.float32)
-        working = np.add.reduceat(state.at_work * share, starts, axis=0)
-        capacity = np.add.reduceat(state.capacity * share, starts, axis=0)
-        return working >= 0.5, np.minimum(capacity, 1.0)
+        working, capacity = state.at_work * share, state.capacity * share
+        totals = []
+        for part in (working, capacity):
+            total = part[main]
+            # Most companies have one establishment: adding the others is cheaper than reducing all.
+            np.add.at(total, s.enterprise[~main], part[~main])
+            totals.append(total)
+        return totals[0] >= 0.5, np.minimum(totals[1], np.float32(1))

@@ -83,7 +83,8 @@ class Enterprises:
     @property
     def sole(self) -> Bools:
         """Sole traders."""
-        return self.form == FORMS.index("SOLE")
+        natural: Bools = self.form == FORMS.index("SOLE")
+        return natural
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +148,23 @@ class Chunk:
         region = rng.choice(len(REGION_WEIGHTS), n, p=REGION_WEIGHTS)
         employees = _employees(rng, n)
         before = np.where(
-            rng.random(n) < 0.25, np.maximum(1, np.rint(employees * np.exp(rng.normal(-0.04, 0.16, n)))), employees
+            rng.random(n) < 0.25,
+            np.maximum(1, np.rint(employees * np.exp(rng.normal(-0.04, 0.16, n)))),
+            employees,
         ).astype(np.int64)
         size = size_of(employees)
         group = _groups(rng, size)
         acquired = np.where(
-            rng.random(n) < 0.008, rng.integers(day_number(dt.date(2018, 1, 1)), day_number(METERS_LAST), n), OPEN_END
+            rng.random(n) < 0.008,
+            rng.integers(day_number(dt.date(2018, 1, 1)), day_number(METERS_LAST), n),
+            OPEN_END,
         )
         start, end = day_number(MONTH_ZERO), day_number(METERS_LAST)
         young = rng.random(n) < _BIRTH_SHARE
         age = rng.gamma(1.6, 8.0, n) * 365
-        born = np.where(young, rng.integers(start, end, n), start - 1 - np.minimum(age, 32 * 365)).astype(np.int64)
+        born = np.where(young, rng.integers(start, end, n), start - 1 - np.minimum(age, 32 * 365)).astype(
+            np.int64
+        )
         hazard = _DEATHS_A_YEAR * np.array([1.25, 0.75, 0.35, 0.15])[size]
         life = (rng.exponential(1.0, n) / hazard * 365).astype(np.int64)
         died = np.minimum(np.maximum(born, start) + 60 + life, OPEN_END)

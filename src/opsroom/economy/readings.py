@@ -49,7 +49,7 @@ class Readings:
 
     @cached_property
     def _fates(self) -> dict[str, Floats]:
-        """Draw what happens to each place for good: outage, falling silent, sharing in drop-outs and slips."""
+        """Draw what happens to each place for good: outage, silence, its part in drop-outs and slips."""
         chunk = self.electricity.operation.chunk
         rng = stream(chunk.seed, "readings", chunk.number)
         m = chunk.meters
@@ -104,17 +104,23 @@ class Readings:
 
     def history(self) -> pa.RecordBatch:
         """Return all readings up to `HISTORY_LAST`, in order of meter and day."""
-        days = np.arange(day_number(METERS_FIRST), day_number(HISTORY_LAST) + 1)
+        return self.known(np.arange(day_number(METERS_FIRST), day_number(HISTORY_LAST) + 1))
+
+    def known(self, days: Ints) -> pa.RecordBatch:
+        """Return all readings of successive days as finally known, in order of meter and day."""
         operation = self.electricity.operation
-        state = operation.state(days)
-        here = self.present(days, state, state)
+        before = self._missing.silent_after_days
+        wide = operation.state(np.arange(days[0] - before, days[-1] + 1))
+        state = wide.part(before, before + len(days))
+        here = self.present(days, state, wide.part(0, len(days)))
         lost = self._missing.random_ppm / 1e6
         for week in np.unique(days // WEEK):
             columns = np.flatnonzero(days // WEEK == week)
             first, _ = self._week_draws(int(week))
             here[:, columns] &= first[:, days[columns] - week * WEEK] >= lost
-        for dropout, _ in self._dropouts(days):
-            here &= ~dropout
+        for dropout, weeks in self._dropouts(days):
+            if weeks is None:
+                here &= ~dropout
         return _batch(operation.chunk.meters.ids, days, self.true_use(days, state), here)
 
     def week(self, week: int) -> Iterator[Delivered]:
@@ -126,8 +132,10 @@ class Readings:
         days = days[days <= day_number(METERS_LAST)]
         missing, scenario = self._missing, self.electricity.surroundings.scenario
         operation = self.electricity.operation
-        state = operation.state(days)
-        here = self.present(days, state, operation.state(days - missing.silent_after_days))
+        before = missing.silent_after_days
+        wide = operation.state(np.arange(days[0] - before, days[-1] + 1))
+        state = wide.part(before, before + len(days))
+        here = self.present(days, state, wide.part(0, len(days)))
         first, second = (a[:, : len(days)] for a in self._week_draws(week))
         lost, corrected = missing.random_ppm / 1e6, missing.corrected_ppm / 1e6
         here &= first >= lost
@@ -138,7 +146,9 @@ class Readings:
         lateness[second < late * missing.very_late_share] = 2
         lateness[second < late * missing.very_late_share * 0.3] = 3
         estimate = here & (first < lost + corrected) & (lateness == 0)
-        told = np.where(estimate, np.rint(use * (0.75 + 50 * (first - lost).clip(0, 0.01))).astype(np.int64), use)
+        told = np.where(
+            estimate, np.rint(use * (0.75 + 50 * (first - lost).clip(0, 0.01))).astype(np.int64), use
+        )
         ids = operation.chunk.meters.ids
         later: list[Delivered] = [(2, *_pick(ids, days, use, estimate))]
         for dropout, weeks in self._dropouts(days):
@@ -153,7 +163,10 @@ class Readings:
                 told = np.where(batch, use // 1000, told)
                 later.append((weeks_after(day_number(slip.corrected), week), *_pick(ids, days, use, batch)))
         for weeks_late in range(4):
-            yield weeks_late, *_pick(ids, days, told if weeks_late == 0 else use, here & (lateness == weeks_late))
+            yield (
+                weeks_late,
+                *_pick(ids, days, told if weeks_late == 0 else use, here & (lateness == weeks_late)),
+            )
         yield from later
 
     def _dropouts(self, days: Ints) -> Iterator[tuple[Bools, int | None]]:

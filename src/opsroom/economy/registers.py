@@ -1,4 +1,4 @@
-"""Registers as their keepers know them: enterprises, establishments, meter links; births and deaths come late."""
+"""Registers as their keepers know them: births and deaths of enterprises, sites and meter links come late."""
 
 from __future__ import annotations
 
@@ -11,18 +11,79 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from opsroom.economy.horizon import METERS_FIRST, OPEN_END, Bools, Ints, day_number, epoch_days
-from opsroom.economy.population import ENTERPRISE_BASE, GROUP_BASE, Chunk, size_of
+from opsroom.economy.population import ENTERPRISE_BASE, GROUP_BASE, Chunk
 from opsroom.economy.randomness import stream
 from opsroom.economy.scenario import REGIONS
-from opsroom.economy.sectors import DIVISIONS, FORMS, SECTION_CODES, SIZES
+from opsroom.economy.sectors import DIVISIONS, FORMS, SECTION_CODES, SIZES, size_of
 
 LONG_AGO: Final = -1_000_000
 STAFF_COUNT: Final = day_number(METERS_FIRST)
 """Day of the yearly staff count that changed some companies' entries."""
 
-_FIRST = np.array("Al Bran Cor Dun Esk Far Gal Hol Is Jor Kes Lin Mar Nor Os Pel Quin Ros Sal Tor Ul Var Wes Yar".split())
-_SECOND = np.array("den mere wick holt vale ford brook gate stead combe ridge mont port haven field moor".split())
-_TRADE = np.array("Works Trading Partners Supply House Group Services Industries Foods Systems Yard Mills".split())
+_FIRST = np.array(
+    [
+        "Al",
+        "Bran",
+        "Cor",
+        "Dun",
+        "Esk",
+        "Far",
+        "Gal",
+        "Hol",
+        "Is",
+        "Jor",
+        "Kes",
+        "Lin",
+        "Mar",
+        "Nor",
+        "Os",
+        "Pel",
+        "Quin",
+        "Ros",
+        "Sal",
+        "Tor",
+        "Ul",
+        "Var",
+        "Wes",
+        "Yar",
+    ]
+)
+_SECOND = np.array(
+    [
+        "den",
+        "mere",
+        "wick",
+        "holt",
+        "vale",
+        "ford",
+        "brook",
+        "gate",
+        "stead",
+        "combe",
+        "ridge",
+        "mont",
+        "port",
+        "haven",
+        "field",
+        "moor",
+    ]
+)
+_TRADE = np.array(
+    [
+        "Works",
+        "Trading",
+        "Partners",
+        "Supply",
+        "House",
+        "Group",
+        "Services",
+        "Industries",
+        "Foods",
+        "Systems",
+        "Yard",
+        "Mills",
+    ]
+)
 
 
 def strings(codes: tuple[str, ...], index: Ints) -> pa.Array:
@@ -73,7 +134,7 @@ class Registers:
         return name
 
     def enterprises(self, after: int, until: int) -> pa.Table:
-        """Return the register rows that became known, or changed, after one day and until another (both numbers)."""
+        """Return the register rows that became known, or changed, after one day and until another."""
         e = self.chunk.enterprises
         birth_lag, death_lag = self._lags
         staff = (e.employees_before != e.employees) & (e.born < STAFF_COUNT) & (self.died > STAFF_COUNT)

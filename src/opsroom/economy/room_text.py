@@ -61,7 +61,8 @@ target = "gdp"
 backtest_from = "2013-Q1"
 step_days = 46
 series = [
-  {{name = "gdp", frequency = "Q", transform = "pch", category = "Output", title = "GDP", publication_lag_days = 45}},
+  {{name = "gdp", frequency = "Q", transform = "pch", category = "Output", title = "GDP", \
+publication_lag_days = 45}},
   {{name = "industrial_production", transform = "pch", category = "Output", title = "Industrial production"}},
   {{name = "retail_sales", transform = "pch", category = "Demand", title = "Retail sales"}},
   {{name = "exports", transform = "pch", category = "Trade", title = "Exports"}},
@@ -103,7 +104,8 @@ kind = "scores"
 def room_text(scenario: Scenario) -> str:
     """Return the settings of Meridia's room under a scenario."""
     regions = "\n".join(
-        f'[[regions]]\ncode = "{code}"\nname = "{name}"\nx = {x}\ny = {y}\n' for code, name, x, y in REGION_NAMES
+        f'[[regions]]\ncode = "{code}"\nname = "{name}"\nx = {x}\ny = {y}\n'
+        for code, name, x, y in REGION_NAMES
     )
     return _TEXT.format(
         disclaimer=DISCLAIMER,

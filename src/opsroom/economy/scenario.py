@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -218,10 +219,12 @@ class Scenario:
     history: History
 
     def __post_init__(self) -> None:
-        for item in (*self.lockdowns, *self.dropouts, *self.new_year):
-            if item.end < item.start:
-                raise _fail("a period", "the end is not before the start.")
-        named = {s.region for s in (*self.lockdowns, *self.dropouts, *self.unit_slips)}
+        spans = [(i.start, i.end) for i in self.lockdowns]
+        spans += [(i.start, i.end) for i in self.dropouts] + [(i.start, i.end) for i in self.new_year]
+        if any(end < start for start, end in spans):
+            raise _fail("a period", "the end is not before the start.")
+        named = {i.region for i in self.lockdowns} | {i.region for i in self.dropouts}
+        named |= {i.region for i in self.unit_slips}
         named |= {r for b in self.booms for r in b.regions}
         unknown = sorted(named - set(REGIONS))
         if unknown:
@@ -247,10 +250,12 @@ class Scenario:
         SettingsError
             Unreadable, not TOML, unknown or missing keys, or a rule is broken.
         """
+        handle: Path | Traversable
         if isinstance(source, Path):
             where, handle = source.name, source
         else:
-            where, handle = source, files("opsroom.economy") / "scenarios" / f"{source}.toml"  # type: ignore[assignment]  # Traversable reads like a Path
+            where = source
+            handle = files("opsroom.economy") / "scenarios" / f"{source}.toml"
         try:
             raw = tomllib.loads(handle.read_text(encoding="utf-8"))
         except OSError:
@@ -303,10 +308,15 @@ def _one(cls: type, table: Mapping[str, Any]) -> Any:
     unknown = sorted(set(table) - set(known))
     if unknown:
         raise _fail(cls.__name__.lower(), f"unknown: {', '.join(unknown)}.")
-    wanted = {"dt.date": dt.date, "float": (int, float), "int": int, "str": str}
+    wanted: dict[str, type | tuple[type, ...]] = {
+        "dt.date": dt.date,
+        "float": (int, float),
+        "int": int,
+        "str": str,
+    }
     for key, value in table.items():
         kind = wanted.get(known[key])
-        if kind is not None and not isinstance(value, kind):  # type: ignore[arg-type]  # a type or a tuple of types
+        if kind is not None and not isinstance(value, kind):
             raise _fail(cls.__name__.lower(), f"{key} has the wrong type.")
     try:
         return cls(**table)
@@ -315,7 +325,7 @@ def _one(cls: type, table: Mapping[str, Any]) -> Any:
         raise _fail(cls.__name__.lower(), f"missing: {', '.join(absent)}.") from None
 
 
-def _many(cls: type, tables: list[Mapping[str, Any]]) -> tuple[Any, ...]:
+def _many(cls: type, tables: Sequence[Mapping[str, Any]]) -> tuple[Any, ...]:
     return tuple(_one(cls, table) for table in tables)
 
 

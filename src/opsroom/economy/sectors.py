@@ -186,8 +186,9 @@ def column(name: str) -> Floats:
 def _division_weights() -> Floats:
     within = np.array([float(row[1]) for row in _rows(_DIVISION_TABLE)])
     sums = np.bincount(DIVISION_SECTION, weights=within, minlength=len(SECTIONS))
-    weights: Floats = within / sums[DIVISION_SECTION] * column("weight")[DIVISION_SECTION]
-    return weights / weights.sum()
+    weights = within / sums[DIVISION_SECTION] * column("weight")[DIVISION_SECTION]
+    normal: Floats = weights / weights.sum()
+    return normal
 
 
 DIVISION_WEIGHTS: Final[Floats] = _division_weights()

@@ -11,12 +11,14 @@ import numpy as np
 from opsroom.economy.horizon import (
     METERS_FIRST,
     METERS_LAST,
+    MONTHS_SIMULATED,
     WEEK_ZERO,
     Bools,
     Floats,
     Ints,
     day_date,
     day_number,
+    month_days,
 )
 from opsroom.economy.randomness import stream
 from opsroom.economy.scenario import REGIONS, Scenario
@@ -75,6 +77,17 @@ class Surroundings:
         return np.array([day_kind(day_date(n), self.scenario) for n in range(DAYS)])
 
     @cached_property
+    def workdays(self) -> Floats:
+        """How a month's working days lift or lower sales, 1 on average, by month number."""
+        counts = []
+        for month in range(MONTHS_SIMULATED):
+            first, last = month_days(month)
+            kinds = [day_kind(day_date(n), self.scenario) for n in range(first, last + 1)]
+            counts.append(kinds.count(WORKDAY))
+        factor: Floats = (np.array(counts) / np.mean(counts)) ** 0.45
+        return factor
+
+    @cached_property
     def new_year_distance(self) -> tuple[Ints, Ints]:
         """Days to go until the next New Year holiday, and days since the last (large where far)."""
         days = np.arange(DAYS)
@@ -102,7 +115,8 @@ class Surroundings:
         weather = self.scenario.weather
         first, last = day_number(weather.mild_from), day_number(weather.mild_to)
         mild = weather.mild_degrees / (1 + np.exp(-(days - first) / 2.0)) / (1 + np.exp((days - last) / 4.0))
-        return wave + mild + 1.7 * noise[:1] + 0.8 * noise[1:] + REGION_WARMTH[:, None]
+        degrees: Floats = wave + mild + 1.7 * noise[:1] + 0.8 * noise[1:] + REGION_WARMTH[:, None]
+        return degrees
 
     @cached_property
     def tenths(self) -> Ints:

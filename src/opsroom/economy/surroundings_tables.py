@@ -11,7 +11,7 @@ from opsroom.economy.horizon import MONTHS_DELIVERED, Ints, day_date, day_number
 from opsroom.economy.registers import dates, strings
 from opsroom.economy.scenario import REGIONS, Scenario
 from opsroom.economy.sectors import SECTION_CODES, column
-from opsroom.economy.surroundings import KINDS, PUBLIC, NEW_YEAR, Surroundings, day_kind, holiday_name
+from opsroom.economy.surroundings import KINDS, NEW_YEAR, PUBLIC, Surroundings, day_kind, holiday_name
 
 CALENDAR_LAST = dt.date(2020, 12, 31)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,9 @@ class Truth:
         low = first if start is None else pd.Timestamp(start)
         high = last if end is None else pd.Timestamp(end)
         if low < first or high > last:
-            raise UsageError("the truth of at-work covers 2020-01-01 to 2020-06-30.", remedy="Ask for days within.")
+            raise UsageError(
+                "the truth of at-work covers 2020-01-01 to 2020-06-30.", remedy="Ask for days within."
+            )
         return frame[(frame["date"] >= low) & (frame["date"] <= high)].reset_index(drop=True)
 
     def national(self, *, sme: bool = False) -> pd.DataFrame:
@@ -128,7 +131,7 @@ class Truth:
         )
 
     def turning_point(self) -> dt.date:
-        """Return the day on which recovery begins: the last day of the lowest share at work after the holiday."""
+        """Return the day on which recovery begins: the last of the lowest share after the holiday."""
         share = self.national()["count"]
         after = share[share.index > pd.Timestamp(str(self.facts["holiday_end"]))]
         lowest = after[after == after.min()]
@@ -158,8 +161,9 @@ class Truth:
         Returns
         -------
         pandas.DataFrame
-            ``enterprise_id, region, section, size_class, jobs, cash_out`` (first month in which bills stayed unpaid,
-            or missing), ``failed`` (day, or missing), ``relief`` (first month of a payment holiday, or missing).
+            ``enterprise_id, region, section, size_class, jobs, cash_out`` (first month in which bills
+            stayed unpaid, or missing), ``failed`` (day, or missing), ``relief`` (first month of a payment
+            holiday, or missing).
         """
         on = bool(self.facts["policy"]) if policy is None else policy
         return self.frame("failures_policy" if on else "failures_none")
@@ -183,9 +187,11 @@ class Truth:
         """
         path = folder / "facts.json"
         if not path.is_file():
-            raise NotFoundError(f"{folder.name} holds no truth.", remedy="Save one with `truth.save(folder)`.")
+            raise NotFoundError(
+                f"{folder.name} holds no truth.", remedy="Save one with `truth.save(folder)`."
+            )
         makers: dict[str, Callable[[], pd.DataFrame]] = {
-            file.stem: (lambda file=file: pd.read_parquet(file)) for file in sorted(folder.glob("*.parquet"))
+            file.stem: partial(pd.read_parquet, file) for file in sorted(folder.glob("*.parquet"))
         }
         return cls(makers, json.loads(path.read_text(encoding="utf-8")))
 

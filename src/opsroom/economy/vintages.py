@@ -1,4 +1,4 @@
-"""How official figures become known: late, first from part of the answers, then revised, most at turning points."""
+"""How official figures become known: late, first from part of the answers, then revised, most at turns."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ class Calendar:
     rounds
         Further days after the first release at which the figure is revised; the last round is final.
     bias
-        Share of the surprise in growth that the first release misses. Answers that come in first are from those
-        whom the change has not reached: first figures are too smooth, and err on one side where the path turns.
+        Share of the surprise in growth that the first release misses. Answers that come in first are from
+        those whom the change has not reached: first figures are too smooth, and err on one side where the
+        path turns.
     noise
         Standard deviation of the first release's error, log points.
     decimals
@@ -73,7 +74,12 @@ def release_day(end: dt.date, days: int) -> dt.date:
 
 
 def history(
-    seed: int, series: str, starts: Sequence[dt.date], ends: Sequence[dt.date], truth: Floats, calendar: Calendar
+    seed: int,
+    series: str,
+    starts: Sequence[dt.date],
+    ends: Sequence[dt.date],
+    truth: Floats,
+    calendar: Calendar,
 ) -> Iterator[tuple[dt.date, dt.date, float]]:
     """Yield all published figures of a series as (vintage, period, value).
 
@@ -90,10 +96,10 @@ def history(
 
     Notes
     -----
-    In logs, release k of period t is truth - bias * w(k) * (growth(t) - usual growth(t)) + noise * w(k) * z(t),
-    with weights w falling from 1 at the first release to 0 at the last round. Usual growth is a slow average of
-    past growth, so the error leans against the turn. Rounds that change nothing at the published precision are
-    not published.
+    In logs, release k of period t is truth - bias * w(k) * (growth(t) - usual growth(t)) + noise * w(k) *
+    z(t), with weights w falling from 1 at the first release to 0 at the last round. Usual growth is a slow
+    average of past growth, so the error leans against the turn. Rounds that change nothing at the published
+    precision are not published.
     """
     z = stream(seed, f"vintages.{series}").standard_normal(len(truth))
     growth = np.diff(np.log(truth), prepend=np.log(truth[0]))

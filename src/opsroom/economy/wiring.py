@@ -19,10 +19,10 @@ def wire(chunk: Chunk) -> tuple[Meters, Links]:
 
     Notes
     -----
-    A place is where a meter hangs. Most establishments have one place, some two or three, each with its part of
-    the use. Some small neighbours in a region share one place. About one place in twenty gets another
-    meter, with another number, between 2019 and mid-2020. About 3 % of establishments have no meter of their
-    own (the landlord's).
+    A place is where a meter hangs. Most establishments have one place, some two or three, each with its
+    part of the use. Some small neighbours in a region share one place. About one place in twenty gets
+    another meter, with another number, between 2019 and mid-2020. About 3 % of establishments have no meter
+    of their own (the landlord's).
     """
     rng = stream(chunk.seed, "wiring", chunk.number)
     s, e = chunk.establishments, chunk.enterprises
@@ -43,13 +43,17 @@ def wire(chunk: Chunk) -> tuple[Meters, Links]:
     first[both] = np.minimum(first[both], s.first[second[both]])
     last[both] = np.maximum(last[both], s.last[second[both]])
     seen = (last >= day_number(METERS_FIRST)) & (first <= day_number(METERS_LAST))
-    owner, fraction, second, first, last = (a[seen] for a in (owner, fraction, second, first, last))
+    owner, fraction, second, first, last = owner[seen], fraction[seen], second[seen], first[seen], last[seen]
     change = rng.integers(day_number(METERS_FIRST) + 20, day_number(METERS_LAST) - 20, len(owner))
     changed = (rng.random(len(owner)) < 0.05) & (change > first + 20) & (change < last - 20)
     position = np.arange(len(owner))
     old_last = np.where(changed, change - 1, last)
     order = np.argsort(np.concatenate([position * 2, position[changed] * 2 + 1]), kind="stable")
-    ids = METER_BASE + chunk.number * PLACES_PER_CHUNK * 2 + np.concatenate([position * 2, position[changed] * 2 + 1])
+    ids = (
+        METER_BASE
+        + chunk.number * PLACES_PER_CHUNK * 2
+        + np.concatenate([position * 2, position[changed] * 2 + 1])
+    )
     meters = Meters(
         ids=ids[order],
         establishment=np.concatenate([owner, owner[changed]])[order],

@@ -10,9 +10,18 @@ from typing import Final
 import pyarrow as pa
 
 from opsroom.economy.electricity import Electricity
-from opsroom.economy.horizon import HISTORY_KNOWN, MONTHS_DELIVERED, MONTHS_SIMULATED, Floats, Ints, month_number
+from opsroom.economy.horizon import (
+    HISTORY_KNOWN,
+    MONTHS_DELIVERED,
+    MONTHS_SIMULATED,
+    Floats,
+    Ints,
+    month_number,
+)
 from opsroom.economy.ledgers import MONTHLY, monthly_table, report_delay
 from opsroom.economy.money import Books, keep_books, monthly_activity
+from opsroom.economy.network import Market, Network, market_of
+from opsroom.economy.official import Official
 from opsroom.economy.operation import Operation, Pressure
 from opsroom.economy.population import Chunk, Population
 from opsroom.economy.readings import Readings
@@ -23,8 +32,18 @@ from opsroom.economy.surroundings import Surroundings
 HISTORY_MONTHS: Final = month_number(HISTORY_KNOWN.date()) - 1
 """Months in the first delivery of monthly microdata: 2017-07 … 2019-11."""
 
-KEPT_CHUNKS: Final = 40
-"""Chunks whose parts are kept in memory (about 7 MB each); beyond, they are made again when needed."""
+KEPT_CHUNKS: Final = 20
+"""Chunks whose parts are kept in memory (about 15 MB each); beyond, they are made again when needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recent:
+    """What is kept of a chunk's books."""
+
+    died: Ints
+    tables: dict[str, pa.Table]
+    late: list[Ints]
+    market: Market
 
 
 @dataclass(frozen=True)
@@ -53,28 +72,34 @@ class ChunkWorks:
         return keep_books(operation, self.scenario, self.activity, relief=on, months=months)
 
     @cached_property
-    def _recent(self) -> tuple[Ints, dict[str, pa.Table], list[Ints]]:
+    def _recent(self) -> _Recent:
         books = self.books(months=MONTHS_DELIVERED)
         tables = {
-            name: monthly_table(name, self.chunk, books, HISTORY_MONTHS, MONTHS_DELIVERED - 1) for name in MONTHLY
+            name: monthly_table(name, self.chunk, books, HISTORY_MONTHS, MONTHS_DELIVERED - 1)
+            for name in MONTHLY
         }
         late = [report_delay(self.chunk, books, m) for m in range(HISTORY_MONTHS, MONTHS_DELIVERED)]
-        return books.died, tables, late
+        return _Recent(books.died, tables, late, market_of(self.chunk, books))
 
     @property
     def died(self) -> Ints:
         """Day on which each enterprise ended, failures up to 2020-06 included."""
-        return self._recent[0]
+        return self._recent.died
 
     @property
     def recent(self) -> dict[str, pa.Table]:
         """Monthly rows after the history delivery, by dataset."""
-        return self._recent[1]
+        return self._recent.tables
 
     @property
     def late_reports(self) -> list[Ints]:
         """For each month after the history, by how many months each company's report is late."""
-        return self._recent[2]
+        return self._recent.late
+
+    @property
+    def market(self) -> Market:
+        """The companies as sellers and buyers in the network's year."""
+        return self._recent.market
 
     def history(self, dataset: str) -> pa.Table:
         """Return the monthly rows of the history delivery."""
@@ -105,6 +130,16 @@ class Workshop:
         self.surroundings = Surroundings(population.seed, scenario)
         self.pressure = Pressure(self.surroundings)
         self._kept: OrderedDict[int, ChunkWorks] = OrderedDict()
+
+    @cached_property
+    def official(self) -> Official:
+        """Official series of the whole country."""
+        return Official(self.population.seed, self.scenario, self.pressure)
+
+    @cached_property
+    def network(self) -> Network:
+        """Suppliers and customers."""
+        return Network(self)
 
     @property
     def chunks(self) -> range:

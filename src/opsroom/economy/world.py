@@ -1,4 +1,4 @@
-"""Meridia as a room meets it: specifications, settings, deliveries in order of arrival; and the truth apart."""
+"""Meridia as a room meets it: specifications, settings, deliveries in order of arrival; the truth apart."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class World:
         self.companies, self.seed, self.scenario, self.policy = companies, seed, scenario, policy
 
     def __repr__(self) -> str:
-        return f"World(companies={self.companies}, seed={self.seed}, scenario={self.scenario.name!r}, policy={self.policy})"
+        said = f"companies={self.companies}, seed={self.seed}, scenario={self.scenario.name!r}"
+        return f"World({said}, policy={self.policy})"
 
     @cached_property
     def workshop(self) -> Workshop:

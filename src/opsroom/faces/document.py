@@ -37,7 +37,10 @@ def figure_document(desk: Desk, figure: Figure) -> dict[str, Any]:
         "method": str(main.method),
         "synthetic": desk.synthetic,
         "disclaimer": str(desk.room.get("disclaimer") or ""),
-        "measures": [{"name": m.name, "unit": m.unit, "kind": m.kind, "decimals": m.decimals} for m in measures_of(main)],
+        "measures": [
+            {"name": m.name, "unit": m.unit, "kind": m.kind, "decimals": m.decimals}
+            for m in measures_of(main)
+        ],
         "columns": list(figure.columns),
         "rows": [list(row) for row in figure.rows],
         "releases": figure.stamps(),

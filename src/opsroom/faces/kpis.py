@@ -78,10 +78,17 @@ def _all(desk: Desk) -> Iterator[Kpi]:
             figure="resumption.national" if weight == "count" else "resumption.national--weights",
         )  # fmt: skip
     yield from _kpi(
-        desk, "capacity", "resumption.national", "capacity", _reference("count"), figure="resumption.national--capacity"
+        desk,
+        "capacity",
+        "resumption.national",
+        "capacity",
+        _reference("count"),
+        figure="resumption.national--capacity",
     )
     yield from _nowcast(desk)
-    yield from _kpi(desk, "liquidity", "liquidity.section", "jobs_under_30_days", _month(size="_T"), census=True)
+    yield from _kpi(
+        desk, "liquidity", "liquidity.section", "jobs_under_30_days", _month(size="_T"), census=True
+    )
     yield from _arrears(desk)
     yield from _kpi(desk, "coverage", "resumption.national", "coverage", _reference("count"), census=True)
     for name in desk.names():
@@ -90,11 +97,15 @@ def _all(desk: Desk) -> Iterator[Kpi]:
             continue
         if name.startswith("activity."):
             title = title_of(desk, release)
-            yield from _kpi(desk, "activity", name, "gap", _last("date", "gap"), label=title, note=w.say("kpi.activity"))
+            yield from _kpi(
+                desk, "activity", name, "gap", _last("date", "gap"), label=title, note=w.say("kpi.activity")
+            )
         elif name == "credit.gap":
             for code in _largest_gaps(release):
                 label = w.say("kpi.credit_gap", country=country_name(code))
-                yield from _kpi(desk, "credit_gap", name, "gap", _last("quarter", "gap", country=code), label=label)
+                yield from _kpi(
+                    desk, "credit_gap", name, "gap", _last("quarter", "gap", country=code), label=label
+                )
         elif name.endswith(".levels"):
             main = measures_of(release)[0].name
             time = str(release.dimensions[0])

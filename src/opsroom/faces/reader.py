@@ -93,7 +93,11 @@ def measures_of(release: ReleaseView) -> list[MeasureInfo]:
     """Return the release's measures, whether it holds them as records or as objects."""
     found = []
     for item in release.measures:
-        get = item.get if isinstance(item, Mapping) else lambda key, default=None, item=item: getattr(item, key, default)
+        get = (
+            item.get
+            if isinstance(item, Mapping)
+            else lambda key, default=None, item=item: getattr(item, key, default)
+        )
         found.append(
             MeasureInfo(
                 str(get("name")),
@@ -125,7 +129,9 @@ def records(release: ReleaseView | None, **where: str) -> list[dict[str, Any]]:
     columns = list(release.columns)
     tests = [(columns.index(name), code) for name, code in where.items() if name in columns]
     return [
-        dict(zip(columns, row, strict=True)) for row in release.rows if all(str(row[k]) == code for k, code in tests)
+        dict(zip(columns, row, strict=True))
+        for row in release.rows
+        if all(str(row[k]) == code for k, code in tests)
     ]
 
 
@@ -211,6 +217,12 @@ def published_days(releases: ReleasesReader) -> list[date]:
     return sorted(day_of(d) for d in releases.days())
 
 
+def room_of(releases: ReleasesReader) -> dict[str, Any]:
+    """Return the room's public settings, with the plainest words where it has none."""
+    plain = {"title": "Operations room", "country": "", "synthetic": False, "disclaimer": "", "regions": []}
+    return {**plain, **releases.room}
+
+
 def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
     """Return the desk as of a day: the last publication day on or before it.
 
@@ -234,7 +246,7 @@ def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
             "the room has published nothing yet.", remedy="Run `opsroom publish --room DIR`.", code="OPS-T010"
         )
     if as_of is None or as_of == "":
-        return Desk(releases, days[-1], releases.room)
+        return Desk(releases, days[-1], room_of(releases))
     if isinstance(as_of, str):
         try:
             as_of = date.fromisoformat(as_of)
@@ -249,4 +261,4 @@ def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
             remedy=f"The first publication day is {days[0]}.",
             code="OPS-T011",
         )
-    return Desk(releases, reached[-1], releases.room)
+    return Desk(releases, reached[-1], room_of(releases))

@@ -9,7 +9,9 @@ from opsroom.faces.codes import name_code
 from opsroom.faces.figures.figure import Figure
 from opsroom.faces.reader import Desk, measures_of
 
-_TIMES = frozenset({"date", "day", "vintage", "reference", "week", "month", "quarter", "start", "decided_on", "review_date"})
+_TIMES = frozenset(
+    {"date", "day", "vintage", "reference", "week", "month", "quarter", "start", "decided_on", "review_date"}
+)
 
 
 def column_title(name: str) -> str:

@@ -1,5 +1,6 @@
 """The English catalogue: message id → template. Plain words, whole sentences, no number without a unit."""
 
+# ruff: noqa: E501 - a message is one line, as in a catalogue of translators
 from __future__ import annotations
 
 from opsroom.faces.words_methods import METHODS

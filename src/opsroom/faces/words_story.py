@@ -11,6 +11,7 @@ from opsroom.faces import words as w
 from opsroom.faces.codes import country_name, currency_of, section_name, title_of
 from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, number, one, records
 from opsroom.faces.words import Sentence
+from opsroom.faces.words_record import Part, record
 
 TOPICS = ("work", "output", "credit", "options", "record")
 
@@ -47,18 +48,19 @@ def tell(desk: Desk) -> list[Sentence]:
         ("output", _output),
         ("credit", _credit),
         ("options", _options),
-        ("record", _record),
+        ("record", record),
     ):
         for message, values, used in parts(desk):
             text = w.say(message, **values)
             # A number that is not there must never become a word on a page.
             if any(value is None or str(value) in ("None", "nan", "") for value in values.values()):
                 raise InternalError(f"message {message!r} was given an empty value.")
-            told.append(Sentence(message, text, topic, tuple(r.id for r in used), {k: str(v) for k, v in values.items()}))
+            told.append(
+                Sentence(
+                    message, text, topic, tuple(r.id for r in used), {k: str(v) for k, v in values.items()}
+                )
+            )
     return told
-
-
-Part = tuple[str, dict[str, Any], tuple[Any, ...]]
 
 
 def bounds(row: dict[str, Any] | None, name: str) -> tuple[float, float] | None:
@@ -84,7 +86,11 @@ def _work(desk: Desk) -> Iterator[Part]:
     values = {"date": w.day(at), "resumed": w.percent(share), "interval": w.interval(*band)}
     small, small_band = number(rows["count", "sme"], "resumed"), bounds(rows["count", "sme"], "resumed")
     if small is not None and small_band is not None:
-        yield "story.at_work_sme", {**values, "sme": w.percent(small), "sme_interval": w.interval(*small_band)}, (release,)
+        yield (
+            "story.at_work_sme",
+            {**values, "sme": w.percent(small), "sme_interval": w.interval(*small_band)},
+            (release,),
+        )
     else:
         yield "story.at_work", values, (release,)
     jobs, jobs_band = number(rows["jobs", "_T"], "resumed"), bounds(rows["jobs", "_T"], "resumed")
@@ -146,7 +152,10 @@ def _moved(desk: Desk, release: Any) -> Iterator[Part]:
     change, before = desk.get("resumption.change"), desk.before("resumption.national")
     if change is None or before is None or day_of(change.day) != day_of(release.day):
         return
-    parts = {c: number(one(change, component=c, weight="count"), "value") for c in ("activity", "late_data", "revision", "_T")}
+    parts = {
+        c: number(one(change, component=c, weight="count"), "value")
+        for c in ("activity", "late_data", "revision", "_T")
+    }
     at = str(before.facts.get("reference_date", ""))
     said = number(one(before, date=at, weight="count", size="_T"), "resumed")
     if said is None or any(v is None for v in parts.values()):
@@ -309,7 +318,11 @@ def _options(desk: Desk) -> Iterator[Part]:
         return
     month = last_month(release)
     none = one(release, option="none", month=month, section="_T")
-    firms, band, jobs = number(none, "illiquid_companies"), bounds(none, "illiquid_companies"), number(none, "jobs_at_risk")
+    firms, band, jobs = (
+        number(none, "illiquid_companies"),
+        bounds(none, "illiquid_companies"),
+        number(none, "jobs_at_risk"),
+    )
     if firms is not None and band is not None and jobs is not None:
         yield (
             "story.none",
@@ -336,8 +349,14 @@ def _options(desk: Desk) -> Iterator[Part]:
         else:
             yield "story.holiday_plain", values, (release,)
     yield from _whom(desk, release, best)
-    names = {"deferred": "deferred", "outlay": "outlay", "bank": "expected_loss_bank",
-             "state": "expected_loss_state", "other": "expected_loss_other", "contingent": "contingent"}  # fmt: skip
+    names = {
+        "deferred": "deferred",
+        "outlay": "outlay",
+        "bank": "expected_loss_bank",
+        "state": "expected_loss_state",
+        "other": "expected_loss_other",
+        "contingent": "contingent",
+    }
     amounts = {key: number(row, name) for key, name in names.items()}
     if row and all(v is not None for v in amounts.values()):
         unit = currency_of(release)
@@ -364,79 +383,3 @@ def _deadline(desk: Desk, release: Any) -> Iterator[Part]:
     if at:
         late = str(at)[:10] < desk.day.isoformat()
         yield "story.deadline_past" if late else "story.deadline", {"date": w.day(str(at))}, (release,)
-
-
-def _record(desk: Desk) -> Iterator[Part]:
-    yield from _scored_work(desk)
-    yield from _scored_nowcast(desk)
-    log = desk.get("decisions.log")
-    for row in records(log):
-        forecast, outcome = number(row, "forecast"), number(row, "outcome")
-        low, high = number(row, "lower"), number(row, "upper")
-        if log is None or forecast is None or low is None or high is None:
-            continue
-        values = {
-            "id": str(row["decision_id"]),
-            "option": w.label("option_long", str(row.get("option", ""))),
-            "decider": str(row.get("decider", "")),
-            "date": w.day(str(row["decided_on"])),
-            "forecast": w.number(forecast),
-            "interval": f"90 % interval {w.interval(low, high, 0)}",
-        }
-        if outcome is not None:
-            yield "story.decision_scored", {**values, "outcome": w.number(outcome)}, (log,)
-        elif row.get("review_date"):
-            yield "story.decision_open", {**values, "review": w.day(str(row["review_date"]))}, (log,)
-
-
-def mean_score(rows: list[dict[str, Any]], name: str) -> float | None:
-    """Return the mean of a score over rows, or None where there is none."""
-    known = [v for v in (number(r, name) for r in rows) if v is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _scored_work(desk: Desk) -> Iterator[Part]:
-    scores = desk.get("scores.resumption")
-    if scores is None:
-        return
-    against = "truth" if any(r.get("against") == "truth" for r in records(scores)) else "final"
-    ours = records(scores, method="room", against=against)
-    mae, coverage = mean_score(ours, "mae"), mean_score(ours, "coverage")
-    if mae is None or coverage is None:
-        return
-    values = {
-        "against": w.say(f"words.{against}"),
-        "mae": w.number(mae, 1),
-        "n": str(len(ours)),
-        "coverage": w.percent(coverage, 0),
-    }
-    naive = mean_score(records(scores, method="naive", against=against), "mae")
-    if naive is not None:
-        yield "story.score_resumption", {**values, "naive": w.number(naive, 1)}, (scores,)
-    else:
-        yield "story.score_resumption_plain", values, (scores,)
-
-
-def _scored_nowcast(desk: Desk) -> Iterator[Part]:
-    scores = desk.get("scores.nowcast")
-    rows = [r for r in records(scores, method="room") if number(r, "mae") is not None]
-    current = desk.get("nowcast.gdp")
-    if scores is None or not rows:
-        return
-    wanted = float(current.facts.get("horizon_days") or 0) if current is not None else 0.0
-    # The published horizon that is nearest to today's.
-    row = min(rows, key=lambda r: abs(_days(r.get("horizon")) - wanted))
-    horizon = str(row.get("horizon"))
-    values = {"horizon": horizon, "mae": w.number(float(row["mae"]), 2)}
-    naive = number(one(scores, method="ar1", horizon=horizon), "mae")
-    if naive is not None:
-        yield "story.score_nowcast", {**values, "naive": w.number(naive, 2)}, (scores,)
-    else:
-        yield "story.score_nowcast_plain", values, (scores,)
-
-
-def _days(code: object) -> float:
-    try:
-        return float(str(code))
-    except ValueError:
-        return float("inf")

@@ -187,7 +187,8 @@ class Diff:
             f"SELECT {fields}, source_row, known_at, op, __arriving, lag(op) OVER w IS NULL AS __opens, "
             f"  {self._content} IS DISTINCT FROM {before} AS __news, lag(op) OVER w AS __op "
             f"FROM (SELECT {fields}, source_row, known_at, op, 0 AS delivery, true AS __arriving "
-            f"  FROM {timeline} UNION ALL SELECT {fields}, source_row, known_at, op, delivery, false FROM stored_rows) "
+            f"  FROM {timeline} UNION ALL "
+            f"  SELECT {fields}, source_row, known_at, op, delivery, false FROM stored_rows) "
             f"WINDOW w AS (PARTITION BY {key} ORDER BY known_at, __arriving, delivery)"
         )
         # What is absent, or unknown at that time, and is taken back is no news.

@@ -59,7 +59,8 @@ def with_tombstones(
     )
     con.execute(
         "CREATE OR REPLACE TEMP TABLE vintages AS "
-        "SELECT known_at, row_number() OVER (ORDER BY known_at) AS n FROM (SELECT DISTINCT known_at FROM given)"
+        "SELECT known_at, row_number() OVER (ORDER BY known_at) AS n "
+        "FROM (SELECT DISTINCT known_at FROM given)"
     )
     first = con.execute("SELECT min(known_at) AS t FROM vintages").to_arrow_table().column("t")[0].as_py()
     opening = known_at or first

@@ -32,9 +32,10 @@ class DelinquencyResult:
     table
         One row a month and section (``"_T"``: all): ``performing``, ``forborne``, ``delinquent`` (per cent of
         outstanding, adding to 100), ``early`` and ``late`` (the delinquent from 30 and from 90 days),
-        ``arrears_with_forborne``, ``delinquent_companies`` (per cent), ``expected`` (arrears by own history),
-        ``z``, ``warning``, ``driver`` (which state rose), ``ability`` and ``collection`` with bounds
-        (points), ``capacity`` (collection, per cent of normal).
+        ``arrears_with_forborne``, ``delinquent_companies`` and ``arrears_companies`` (per cent of companies,
+        the latter with forborne), ``expected`` (of the last, by own history), ``z``, ``warning``, ``driver``
+        (which state rose), ``ability`` and ``collection`` with bounds (points), ``capacity`` (collection,
+        per cent of normal).
     companies
         One row a company and month, of the months shown.
     alarm_rate
@@ -169,6 +170,7 @@ class DelinquencyResult:
                         "delinquent_companies", "share", "%", ("n_delinquent", "n_companies"), scale=100.0
                     ),
                     Measure("arrears_with_forborne", "public", "%"),
+                    Measure("arrears_companies", "public", "%"),
                     Measure("ability", "public", "%", attached=bounds["ability"]),
                     Measure("collection", "public", "points", attached=bounds["collection"]),
                     Measure("z", "public", "standard deviations", attached=("warning", "driver")),
@@ -245,7 +247,8 @@ def delinquency(
 
     Notes
     -----
-    A warning looks at arrears *including* forborne loans, so it cannot be silenced by a holiday; `driver`
+    A warning looks at the share of *companies* that are delinquent *or forborne*: a share of amounts hangs
+    on a few large loans, and without the forborne a holiday would silence it. `driver`
     says whether the delinquent or the forborne share rose, for under a holiday open to all the latter is
     the policy itself. See `own_history` and `collection.split` for the formulas.
     """
@@ -265,8 +268,8 @@ def delinquency(
     causes, identified = _causes(panel, accounts, capacity, sections, recent, level, seed)
     table = table.merge(causes, on=["month", "section"], how="left")
     table["capacity"] = 100.0 * table["month"].map(capacity).astype(np.float64)
-    table["ability"] = table["delinquent"] - table["collection"]
-    table["ability_lower"] = table["delinquent"] - table["collection_upper"]
+    table["ability"] = (table["delinquent"] - table["collection"]).clip(lower=0.0)
+    table["ability_lower"] = (table["delinquent"] - table["collection_upper"]).clip(lower=0.0)
     table["ability_upper"] = table["delinquent"] - table["collection_lower"]
     kept = panel[panel["month"].isin(recent)]
     quiet = np.zeros(len(grid["months"]), dtype=bool)
@@ -286,30 +289,31 @@ def delinquency(
 def _shares(panel: pd.DataFrame, sections: list[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return shares by month and section, and the same as arrays (sections first: all) over months."""
     columns = [*STATES, "early", "late", "outstanding"]
-    data = panel.assign(companies=1, square=panel["outstanding"].astype(np.float64) ** 2)
-    wanted = [*columns, "companies", "is_delinquent", "square"]
+    data = panel.assign(companies=1)
+    wanted = [*columns, "companies", "is_delinquent", "in_arrears"]
     by = data.groupby(["month", "section"])[wanted].sum().reset_index()
     every = data.groupby("month")[wanted].sum().reset_index().assign(section=TOTAL)
     table = pd.concat([every, by], ignore_index=True).sort_values(["month", "section"], ignore_index=True)
     owed = table["outstanding"].astype(np.float64)
-    table["effective"] = owed**2 / table["square"]
     for column in (*STATES, "early", "late"):
         table[column] = 100.0 * table[column] / owed
     table["arrears_with_forborne"] = table["delinquent"] + table["forborne"]
     table["delinquent_companies"] = 100.0 * table["is_delinquent"] / table["companies"]
+    table["arrears_companies"] = 100.0 * table["in_arrears"] / table["companies"]
     found = pd.DatetimeIndex(sorted(panel["month"].unique()))
     index = pd.date_range(found.min(), found.max(), freq="MS")
     grid: dict[str, Any] = {"months": index}
-    for column in ("arrears_with_forborne", "delinquent", "forborne", "effective"):
+    for column in ("arrears_companies", "delinquent_companies", "companies"):
         wide = table.pivot(index="section", columns="month", values=column)
         grid[column] = wide.reindex(index=[TOTAL, *sections], columns=index).to_numpy(dtype=np.float64)
-    shown = ["month", "section", *STATES, "early", "late", "arrears_with_forborne", "delinquent_companies"]
+    shown = ["month", "section", *STATES, "early", "late", "arrears_with_forborne"]
+    shown += ["delinquent_companies", "arrears_companies"]
     return table[shown], grid
 
 
 def _history(grid: dict[str, Any], history: int, rate: float) -> OwnHistory:
-    """Judge arrears including forborne; the total is judged apart from the sections that make it up."""
-    share, effective = grid["arrears_with_forborne"] / 100.0, grid["effective"]
+    """Judge companies in arrears or forborne; the total apart from the sections that make it up."""
+    share, effective = grid["arrears_companies"] / 100.0, grid["companies"]
     calendar = grid["months"].month.to_numpy(dtype=np.int64)
     parts = [
         own_history(share[r], effective[r], calendar, history_months=history, false_discoveries=rate)
@@ -326,7 +330,9 @@ def _with_history(
     r = np.array([rows[s] for s in table["section"]])
     c = np.array([at[m] for m in table["month"]])
     back = np.maximum(c - 12, 0)
-    rise = [grid[k][r, c] - np.nan_to_num(grid[k][r, back]) for k in ("delinquent", "forborne")]
+    late, all_of_it = (np.nan_to_num(grid[k]) for k in ("delinquent_companies", "arrears_companies"))
+    eased = all_of_it - late
+    rise = [x[r, c] - x[r, back] for x in (late, eased)]
     flagged = history.alarm[r, c]
     driver = np.where(rise[0] >= rise[1], "delinquent", "forborne")
     return table.assign(

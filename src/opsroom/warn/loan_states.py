@@ -65,7 +65,8 @@ def company_months(
     pandas.DataFrame
         ``month``, ``enterprise_id``, ``group_id``, ``section``; outstanding in total and by state (int64
         minor units), ``early`` and ``late`` (the two parts of delinquent), ``service`` due a month on
-        delinquent loans, ``arrears`` (that service times the months past due) and ``is_delinquent``.
+        delinquent loans, ``arrears`` (that service times the months past due) ``is_delinquent`` and
+        ``in_arrears`` (delinquent or forborne).
 
     Raises
     ------
@@ -118,4 +119,5 @@ def _added_up(rows: pd.DataFrame) -> pd.DataFrame:
     frame = pd.concat([rows[keys].reset_index(drop=True), pd.DataFrame(data)], axis=1)
     totals: pd.DataFrame = frame.groupby(keys, sort=True, as_index=False).sum()
     totals["is_delinquent"] = totals["delinquent"] > 0
+    totals["in_arrears"] = totals["is_delinquent"] | (totals["forborne"] > 0)
     return totals

@@ -1,8 +1,8 @@
 """A share against its own history: season, noise, persistence, and how many alarms are false.
 
 The question is whether this month is out of line with what the same series did before, given that it has a
-season, that it is an average over few or many companies, that neighbouring months are alike (so that thirty
-months of history are worth fewer), and that twenty series are looked at every month.
+season, that it is an average over few or many companies, that it drifts (so that thirty months of history are
+worth fewer), and that twenty series are looked at every month.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from scipy.special import ndtri, stdtr
 from opsroom.base.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 _MAD = 1.4826
-_SEASON_PRIOR = 2.0
 _MOST = 8.0
+_WEIGHT = 0.3
+_WARM = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class OwnHistory:
 def own_history(
     share: Floats,
     effective: Floats,
-    calendar: npt.NDArray[np.int64],
+    calendar: Ints,
     *,
     history_months: int = 36,
     guard_months: int = 2,
@@ -85,16 +87,19 @@ def own_history(
 
     Notes
     -----
-    On the logit scale, level by the median, season by month-of-year means shrunk by n/(n+2) (from 24 months
-    on), scale by the median absolute deviation but never below the sampling error
-    :math:`\{p(1-p)n_e\}^{-1/2}`. With lag-one correlation ρ, n months count as
-    :math:`n(1-\rho)/(1+\rho)`, which widens the predictive scale and lowers the degrees of freedom of the t
-    distribution. `z` is the normal quantile of its p-value, hence comparable between long and short
+    On the logit scale, season by month-of-year means (from 24 months on), shrunk by the ratio of noise to
+    season. What is expected
+    is an exponentially weighted level of the months up to `guard_months` + 1 before, because arrears drift;
+    what is usual is how far the same forecast missed in the past: scale is the median absolute error of
+    these forecasts / 0.6745, never below the sampling error :math:`\{p(1-p)n_e\}^{-1/2}`, and the error of
+    the season is added. Forecasts h months
+    ahead overlap, so n errors count as n/h; this, and not n, gives the degrees of freedom of the t
+    distribution. `z` is the normal quantile of the p-value, hence comparable between long and short
     histories.
 
     References
     ----------
-    Benjamini and Hochberg (1995). Rousseeuw and Croux (1993), Alternatives to the median absolute deviation.
+    Benjamini and Hochberg (1995), Controlling the false discovery rate.
     """
     if share.shape != effective.shape or share.shape[1] != len(calendar):
         raise UsageError("shares, effective numbers and months do not match.", code="OPS-U100")
@@ -103,13 +108,15 @@ def own_history(
     logit = np.log((share + offset) / (1.0 - share + offset))
     z, p, expected = (np.full((series, months), np.nan) for _ in range(3))
     for t in range(months):
-        stop = t - guard_months
-        start = max(0, stop - history_months)
+        start, stop = max(0, t - guard_months - history_months), t - guard_months
         if stop - start < least:
             continue
         for s in range(series):
             past = slice(start, stop)
-            found = _judge(logit[s, past], calendar[past], logit[s, t], calendar[t], effective[s, t], least)
+            ahead = guard_months + 1
+            found = _judge(
+                logit[s, past], calendar[past], logit[s, t], calendar[t], effective[s, t], least, ahead
+            )
             if found is not None:
                 z[s, t], p[s, t], level = found
                 expected[s, t] = 1.0 / (1.0 + np.exp(-level))
@@ -118,36 +125,58 @@ def own_history(
 
 
 def _judge(
-    past: Floats, when: npt.NDArray[np.int64], now: float, month: int, effective: float, least: int
+    past: Floats, when: Ints, now: float, month: int, effective: float, least: int, ahead: int
 ) -> tuple[float, float, float] | None:
     """Return z, p and the expected level on the logit scale."""
     kept = np.isfinite(past)
     if kept.sum() < least or not np.isfinite(now):
         return None
     x, calendar = past[kept], when[kept]
-    level = float(np.median(x))
-    season = np.zeros(13)
-    if len(x) >= 24:
-        for m in range(1, 13):
-            own = x[calendar == m] - level
-            season[m] = own.sum() / (len(own) + _SEASON_PRIOR)
-    rest = x - level - season[calendar]
-    scale = _MAD * float(np.median(np.abs(rest - np.median(rest))))
-    centre = level + season[month]
+    season, unsure = _season(x, calendar)
+    rest = x - season[calendar]
+    level = np.empty(len(rest))
+    level[0] = np.median(rest[:_WARM])
+    for k in range(1, len(rest)):
+        level[k] = level[k - 1] + _WEIGHT * (rest[k] - level[k - 1])
+    # the forecast made `ahead` months before, from its own past alone, once it has warmed up
+    missed = rest[_WARM + ahead - 1 :] - level[_WARM - 1 : len(rest) - ahead]
+    if len(missed) < ahead:
+        return None
+    centre = level[-1] + season[month]
     share = 1.0 / (1.0 + np.exp(-centre))
-    scale = max(scale, 1.0 / np.sqrt(max(share * (1.0 - share) * effective, 1e-9)), 1e-6)
-    worth = max(3.0, len(x) * _persistence(rest))
-    statistic = (now - centre) / (scale * np.sqrt(1.0 + 1.0 / worth))
-    p = 1.0 - float(stdtr(worth - 1.0, statistic)) if statistic < 0 else float(stdtr(worth - 1.0, -statistic))
-    return float(np.clip(-ndtri(p), -_MOST, _MOST)), p, centre
+    noise = 1.0 / np.sqrt(max(share * (1.0 - share) * effective, 1e-9))
+    scale = max(_MAD * float(np.median(np.abs(missed))), noise, 1e-6)
+    freedom = max(3.0, len(missed) / ahead)
+    scale = float(np.hypot(scale, unsure[month]))
+    p = float(stdtr(freedom, -(now - centre) / scale))
+    return float(np.clip(-ndtri(p), -_MOST, _MOST)), p, float(centre)
 
 
-def _persistence(rest: Floats) -> float:
-    """Return (1 - ρ)/(1 + ρ) for the lag-one correlation, clipped to 0 … 0.9."""
-    e = rest - rest.mean()
-    total = float(e @ e)
-    rho = float(np.clip(e[1:] @ e[:-1] / total, 0.0, 0.9)) if total > 0 else 0.0
-    return (1.0 - rho) / (1.0 + rho)
+def _season(x: Floats, calendar: Ints) -> tuple[Floats, Floats]:
+    """Return the shrunk effect of each month (1 to 12), logit scale, with its error; 0 under two years."""
+    season, error = np.zeros(13), np.zeros(13)
+    if len(x) < 24:
+        return season, error
+    # distance from the mean of the surrounding year, so that drift is not taken for season
+    rest = np.array([x[k] - _year_around(x, k) for k in range(len(x))])
+    groups = [rest[calendar == m] for m in range(1, 13)]
+    means = np.array([g.mean() if len(g) else 0.0 for g in groups])
+    within = sum(float(((g - g.mean()) ** 2).sum()) for g in groups if len(g)) / max(len(x) - 12, 1)
+    between = max(float(means.var()) - within * 12 / len(x), 1e-9)
+    prior = float(np.clip(within / between, 0.1, 10.0))  # pure noise shrinks towards no season at all
+    number = np.array([float(len(g)) for g in groups])
+    season[1:] = means * number / (number + prior)
+    error[1:] = np.sqrt(within / (number + prior))
+    return season, error
+
+
+def _year_around(x: Floats, k: int) -> float:
+    """Return the mean of twelve months around one, the ends of the window half; less at the edges."""
+    window = x[max(0, k - 6) : k + 7]
+    weight = np.ones(len(window))
+    if len(window) == 13:
+        weight[[0, -1]] = 0.5
+    return float(window @ weight / weight.sum())
 
 
 def _discoveries(p: Floats, rate: float) -> Flags:

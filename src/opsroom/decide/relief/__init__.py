@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opsroom.decide.relief.buffers import LiquidityResult, liquidity
     from opsroom.decide.relief.deadlines import DeadlineResult, deadline
     from opsroom.decide.relief.firms import FIRM_COLUMNS, firms_from_tables
+    from opsroom.decide.relief.habits import Habits
     from opsroom.decide.relief.losses import Losses
     from opsroom.decide.relief.options import NONE, Holiday
     from opsroom.decide.relief.recovery import Recovery
@@ -27,6 +28,7 @@ __all__ = [
     "FIRM_COLUMNS",
     "NONE",
     "DeadlineResult",
+    "Habits",
     "Holiday",
     "LiquidityResult",
     "Losses",
@@ -42,6 +44,7 @@ _HOME = {
     "FIRM_COLUMNS": "firms",
     "NONE": "options",
     "DeadlineResult": "deadlines",
+    "Habits": "habits",
     "Holiday": "options",
     "LiquidityResult": "buffers",
     "Losses": "losses",

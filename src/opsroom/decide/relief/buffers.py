@@ -13,14 +13,15 @@ import pandas as pd
 from opsroom.base.cells import parts_from_units
 from opsroom.base.errors import UsageError
 from opsroom.base.results import Cells, Measure, Part
-from opsroom.decide.relief.firms import check_firms, monthly_margin, monthly_outgo
+from opsroom.decide.relief.firms import activity, check_firms, monthly_margin, monthly_outgo, moving_outgo
+from opsroom.decide.relief.habits import Habits
+from opsroom.decide.relief.recovery import DAYS_PER_MONTH
 
 Basis = Literal["burn", "outgoings"]
-_MONTH_DAYS = 365.25 / 12.0
 
 
 def runway_days(
-    firms: pd.DataFrame, *, basis: Basis = "burn", with_loans: bool = True
+    firms: pd.DataFrame, *, basis: Basis = "burn", with_loans: bool = True, habits: Habits | None = None
 ) -> npt.NDArray[np.float64]:
     """Return for how many days each company's liquidity lasts.
 
@@ -33,6 +34,8 @@ def runway_days(
         suffice. ``"outgoings"``: cash alone over outgoings, as if receipts stopped (cash buffer days).
     with_loans
         Count loan service among the outgoings.
+    habits
+        How wages and tax follow present activity; by default they do not.
 
     Returns
     -------
@@ -44,6 +47,7 @@ def runway_days(
     JPMorgan Chase Institute (2016), Cash is king: flows, balances, and buffer days.
     """
     outgo = monthly_outgo(firms).astype(np.float64)
+    outgo -= moving_outgo(firms, habits or Habits()) * (1.0 - activity(firms, firms["sales_now"]))
     if with_loans:
         outgo = outgo + (firms["interest_due"] + firms["principal_due"]).to_numpy(dtype=np.float64)
     stock = firms["cash"].to_numpy(dtype=np.float64)
@@ -55,7 +59,7 @@ def runway_days(
         outgo = outgo + (sales - monthly_margin(firms, firms["sales_now"]))
     else:
         raise UsageError(f"there is no basis {basis!r}.", remedy="Use burn or outgoings.", code="OPS-U082")
-    lasts = np.divide(stock, outgo, out=np.full(len(firms), np.inf), where=outgo > 0) * _MONTH_DAYS
+    lasts = np.divide(stock, outgo, out=np.full(len(firms), np.inf), where=outgo > 0) * DAYS_PER_MONTH
     return np.where(stock < 0, 0.0, np.maximum(lasts, 0.0))
 
 
@@ -162,7 +166,12 @@ class LiquidityResult:
 
 
 def liquidity(
-    firms: pd.DataFrame, *, as_of: dt.date, threshold: float = 30.0, basis: Basis = "burn"
+    firms: pd.DataFrame,
+    *,
+    as_of: dt.date,
+    threshold: float = 30.0,
+    basis: Basis = "burn",
+    habits: Habits | None = None,
 ) -> LiquidityResult:
     """Count companies, and jobs at them, whose liquidity lasts for under 30 days.
 
@@ -174,7 +183,7 @@ def liquidity(
         The day that the frame describes.
     threshold
         Days.
-    basis
+    basis, habits
         See `runway_days`.
 
     Returns
@@ -183,6 +192,6 @@ def liquidity(
         With `cells` for ``liquidity.section``.
     """
     frame = check_firms(firms)
-    days = runway_days(frame, basis=basis)
+    days = runway_days(frame, basis=basis, habits=habits)
     kept = frame[["enterprise_id", "group_id", "section", "size_class", "employees"]]
     return LiquidityResult(as_of, threshold, basis, kept.assign(days=days, short=days < threshold))

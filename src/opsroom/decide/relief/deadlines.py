@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from opsroom.base.cells import parts_from_panel
 from opsroom.base.errors import FitError, UsageError
-from opsroom.base.results import Cells, Measure
+from opsroom.base.results import Cells, Measure, Part
 from opsroom.decide.relief.kernel import liquidity_paths
 from opsroom.decide.relief.options import schedule
 from opsroom.decide.relief.recovery import DAYS_PER_MONTH
@@ -41,6 +42,11 @@ class DeadlineResult:
         ``start`` (ISO date of decision), ``share_reached`` with bounds (per cent), and ``companies``.
     decisive
         Expected number of decisive companies if the decision were taken at once.
+    as_of
+        Day of the study.
+    firms
+        One row a company that is decisive in any draw: ``group_id``, ``decisive`` (probability) and one
+        column a start, the probability of being reached. Confidential.
     """
 
     option: str
@@ -49,6 +55,7 @@ class DeadlineResult:
     table: pd.DataFrame
     decisive: float
     as_of: dt.date
+    firms: pd.DataFrame
 
     def fact(self) -> dict[str, object]:
         """Return what a release may state as a fact: a date and the share that it stands for."""
@@ -76,24 +83,43 @@ class DeadlineResult:
         return "opsroom relief.deadline 1: the recursion rerun with the holiday starting later, week by week."
 
     def cells(self) -> list[Cells]:
-        """Return the publishable cells of ``relief.deadline``: a national rate, no counts."""
-        frame = self.table[["start", "share_reached", "share_reached_lower", "share_reached_upper"]].round(1)
+        """Return the publishable cells of ``relief.deadline``: a national share, by day of decision."""
+        starts = list(self.table["start"])
+        chance = self.firms["decisive"].to_numpy(dtype=np.float64)
+        frame = parts_from_panel(
+            self.firms[["group_id"]].assign(section="all"),
+            {
+                "n_reached": self.firms[starts].to_numpy(dtype=np.float64),
+                "n_decisive": np.repeat(chance[:, None], len(starts), axis=1),
+            },
+            periods=starts,
+            period="start",
+            dimensions=["section"],
+            group="group_id",
+            totals=False,
+        )
+        frame.insert(0, "reference", self.as_of.isoformat())
+        bounds = self.table[["start", "share_reached_lower", "share_reached_upper"]].round(1)
+        # a ratio, not a share: that all are reached in the first week holds by definition and tells nothing
+        measure = Measure(
+            "share_reached",
+            "ratio",
+            "%",
+            ("n_reached", "n_decisive"),
+            scale=100.0,
+            attached=("share_reached_lower", "share_reached_upper"),
+        )
         return [
             Cells(
                 name="relief.deadline",
-                dimensions=("start",),
-                measures=(
-                    Measure(
-                        "share_reached",
-                        "public",
-                        "%",
-                        attached=("share_reached_lower", "share_reached_upper"),
-                    ),
-                ),
-                frame=frame,
+                dimensions=("reference", "start"),
+                parts=(Part("n_reached", "companies"), Part("n_decisive", "companies")),
+                measures=(measure,),
+                frame=frame.drop(columns="section").merge(bounds, on="start"),
                 method="relief.deadline",
                 facts={
                     "last_date_half": self.fact()["date"],
+                    "half_of": self.half_of,
                     "option": self.option,
                     "as_of": self.as_of.isoformat(),
                 },
@@ -161,6 +187,7 @@ def deadline(
     starts = weekly[weekly < horizon - 1].astype(np.float64)
     reached = np.zeros((len(starts), result.basis.draws), dtype=np.int64)
     decisive = np.zeros(result.basis.draws, dtype=np.int64)
+    by_firm = np.zeros((len(subset), len(starts) + 1), dtype=np.int64)
     loans = loans_of(result.firms)
     for at in range(0, len(subset), _CHUNK):
         rows = subset[at : at + _CHUNK]
@@ -170,23 +197,19 @@ def deadline(
             schedule(part, chosen, horizon=horizon, start=float(s)).paid.cumsum(axis=1)
             for s in (0.0, *starts)
         ]
-        _reach(
-            liquidity_paths(problem),
-            problem.liquid,
-            problem.dues[0],
-            np.stack(dues),
-            starts,
-            reached,
-            decisive,
-        )
-    return _result(result, chosen.name, half_of, lead_days, reached, decisive)
+        found = (reached, decisive, by_firm[at : at + _CHUNK])
+        stacked = np.stack(dues)
+        _reach(liquidity_paths(problem), problem.liquid, problem.dues[0], stacked, starts, found)
+    firms = _by_firm(result, subset, by_firm)
+    return _result(result, chosen.name, half_of, reached, decisive, firms)
 
 
 @nb.njit(cache=True)
 def _reach(
-    x: Ints, liquid: Ints, none: Ints, dues: Ints, starts: Floats, reached: Ints, decisive: Ints
+    x: Ints, liquid: Ints, none: Ints, dues: Ints, starts: Floats, found: tuple[Ints, Ints, Ints]
 ) -> None:  # pragma: no cover - compiled
     """Add the decisive (option from day 0, dues[0]) and those reached from each later start (dues[1:])."""
+    reached, decisive, by_firm = found
     n, horizon, draws = x.shape
     for i in range(n):
         if liquid[i] < 0:
@@ -199,6 +222,7 @@ def _reach(
             if not (fails and saved):
                 continue
             decisive[d] += 1
+            by_firm[i, 0] += 1
             for w in range(len(starts)):
                 month = int(starts[w])
                 part = starts[w] - month
@@ -213,6 +237,19 @@ def _reach(
                         break
                 if ok:
                     reached[w, d] += 1
+                    by_firm[i, w + 1] += 1
+
+
+def _days(result: ReliefResult, number: int) -> list[dt.date]:
+    return [result.as_of + dt.timedelta(days=7 * k) for k in range(number)]
+
+
+def _by_firm(result: ReliefResult, subset: Ints, counts: Ints) -> pd.DataFrame:
+    """Return the probabilities of being decisive, and of being reached from each start, by company."""
+    names = ["decisive", *(day.isoformat() for day in _days(result, counts.shape[1] - 1))]
+    frame = pd.DataFrame(counts / float(result.basis.draws), columns=names)
+    frame.insert(0, "group_id", result.firms["group_id"].to_numpy()[subset])
+    return frame[frame["decisive"] > 0].reset_index(drop=True)
 
 
 def _row(result: ReliefResult, option: str | None) -> int:
@@ -223,12 +260,12 @@ def _row(result: ReliefResult, option: str | None) -> int:
 
 
 def _result(
-    result: ReliefResult, name: str, half_of: float, lead_days: int, reached: Ints, decisive: Ints
+    result: ReliefResult, name: str, half_of: float, reached: Ints, decisive: Ints, firms: pd.DataFrame
 ) -> DeadlineResult:
     share = reached.sum(axis=1) / decisive.sum()
     drawn = decisive > 0
     _, low, high = bounds(100.0 * reached[:, drawn] / decisive[drawn], result.basis.level)
-    days = [result.as_of + dt.timedelta(days=7 * k) for k in range(len(share))]
+    days = _days(result, len(share))
     table = pd.DataFrame(
         {
             "start": [day.isoformat() for day in days],
@@ -245,4 +282,4 @@ def _result(
         last = result.as_of - dt.timedelta(days=1)
     else:
         last = days[short[0] - 1]
-    return DeadlineResult(name, half_of, last, table, float(decisive.mean()), result.as_of)
+    return DeadlineResult(name, half_of, last, table, float(decisive.mean()), result.as_of, firms)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.errors import DataError
+from opsroom.decide.relief.habits import Habits
 
 FIRM_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -41,11 +42,30 @@ FIRM_COLUMNS: Mapping[str, str] = MappingProxyType(
 )
 """Columns of a frame of firms. Money is int64 in minor units; flows are a month's; cash may be negative."""
 
+_OF_LOANS = (
+    "outstanding",
+    "interest_due",
+    "principal_due",
+    "days_past_due",
+    "secured_ppm",
+    "guarantee_ppm",
+    "lender_id",
+    "rate_bp",
+)
 SOLE = "SOLE"
-_FLOWS = ("fixed_costs", "wage_bill", "sales_normal", "sales_now", "tax_due", "interest_due", "principal_due")
-_MONTH_DAYS = 365.25 / 12.0
+_FLOWS = (
+    "fixed_costs",
+    "wage_bill",
+    "sales_normal",
+    "sales_now",
+    "sales_before",
+    "tax_due",
+    "interest_due",
+    "principal_due",
+)
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 def check_firms(firms: pd.DataFrame) -> pd.DataFrame:
@@ -65,8 +85,13 @@ def check_firms(firms: pd.DataFrame) -> pd.DataFrame:
         )
     if firms.empty:
         raise DataError("the frame of firms has no rows.", code="OPS-D072")
-    frame = firms.loc[:, list(FIRM_COLUMNS)].sort_values("enterprise_id", kind="stable", ignore_index=True)
-    for column, kind in FIRM_COLUMNS.items():
+    before = "sales_before" if "sales_before" in firms.columns else "sales_now"
+    frame = (
+        firms.loc[:, list(FIRM_COLUMNS)]
+        .assign(sales_before=firms[before])
+        .sort_values("enterprise_id", kind="stable", ignore_index=True)
+    )
+    for column, kind in (*FIRM_COLUMNS.items(), ("sales_before", "money")):
         if frame[column].isna().any():
             raise DataError(f"column {column!r} of the firms lacks values.", code="OPS-D073")
         if kind == "code":
@@ -98,6 +123,7 @@ def firms_from_tables(
     *,
     as_of: dt.date,
     normal_until: dt.date | None = None,
+    habits: Habits | None = None,
     roll: bool = True,
 ) -> pd.DataFrame:
     """Make the frame of firms as of a day from a room's tables.
@@ -142,30 +168,33 @@ def firms_from_tables(
     older than two months; normal sales.
     """
     now = pd.Timestamp(as_of)
+    end = pd.Timestamp(normal_until) if normal_until else pd.Timestamp(now.year - 1, 12, 31)
     firms = _active(register, now)
     balance = _latest(accounts, "enterprise_id", "month", now)
-    columns = ["month", "cash", "undrawn_credit", "fixed_costs", "materials_ppm", "tax_due"]
+    columns = ["month", "cash", "undrawn_credit", "fixed_costs", "materials_ppm"]
     firms = firms.merge(balance[["enterprise_id", *columns]], on="enterprise_id")
     if firms.empty:
         raise DataError("no active company has accounts as of that day.", code="OPS-D076")
-    firms = firms.merge(_sales(firm_months, now, normal_until), on="enterprise_id", how="left")
-    firms = firms.merge(_loan_totals(loans, now), on="enterprise_id", how="left")
-    for column in (
-        "wage_bill",
-        "sales_normal",
-        "outstanding",
-        "interest_due",
-        "principal_due",
-        "days_past_due",
+    for table, column, months in (
+        (firm_months, "sales", 12),
+        (firm_months, "wage_bill", 3),
+        (accounts, "tax_due", 12),
     ):
-        firms[column] = firms[column].fillna(0)
-    for column in ("secured_ppm", "guarantee_ppm", "lender_id", "rate_bp"):
-        firms[column] = firms[column].fillna(0)
+        firms = firms.merge(_normal(table, column, now, end, months), on="enterprise_id", how="left")
+    firms = firms.merge(_last_sales(firm_months, now), on="enterprise_id", how="left")
+    firms = firms.rename(columns={"sales": "sales_normal"})
+    firms = firms.merge(_loan_totals(loans, now), on="enterprise_id", how="left")
+    empty = ("wage_bill", "tax_due", "sales_normal", "employees", *_OF_LOANS)
+    firms[list(empty)] = firms[list(empty)].fillna(0)
     firms["forborne"] = firms["forborne"].eq(True)  # missing where there is no loan
     firms["sales_now"] = _present(firms, resumption_states, now)
+    known = firm_months.assign(month=pd.to_datetime(firm_months["month"]))
+    before = known[known["month"] == now.replace(day=1) - pd.DateOffset(months=1)].set_index("enterprise_id")[
+        "sales"
+    ]
+    firms["sales_before"] = firms["enterprise_id"].map(before).fillna(firms["sales_now"])
     if roll:
-        firms["cash"] = _rolled(firms, firm_months, now)
-    firms["employees"] = firms["employees"].fillna(0)
+        firms["cash"] = _rolled(firms, known, now, habits or Habits())
     return check_firms(firms)
 
 
@@ -177,8 +206,21 @@ def monthly_margin(firms: pd.DataFrame, sales: pd.Series[int]) -> Ints:
 
 
 def monthly_outgo(firms: pd.DataFrame) -> Ints:
-    """Return outgoings that do not move with sales, without loan service: fixed costs, wages, tax."""
+    """Return outgoings at normal activity, without materials and loan service: fixed costs, wages, tax."""
     return np.asarray((firms["fixed_costs"] + firms["wage_bill"] + firms["tax_due"]).to_numpy(dtype=np.int64))
+
+
+def moving_outgo(firms: pd.DataFrame, habits: Habits) -> Ints:
+    """Return the part of wages and tax at normal activity that moves with it."""
+    wages, tax = (firms[c].to_numpy(dtype=np.float64) for c in ("wage_bill", "tax_due"))
+    return np.rint(habits.wage_flex * wages + habits.tax_flex * tax).astype(np.int64)
+
+
+def activity(firms: pd.DataFrame, sales: pd.Series[int]) -> Floats:
+    """Return sales as a share of normal within 0 … 2; 1 where a company has no normal sales."""
+    normal = firms["sales_normal"].to_numpy(dtype=np.float64)
+    share = np.divide(sales.to_numpy(dtype=np.float64), normal, out=np.ones(len(firms)), where=normal > 0)
+    return np.asarray(np.clip(share, 0.0, 2.0))
 
 
 def _whole(values: pd.Series[float], column: str) -> pd.Series[int]:
@@ -208,19 +250,21 @@ def _active(register: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
     return rows[["enterprise_id", "group_id", "section", "region", "size_class", "employees"]]
 
 
-def _sales(firm_months: pd.DataFrame, now: pd.Timestamp, normal_until: dt.date | None) -> pd.DataFrame:
-    months = firm_months[["enterprise_id", "month", "sales", "wage_bill"]]
-    months = months.assign(month=pd.to_datetime(months["month"]))
-    months = months[months["month"] <= now]
-    end = pd.Timestamp(normal_until) if normal_until else pd.Timestamp(now.year - 1, 12, 31)
-    normal = months[(months["month"] <= end) & (months["month"] > end - pd.DateOffset(months=12))]
-    last = months.sort_values("month", kind="stable").drop_duplicates("enterprise_id", keep="last")
-    last = last.rename(columns={"sales": "sales_last", "month": "sales_month"}).set_index("enterprise_id")
-    mean = normal.groupby("enterprise_id")["sales"].mean()
-    # a company born since has no normal year: its last month has to do
-    return last.assign(
-        sales_normal=np.rint(mean.reindex(last.index).fillna(last["sales_last"]))
-    ).reset_index()
+def _normal(
+    table: pd.DataFrame, column: str, now: pd.Timestamp, end: pd.Timestamp, months: int
+) -> pd.DataFrame:
+    """Return the mean of the months up to `end`; of a company born since, its last value."""
+    dated = table[["enterprise_id", column]].assign(month=pd.to_datetime(table["month"]))
+    last = _latest(dated, "enterprise_id", "month", now).set_index("enterprise_id")[column]
+    inside = (dated["month"] <= end) & (dated["month"] > end - pd.DateOffset(months=months))
+    mean = dated[inside].groupby("enterprise_id")[column].mean().reindex(last.index)
+    whole = np.rint(mean.fillna(last).to_numpy(dtype=np.float64))
+    return pd.DataFrame({"enterprise_id": last.index.to_numpy(), column: whole})
+
+
+def _last_sales(firm_months: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+    last = _latest(firm_months[["enterprise_id", "month", "sales"]], "enterprise_id", "month", now)
+    return last.rename(columns={"sales": "sales_last", "month": "sales_month"})
 
 
 def _loan_totals(loans: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
@@ -265,22 +309,30 @@ def _present(firms: pd.DataFrame, states: pd.DataFrame | None, now: pd.Timestamp
     return pd.Series(np.rint(present).astype(np.int64), index=firms.index)
 
 
-def _rolled(firms: pd.DataFrame, firm_months: pd.DataFrame, now: pd.Timestamp) -> pd.Series[int]:
+def _rolled(firms: pd.DataFrame, known: pd.DataFrame, now: pd.Timestamp, habits: Habits) -> pd.Series[int]:
     """Return cash carried forward to the day, at sales known since or the present rate."""
-    dues = firms["interest_due"] + firms["principal_due"]
-    outgo = monthly_outgo(firms) + dues.to_numpy(dtype=np.int64)
+    dues = (firms["interest_due"] + firms["principal_due"]).to_numpy(dtype=np.int64)
+    moving = moving_outgo(firms, habits)
     cash = firms["cash"].to_numpy(dtype=np.float64)
     month_end = firms["month"] + pd.offsets.MonthEnd(0)
-    known = firm_months.assign(month=pd.to_datetime(firm_months["month"]))
-    start, first = month_end.min(), pd.Timestamp(now.year, now.month, 1)
-    step = (start + pd.Timedelta(days=1)).replace(day=1)
+    first = pd.Timestamp(now.year, now.month, 1)
+    step = (month_end.min() + pd.Timedelta(days=1)).replace(day=1)
+
+    def sales_of(month: pd.Timestamp) -> pd.Series[int]:
+        reported = known[known["month"] == month].drop_duplicates("enterprise_id", keep="last")
+        sales = firms["enterprise_id"].map(reported.set_index("enterprise_id")["sales"])
+        whole = np.rint(sales.fillna(firms["sales_now"]).to_numpy(dtype=np.float64))
+        return pd.Series(whole.astype(np.int64), index=firms.index)
+
     while step <= first:
         last = step + pd.offsets.MonthEnd(0)
-        days = min(now, last) - step + pd.Timedelta(days=1)
-        share = days / (last - step + pd.Timedelta(days=1))
-        sales = known[known["month"] == step].set_index("enterprise_id")["sales"]
-        at_rate = firms["enterprise_id"].map(sales).fillna(firms["sales_now"])
-        flow = monthly_margin(firms, np.rint(at_rate).astype(np.int64)) - outgo
-        cash = cash + np.where(month_end < step, share * flow, 0.0)
+        share = (min(now, last) - step + pd.Timedelta(days=1)) / (last - step + pd.Timedelta(days=1))
+        sales = sales_of(step)
+        late = monthly_margin(firms, sales_of(step - pd.DateOffset(months=1)))
+        margin = (1.0 - habits.receipt_lag) * monthly_margin(firms, sales) + habits.receipt_lag * late
+        outgo = monthly_outgo(firms) - moving * (1.0 - activity(firms, sales))
+        flow = margin - outgo
+        flow = np.where(flow < 0, (1.0 - habits.cushion) * flow, flow)
+        cash = cash + np.where(month_end < step, share * (flow - dues), 0.0)
         step = last + pd.Timedelta(days=1)
     return pd.Series(np.rint(cash).astype(np.int64), index=firms.index)

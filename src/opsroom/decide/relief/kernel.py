@@ -24,7 +24,7 @@ SHIFT = 20
 ONE = 1 << SHIFT
 """The share 1 in fixed point."""
 LIMIT = 1 << 42
-"""Largest monthly amount of a company, minor units: above it a product would overflow."""
+"""Above a quarter of this, minor units, a monthly amount of a company would make a product overflow."""
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX1 = 0xBF58476D1CE4E5B9
@@ -44,10 +44,17 @@ class Problem:
         Cash and undrawn credit at the start, (n,).
     margin
         Monthly sales less materials at normal activity, (n,).
+    moving
+        Monthly outgoings at normal activity that move with it, (n,).
     outgo
-        Monthly outgoings that do not move with sales, without loan service, (n,).
-    gap
-        Share of normal sales missing at the start, fixed point, (n,); negative where sales are above normal.
+        Monthly outgoings that do not, without loan service, (n,).
+    gap, gap_before
+        Share of normal sales missing at the start and in the month before, fixed point, (n,); negative where
+        sales are above normal.
+    lag
+        Share of the margin that is received a month later, fixed point.
+    keep
+        Share of a negative operating flow that is really paid, fixed point.
     section
         Row of `path`, (n,).
     key
@@ -64,8 +71,12 @@ class Problem:
 
     liquid: Ints
     margin: Ints
+    moving: Ints
     outgo: Ints
     gap: Ints
+    gap_before: Ints
+    lag: int
+    keep: int
     section: Ints
     key: npt.NDArray[np.uint64]
     path: Ints
@@ -81,10 +92,9 @@ class Problem:
         DataError
             If a company's monthly amount exceeds the limit.
         """
-        largest = max(
-            int(np.abs(a).max(initial=0)) for a in (self.liquid, self.margin, self.outgo, self.dues)
-        )
-        if largest >= LIMIT * 64 or int(np.abs(self.margin).max(initial=0)) >= LIMIT:
+        monthly = max(int(np.abs(a).max(initial=0)) for a in (self.margin, self.moving, self.outgo))
+        stocks = max(int(np.abs(a).max(initial=0)) for a in (self.liquid, self.dues))
+        if monthly >= LIMIT // 4 or stocks >= LIMIT * 64:
             raise DataError(
                 "an amount of a company is too large for minor units.",
                 remedy="Check the currency scale of the dataset.",
@@ -96,8 +106,12 @@ class Problem:
         return Problem(
             self.liquid[index],
             self.margin[index],
+            self.moving[index],
             self.outgo[index],
             self.gap[index],
+            self.gap_before[index],
+            self.lag,
+            self.keep,
             self.section[index],
             self.key[index],
             self.path,
@@ -155,25 +169,19 @@ def first_shortfall(problem: Problem) -> Shortfalls:
     """
     problem.check()
     p = problem
-    return Shortfalls(
-        *_recursion(
-            p.liquid,
-            p.margin,
-            p.outgo,
-            p.gap,
-            p.section,
-            p.key,
-            p.path,
-            p.noise,
-            p.dues,
-            p.tax_share,
-        )
-    )
+    steady = (p.margin, p.moving, p.outgo, p.gap, p.gap_before, p.lag, p.keep)
+    return Shortfalls(*_recursion(p.liquid, steady, p.section, p.key, p.path, p.noise, p.dues, p.tax_share))
 
 
 @nb.njit(cache=True)
 def _liquidity(
-    liquid: int, margin: int, outgo: int, gap: int, key: int, path: Ints, noise: int, deviation: Ints, x: Ints
+    liquid: int,
+    company: tuple[int, int, int, int, int, int, int],
+    key: int,
+    path: Ints,
+    noise: int,
+    deviation: Ints,
+    x: Ints,
 ) -> None:  # pragma: no cover - compiled
     """Fill x[t, d]: cash and undrawn credit before any loan service, at the end of month t."""
     horizon, draws = x.shape
@@ -190,20 +198,25 @@ def _liquidity(
             + np.int64(h >> np.uint64(48))
         )
         deviation[d] = ((raw - _CENTRE) * noise) >> SHIFT
+    margin, moving, outgo, gap, gap_before, lag, keep = company
     for t in range(horizon):
         for d in range(draws):
-            activity = ONE - ((gap * path[t, d]) >> SHIFT) + deviation[d]
-            activity = min(max(activity, 0), 2 * ONE)
-            before = x[t - 1, d] if t > 0 else liquid
-            x[t, d] = before + ((margin * activity) >> SHIFT) - outgo
+            activity = min(max(ONE - ((gap * path[t, d]) >> SHIFT) + deviation[d], 0), 2 * ONE)
+            if t > 0:
+                then = min(max(ONE - ((gap * path[t - 1, d]) >> SHIFT) + deviation[d], 0), 2 * ONE)
+                before = x[t - 1, d]
+            else:
+                then = min(max(ONE - gap_before, 0), 2 * ONE)
+                before = liquid
+            paid = activity + (((then - activity) * lag) >> SHIFT)
+            flow = ((margin * paid) >> SHIFT) - ((moving * activity) >> SHIFT) - outgo
+            x[t, d] = before + max(flow, (flow * keep) >> SHIFT)
 
 
 @nb.njit(cache=True)
 def _recursion(
     liquid: Ints,
-    margin: Ints,
-    outgo: Ints,
-    gap: Ints,
+    steady: tuple[Ints, Ints, Ints, Ints, Ints, int, int],
     section: Ints,
     key: npt.NDArray[np.uint64],
     path: Ints,
@@ -211,6 +224,7 @@ def _recursion(
     dues: Ints,
     tax_share: Ints,
 ) -> tuple[Months, Ints, Ints]:  # pragma: no cover - compiled
+    margin, moving, outgo, gap, gap_before, lag, keep = steady
     options, n, horizon = dues.shape
     draws = path.shape[2]
     months = np.full((options, n, draws), horizon, dtype=np.int8)
@@ -229,7 +243,8 @@ def _recursion(
                 by_draw[0, o, :] += tax
                 by_draw[1, o, :] += missing - tax
             continue
-        _liquidity(liquid[i], margin[i], outgo[i], gap[i], key[i], path[section[i]], noise, deviation, x)
+        company = (margin[i], moving[i], outgo[i], gap[i], gap_before[i], lag, keep)
+        _liquidity(liquid[i], company, key[i], path[section[i]], noise, deviation, x)
         for t in range(horizon):
             low = x[t, 0]
             for d in range(1, draws):
@@ -274,7 +289,12 @@ def liquidity_paths(problem: Problem) -> Ints:
     deviation = ((raw - _CENTRE) * p.noise) >> SHIFT
     activity = ONE - ((p.gap[:, None, None] * p.path[p.section]) >> SHIFT) + deviation[:, None, :]
     activity = np.clip(activity, 0, 2 * ONE)
-    flow = ((p.margin[:, None, None] * activity) >> SHIFT) - p.outgo[:, None, None]
+    start = np.clip(ONE - p.gap_before, 0, 2 * ONE)[:, None, None]
+    then = np.concatenate([np.broadcast_to(start, (len(start), 1, draws)), activity[:, :-1]], axis=1)
+    paid = activity + (((then - activity) * p.lag) >> SHIFT)
+    margin, moving = p.margin[:, None, None], p.moving[:, None, None]
+    flow = ((margin * paid) >> SHIFT) - ((moving * activity) >> SHIFT) - p.outgo[:, None, None]
+    flow = np.maximum(flow, (flow * p.keep) >> SHIFT)
     return np.asarray(p.liquid[:, None, None] + flow.cumsum(axis=1))
 
 

@@ -25,7 +25,13 @@ _RISK = ("illiquid", "jobs_illiquid")
 _LOSSES = tuple(m for m in MONEY if m.startswith("expected_loss"))
 
 
-def option_cells(result: ReliefResult, *, deadline: dict[str, object] | None = None) -> Cells:
+def option_cells(
+    result: ReliefResult,
+    *,
+    deadline: dict[str, object] | None = None,
+    currency: str = "MER",
+    minor: int = 100,
+) -> Cells:
     """Return the cells of ``relief.options``.
 
     Parameters
@@ -34,17 +40,22 @@ def option_cells(result: ReliefResult, *, deadline: dict[str, object] | None = N
         The study.
     deadline
         Facts on the last date, from `DeadlineResult.fact`.
+    currency, minor
+        Code of the currency, and how many minor units make one.
 
     Returns
     -------
     Cells
-        Dimensions option, month (``"_T"``: the whole horizon), section.
+        Dimensions reference (day of the study), option, month (``"_T"``: the whole horizon), section.
     """
     frames = [
         f for row in range(len(result.basis.options)) for f in (_path(result, row), _whole(result, row))
     ]
     frame = pd.concat(frames, ignore_index=True)
-    frame = frame.merge(_bounds(result), on=["option", "month", "section"], how="left")
+    frame = frame.merge(_bounds(result, minor), on=["option", "month", "section"], how="left")
+    # a study of another day is another forecast, not a revision of this one
+    day = pd.DataFrame({"reference": result.as_of.isoformat()}, index=frame.index)
+    frame = pd.concat([day, frame], axis=1)
     parts = [Part("illiquid", "companies"), Part("jobs_illiquid", "jobs")]
     measures = [
         Measure(
@@ -61,10 +72,12 @@ def option_cells(result: ReliefResult, *, deadline: dict[str, object] | None = N
     for kind in MONEY:
         attached = _pair(kind) if kind in _LOSSES else ()
         parts.append(Part(f"m_{kind}", "minor units"))
-        measures.append(Measure(kind, "sum", "MER", (f"m_{kind}",), 0, scale=0.01, attached=attached))
+        measures.append(
+            Measure(kind, "sum", currency, (f"m_{kind}",), 0, scale=1.0 / minor, attached=attached)
+        )
     return Cells(
         name="relief.options",
-        dimensions=("option", "month", "section"),
+        dimensions=("reference", "option", "month", "section"),
         additive=("section",),
         measures=tuple(measures),
         parts=tuple(parts),
@@ -112,7 +125,10 @@ def facts(result: ReliefResult, *, deadline: dict[str, object] | None = None) ->
             "collateral_recovery": basis.losses.collateral_recovery,
             "unsecured_recovery": basis.losses.unsecured_recovery,
             "half_life_months": round(basis.recovery.half_life, 2),
-            "wage_flex": basis.wage_flex,
+            "wage_flex": round(basis.habits.wage_flex, 2),
+            "tax_flex": round(basis.habits.tax_flex, 2),
+            "receipt_lag": round(basis.habits.receipt_lag, 2),
+            "cushion": round(basis.habits.cushion, 2),
         },
     }
 
@@ -166,12 +182,11 @@ def _whole(result: ReliefResult, row: int) -> pd.DataFrame:
     for part in hidden:
         # NaN is "not there": structurally absent, neither shown nor judged
         frame[part] = frame[part].astype(np.float64).mask(lower)
-    frame.insert(0, "option", option.name)
-    frame.insert(1, "month", TOTAL)
-    return frame
+    head = pd.DataFrame({"option": option.name, "month": TOTAL}, index=frame.index)
+    return pd.concat([head, frame], axis=1)
 
 
-def _bounds(result: ReliefResult) -> pd.DataFrame:
+def _bounds(result: ReliefResult, minor: int) -> pd.DataFrame:
     """Return the attached interval bounds of every cell, rounded as the measures are."""
     keys = ["option", "month", "section"]
     path = result.path[[*keys, *_pair("illiquid_companies"), *_pair("jobs_at_risk")]]
@@ -179,7 +194,7 @@ def _bounds(result: ReliefResult) -> pd.DataFrame:
     classes = result.classes.assign(month=TOTAL)[[*keys, *names]]
     money_names = [n for kind in _LOSSES for n in _pair(kind)]
     money = result.money.assign(month=TOTAL, section=TOTAL)[[*keys, *money_names]]
-    money[money_names] *= 0.01
+    money[money_names] /= minor
     table = path.merge(classes, on=keys, how="left").merge(money, on=keys, how="left")
     columns = [c for c in table.columns if c not in keys]
     table[columns] = table[columns].round(0)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from opsroom.base.errors import NotFoundError
 from opsroom.base.results import TOTAL, Cells
+from opsroom.decide.relief.habits import Habits
 from opsroom.decide.relief.kernel import Problem, Shortfalls
 from opsroom.decide.relief.losses import Losses
 from opsroom.decide.relief.options import Holiday, Schedule
@@ -43,7 +44,7 @@ class Basis:
         As resolved: lengths and sections settled; the first is doing nothing.
     horizon, draws, seed, level
         Months, number of draws, seed, nominal level of the intervals.
-    recovery, losses, wage_flex
+    recovery, losses, habits
         Assumptions.
     """
 
@@ -55,7 +56,7 @@ class Basis:
     level: float
     recovery: Recovery
     losses: Losses
-    wage_flex: float
+    habits: Habits
 
     @property
     def months(self) -> list[str]:
@@ -122,6 +123,12 @@ class ReliefResult:
     covered: Flags
 
     @property
+    def already(self) -> tuple[int, int]:
+        """Companies that had run out on the day itself, and their jobs; no option can reach them."""
+        out = self.problem.liquid < 0
+        return int(out.sum()), int(self.firms["employees"].to_numpy()[out].sum())
+
+    @property
     def as_of(self) -> dt.date:
         """Day at which the recursion starts."""
         return self.basis.as_of
@@ -148,9 +155,10 @@ class ReliefResult:
         row = self.option(name)
         inside = self.covered[row]
         shares = self.by_firm.classes[row][inside]
-        frame = self.firms.loc[inside, ["enterprise_id", "section", "size_class", "employees"]]
+        frame: pd.DataFrame = self.firms.loc[inside, ["enterprise_id", "section", "size_class", "employees"]]
         frame = frame.assign(**{c: shares[:, k] for k, c in enumerate(CLASSES)}).reset_index(drop=True)
-        return frame.assign(modal=np.array(CLASSES)[shares.argmax(axis=1)])
+        frame["modal"] = np.array(CLASSES)[shares.argmax(axis=1)]
+        return frame
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row an option over the whole horizon: illiquid, classes and money, side by side."""
@@ -170,7 +178,7 @@ class ReliefResult:
             f"As of {self.as_of.isoformat()}, {self.basis.horizon} months, {self.basis.draws} draws: "
             f"without action about {none['illiquid_companies']:,.0f} companies "
             f"({none['illiquid_companies_lower']:,.0f} to {none['illiquid_companies_upper']:,.0f}) with "
-            f"{none['jobs_at_risk']:,.0f} jobs run out of cash. "
+            f"{none['jobs_at_risk']:,.0f} jobs run out of cash ({self.already[0]:,} had on the day). "
             "Illiquid is not failed, and jobs at risk are not jobs lost."
         ]
         for option in self.basis.options[1:]:
@@ -192,17 +200,21 @@ class ReliefResult:
             f"seed {self.basis.seed}."
         )
 
-    def cells(self, deadline: dict[str, object] | None = None) -> list[Cells]:
+    def cells(
+        self, deadline: dict[str, object] | None = None, *, currency: str = "MER", minor: int = 100
+    ) -> list[Cells]:
         """Return the publishable cells of ``relief.options``.
 
         Parameters
         ----------
         deadline
             Facts on the last date that still reaches half, from `DeadlineResult.fact`.
+        currency, minor
+            Code of the currency, and how many minor units make one.
         """
         from opsroom.decide.relief.publish import option_cells
 
-        return [option_cells(self, deadline=deadline)]
+        return [option_cells(self, deadline=deadline, currency=currency, minor=minor)]
 
     def chart(self) -> alt.Chart:
         """Return the number of companies that have run out of cash, by option and month."""

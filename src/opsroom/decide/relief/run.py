@@ -12,7 +12,8 @@ import pandas as pd
 
 from opsroom.base.errors import UsageError
 from opsroom.decide.relief.buffers import runway_days
-from opsroom.decide.relief.firms import check_firms, monthly_margin, monthly_outgo
+from opsroom.decide.relief.firms import activity, check_firms, monthly_margin, monthly_outgo, moving_outgo
+from opsroom.decide.relief.habits import Habits
 from opsroom.decide.relief.kernel import ONE, Problem, first_shortfall, keys, noise_scale
 from opsroom.decide.relief.losses import Losses
 from opsroom.decide.relief.options import NONE, Holiday, Loans, Schedule, named, schedule, stretch
@@ -21,6 +22,7 @@ from opsroom.decide.relief.result import Basis, ReliefResult, assemble
 from opsroom.decide.relief.tally import tally
 
 Flags = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 DEFAULT_OPTIONS = ("none", "holiday_interest", "holiday_principal", "holiday_both", "holiday_targeted")
 MOST_DRAWS = 10_000
@@ -42,7 +44,7 @@ def relief(
     losses: Losses | None = None,
     accrues: bool = True,
     catch_up: int | None = None,
-    wage_flex: float = 0.0,
+    habits: Habits | None = None,
     level: float = 0.9,
 ) -> ReliefResult:
     r"""Compare payment holidays with doing nothing: who runs out of cash when, and who bears what.
@@ -79,8 +81,8 @@ def relief(
         Assumptions on failure and recovery of loans.
     accrues, catch_up
         Of the named holidays: see `Holiday`.
-    wage_flex
-        Share of the wage bill that moves with activity (short-time work); 0: none.
+    habits
+        How wages, tax and receipts follow activity; by default none does, and sales are paid at once.
     level
         Nominal level of the intervals across draws.
 
@@ -116,7 +118,7 @@ def relief(
     Schivardi and Romano (2020), A simple method to estimate firms' liquidity needs during the Covid-19
     crisis.
     """
-    _check(horizon, draws, wage_flex, level)
+    _check(horizon, draws, level)
     frame = check_firms(firms)
     chosen = _chosen(options, months=months, accrues=accrues, catch_up=catch_up)
     path = _recovery(recovery, resumption)
@@ -125,7 +127,9 @@ def relief(
     cover = np.stack([covered(frame, o) for o in resolved])
     plans = [schedule(loans, o, horizon=horizon, covered=c) for o, c in zip(resolved, cover, strict=True)]
     sections = sorted(frame["section"].unique())
-    problem = make_problem(frame, plans, path, sections=sections, draws=draws, seed=seed, wage_flex=wage_flex)
+    problem = make_problem(
+        frame, plans, path, sections=sections, draws=draws, seed=seed, habits=habits or Habits()
+    )
     found = first_shortfall(problem)
     loss = losses or Losses()
     bank, state = loss.shares(frame)
@@ -139,7 +143,7 @@ def relief(
         owed=np.stack([p.owed for p in plans]),
         loss_shares=(bank, state),
     )
-    basis = Basis(as_of, tuple(resolved), horizon, draws, seed, level, path, loss, wage_flex)
+    basis = Basis(as_of, tuple(resolved), horizon, draws, seed, level, path, loss, habits or Habits())
     return assemble(basis, frame, sections, problem, plans, cover, found, counts)
 
 
@@ -172,25 +176,27 @@ def make_problem(
     sections: Sequence[str],
     draws: int,
     seed: int,
-    wage_flex: float = 0.0,
+    habits: Habits,
 ) -> Problem:
     """Return what the recursion needs, in exact integers."""
     horizon = plans[0].paid.shape[1]
-    margin = monthly_margin(firms, firms["sales_normal"])
-    outgo = monthly_outgo(firms)
-    moving = np.rint(wage_flex * firms["wage_bill"].to_numpy(dtype=np.float64)).astype(np.int64)
-    normal = firms["sales_normal"].to_numpy(dtype=np.float64)
-    share = np.divide(
-        firms["sales_now"].to_numpy(dtype=np.float64), normal, out=np.ones(len(firms)), where=normal > 0
-    )
+    outgo, moving = monthly_outgo(firms), moving_outgo(firms, habits)
     tax = firms["tax_due"].to_numpy(dtype=np.float64)
     rows = {section: row for row, section in enumerate(sections)}
+
+    def gap_of(column: str) -> Ints:
+        return np.rint((1.0 - activity(firms, firms[column])) * ONE).astype(np.int64)
+
     paths = recovery.paths(sections, horizon=horizon, draws=draws, seed=seed)
     return Problem(
         liquid=(firms["cash"] + firms["undrawn_credit"]).to_numpy(dtype=np.int64),
-        margin=margin - moving,
+        margin=monthly_margin(firms, firms["sales_normal"]),
+        moving=moving,
         outgo=outgo - moving,
-        gap=np.rint((1.0 - np.clip(share, 0.0, 2.0)) * ONE).astype(np.int64),
+        gap=gap_of("sales_now"),
+        gap_before=gap_of("sales_before"),
+        lag=round(habits.receipt_lag * ONE),
+        keep=round((1.0 - habits.cushion) * ONE),
         section=np.array([rows[s] for s in firms["section"]], dtype=np.int64),
         key=keys(firms["enterprise_id"].to_numpy(dtype=np.int64), seed),
         path=np.rint(paths * ONE).astype(np.int64),
@@ -211,13 +217,13 @@ def distress(firms: pd.DataFrame) -> pd.Series[float]:
     return share.sort_values(ascending=False, kind="stable")
 
 
-def _check(horizon: int, draws: int, wage_flex: float, level: float) -> None:
+def _check(horizon: int, draws: int, level: float) -> None:
     if not 1 <= horizon <= LONGEST:
         raise UsageError(f"the horizon is not within 1 … {LONGEST} months.", code="OPS-U077")
     if not 1 <= draws <= MOST_DRAWS:
         raise UsageError(f"the number of draws is not within 1 … {MOST_DRAWS}.", code="OPS-U077")
-    if not 0 <= wage_flex <= 1 or not 0 < level < 1:
-        raise UsageError("wage_flex or level is not a share.", remedy="Give 0.9 for 90 %.", code="OPS-U077")
+    if not 0 < level < 1:
+        raise UsageError("the level is not a share.", remedy="Give 0.9 for 90 %.", code="OPS-U077")
 
 
 def _chosen(

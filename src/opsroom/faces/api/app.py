@@ -20,11 +20,12 @@ from opsroom.faces.figures import available, build
 from opsroom.faces.figures.figure import stamp_of
 from opsroom.faces.figures.generic import how_of
 from opsroom.faces.kpis import kpis
-from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, published_days
+from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, published_days, room_of
 from opsroom.faces.words_story import tell
 
 AsOf = Annotated[
-    date | None, Query(description="Day as of which to answer; the last publication day on or before it is used.")
+    date | None,
+    Query(description="Day as of which to answer; the last publication day on or before it is used."),
 ]
 Name = Annotated[str, Path(min_length=1, max_length=120, description="Name, such as resumption.national.")]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -67,12 +68,14 @@ def _room(api: FastAPI, releases: ReleasesReader) -> None:
     def health() -> models.Health:
         """Tell that the room answers, and what it was published last."""
         days = published_days(releases)
-        return models.Health(status="ok", version=__version__, days=len(days), latest=days[-1] if days else None)
+        return models.Health(
+            status="ok", version=__version__, days=len(days), latest=days[-1] if days else None
+        )
 
     @api.get("/room", tags=["room"])
     def room() -> models.Room:
         """Return the room's public settings."""
-        return models.Room.model_validate({**releases.room})
+        return models.Room.model_validate(room_of(releases))
 
     @api.get("/days", tags=["room"])
     def days() -> list[date]:
@@ -116,7 +119,9 @@ def _room(api: FastAPI, releases: ReleasesReader) -> None:
         keys = dict.fromkeys(how_of(r.name) for r in desk)
         return [
             models.Method(
-                name=k.removeprefix("how."), text=w.say(k), series=[r.name for r in desk if how_of(r.name) == k]
+                name=k.removeprefix("how."),
+                text=w.say(k),
+                series=[r.name for r in desk if how_of(r.name) == k],
             )
             for k in keys
         ]
@@ -128,9 +133,16 @@ def _releases(api: FastAPI, releases: ReleasesReader) -> None:
         """Return the stamps of the releases issued by a day, latest first."""
         desk = _desk(releases, as_of)
         found = [r for n in desk.names() if name in (None, n) for r in desk.past(n)]
-        return [models.Release.of(r) for r in sorted(found, key=lambda r: (day_of(r.day), r.name), reverse=True)]
+        return [
+            models.Release.of(r) for r in sorted(found, key=lambda r: (day_of(r.day), r.name), reverse=True)
+        ]
 
-    @api.get("/releases/{id}", tags=["releases"], response_class=Response, responses={200: {"content": {"application/json": {}}}})
+    @api.get(
+        "/releases/{id}",
+        tags=["releases"],
+        response_class=Response,
+        responses={200: {"content": {"application/json": {}}}},
+    )
     def release(id: Name) -> Response:
         """Return a release byte for byte, as it was stamped."""
         return Response(releases.raw(id), media_type="application/json")
@@ -148,7 +160,12 @@ def _figures(api: FastAPI, releases: ReleasesReader, cache: DrawingCache) -> Non
         desk = _desk(releases, as_of)
         return models.Figure.model_validate(figure_document(desk, build(desk, name)))
 
-    @api.get("/figures/{name}/svg", tags=["figures"], response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
+    @api.get(
+        "/figures/{name}/svg",
+        tags=["figures"],
+        response_class=Response,
+        responses={200: {"content": {"image/svg+xml": {}}}},
+    )
     def drawing(name: Name, as_of: AsOf = None) -> Response:
         """Return a figure's drawing."""
         svg = build(_desk(releases, as_of), name).svg(cache, mode="file")
@@ -166,7 +183,14 @@ def _figures(api: FastAPI, releases: ReleasesReader, cache: DrawingCache) -> Non
 
 
 def _problem(status: int, code: str, title: str, detail: str, remedy: str = "") -> JSONResponse:
-    body = {"type": f"urn:opsroom:{code}", "title": title, "status": status, "code": code, "detail": detail, "remedy": remedy}
+    body = {
+        "type": f"urn:opsroom:{code}",
+        "title": title,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "remedy": remedy,
+    }
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
@@ -178,17 +202,30 @@ def _errors(api: FastAPI) -> None:
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         # Where and which rule, never the value that was sent.
-        places = sorted({f"{'.'.join(str(p) for p in item['loc'])}: {item['msg']}" for item in error.errors()})
+        places = sorted(
+            {f"{'.'.join(str(p) for p in item['loc'])}: {item['msg']}" for item in error.errors()}
+        )
         return _problem(422, "OPS-U022", "UsageError", "; ".join(places), "Mend the parameters named.")
 
     @api.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
         code = "OPS-N000" if error.status_code == 404 else "OPS-U000"
-        answer = _problem(error.status_code, code, "NotFoundError" if error.status_code == 404 else "UsageError", str(error.detail))
+        answer = _problem(
+            error.status_code,
+            code,
+            "NotFoundError" if error.status_code == 404 else "UsageError",
+            str(error.detail),
+        )
         answer.headers.update(error.headers or {})
         return answer
 
     @api.exception_handler(Exception)
     async def defect(_: Request, error: Exception) -> JSONResponse:
         del error  # its text may hold anything: nothing of it leaves
-        return _problem(500, InternalError.default_code, "InternalError", "the answer could not be made.", "Tell the operator.")
+        return _problem(
+            500,
+            InternalError.default_code,
+            "InternalError",
+            "the answer could not be made.",
+            "Tell the operator.",
+        )

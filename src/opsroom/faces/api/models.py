@@ -79,11 +79,18 @@ class Release(Stamp):
     @classmethod
     def of(cls, release: Any) -> Release:
         """Describe a stored release."""
-        measures = [Measure(name=m.name, unit=m.unit, kind=m.kind, decimals=m.decimals) for m in measures_of(release)]
+        measures = [
+            Measure(name=m.name, unit=m.unit, kind=m.kind, decimals=m.decimals) for m in measures_of(release)
+        ]
         return cls(
-            **stamp_of(release), name=release.name, dimensions=[str(d) for d in release.dimensions],
-            measures=measures, method=str(release.method), source=str(release.source), licence=str(release.licence),
-        )  # fmt: skip
+            **stamp_of(release),
+            name=release.name,
+            dimensions=[str(d) for d in release.dimensions],
+            measures=measures,
+            method=str(release.method),
+            source=str(release.source),
+            licence=str(release.licence),
+        )
 
 
 class Figure(BaseModel):
@@ -128,8 +135,11 @@ class Kpi(BaseModel):
     @classmethod
     def of(cls, kpi: kpis.Kpi) -> Kpi:
         """Describe a key figure."""
-        return cls(**{name: getattr(kpi, name) for name in cls.model_fields if name not in ("history", "releases")},
-                   history=list(kpi.history), releases=list(kpi.releases))  # fmt: skip
+        return cls(
+            **{name: getattr(kpi, name) for name in cls.model_fields if name not in ("history", "releases")},
+            history=list(kpi.history),
+            releases=list(kpi.releases),
+        )
 
 
 class Sentence(BaseModel):
@@ -144,7 +154,13 @@ class Sentence(BaseModel):
     @classmethod
     def of(cls, sentence: words.Sentence) -> Sentence:
         """Describe a sentence."""
-        return cls(id=sentence.id, topic=sentence.topic, text=sentence.text, values=sentence.values, releases=list(sentence.releases))
+        return cls(
+            id=sentence.id,
+            topic=sentence.topic,
+            text=sentence.text,
+            values=sentence.values,
+            releases=list(sentence.releases),
+        )
 
 
 class Refusal(BaseModel):
@@ -158,7 +174,11 @@ class Refusal(BaseModel):
     @classmethod
     def of(cls, refusal: Any) -> Refusal:
         """Describe a refusal, whatever its type."""
-        get = refusal.get if isinstance(refusal, dict) else lambda key, default="": getattr(refusal, key, default)
+        get = (
+            refusal.get
+            if isinstance(refusal, dict)
+            else lambda key, default="": getattr(refusal, key, default)
+        )
         return cls(**{key: str(get(key, "") or "") for key in ("day", "name", "rule", "remedy")})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -61,6 +62,14 @@ class Briefing:
         topics = [[s.text for s in self.sentences if s.topic == topic] for topic in TOPICS]
         parts = [f"{self.title}, as of {self.day}", *(" ".join(t) for t in topics if t)]
         return "\n\n".join([*parts, self.disclaimer] if self.disclaimer else parts)
+
+    def text(self) -> str:
+        """Return the story as text; the same as `summary`."""
+        return self.summary()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole as JSON-able data."""
+        return self.document
 
     def svg(self, figure: Figure, *, printed: bool = False) -> str:
         """Return the drawing of a figure, for a page or for print."""
@@ -127,9 +136,11 @@ class Briefing:
             part.write_bytes(content)
             part.replace(target)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # where the folder cannot be made there is nothing to clear
+                part.unlink(missing_ok=True)
             raise StoreError(
-                f"the briefing cannot be written: {error.strerror}.", remedy="Name another folder, or free space."
+                f"the briefing cannot be written: {error.strerror}.",
+                remedy="Name another folder, or free space.",
             ) from None
         return target
 
@@ -183,9 +194,19 @@ def _document(
         "as_of": desk.day.isoformat(),
         "kpis": [
             {
-                "id": k.id, "label": k.label, "number": k.number, "lower": k.lower, "upper": k.upper, "unit": k.unit,
-                "value": k.value, "interval": k.interval, "about": k.about, "change": k.change, "note": k.note,
-                "figure": k.figure, "releases": list(k.releases),
+                "id": k.id,
+                "label": k.label,
+                "number": k.number,
+                "lower": k.lower,
+                "upper": k.upper,
+                "unit": k.unit,
+                "value": k.value,
+                "interval": k.interval,
+                "about": k.about,
+                "change": k.change,
+                "note": k.note,
+                "figure": k.figure,
+                "releases": list(k.releases),
             }
             for k in cards
         ],
@@ -195,4 +216,4 @@ def _document(
         ],
         "figures": [figure_document(desk, f) for f in figures],
         "releases": [stamp_of(r) for r in desk],
-    }  # fmt: skip
+    }

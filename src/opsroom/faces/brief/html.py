@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 def _environment() -> Environment:
     folder = str(files("opsroom.faces.brief") / "templates")
     env = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     env.globals.update(say=w.say, day=w.day)
     return env

@@ -73,7 +73,11 @@ def _data(briefing: Briefing) -> dict[str, Any]:
         "heading": f"Briefing, {w.say('page.as_of', day=w.day(briefing.day))}",
         "disclaimer": briefing.disclaimer,
         "kpis": [
-            {"label": k.label, "value": k.value, "lines": [t for t in (k.interval, k.about, k.change, k.note) if t]}
+            {
+                "label": k.label,
+                "value": k.value,
+                "lines": [t for t in (k.interval, k.about, k.change, k.note) if t],
+            }
             for k in briefing.kpis
         ],
         "story": w.say("page.story"),
@@ -83,12 +87,22 @@ def _data(briefing: Briefing) -> dict[str, Any]:
             if (said := [s.text for s in briefing.sentences if s.topic == t])
         ],
         "groups": [
-            {"title": w.say(f"group.{g}"), "note": w.say("page.options_note") if g == "options" else "", "figures": items}
+            {
+                "title": w.say(f"group.{g}"),
+                "note": w.say("page.options_note") if g == "options" else "",
+                "figures": items,
+            }
             for g, items in groups.items()
         ],
         "about": w.say("page.about"),
         "releases": [
-            [s["id"], s["profile"], str(s["ledger"]), f"{s['suppressed']} of {s['cells']}", str(s["hash"])[:23]]
+            [
+                s["id"],
+                s["profile"],
+                str(s["ledger"]),
+                f"{s['suppressed']} of {s['cells']}",
+                str(s["hash"])[:23],
+            ]
             for s in briefing.document["releases"]
         ],
     }

@@ -26,11 +26,19 @@ def to_xlsx(briefing: Briefing) -> bytes:
 
     out = io.BytesIO()
     book = xlsxwriter.Workbook(
-        out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+        out,
+        {
+            "in_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+        },
     )
     # The workbook's own date is the day briefed, so that the same releases give the same bytes.
-    moment = datetime(briefing.day.year, briefing.day.month, briefing.day.day)  # noqa: DTZ001 - xlsxwriter wants it naive
-    book.set_properties({"title": f"{briefing.title}, as of {briefing.day}", "created": moment, "author": "opsroom"})
+    moment = datetime(briefing.day.year, briefing.day.month, briefing.day.day)
+    book.set_properties(
+        {"title": f"{briefing.title}, as of {briefing.day}", "created": moment, "author": "opsroom"}
+    )
     formats = {
         "head": book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"}),
         "title": book.add_format({"bold": True, "font_size": 14}),
@@ -66,15 +74,25 @@ def _read_me(book: Any, formats: dict[str, Any], briefing: Briefing, names: dict
     sheet.set_column(0, 0, 34)
     sheet.set_column(1, 1, 70)
     sheet.set_column(2, 6, 16)
-    sheet.write_string(0, 0, f"{briefing.title}, {w.say('page.as_of', day=w.day(briefing.day))}", formats["title"])
+    sheet.write_string(
+        0, 0, f"{briefing.title}, {w.say('page.as_of', day=w.day(briefing.day))}", formats["title"]
+    )
     row = 1
     for text in (briefing.disclaimer, w.say("page.about"), w.say("page.options_note")):
         if text:
             sheet.merge_range(row, 0, row, 3, text, formats["wrap"])
             sheet.set_row(row, 32)
             row += 1
-    row = _table(sheet, formats, row + 1, ["sheet", "what it shows", "source", "licence"],
-                 [[names[f.name], f.caption.finding, str(f.main.source), str(f.main.licence)] for f in briefing.figures])  # fmt: skip
+    row = _table(
+        sheet,
+        formats,
+        row + 1,
+        ["sheet", "what it shows", "source", "licence"],
+        [
+            [names[f.name], f.caption.finding, str(f.main.source), str(f.main.licence)]
+            for f in briefing.figures
+        ],
+    )
     stamps = briefing.document["releases"]
     keys = ["id", "hash", "profile", "ledger", "cells", "suppressed"]
     titles = ["release", "hash", "rules", "ledger entry", "cells", "withheld"]
@@ -94,8 +112,21 @@ def _kpis(book: Any, formats: dict[str, Any], briefing: Briefing) -> None:
     sheet = book.add_worksheet("Key figures")
     sheet.set_column(0, 0, 28)
     sheet.set_column(1, 8, 18)
-    titles = ["figure", "value", "lower bound (90 %)", "upper bound (90 %)", "unit", "about", "change", "note", "release"]
-    rows = [[k.label, k.number, k.lower, k.upper, k.unit, k.about, k.change, k.note, ", ".join(k.releases)] for k in briefing.kpis]  # fmt: skip
+    titles = [
+        "figure",
+        "value",
+        "lower bound (90 %)",
+        "upper bound (90 %)",
+        "unit",
+        "about",
+        "change",
+        "note",
+        "release",
+    ]
+    rows = [
+        [k.label, k.number, k.lower, k.upper, k.unit, k.about, k.change, k.note, ", ".join(k.releases)]
+        for k in briefing.kpis
+    ]
     _table(sheet, formats, 0, titles, rows)
 
 

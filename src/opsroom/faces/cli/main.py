@@ -463,6 +463,10 @@ def doctor(*, room: Annotated[Path | None, Parameter(name="--room")] = None, jso
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line; a user never sees a traceback (set ``OPSROOM_DEBUG=1`` for one)."""
+    # One thread for linear algebra: sums in a fixed order give the same bits on every run, and the
+    # problems are too small to gain from more. Read by NumPy when it is first imported.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     try:
         app(arguments)
     except OpsroomError as error:

@@ -51,13 +51,20 @@ def warnings(desk: Desk) -> Figure | None:
     if release is None:
         return None
     month = _last_month(release)
-    rows = [
-        {"month": month, "section": r["section"], "name": section_name(desk, str(r["section"])), "z": r.get("z"),
-         "delinquent": r.get("delinquent"), "forborne": r.get("forborne"), "warning": r.get("warning"),
-         "flag": r.get("warning") == "yes"}
+    rows: list[dict[str, Any]] = [
+        {
+            "month": month,
+            "section": r["section"],
+            "name": section_name(desk, str(r["section"])),
+            "z": r.get("z"),
+            "delinquent": r.get("delinquent"),
+            "forborne": r.get("forborne"),
+            "warning": r.get("warning"),
+            "flag": r.get("warning") == "yes",
+        }
         for r in records(release, month=month)
         if r["section"] != "_T" and number(r, "z") is not None
-    ]  # fmt: skip
+    ]
     if not rows:
         return None
     rows.sort(key=lambda r: (-float(r["z"]), str(r["section"])))
@@ -65,16 +72,28 @@ def warnings(desk: Desk) -> Figure | None:
     columns = ("month", "section", "name", "z", "delinquent", "forborne", "warning")
     finding = w.say("fig.warnings.finding", n=flagged) if flagged else w.say("fig.warnings.finding_none")
     caption = Caption(
-        finding, w.say("fig.warnings.unit", month=w.period(month)), str(release.source), day_of(release.day).isoformat()
+        finding,
+        w.say("fig.warnings.unit", month=w.period(month)),
+        str(release.source),
+        day_of(release.day).isoformat(),
     )
 
     def draw() -> Any:
         from opsroom.base.charts_bars import interval_dots
 
-        return interval_dots(rows, category="name", value="z", flag="flag", caption=caption, format=".1f", rule=0.0)
+        return interval_dots(
+            rows, category="name", value="z", flag="flag", caption=caption, format=".1f", rule=0.0
+        )
 
     return Figure(
-        "loans.section--warnings", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.loans"
+        "loans.section--warnings",
+        "credit",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.loans",
     )
 
 
@@ -86,19 +105,26 @@ def liquidity(desk: Desk) -> Figure | None:
     month = _last_month(release)
     found = {str(r["section"]): r for r in records(release, month=month, size="_T")}
     jobs = number(found.get("_T"), "jobs_under_30_days")
-    rows = [
-        {"month": month, "section": c, "name": section_name(desk, c), **{k: r.get(k) for k in ("jobs_under_30_days", "companies_under_30_days", "share_jobs")}}
+    rows: list[dict[str, Any]] = [
+        {
+            "month": month,
+            "section": c,
+            "name": section_name(desk, c),
+            **{k: r.get(k) for k in ("jobs_under_30_days", "companies_under_30_days", "share_jobs")},
+        }
         for c, r in found.items()
         if c != "_T" and number(r, "jobs_under_30_days") is not None
-    ]  # fmt: skip
+    ]
     if jobs is None or not rows:
         return None
     rows.sort(key=lambda r: (-float(r["jobs_under_30_days"]), str(r["section"])))
     columns = ("month", "section", "name", "jobs_under_30_days", "companies_under_30_days", "share_jobs")
     caption = Caption(
         w.say("fig.liquidity.finding", jobs=w.number(jobs)),
-        w.say("fig.liquidity.unit", month=w.period(month)), str(release.source), day_of(release.day).isoformat(),
-    )  # fmt: skip
+        w.say("fig.liquidity.unit", month=w.period(month)),
+        str(release.source),
+        day_of(release.day).isoformat(),
+    )
 
     def draw() -> Any:
         from opsroom.base.charts_bars import option_bars
@@ -106,5 +132,12 @@ def liquidity(desk: Desk) -> Figure | None:
         return option_bars(rows, option="name", measures={"jobs_under_30_days": ""}, caption=caption)
 
     return Figure(
-        "liquidity.section", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.liquidity"
+        "liquidity.section",
+        "credit",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.liquidity",
     )

@@ -50,10 +50,17 @@ def gap(name: str) -> Callable[[Desk], Figure | None]:
 
             band = ("gap_lower", "gap_upper") if banded else None
             return line_band(
-                rows[-DRAWN:], x="date", lines={"gap": w.say("chart.gap")}, band=band, caption=caption, rule=0.0
+                rows[-DRAWN:],
+                x="date",
+                lines={"gap": w.say("chart.gap")},
+                band=band,
+                caption=caption,
+                rule=0.0,
             )
 
-        return Figure(name, "output", caption, columns, table(rows, columns), (release,), draw, how="how.activity")
+        return Figure(
+            name, "output", caption, columns, table(rows, columns), (release,), draw, how="how.activity"
+        )
 
     return make
 
@@ -80,7 +87,14 @@ def against_expected(name: str) -> Callable[[Desk], Figure | None]:
             return line_band(rows[-DRAWN:], x="date", lines=lines, caption=caption)
 
         return Figure(
-            f"{name}--levels", "output", caption, columns, table(rows, columns), (release,), draw, how="how.activity"
+            f"{name}--levels",
+            "output",
+            caption,
+            columns,
+            table(rows, columns),
+            (release,),
+            draw,
+            how="how.activity",
         )
 
     return make
@@ -97,7 +111,9 @@ def credit_gap(desk: Desk) -> Figure | None:
     merged: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row.get("country") in top:
-            merged.setdefault(str(row["quarter"]), {"quarter": row["quarter"]})[str(row["country"])] = row["gap"]
+            merged.setdefault(str(row["quarter"]), {"quarter": row["quarter"]})[str(row["country"])] = row[
+                "gap"
+            ]
     drawn = [merged[q] for q in sorted(merged)][-120:]
     columns = tuple(c for c in release.columns if c != "status")
     caption = Caption(
@@ -108,9 +124,13 @@ def credit_gap(desk: Desk) -> Figure | None:
     def draw() -> Any:
         from opsroom.base.charts_lines import line_band
 
-        return line_band(drawn, x="quarter", lines={c: country_name(c) for c in top}, caption=caption, rule=0.0)
+        return line_band(
+            drawn, x="quarter", lines={c: country_name(c) for c in top}, caption=caption, rule=0.0
+        )
 
-    return Figure("credit.gap", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.credit")
+    return Figure(
+        "credit.gap", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.credit"
+    )
 
 
 def plain(name: str) -> Callable[[Desk], Figure | None]:
@@ -139,9 +159,7 @@ def plain(name: str) -> Callable[[Desk], Figure | None]:
             if len(lines) == 1:
                 last = max(known, key=lambda r: str(r[time]))
                 value = w.with_unit(float(last[main.name]), main.unit, main.decimals)
-                finding = w.say(
-                    "fig.generic.finding", series=title, value=value, at=w.at(str(last[time]))
-                )
+                finding = w.say("fig.generic.finding", series=title, value=value, at=w.at(str(last[time])))
         unit = w.say("fig.generic.unit", measure=main.name.replace("_", " "), unit=main.unit).rstrip(", ")
         caption = Caption(finding, unit, str(release.source), day_of(release.day).isoformat())
 
@@ -151,7 +169,9 @@ def plain(name: str) -> Callable[[Desk], Figure | None]:
             return line_band(drawn, x=time, lines=lines, caption=caption, points=len(drawn) < 20)
 
         chart = draw if len(drawn) > 1 else None
-        return Figure(name, "other", caption, columns, table(rows, columns), (release,), chart, how=how_of(name))
+        return Figure(
+            name, "other", caption, columns, table(rows, columns), (release,), chart, how=how_of(name)
+        )
 
     return make
 

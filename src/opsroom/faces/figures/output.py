@@ -27,12 +27,28 @@ def nowcast(desk: Desk) -> Figure | None:
             continue
         used.append(past)
         rows.append(
-            {"day": day_of(past.day).isoformat(), "quarter": quarter,
-             **{k: said.get(k) for k in ("growth", "growth_lower", "growth_upper", "growth_lower68", "growth_upper68")},
-             "ar1": number(one(past, quarter=quarter, kind="ar1"), "growth"),
-             "official": number(one(past, quarter=quarter, kind="official"), "growth")}
-        )  # fmt: skip
-    columns = ("day", "quarter", "growth", "growth_lower", "growth_upper", "growth_lower68", "growth_upper68", "ar1", "official")  # fmt: skip
+            {
+                "day": day_of(past.day).isoformat(),
+                "quarter": quarter,
+                **{
+                    k: said.get(k)
+                    for k in ("growth", "growth_lower", "growth_upper", "growth_lower68", "growth_upper68")
+                },
+                "ar1": number(one(past, quarter=quarter, kind="ar1"), "growth"),
+                "official": number(one(past, quarter=quarter, kind="official"), "growth"),
+            }
+        )
+    columns = (
+        "day",
+        "quarter",
+        "growth",
+        "growth_lower",
+        "growth_upper",
+        "growth_lower68",
+        "growth_upper68",
+        "ar1",
+        "official",
+    )
     caption = Caption(
         w.say("fig.nowcast.finding", quarter=w.period(quarter), growth=w.percent(growth)),
         w.say("fig.nowcast.unit"), str(release.source), day_of(release.day).isoformat(),
@@ -47,11 +63,24 @@ def nowcast(desk: Desk) -> Figure | None:
         from opsroom.base.charts_lines import line_band
 
         return line_band(
-            rows, x="day", lines=lines, band=("growth_lower", "growth_upper"), caption=caption, rule=0.0, points=True
+            rows,
+            x="day",
+            lines=lines,
+            band=("growth_lower", "growth_upper"),
+            caption=caption,
+            rule=0.0,
+            points=True,
         )
 
     return Figure(
-        "nowcast.gdp", "output", caption, columns, table(rows, columns), tuple(reversed(used)), draw, how="how.nowcast"
+        "nowcast.gdp",
+        "output",
+        caption,
+        columns,
+        table(rows, columns),
+        tuple(reversed(used)),
+        draw,
+        how="how.nowcast",
     )
 
 
@@ -70,7 +99,10 @@ def news(desk: Desk) -> Figure | None:
     before = (release.facts.get("previous") or {}).get("growth")
     finding = (
         w.say(
-            "fig.news.finding_total", previous=w.percent(float(before), 2), current=w.percent(now, 2), series=top
+            "fig.news.finding_total",
+            previous=w.percent(float(before), 2),
+            current=w.percent(now, 2),
+            series=top,
         )
         if before is not None and now is not None
         else w.say("fig.news.finding", series=top)
@@ -84,5 +116,12 @@ def news(desk: Desk) -> Figure | None:
         return news_bars(rows[:12], category="series", value="contribution", caption=caption)
 
     return Figure(
-        "nowcast.gdp--news", "output", caption, columns, table(rows, columns), (release,), draw, how="how.nowcast"
+        "nowcast.gdp--news",
+        "output",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.nowcast",
     )

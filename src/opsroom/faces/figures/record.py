@@ -8,7 +8,7 @@ from opsroom.base.charts import Caption
 from opsroom.faces import words as w
 from opsroom.faces.figures.figure import Figure, table
 from opsroom.faces.reader import Desk, day_of, measures_of, number, records
-from opsroom.faces.words_story import mean_score
+from opsroom.faces.words_record import mean_score
 
 
 def revisions(desk: Desk) -> Figure | None:
@@ -78,7 +78,14 @@ def scores(desk: Desk) -> Figure | None:
         return line_band(rows, x="day", lines=lines, caption=caption, rule=0.0, points=True)
 
     return Figure(
-        "scores.resumption", "record", caption, columns, table(rows, columns), (release,), draw, how="how.scores"
+        "scores.resumption",
+        "record",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.scores",
     )
 
 
@@ -123,8 +130,12 @@ def decisions(desk: Desk) -> Figure | None:
     rows = records(release)
     columns = tuple(c for c in release.columns if c != "status")
     finding = w.say("fig.decisions.finding", n=len(rows)) if rows else w.say("fig.decisions.finding_none")
-    caption = Caption(finding, w.say("fig.decisions.unit"), str(release.source), day_of(release.day).isoformat())
-    return Figure("decisions.log", "record", caption, columns, table(rows, columns), (release,), how="how.decisions")
+    caption = Caption(
+        finding, w.say("fig.decisions.unit"), str(release.source), day_of(release.day).isoformat()
+    )
+    return Figure(
+        "decisions.log", "record", caption, columns, table(rows, columns), (release,), how="how.decisions"
+    )
 
 
 def quality(desk: Desk) -> Figure | None:
@@ -139,4 +150,6 @@ def quality(desk: Desk) -> Figure | None:
         w.say("fig.quality.finding", n=str(len(rows)), days=w.number(min(ages)) if ages else "–"),
         w.say("fig.quality.unit"), str(release.source), day_of(release.day).isoformat(),
     )  # fmt: skip
-    return Figure("data.quality", "record", caption, columns, table(rows, columns), (release,), how="how.data")
+    return Figure(
+        "data.quality", "record", caption, columns, table(rows, columns), (release,), how="how.data"
+    )

@@ -12,7 +12,14 @@ from opsroom.faces.reader import Desk, day_of, number, one, records
 from opsroom.faces.words_story import last_month, strongest
 
 CLASSES = ("decisive", "cliff", "windfall", "futile")
-COSTS = ("deferred", "outlay", "expected_loss_bank", "expected_loss_state", "expected_loss_other", "contingent")
+COSTS = (
+    "deferred",
+    "outlay",
+    "expected_loss_bank",
+    "expected_loss_state",
+    "expected_loss_other",
+    "contingent",
+)
 
 
 def _options(release: Any) -> list[str]:
@@ -35,7 +42,10 @@ def paths(desk: Desk) -> Figure | None:
             at = merged.setdefault(str(row["month"]), {"month": row["month"]})
             at[option] = row["illiquid_companies"]
             if option == "none":
-                at["none_lower"], at["none_upper"] = row["illiquid_companies_lower"], row["illiquid_companies_upper"]
+                at["none_lower"], at["none_upper"] = (
+                    row["illiquid_companies_lower"],
+                    row["illiquid_companies_upper"],
+                )
     rows = [merged[m] for m in sorted(merged)]
     end = number(rows[-1], "none") if rows else None
     if end is None:
@@ -56,10 +66,19 @@ def paths(desk: Desk) -> Figure | None:
     def draw() -> Any:
         from opsroom.base.charts_lines import line_band
 
-        return line_band(rows, x="month", lines=lines, caption=caption, band=("none_lower", "none_upper"), points=True)
+        return line_band(
+            rows, x="month", lines=lines, caption=caption, band=("none_lower", "none_upper"), points=True
+        )
 
     return Figure(
-        "relief.options", "options", caption, columns, table(rows, columns), (release,), draw, how="how.relief"
+        "relief.options",
+        "options",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.relief",
     )
 
 
@@ -72,7 +91,9 @@ def classes(desk: Desk) -> Figure | None:
     for option in _options(release):
         row = one(release, option=option, month="_T", section="_T")
         if row and any(number(row, c) is not None for c in CLASSES):
-            counts = {c: number(row, c) for c in CLASSES} | {f"jobs_{c}": number(row, f"jobs_{c}") for c in CLASSES}
+            counts = {c: number(row, c) for c in CLASSES} | {
+                f"jobs_{c}": number(row, f"jobs_{c}") for c in CLASSES
+            }
             rows.append({"option": option, "name": w.label("option", option), **counts})
     best = strongest(release)
     if not rows or best is None:
@@ -80,9 +101,13 @@ def classes(desk: Desk) -> Figure | None:
     saved = next((r["decisive"] for r in rows if r["option"] == best), None)
     columns = ("option", "name", *CLASSES, *(f"jobs_{c}" for c in CLASSES))
     caption = Caption(
-        w.say("fig.classes.finding", option=w.label("option_long", best), decisive=w.number(float(saved or 0.0))),
-        w.say("fig.classes.unit"), str(release.source), day_of(release.day).isoformat(),
-    )  # fmt: skip
+        w.say(
+            "fig.classes.finding", option=w.label("option_long", best), decisive=w.number(float(saved or 0.0))
+        ),
+        w.say("fig.classes.unit"),
+        str(release.source),
+        day_of(release.day).isoformat(),
+    )
 
     # Windfall companies are many times the others: on one scale they would hide what matters.
     panels = {c: w.label("class", c) for c in CLASSES}
@@ -93,7 +118,14 @@ def classes(desk: Desk) -> Figure | None:
         return option_bars(rows, option="name", measures=panels, caption=caption, alarm=("cliff", "futile"))
 
     return Figure(
-        "relief.options--classes", "options", caption, columns, table(rows, columns), (release,), draw, how="how.relief"
+        "relief.options--classes",
+        "options",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.relief",
     )
 
 
@@ -106,7 +138,9 @@ def costs(desk: Desk) -> Figure | None:
     for option in _options(release):
         row = one(release, option=option, month="_T", section="_T")
         if row and any(number(row, c) is not None for c in COSTS):
-            rows.append({"option": option, "name": w.label("option", option), **{c: number(row, c) for c in COSTS}})
+            rows.append(
+                {"option": option, "name": w.label("option", option), **{c: number(row, c) for c in COSTS}}
+            )
     if not rows:
         return None
     if not any(r["option"] == "none" for r in rows):
@@ -133,7 +167,14 @@ def costs(desk: Desk) -> Figure | None:
         return option_bars(rows, option="name", measures=panels, caption=caption, format=".3~s", alarm=alarm)
 
     return Figure(
-        "relief.options--costs", "options", caption, columns, table(rows, columns), (release,), draw, how="how.relief"
+        "relief.options--costs",
+        "options",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.relief",
     )
 
 
@@ -154,9 +195,22 @@ def deadline(desk: Desk) -> Figure | None:
         from opsroom.base.charts_lines import line_band
 
         return line_band(
-            rows, x="start", lines={"share_reached": ""}, caption=caption, domain=(0, 100), rule=50.0, points=True
+            rows,
+            x="start",
+            lines={"share_reached": ""},
+            caption=caption,
+            domain=(0, 100),
+            rule=50.0,
+            points=True,
         )
 
     return Figure(
-        "relief.deadline", "options", caption, columns, table(rows, columns), (release,), draw, how="how.relief"
+        "relief.deadline",
+        "options",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.relief",
     )

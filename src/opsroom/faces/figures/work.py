@@ -70,7 +70,14 @@ def resumption(desk: Desk) -> Figure | None:
         )  # fmt: skip
 
     return Figure(
-        "resumption.national", "work", caption, columns, table(rows, columns), (release,), draw, how="how.resumption"
+        "resumption.national",
+        "work",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.resumption",
     )
 
 
@@ -154,7 +161,9 @@ def coverage(desk: Desk) -> Figure | None:
 
         last = str(rows[-1]["date"])
         spans = [*_spans(release), *([Span(at, last, w.say("chart.incomplete"))] if last > at else [])]
-        return line_band(rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100))
+        return line_band(
+            rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100)
+        )
 
     return Figure(
         "resumption.national--coverage", "work", caption, columns, table(rows, columns), (release,), draw,
@@ -170,7 +179,8 @@ def regions(desk: Desk) -> Figure | None:
         return None
     date = max((str(r["date"]) for r in records(release)), default="")
     found = {
-        str(r["region"]): number(r, "resumed") for r in records(release, date=date, size_class="_T", weight="count")
+        str(r["region"]): number(r, "resumed")
+        for r in records(release, date=date, size_class="_T", weight="count")
     }
     shown = {c: v for c, v in found.items() if c in places and v is not None}
     total = found.get("_T")
@@ -201,7 +211,14 @@ def regions(desk: Desk) -> Figure | None:
         return tile_map(tiles, value="resumed", caption=caption, thresholds=THRESHOLDS, unit="%")
 
     return Figure(
-        "resumption.region", "work", caption, columns, table(rows, columns), (release,), draw, how="how.resumption"
+        "resumption.region",
+        "work",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.resumption",
     )
 
 
@@ -241,7 +258,14 @@ def sections(desk: Desk) -> Figure | None:
         return interval_dots(rows, category="name", value="resumed", other="resumed_sme", caption=caption)
 
     return Figure(
-        "resumption.section", "work", caption, columns, table(rows, columns), (release,), draw, how="how.resumption"
+        "resumption.section",
+        "work",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.resumption",
     )
 
 
@@ -254,7 +278,13 @@ def published(desk: Desk) -> Figure | None:
     for release in past:
         for row in _complete(release, weight="count", size="_T"):
             if number(row, "resumed") is not None:
-                rows.append({"vintage": day_of(release.day).isoformat(), "date": row["date"], "resumed": row["resumed"]})
+                rows.append(
+                    {
+                        "vintage": day_of(release.day).isoformat(),
+                        "date": row["date"],
+                        "resumed": row["resumed"],
+                    }
+                )
     last, at = past[-1], _reference(past[-1])
     about = _reference(past[-2]) if len(past) > 1 else at
     said = [r for r in rows if r["date"] == about]
@@ -283,14 +313,27 @@ def published(desk: Desk) -> Figure | None:
         from opsroom.base.charts_lines import vintages
 
         return vintages(
-            drawn, x="date", value="resumed", vintage="vintage", caption=caption, spans=_spans(last), domain=(0, 100),
-            latest_label=w.say("chart.latest"), earlier_label=w.say("chart.earlier"),
-        )  # fmt: skip
+            drawn,
+            x="date",
+            value="resumed",
+            vintage="vintage",
+            caption=caption,
+            spans=_spans(last),
+            domain=(0, 100),
+            latest_label=w.say("chart.latest"),
+            earlier_label=w.say("chart.earlier"),
+        )
 
     return Figure(
-        "resumption.national--vintages", "record", caption, columns, table(rows, columns), tuple(reversed(past)), draw,
+        "resumption.national--vintages",
+        "record",
+        caption,
+        columns,
+        table(rows, columns),
+        tuple(reversed(past)),
+        draw,
         how="how.resumption",
-    )  # fmt: skip
+    )
 
 
 def change(desk: Desk) -> Figure | None:
@@ -316,7 +359,12 @@ def change(desk: Desk) -> Figure | None:
         return news_bars(rows, category="name", value="value", caption=caption, format="+.1f")
 
     return Figure(
-        "resumption.change", "work", caption, columns, table(rows, columns), (release,), draw, how="how.resumption"
+        "resumption.change",
+        "work",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.resumption",
     )
-
-

@@ -26,7 +26,7 @@ from opsroom.faces.figures import Figure, available, build, grouped
 from opsroom.faces.figures.figure import stamp_of
 from opsroom.faces.figures.generic import how_of
 from opsroom.faces.kpis import kpis
-from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, measures_of, published_days
+from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, measures_of, published_days, room_of
 from opsroom.faces.tables import cell, column_title, shown_rows
 from opsroom.faces.words_story import TOPICS, tell
 
@@ -42,9 +42,16 @@ FIRST_PAGE = {
 """Figures of the overview where the room has them; series not named here follow in their group."""
 
 SPECIAL_ONLY = frozenset(
-    {"resumption.national--coverage", "resumption.national--weights", "resumption.national--capacity", "data.revisions", "data.quality",
-     "decisions.log", "scores.nowcast"}
-)  # fmt: skip
+    {
+        "resumption.national--coverage",
+        "resumption.national--weights",
+        "resumption.national--capacity",
+        "data.revisions",
+        "data.quality",
+        "decisions.log",
+        "scores.nowcast",
+    }
+)
 """Figures with a page of their own or a place on the data page."""
 
 MOST_FIGURES = 18
@@ -62,9 +69,18 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     env.globals.update(
-        say=w.say, day=w.day, period=w.period, number=w.number, cell=cell, column_title=column_title,
-        stamp_of=stamp_of, measures_of=measures_of, label=w.label, version=__version__, quote=lambda text: quote(str(text), safe=""),
-    )  # fmt: skip
+        say=w.say,
+        day=w.day,
+        period=w.period,
+        number=w.number,
+        cell=cell,
+        column_title=column_title,
+        stamp_of=stamp_of,
+        measures_of=measures_of,
+        label=w.label,
+        version=__version__,
+        quote=lambda text: quote(str(text), safe=""),
+    )
     return env
 
 
@@ -121,7 +137,9 @@ class Pages:
         desk = self._desk(request)
         names = available(desk)
         log = build(desk, "decisions.log") if "decisions.log" in names else None
-        drawn = [build(desk, n) for n in ("relief.options", "scores.resumption", "scores.nowcast") if n in names]
+        drawn = [
+            build(desk, n) for n in ("relief.options", "scores.resumption", "scores.nowcast") if n in names
+        ]
         return self._page(
             request, desk, "decisions.html", "decisions",
             log=log, rows=[_ordered(r) for r in log.records()] if log else [],
@@ -154,7 +172,9 @@ class Pages:
         desk = self._desk(request)
         key = f"how.{request.path_params['name']}"
         if not w.CATALOGUE.has(key):
-            raise NotFoundError("there is no such method.", remedy="See the list at /methods.", code="OPS-N021")
+            raise NotFoundError(
+                "there is no such method.", remedy="See the list at /methods.", code="OPS-N021"
+            )
         return self._page(request, desk, "methods.html", "methods", methods=[_method(desk, key)])
 
     def release(self, request: Request) -> Response:
@@ -197,7 +217,7 @@ class Pages:
     def error_text(self, request: Request, error: OpsroomError) -> str:
         """Return the page of an error."""
         return environment().get_template("error.html").render(
-            error=error, room=self.releases.room, page="", path=request.url.path
+            error=error, room=room_of(self.releases), page="", path=request.url.path
         )  # fmt: skip
 
     def _desk(self, request: Request) -> Desk:
@@ -260,10 +280,10 @@ def csv_text(figure: Figure) -> str:
 
 
 def citation(desk: Desk, figure: Figure) -> str:
-    """Return how to cite a figure: room, finding, method, source, release and hash."""
+    """Return how to cite a figure."""
     stamp = figure.stamps()[0]
     return (
-        f"{desk.room.get('title', 'Operations room')}: {figure.caption.finding}. Method: {figure.main.method}. "
+        f"{desk.room['title']}: {figure.caption.finding}. Method: {figure.main.method}. "
         f"Source: {figure.main.source}. Release {stamp['id']}, {stamp['hash'][:19]}."
     )
 
@@ -281,7 +301,9 @@ def _method(desk: Desk, key: str) -> dict[str, Any]:
 def _ordered(record: dict[str, Any]) -> dict[str, Any]:
     """Return a decision record with who and when before the numbers."""
     first = ("decision_id", "option", "decider", "legal_basis", "decided_on", "review_date")
-    return {k: record[k] for k in (*(k for k in first if k in record), *(k for k in record if k not in first))}
+    return {
+        k: record[k] for k in (*(k for k in first if k in record), *(k for k in record if k not in first))
+    }
 
 
 def _facts(release: Any) -> list[tuple[str, str]]:
@@ -300,5 +322,3 @@ def _refusal(item: Any) -> dict[str, str]:
     """Return a refusal's public words: day, series, rule and remedy, whatever its type."""
     get = item.get if isinstance(item, dict) else lambda key, default="": getattr(item, key, default)
     return {key: str(get(key, "") or "") for key in ("day", "name", "rule", "remedy")}
-
-

@@ -200,5 +200,4 @@ def weather_days(temperature: pd.Series | pd.DataFrame, dates: pd.DatetimeIndex)
 class _Adder(Protocol):
     """Type of the callback that takes a block of columns with its penalty."""
 
-    def __call__(self, block: Block, weight: float | Matrix) -> None:
-        ...  # pragma: no cover
+    def __call__(self, block: Block, weight: float | Matrix) -> None: ...  # pragma: no cover

@@ -13,10 +13,14 @@ _LEAST = 12
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """A benchmark's growth of one quarter and the standard deviation of its error, in % and points."""
+    """A benchmark's growth of one quarter and the standard deviation of its error, in % and points.
+
+    `discord` is the standard deviation among the forecasts that were pooled; 0 where there is one.
+    """
 
     growth: float
     deviation: float
+    discord: float = 0.0
 
 
 def ar1(panel: Panel, row: int) -> Benchmark:
@@ -88,7 +92,9 @@ def bridge(panel: Panel, row: int) -> Benchmark:
         return ar1(panel, row)
     share = 1.0 / np.asarray(variances)
     share /= share.sum()
-    return Benchmark(float(share @ np.asarray(values)), float(np.sqrt(share @ np.asarray(variances))))
+    growth = float(share @ np.asarray(values))
+    discord = float(np.sqrt(share @ (np.asarray(values) - growth) ** 2))
+    return Benchmark(growth, float(np.sqrt(share @ np.asarray(variances))), discord)
 
 
 def _extended(x: Floats) -> Floats:

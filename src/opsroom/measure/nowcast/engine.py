@@ -118,6 +118,7 @@ def nowcast(
         next_release=calendar[0] if calendar else None,
         calendar=calendar,
         workings=Workings(grid, fitted, settings),
+        titles={s.name: s.title or s.name for s in specs if s.name in grid.names},
     )
 
 
@@ -150,8 +151,9 @@ def _one(
     shock = in_shock(fitted.parameters.calm, newest, row)
     naive, bridged = ar1(grid, row), bridge(grid, row)
     if shock:
-        # In a shock one does not know which relation holds: what two models disagree on is part of the error.
-        deviation = float(np.hypot(deviation, found.value - bridged.growth))
+        # In a shock one does not know which relation still holds: what the models disagree on, and what the
+        # indicators, each by its own bridge, disagree on, is part of the error.
+        deviation = float(np.sqrt(deviation**2 + (found.value - bridged.growth) ** 2 + bridged.discord**2))
     width = interval(deviation, horizon_days=horizon, shock=shock, history=history, settings=settings)
     return QuarterNowcast(
         quarter=label(quarter),

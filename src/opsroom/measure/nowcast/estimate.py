@@ -28,8 +28,8 @@ from opsroom.measure.nowcast.spec import Settings
 from opsroom.measure.nowcast.start import start
 from opsroom.measure.nowcast.steps import MEMORY, VARIANCE_FLOOR, maximise, weight_density
 
-_STRETCH = 1.25
-_STRETCH_MOST = 8.0
+_STRETCH = 1.5
+_STRETCH_MOST = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from opsroom.measure.nowcast.estimate import Fit
 from opsroom.measure.nowcast.linear import Projection
@@ -103,7 +103,7 @@ def interval(
     only errors made in earlier shocks count, at the larger of the two; where there are fewer than three,
     the interval is the model's alone, and says so.
     """
-    quantiles = [float(stats.t.ppf(0.5 + level / 2, settings.tail)) for level in LEVELS]
+    quantiles = [float(stdtrit(settings.tail, 0.5 + level / 2)) for level in LEVELS]
     # A Student variable's standard deviation is not its scale.
     unit = np.sqrt((settings.tail - 2.0) / settings.tail)
     model = [q * unit for q in quantiles]

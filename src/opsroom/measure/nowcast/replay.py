@@ -126,8 +126,7 @@ def backtest(
         Keep quarters up to so many after the day's own.
     earlier
         A backtest of earlier days with the same series and settings, to be continued: its days are not run
-        again, only
-        scored again.
+        again, only scored again.
 
     Raises
     ------
@@ -141,7 +140,7 @@ def backtest(
         records = earlier.frame.to_dict("records")
         rows = [_scored({str(k): v for k, v in row.items()}, first_releases) for row in records]
         refused = list(earlier.refused)
-        done = max(earlier.frame["day"])
+        done = max([*earlier.frame["day"], *(day for day, _ in refused)])
         days = [day for day in days if day > done]
     for day in track(list(days), "nowcasts of past days"):
         if last is not None and day < last:

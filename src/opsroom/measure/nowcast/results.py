@@ -87,7 +87,9 @@ class NowcastResult:
     next_release, calendar
         The release expected next, and each series' next one.
     workings
-        Panel, fit and settings: confidential to the room, needed by `news`.
+        Panel, fit and settings, needed by `news`.
+    titles
+        Series → name for readers.
     """
 
     as_of: dt.date
@@ -98,6 +100,7 @@ class NowcastResult:
     next_release: NextRelease | None
     calendar: tuple[NextRelease, ...]
     workings: Workings
+    titles: Mapping[str, str]
 
     @property
     def headline(self) -> QuarterNowcast:
@@ -185,6 +188,7 @@ class NowcastResult:
             "shock": self.headline.shock,
             "next_release": _due(self.next_release),
             "calendar": [_due(r) for r in self.calendar[:12]],
+            "titles": dict(self.titles),
         }
         if previous is not None and news is not None:
             facts["previous"] = {"day": previous.as_of.isoformat(), "growth": round(news.before, 2)}

@@ -91,7 +91,7 @@ class Settings:
     tail: float = 5.0
     shock_tail: float = 3.0
     start: int | None = None
-    tolerance: float = 1e-6
+    tolerance: float = 3e-6
     max_iterations: int = 500
     min_quarters: int = 20
 

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from opsroom.measure.resumption.estimate import resumption
     from opsroom.measure.resumption.result import ResumptionResult
 
-__all__ = ["Baseline", "ResumptionResult", "TurningPoint", "change", "fit_baseline", "resumption", "turning_day"]
+__all__ = [
+    "Baseline",
+    "ResumptionResult",
+    "TurningPoint",
+    "change",
+    "fit_baseline",
+    "resumption",
+    "turning_day",
+]
 
 _HOME = {
     "Baseline": ("baseline", "Baseline"),

@@ -18,6 +18,10 @@ F64 = npt.NDArray[np.float64]
 Z = 1.6449
 """Half the width of a 90 % interval in standard deviations."""
 
+MISREAD = 0.04
+"""Share of companies that read clearly as one state and are in the other: the smoother's own probabilities know
+its noise, not that a meter may serve another purpose than the register says."""
+
 THRESHOLD = 0.3
 """Naive index: a company has resumed if it uses more than this share of its own mean before the holiday."""
 
@@ -48,9 +52,7 @@ class Doubt:
     capacity: tuple[F32, ...]
     each: tuple[npt.NDArray[np.float16], ...]
 
-    def variance(
-        self, rows: npt.NDArray[np.int64], share: F32, days: slice, *, of: str
-    ) -> F64:
+    def variance(self, rows: npt.NDArray[np.int64], share: F32, days: slice, *, of: str) -> F64:
         """Return the variance of a weighted mean over `rows`, day by day."""
         tables = self.state if of == "state" else self.capacity
         weights = np.bincount(self.stratum[rows], weights=share, minlength=len(tables[0])).astype(np.float32)
@@ -129,7 +131,11 @@ class Panel:
 
 
 def aggregate(
-    panel: Panel, *, rows: npt.NDArray[np.bool_] | None = None, weight: str = "count", days: slice | None = None
+    panel: Panel,
+    *,
+    rows: npt.NDArray[np.bool_] | None = None,
+    weight: str = "count",
+    days: slice | None = None,
 ) -> pd.DataFrame:
     """Return shares by day over the companies in `rows`.
 
@@ -153,7 +159,8 @@ def aggregate(
     use = panel.naive[at][:, span]
     known = use >= 0
     resumed, capacity = share @ p, share @ c
-    own = (share**2) @ (p * (1 - p))
+    doubtful = MISREAD + (1 - 2 * MISREAD) * p
+    own = (share**2) @ (doubtful * (1 - doubtful))
     half = Z * np.sqrt(own + panel.doubt.variance(at, share, span, of="state"))
     spread = (share**2) @ ((c - capacity[None, :]) ** 2) * 0.1
     half_capacity = Z * np.sqrt(spread + panel.doubt.variance(at, share, span, of="capacity"))
@@ -176,7 +183,9 @@ def aggregate(
     )[COLUMNS]
 
 
-def by(panel: Panel, dims: Sequence[str], *, weight: str = "count", day: dt.date | None = None) -> pd.DataFrame:
+def by(
+    panel: Panel, dims: Sequence[str], *, weight: str = "count", day: dt.date | None = None
+) -> pd.DataFrame:
     """Return `aggregate` for every combination of `dims`, on one day or all.
 
     Parameters
@@ -217,11 +226,14 @@ class TurningPoint:
 
 
 RISE = 0.1
-"""A recovery has begun once a tenth of the fall is made good and stays so for a week."""
+"""Recovery is faster than what went before by at least so many points a day."""
+
+SPAN, SIDE = 28, 4
+"""The turn is looked for in so many days after the holiday, with at least so many days on each side."""
 
 
 def turning_day(index: pd.Series, *, holiday_end: dt.date) -> dt.date | None:
-    """Return the first day after the holiday on which a tenth of the fall is made good.
+    """Return the day from which on the index recovers.
 
     Parameters
     ----------
@@ -232,25 +244,26 @@ def turning_day(index: pd.Series, *, holiday_end: dt.date) -> dt.date | None:
 
     Notes
     -----
-    The fall is measured from the mean before the lowest point's holiday to the lowest value of the index's
-    seven-day mean after the holiday began; the day is the first after that low from which on the index
-    stays above low + a tenth of the fall for seven days.
+    The kink of the broken line that fits the four weeks after the holiday best, where the second slope is
+    upward and steeper than the first. None while there is no such kink.
     """
-    end = pd.Timestamp(holiday_end)
-    smooth = index.rolling(7, center=True, min_periods=4).mean()
-    before = smooth[: end - pd.Timedelta(days=14)]
-    after = smooth[end - pd.Timedelta(days=10) :]
-    if before.empty or after.empty:
+    after = index[index.index > pd.Timestamp(holiday_end)].iloc[:SPAN].dropna()
+    if len(after) < 2 * SIDE:
         return None
-    level, low = float(before.median()), float(after.min())
-    bottom = after.idxmin()
-    mark = low + RISE * (level - low)
-    later = after[bottom:]
-    above = (later >= mark).to_numpy()
-    for position in np.flatnonzero(above):
-        if above[position : position + 7].all() and position + 7 <= len(above):
-            return later.index[position].date()  # type: ignore[no-any-return]  # index of timestamps
-    return None
+    day = np.arange(len(after), dtype=np.float64)
+    value = after.to_numpy(dtype=np.float64)
+    losses, slopes = [], []
+    kinks = range(SIDE, len(after) - SIDE + 1)
+    for kink in kinks:
+        x = np.column_stack([np.ones_like(day), np.minimum(day - kink, 0), np.maximum(day - kink, 0)])
+        coef = np.linalg.lstsq(x, value, rcond=None)[0]
+        losses.append(float(((value - x @ coef) ** 2).sum()))
+        slopes.append(coef[2] - coef[1] if coef[2] > 0 else -np.inf)
+    best = int(np.argmin(np.where(np.isfinite(slopes), losses, np.inf)))
+    if not np.isfinite(slopes[best]) or slopes[best] < RISE:
+        return None
+    found: dt.date = after.index[kinks[best]].date()
+    return found
 
 
 def turning_point(frame: pd.DataFrame, *, holiday_end: dt.date) -> TurningPoint:

@@ -31,6 +31,10 @@ COLD, HOT = 15.5, 22.0
 
 FLOOR = np.float32(0.01)
 RIDGE = 2.0
+NEVER = 0.97
+"""Closed-day level of a company whose use is the same on all days: its meter hardly tells open from closed."""
+
+AGREE = 0.03
 CLOSES = 0.85
 """A company counts as one that closes if its quietest kind of day uses less than this of a workday."""
 
@@ -301,38 +305,41 @@ def _memory(y: F32, fitted: F32, scale: F32) -> float:
     return float(np.clip(both / max(float(square), 1e-9), 0, 0.9))
 
 
-def _closed_level(
-    fit: _Regressions, around: Surroundings, companies: pd.DataFrame
-) -> tuple[F32, F32, Bools]:
+def _closed_level(fit: _Regressions, around: Surroundings, companies: pd.DataFrame) -> tuple[F32, F32, Bools]:
     """Return the closed-day level relative to a workday, its uncertainty, and whether it is the company's own.
 
     Candidates are Sundays, public holidays and last year's New Year holiday; the ones that are quietest
-    within their error are averaged by precision, since the minimum of noisy numbers is too low.
+    within their error are averaged by precision, since the minimum of noisy numbers is too low. Where at
+    least two kinds agree the company was closed on them. A company with one quiet kind of day may only have
+    had a quiet day: its level is at most that, and its section's if that is lower.
     """
     kinds = around.type_terms()
     first = 1 + N_SMOOTH
     columns = [6 - 1, 6, 7]  # Sunday, public holiday, New Year holiday among the day types
     effect = fit.coef[:, [first + c for c in columns]].astype(np.float64)
-    count = np.maximum(kinds[:, columns].sum(axis=0), 0)
+    count = kinds[:, columns].sum(axis=0)
     error = fit.sigma[:, None] * np.sqrt((1 + 2 * fit.memory) / np.maximum(count, 1))[None, :] + 0.01
     error = np.where(count[None, :] > 0, error, np.inf)
     lowest = np.where(np.isfinite(error), effect + error, np.inf).min(axis=1)
-    near = (effect - error <= lowest[:, None]) & np.isfinite(error)
+    near = (effect - error <= lowest[:, None] + AGREE) & np.isfinite(error)
     weight = near / error**2
     centre = (effect * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
     sd = 1 / np.sqrt(np.maximum(weight.sum(axis=1), 1e-12))
-    own = (centre < np.log(CLOSES)) & (fit.rows >= 60)
+    quiet = (centre < np.log(CLOSES)) & (fit.rows >= 60)
+    own = quiet & (near.sum(axis=1) >= 2)
     section = companies["section"].astype(str).to_numpy()
     table = pd.DataFrame({"section": section, "centre": centre})[own]
     grouped = table.groupby("section")["centre"]
     typical, spread, size = grouped.median(), grouped.std().fillna(0.3), grouped.size()
-    overall = float(table["centre"].median()) if len(table) else np.log(0.4)
-    trust = (size / (size + 20)).reindex(np.unique(section), fill_value=0.0)
-    middle = (typical.reindex(trust.index) * trust).fillna(0) + overall * (1 - trust)
-    width = spread.reindex(trust.index).fillna(0.4).clip(0.15, 0.6)
+    overall = float(table["centre"].median()) if len(table) else float(np.log(0.4))
+    names = np.unique(section)
+    trust = (size / (size + 20)).reindex(names, fill_value=0.0)
+    middle = (typical.reindex(names) * trust).fillna(0) + overall * (1 - trust)
+    width = spread.reindex(names).fillna(0.4).clip(0.15, 0.6)
     prior, prior_sd = middle.loc[section].to_numpy(), width.loc[section].to_numpy()
     gain = prior_sd**2 / (prior_sd**2 + sd**2)
-    logged = np.where(own, centre * gain + prior * (1 - gain), prior)
+    assumed = np.where(quiet, np.minimum(prior, centre), np.log(NEVER))
+    logged = np.where(own, centre * gain + prior * (1 - gain), assumed)
     logged_sd = np.where(own, sd * np.sqrt(gain), prior_sd)
-    closed = np.clip(np.exp(logged), 0.005, 0.97)
+    closed = np.clip(np.exp(logged), 0.005, NEVER)
     return closed.astype(np.float32), (closed * logged_sd).astype(np.float32), own

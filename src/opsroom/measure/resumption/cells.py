@@ -71,9 +71,13 @@ def national_cells(result: ResumptionResult, *, since: dt.date | None = None) ->
         pieces.append(merged.assign(weight=weight))
     frame = pd.concat(pieces, ignore_index=True)
     frame["complete"] = np.where(frame["date"] <= str(result.reference_date), "yes", "no")
-    resumed = Measure("resumed", "share", "%", ("at_work", "cohort"), scale=100.0, attached=(*BOUNDS, "complete"))
+    resumed = Measure(
+        "resumed", "share", "%", ("at_work", "cohort"), scale=100.0, attached=(*BOUNDS, "complete")
+    )
     measures = (resumed, CAPACITY, UNCORRECTED, COVERAGE, COMPANIES)
-    return _cells("resumption.national", ("date", "weight", "size"), measures, frame, ("size",), _facts(result))
+    return _cells(
+        "resumption.national", ("date", "weight", "size"), measures, frame, ("size",), _facts(result)
+    )
 
 
 def section_cells(result: ResumptionResult, *, since: dt.date | None = None) -> Cells:

@@ -38,7 +38,9 @@ def change(previous: ResumptionResult, current: ResumptionResult) -> pd.DataFram
     was, or later days taught more about the same readings. The rest is activity. Sums are exact.
     """
     if previous.cohort_day != current.cohort_day:
-        raise UsageError("the two results have different cohorts.", remedy="Compare results of one cohort day.")
+        raise UsageError(
+            "the two results have different cohorts.", remedy="Compare results of one cohort day."
+        )
     old, new = previous.panel, current.panel
     before, after = old.column(previous.reference_date), new.column(current.reference_date)
     same = new.column(previous.reference_date)
@@ -51,7 +53,10 @@ def change(previous: ResumptionResult, current: ResumptionResult) -> pd.DataFram
         then = float(share_old @ old.working[:, before])
         then_now = float(share_new @ new.working[:, same])
         now = float(share_new @ new.working[:, after])
-        each = share_new[row_new] * new.working[row_new, same] - share_old[row_old] * old.working[row_old, before]
+        each = (
+            share_new[row_new] * new.working[row_new, same]
+            - share_old[row_old] * old.working[row_old, before]
+        )
         late_points = float(each[late].sum())
         values = (now - then_now, late_points, then_now - then - late_points, now - then)
         rows += [(c, weight, 100 * v) for c, v in zip(COMPONENTS, values, strict=True)]

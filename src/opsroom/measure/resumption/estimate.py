@@ -19,14 +19,17 @@ from opsroom.measure.resumption.companies import companies_on, telework_prior
 from opsroom.measure.resumption.doubt import doubts
 from opsroom.measure.resumption.evidence import Observed, evidence, observe, silence
 from opsroom.measure.resumption.readings import F32, Ints, batches, date_of, day_numbers, ordinal
-from opsroom.measure.resumption.remote import restricted, working_dark
 from opsroom.measure.resumption.result import ResumptionResult
-from opsroom.measure.resumption.states import States, infer, learn
+from opsroom.measure.resumption.states import SEEN, UNKNOWN, States, infer, learn
+from opsroom.measure.resumption.threshold import AtWork, at_work, strata
 
 Frame = pd.DataFrame | pa.Table
 
 LEAD = 16
 """The window begins so many days before the cohort day."""
+
+TELLING = 0.9
+"""A meter that on a closed day shows more than this of a workday's use cannot tell open from closed."""
 
 COMPLETE = 0.985
 """A day is complete once so much of the usual coverage is in."""
@@ -152,7 +155,9 @@ def resumption(
         )
     tables = [_pandas(t) for t in (links, register, weather, calendar)]
     if baseline is None:
-        readings = readings if isinstance(readings, pa.Table) else pa.Table.from_batches(list(batches(readings)))
+        readings = (
+            readings if isinstance(readings, pa.Table) else pa.Table.from_batches(list(batches(readings)))
+        )
         baseline = baseline_for(
             readings, links=tables[0], register=tables[1], weather=tables[2], calendar=tables[3],
             cohort_day=cohort_day, last=day,
@@ -165,9 +170,9 @@ def resumption(
     )  # fmt: skip
     observed = _trimmed(observed)
     rest = _pandas(restrictions) if restrictions is not None else None
-    panel, states = _panel(observed, baseline, companies, holiday, telework, rest)
+    panel, states, miss = _panel(observed, baseline, companies, holiday, telework, rest)
     national = aggregate(panel)
-    reference, incomplete = _completeness(panel)
+    reference, incomplete = _completeness(miss, start)
     return ResumptionResult(
         panel=panel, frame=national, reference_date=reference, incomplete_days=incomplete,
         turning_point=turning_point(national[: pd.Timestamp(reference)], holiday_end=holiday[1]),
@@ -220,7 +225,7 @@ def _panel(
     holiday: tuple[dt.date, dt.date],
     telework: Mapping[str, float] | None,
     restrictions: pd.DataFrame | None,
-) -> tuple[Panel, States]:
+) -> tuple[Panel, States, npt.NDArray[np.int8]]:
     """Infer every company's state and lay out the panel."""
     start, days = observed.around.start, observed.q.shape[1]
     span = (ordinal(holiday[0]), ordinal(holiday[1]))
@@ -228,27 +233,26 @@ def _panel(
     observed, part = _rows(observed, keep), _baseline_rows(baseline, keep)
     gone = companies["gone"].to_numpy(dtype=np.int64)
     miss = silence(observed.seen, observed.use.active, part.region, gone, start)
-    region = companies["region"].to_numpy(dtype=str)
-    large = np.isin(companies["size_class"].to_numpy(dtype=str), ("medium", "large"))
+    region, section = (companies[c].to_numpy(dtype=str) for c in ("region", "section"))
     locked = locked_regions(restrictions, region)
-    prior = telework_prior(companies["section"].to_numpy(dtype=str), telework)
-    group = locked * 4 + large * 2 + (prior >= 0.5)
-    _, group = np.unique(group, return_inverse=True)
-    facts = evidence(observed, part, miss=miss, group=group.astype(np.int64), holiday=span)
+    prior = telework_prior(section, telework)
+    code = np.unique(section, return_inverse=True)[1]
+    group = np.unique(code * 2 + locked, return_inverse=True)[1].astype(np.int64)
+    facts = evidence(observed, part, miss=miss, group=group, holiday=span)
     states = infer(facts, learn(facts))
-    allowed = restricted(restrictions, region, start=start, days=days, from_day=span[1] + 1)
-    remote: dict[str, Any] = {
-        "prior": prior, "section": companies["section"].to_numpy(dtype=str),
-        "stratum": (locked * 2 + large).astype(np.int64), "allowed": allowed,
+    telling = facts.closed.mean(axis=1) < TELLING
+    measured = part.fitted & telling & (facts.miss < 2).any(axis=1)
+    filled = _unmeasured(measured, companies)
+    reading = {
+        "stratum": strata(prior, locked), "prior": prior, "since": min(span[1] + 1 - start, days - 1),
     }  # fmt: skip
-    rho = working_dark(states.dark, **remote)
-    filled = _unmeasured(part.fitted & (miss < 2).any(axis=1), companies)
-    working = (1 - states.dark * (1 - rho))[filled]
-    capacity = _capacity(states, rho, companies)[filled]
-    doubt = doubts(facts, states, rho, remote, filled)
+    law = at_work(states.dark, states.faint, states.near, **reading)
+    working = law.working(states.dark, states.faint)[filled]
+    capacity = _capacity(states, law, code)[filled]
+    doubt = doubts(facts, states, law, code, reading, filled)
     naive = _naive(observed.use.ratio, span[0] - start)
     panel = Panel(companies, start, working, capacity, observed.seen, naive, doubt)
-    return panel, states
+    return panel, states, miss
 
 
 def locked_regions(restrictions: pd.DataFrame | None, region: npt.NDArray[np.str_]) -> Ints:
@@ -287,16 +291,14 @@ def _unmeasured(measured: npt.NDArray[np.bool_], companies: pd.DataFrame) -> Int
     todo = np.flatnonzero(~measured)
     if not measured.any():
         raise FitError("no company has a normal of its own.", remedy="Give a longer history of readings.")
-    keys = [
-        pd.factorize(companies[["section", "size_class"]].agg("|".join, axis=1))[0],
-        pd.factorize(companies["section"])[0], np.zeros(len(companies), dtype=np.int64),
-    ]  # fmt: skip
-    for key in keys:
-        left = []
+    section = pd.factorize(companies["section"])[0]
+    size = pd.factorize(companies["size_class"])[0]
+    for key in (section * 16 + size, section, np.zeros_like(section)):
+        left: list[int] = []
         for code in np.unique(key[todo]):
             mine = todo[key[todo] == code]
             pool = np.flatnonzero(measured & (key == code))
-            if len(pool) >= 5 or key is keys[-1]:
+            if len(pool) >= 5 or not key.any():
                 donor[mine] = pool[(np.arange(len(mine)) * 7919) % len(pool)]
             else:
                 left.extend(mine.tolist())
@@ -304,19 +306,22 @@ def _unmeasured(measured: npt.NDArray[np.bool_], companies: pd.DataFrame) -> Int
     return donor
 
 
-def _capacity(states: States, rho: F32, companies: pd.DataFrame) -> F32:
-    """Return use above the closed-day level relative to normal; dark workers count as their section's open.
+def _capacity(states: States, law: AtWork, section: Ints) -> F32:
+    """Return use above the closed-day level relative to normal; work in the dark counts as in the light.
 
-    Electricity cannot tell how much is done in the dark: the mean degree of the section's open
+    Electricity cannot tell how much is done with the lights off: the mean degree of the section's open
     companies on the day stands for it.
     """
     out = states.degree.copy()
-    section = companies["section"].to_numpy(dtype=str)
     for code in np.unique(section):
         rows = np.flatnonzero(section == code)
-        lit = 1 - states.dark[rows]
-        typical = states.degree[rows].sum(axis=0) / np.maximum(lit.sum(axis=0), 1e-6)
-        out[rows] += states.dark[rows] * rho[rows] * typical[None, :].astype(np.float32)
+        lit = 1 - states.dark[rows] - states.faint[rows]
+        typical = (states.degree[rows].sum(axis=0) / np.maximum(lit.sum(axis=0), 1e-6)).clip(0, 1.2)
+        unseen = (
+            states.dark[rows] * law.dark[law.stratum[rows]]
+            + states.faint[rows] * law.faint[law.stratum[rows]]
+        )
+        out[rows] += (unseen * typical[None, :]).astype(np.float32)
     return out
 
 
@@ -331,15 +336,16 @@ def _naive(ratio: F32, before: int) -> npt.NDArray[np.int8]:
     return np.where(usable[:, None] & np.isfinite(ratio), on, -1).astype(np.int8)
 
 
-def _completeness(panel: Panel) -> tuple[dt.date, int]:
+def _completeness(miss: npt.NDArray[np.int8], start: int) -> tuple[dt.date, int]:
     """Return the last complete day, and how many days since are incomplete.
 
-    A day is complete once nearly as many companies have reported as usually in the four weeks before
-    the last fortnight; silence of closed companies lowers both alike.
+    A day is complete once nearly as many of the companies that still report have reported as usually:
+    those silent for long, because they closed, are left out of both.
     """
-    coverage = panel.seen.mean(axis=0)
+    expected = (miss == SEEN) | (miss == UNKNOWN)
+    coverage = (miss == SEEN).sum(axis=0) / np.maximum(expected.sum(axis=0), 1)
     days = len(coverage)
-    usual = float(np.median(coverage[max(days - 42, 0) : max(days - 14, 7)]))
+    usual = float(np.median(coverage[max(days - 35, 0) : max(days - 7, 7)]))
     complete = np.flatnonzero(coverage >= COMPLETE * usual)
     last = int(complete[-1]) if len(complete) else days - 1
-    return date_of(panel.start + last), days - 1 - last
+    return date_of(start + last), days - 1 - last

@@ -9,11 +9,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from opsroom.measure.resumption.baseline import Baseline, Surroundings
+from opsroom.measure.resumption.closing import closed_now
 from opsroom.measure.resumption.readings import F32, Bools, Chains, Ints, Use, chain_use, company_use
 from opsroom.measure.resumption.states import GONE, SEEN, SILENT, UNKNOWN, Evidence
 
-LATE_DAYS = 10
-"""Readings missing in so many last days may only be late: they are not read as silence."""
+LATE_DAYS = 7
+"""So many days without a reading, or fewer, are lost or late readings: they are not read as silence."""
+
+WORKS = 0.85
+"""Who uses at least this share of a workday's on a day off works on such days."""
 
 DROPOUT = 0.15
 """A region and day with so much less reporting than usual is a provider's drop-out, not companies' silence."""
@@ -51,7 +55,9 @@ def observe(
     return Observed(use, around, q, nu, np.isfinite(use.ratio))
 
 
-def silence(seen: Bools, active: npt.NDArray[np.int8], region: Ints, gone: Ints, start: int) -> npt.NDArray[np.int8]:
+def silence(
+    seen: Bools, active: npt.NDArray[np.int8], region: Ints, gone: Ints, start: int
+) -> npt.NDArray[np.int8]:
     """Return what is known of each company and day: seen, silent, unknown or gone.
 
     Parameters
@@ -72,41 +78,58 @@ def silence(seen: Bools, active: npt.NDArray[np.int8], region: Ints, gone: Ints,
     for r in np.unique(region):
         rows = np.flatnonzero(region == r)
         coverage = seen[rows].mean(axis=0)
-        usual = pd.Series(coverage).rolling(29, center=True, min_periods=7).median().bfill().ffill().to_numpy()
+        usual = (
+            pd.Series(coverage).rolling(29, center=True, min_periods=7).median().bfill().ffill().to_numpy()
+        )
         out = np.flatnonzero(coverage < (1 - DROPOUT) * usual)
         if len(out):
             block = code[np.ix_(rows, out)]
             code[np.ix_(rows, out)] = np.where(block == SILENT, UNKNOWN, block)
-    late = slice(max(days - LATE_DAYS, 0), days)
-    code[:, late] = np.where(code[:, late] == SILENT, UNKNOWN, code[:, late])
-    code[active == 0] = GONE
+    code[_short(code == SILENT)] = UNKNOWN
+    code[(active == 0) & (active.max(axis=1) > 0)[:, None]] = GONE
     day = np.arange(days) + start
     code[day[None, :] >= gone[:, None]] = GONE
     return code
 
 
+def _short(silent: Bools) -> Bools:
+    """Return the days of runs of silence too short to mean anything: lost or late readings.
+
+    A company that has closed its connection is silent for weeks; a week of silence or less, also the
+    last week, may be lost or late.
+    """
+    n, days = silent.shape
+    day = np.arange(days, dtype=np.int32)[None, :]
+    before = np.maximum.accumulate(np.where(silent, -1, day), axis=1)
+    after = np.minimum.accumulate(np.where(silent, days, day)[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(silent & (after - before - 1 <= LATE_DAYS))
+
+
 def evidence(
-    observed: Observed, baseline: Baseline, *, miss: npt.NDArray[np.int8], group: Ints, holiday: tuple[int, int]
+    observed: Observed,
+    baseline: Baseline,
+    *,
+    miss: npt.NDArray[np.int8],
+    group: Ints,
+    holiday: tuple[int, int],
 ) -> Evidence:
     """Return what the smoother sees.
 
-    On days of the New Year holiday a company is compared with a workday of its own weekday: whoever
-    is closed for the holiday reads as closed, whoever works through reads as open. On weekends and
-    single public holidays the company's own normal for such days applies.
+    On weekends, public holidays and in the New Year holiday only companies that work on such days as on
+    any other tell anything. Who would be closed anyway, or sometimes is, keeps the state that the workdays around
+    give it: an average of open and closed Saturdays is normal for no Saturday.
     """
     around = observed.around
-    nu = observed.nu
-    day = np.arange(nu.shape[1]) + around.start
-    inside = (day >= holiday[0]) & (day <= holiday[1]) & (around.weekday < 5) & (around.kind != 3)
-    if inside.any():
-        nu = nu.copy()
-        nu[:, inside] = 1.0
+    off = (around.weekday >= 5) | np.isin(around.kind, (3, 4))
+    nu = np.where(off[None, :] & (observed.nu < WORKS), 0, observed.nu).astype(np.float32)
     seen = np.where(miss == SEEN, observed.q, np.nan).astype(np.float32)
     known = np.isfinite(seen)
     code = np.where((miss == SEEN) & ~known, UNKNOWN, miss).astype(np.int8)
-    off = (around.weekday >= 5) | np.isin(around.kind, (3, 4))
     weight = (1 - baseline.memory) / (1 + baseline.memory)
+    closed, closed_sd = closed_now(
+        seen, observed.nu, baseline.closed, baseline.closed_sd, baseline.sigma, baseline.own_closed,
+        since=max(holiday[0] - around.start, 0),
+    )  # fmt: skip
     return Evidence(
-        q=np.nan_to_num(seen, nan=0.0), nu=nu, miss=code, closed=baseline.closed, closed_sd=baseline.closed_sd,
-        sigma=baseline.sigma, weight=float(weight), group=group, off=off,
+        q=np.nan_to_num(seen, nan=0.0), nu=nu, miss=code, closed=closed, closed_sd=closed_sd, sigma=baseline.sigma, weight=float(weight), group=group,
     )  # fmt: skip

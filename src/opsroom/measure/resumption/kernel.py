@@ -10,8 +10,8 @@ import numpy as np
 CAP = 16.0
 """A day's squared error in standard deviations counts for no more than this."""
 
-STATES = 9
-"""Closed and eight degrees of open; a constant, so that the compiler unrolls the loops over it."""
+STATES = 10
+"""Closed and nine degrees of open; a constant, so that the compiler unrolls the loops over it."""
 
 
 @numba.njit(inline="always", fastmath=True)  # type: ignore[untyped-decorator]  # numba ships no types
@@ -33,10 +33,10 @@ def fast_exp(x: float) -> float:
 def smooth(
     q: Any, nu: Any, miss: Any, closed: Any, closed_sd: Any, sigma: Any, weight: Any, group: Any,
     opening: Any, closing: Any, enter: Any, start: Any, moving: Any, silence: Any, back: Any, grid: Any,
-    dark: Any, degree: Any, was_closed: Any, opened: Any, was_open: Any, shut: Any,
+    dark: Any, faint: Any, near: Any, degree: Any, was_closed: Any, opened: Any, was_open: Any, shut: Any,
     n_enter: Any, n_start: Any, n_moved: Any, n_silence: Any,
 ) -> None:  # fmt: skip
-    """Fill `dark` and `degree` with posterior means and add expected moves to the counts.
+    """Fill `dark`, `faint`, `near` and `degree` with posterior means and add expected moves to the counts.
 
     Notes
     -----
@@ -56,11 +56,12 @@ def smooth(
         doubt[k] = max(1.0 - grid[k], 0.0)
     for u in range(n):
         g = group[u]
-        base, base_sd, noise = closed[u], closed_sd[u], sigma[u]
+        base_sd, noise = closed_sd[u], sigma[u]
         silent = False
         for t in range(days):
             code = miss[u, t]
             if code == 0:
+                base = closed[u, t]
                 lift = max(nu[u, t] - base, 0.0)
                 value = q[u, t]
                 for k in range(STATES):
@@ -71,7 +72,7 @@ def smooth(
                     gap = min(gap, 0.0) if k == STATES - 1 else gap
                     gap = max(gap, 0.5 * gap) if k == 0 else gap
                     z = min(gap * gap / var, CAP)
-                    emit[t, k] = fast_exp(-0.5 * weight * z) / np.sqrt(np.sqrt(var))
+                    emit[t, k] = fast_exp(-0.5 * weight * z) / np.sqrt(np.sqrt(var)) if lift > 0.0 else 1.0
                 if silent:
                     emit[t, 0] *= back[0]
                     for k in range(1, STATES):
@@ -130,6 +131,8 @@ def smooth(
                 mean += alpha[t, k] * later[k] * grid[k]
             p_dark = alpha[t, 0] * later[0] / total
             dark[u, t] = p_dark
+            faint[u, t] = (alpha[t, 1] * later[1] + alpha[t, 2] * later[2]) / total
+            near[u, t] = alpha[t, 3] * later[3] / total
             degree[u, t] = mean / total
             code = miss[u, t]
             if code < 2 and t > 0 and miss[u, t - 1] < 2:

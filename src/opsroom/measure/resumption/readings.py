@@ -249,9 +249,7 @@ class ChainUse:
     dropped: int
 
 
-def chain_use(
-    readings: Any, chains: Chains, *, start: int, days: int, level: F32 | None = None
-) -> ChainUse:
+def chain_use(readings: Any, chains: Chains, *, start: int, days: int, level: F32 | None = None) -> ChainUse:
     """Bring meters together to chains, repair slips of unit and find each chain's usual level.
 
     Parameters

@@ -72,9 +72,7 @@ class ResumptionResult:
             rows = rows & (self.panel.companies["sme"].to_numpy() == size)
         return aggregate(self.panel, rows=rows, weight=weight)
 
-    def by(
-        self, dims: Sequence[str], *, weight: str = "count", day: dt.date | None = None
-    ) -> pd.DataFrame:
+    def by(self, dims: Sequence[str], *, weight: str = "count", day: dt.date | None = None) -> pd.DataFrame:
         """Return the index for every combination of ``region, section, size_class, sme``."""
         return by(self.panel, dims, weight=weight, day=day)
 

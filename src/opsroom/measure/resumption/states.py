@@ -13,14 +13,21 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-GRID = np.array([0.0, 0.1, 0.22, 0.36, 0.5, 0.65, 0.8, 1.0, 1.2])
+GRID = np.array([0.0, 0.05, 0.1, 0.18, 0.28, 0.42, 0.6, 0.8, 1.0, 1.2])
 """Use above the closed-day level, relative to normal: closed, then degrees of being open."""
+
+FAINT = 2
+"""The first so many degrees of open are faint: as much as a caretaker in a closed company uses."""
 
 SEEN, SILENT, UNKNOWN, GONE = 0, 1, 2, 3
 """What is known of a company on a day: a reading; silence of its own; a reading that is late or that its
 provider lost for everyone; disconnected for good."""
 
 PRIOR_DAYS = 25.0
+
+HEARD = 0.25
+"""A silent company that is at work is heard again with at least this probability a day: whoever works uses
+electricity. Without such a floor nothing in the data says that the silent have not all reopened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +40,13 @@ class Evidence:
     """Normal use on that kind of day, relative to a workday."""
     miss: npt.NDArray[np.int8]
     closed: F32
-    """Closed-day level relative to a workday, (companies,)."""
+    """Closed-day level relative to a workday, as far as known about that day, (companies, days)."""
     closed_sd: F32
     sigma: F32
     weight: float
     """How much of an independent observation a day is: errors of neighbouring days go together."""
     group: Ints
     """Group with rates of its own, (companies,)."""
-    off: npt.NDArray[np.bool_]
-    """Days on which few change state: weekends and holidays, (days,)."""
 
     def sample(self, every: int) -> Evidence:
         """Return every so-manieth company."""
@@ -73,38 +78,42 @@ class Rates:
     def guess(cls, groups: int, days: int) -> Rates:
         """Return rates to begin with: vague, the same for all."""
         degrees = len(GRID) - 1
-        start = np.array([0.03, 0.01, 0.01, 0.02, 0.04, 0.09, 0.2, 0.4, 0.2])
+        start = np.array([0.03, 0.005, 0.005, 0.01, 0.02, 0.04, 0.09, 0.2, 0.4, 0.2])
         return cls(
             opening=np.full((groups, days), 0.04), closing=np.full((groups, days), 0.02),
             enter=np.full(degrees, 1 / degrees), start=start, moving=0.02,
-            silence=np.array([0.002, 0.002]), return_=np.array([0.1, 0.1]),
+            silence=np.array([0.002, 0.001]), return_=np.array([0.02, 0.3]),
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """Smoothed states: probability of being closed (dark) and mean degree of opening, (companies, days)."""
+    """Smoothed states: probabilities of dark, of faint and of the next degree's use, mean degree of opening, (companies, days)."""
 
     dark: F32
+    faint: F32
+    near: F32
     degree: F32
     rates: Rates
 
 
-def learn(evidence: Evidence, *, iterations: int = 12, sample: int = 4000, first: Rates | None = None) -> Rates:
+def learn(
+    evidence: Evidence, *, iterations: int = 12, sample: int = 4000, first: Rates | None = None
+) -> Rates:
     """Learn the rates by expectation and maximisation on a systematic sample of the companies."""
     n, days = evidence.q.shape
     groups = int(evidence.group.max()) + 1 if n else 1
     part = evidence.sample(max(1, n // sample))
     rates = first if first is not None else Rates.guess(groups, days)
     for _ in range(iterations):
-        rates = _update(rates, _run(part, rates)[2], part.off)
+        rates = _update(rates, _run(part, rates)[4])
     return rates
 
 
 def infer(evidence: Evidence, rates: Rates) -> States:
     """Return every company's smoothed states under the given rates."""
-    dark, degree, _ = _run(evidence, rates)
-    return States(dark, degree, rates)
+    dark, faint, near, degree, _ = _run(evidence, rates)
+    return States(dark, faint, near, degree, rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,57 +130,53 @@ class _Counts:
     silence: F64
 
 
-def _run(evidence: Evidence, rates: Rates) -> tuple[F32, F32, _Counts]:
+def _run(evidence: Evidence, rates: Rates) -> tuple[F32, F32, F32, F32, _Counts]:
     n, days = evidence.q.shape
     groups, degrees = rates.opening.shape[0], len(GRID) - 1
-    dark, degree = np.empty((n, days), np.float32), np.empty((n, days), np.float32)
+    dark, faint, near, degree = (np.empty((n, days), np.float32) for _ in range(4))
     tables = [np.zeros((groups, days)) for _ in range(4)]
     enter, start, moved = np.zeros(degrees), np.zeros(degrees + 1), np.zeros(2)
     silence = np.zeros((2, 4))
     smooth(
         evidence.q, evidence.nu, evidence.miss, evidence.closed, evidence.closed_sd, evidence.sigma,
         evidence.weight, evidence.group, rates.opening, rates.closing, rates.enter, rates.start, rates.moving,
-        rates.silence, rates.return_, GRID, dark, degree, *tables, enter, start, moved, silence,
+        rates.silence, rates.return_, GRID, dark, faint, near, degree, *tables, enter, start, moved, silence,
     )  # fmt: skip
-    return dark, degree, _Counts(*tables, enter, start, moved, silence)
+    return dark, faint, near, degree, _Counts(*tables, enter, start, moved, silence)
 
 
-def _update(rates: Rates, counts: _Counts, off: npt.NDArray[np.bool_]) -> Rates:
+def _update(rates: Rates, counts: _Counts) -> Rates:
     """Return the rates that make the expected counts most likely, days pulled towards their week."""
     events, trials = counts.silence[:, 0::2], counts.silence[:, 1::2]
     common = (events.sum(axis=0) + 0.5) / (trials.sum(axis=0) + 50)
     silent = (events + 200 * common) / (trials + 200)
     return Rates(
-        opening=_daily(counts.opened, counts.was_closed, off),
-        closing=_daily(counts.closed, counts.was_open, off),
+        opening=_daily(counts.opened, counts.was_closed),
+        closing=_daily(counts.closed, counts.was_open),
         enter=(counts.enter + 1) / (counts.enter.sum() + len(counts.enter)),
         start=(counts.start + 0.5) / (counts.start.sum() + 0.5 * len(counts.start)),
         moving=float(np.clip((counts.moved[0] / 2 + 1) / (counts.moved[1] + 50), 1e-3, 0.2)),
-        silence=np.clip(silent[:, 0], 1e-5, 0.2), return_=np.clip(silent[:, 1], 1e-3, 0.9),
+        silence=np.clip(silent[:, 0], 1e-5, 0.2),
+        return_=np.clip(silent[:, 1], [1e-3, HEARD], [HEARD, 0.9]),
     )  # fmt: skip
 
 
-def _daily(events: F64, trials: F64, off: npt.NDArray[np.bool_]) -> F64:
-    """Return a rate for each day: its own, pulled to that of its fortnight and kind, pulled to all groups'.
+def _daily(events: F64, trials: F64) -> F64:
+    """Return a rate for each day: its own, pulled to that of its fortnight, pulled to all groups'.
 
-    Changes of state happen on workdays; on days off the few are pooled.
+    Days of the week are not told apart: what has changed between Friday and Monday is spread over the
+    days in which it may have happened, and no weekday pattern enters the index.
     """
-    days = events.shape[1]
-    pooled_events, pooled_trials = _around(events, off), _around(trials, off)
-    all_events, all_trials = pooled_events.sum(axis=0), pooled_trials.sum(axis=0)
+    near_events, near_trials = _around(events), _around(trials)
+    all_events, all_trials = near_events.sum(axis=0), near_trials.sum(axis=0)
     common = (all_events + 0.02) / (all_trials + 2.0)
-    local = (pooled_events + PRIOR_DAYS * common) / (pooled_trials + PRIOR_DAYS)
+    local = (near_events + PRIOR_DAYS * common) / (near_trials + PRIOR_DAYS)
     rate = (events + PRIOR_DAYS * local) / (trials + PRIOR_DAYS)
-    return np.asarray(np.clip(rate, 1e-5, 0.95).reshape(-1, days))
+    return np.asarray(np.clip(rate, 1e-5, 0.95))
 
 
-def _around(counts: F64, off: npt.NDArray[np.bool_], reach: int = 7) -> F64:
-    """Return sums over days of the same kind within a week to either side."""
-    out = np.zeros_like(counts)
-    for kind in (False, True):
-        own = np.where(off == kind, counts, 0)
-        total = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(own, axis=1)], axis=1)
-        day = np.arange(counts.shape[1])
-        summed = total[:, np.minimum(day + reach + 1, len(day))] - total[:, np.maximum(day - reach, 0)]
-        out = np.where(off == kind, summed, out)
-    return out
+def _around(counts: F64, reach: int = 7) -> F64:
+    """Return sums within a week to either side."""
+    total = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts, axis=1)], axis=1)
+    day = np.arange(counts.shape[1])
+    return np.asarray(total[:, np.minimum(day + reach + 1, len(day))] - total[:, np.maximum(day - reach, 0)])

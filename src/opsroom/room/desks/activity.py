@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
-from opsroom.room.desks.publicdata import series_frame
+from opsroom.room.desks.publicdata import only_measure, series_frame
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from opsroom.base.specs import DatasetSpec
 
 
 class ActivityDesk:
@@ -48,15 +50,16 @@ class ActivityDesk:
         since = load.index.max() - dt.timedelta(days=int(settings.get("shown", 420)))
         cells = result.cells(settings.name, public=view.public, source=spec.source or spec.provider, since=since)
         facts = {**cells.facts, "dataset": dataset, "title": settings.get("title", spec.title), "licence": spec.licence}
-        unit = spec.field(str(load.columns[0])).unit_label if load.columns[0] in _names(spec) else ""
+        unit = _unit(spec, settings)
         measures = tuple(
             replace(m, unit=unit or m.unit) if m.name in ("observed", "expected") else m for m in cells.measures
         )
         return DeskOutcome(result, (replace(cells, facts=facts, measures=measures),))
 
 
-def _names(spec: object) -> set[str]:
-    return {field.name for field in getattr(spec, "fields", ())}
+def _unit(spec: DatasetSpec, settings: DeskSettings) -> str:
+    """Return the unit of the measured field, as its specification has it."""
+    return str(spec.field(str(settings.get("value") or only_measure(spec, settings))).measure or "")
 
 
 def in_local_time(load: pd.DataFrame, settings: DeskSettings) -> pd.DataFrame:
@@ -66,9 +69,8 @@ def in_local_time(load: pd.DataFrame, settings: DeskSettings) -> pd.DataFrame:
     clock = settings.get("clock")
     if clock is None:
         return load
-    index = pd.DatetimeIndex(load.index)
-    index = index.tz_localize("UTC") if index.tz is None else index
-    return load.set_axis(index.tz_convert(str(clock)), axis=0)
+    index = pd.DatetimeIndex(load.index).tz_localize("UTC")
+    return load.set_axis(index.tz_convert(str(clock)).tz_localize(None), axis=0)
 
 
 def _temperature(view: View, settings: DeskSettings) -> pd.DataFrame | None:

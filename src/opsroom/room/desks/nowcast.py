@@ -10,7 +10,7 @@ rehearsed vintages, default 45).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,17 +54,27 @@ class NowcastDesk:
             result = at(view.day, view.as_of)
         except FitError as error:
             return DeskOutcome(None, note=f"the fit was refused ({error.code})")
-        earlier = earlier_release(view, "nowcast.gdp")
-        previous = None
-        if earlier is not None:
-            try:
-                previous = at(earlier.day, earlier.as_of)
-            except FitError:
-                previous = None  # the earlier day published from another fit; there is no news to split
+        previous = self._previous(view, settings, at)
+        view.memory[f"nowcast.last.{settings.name}"] = result
         cells = [self._described(view, names, c) for c in result.cells(previous=previous)]
         if rehearsal is not None:
             cells.append(score_cells(rehearsal))
         return DeskOutcome(result, tuple(cells))
+
+    def _previous(
+        self, view: View, settings: DeskSettings, at: Callable[[dt.date, dt.datetime], NowcastResult]
+    ) -> NowcastResult | None:
+        """Return the nowcast of the last publication: kept, or made again with that day's vintage."""
+        earlier = earlier_release(view, "nowcast.gdp")
+        if earlier is None:
+            return None
+        kept: NowcastResult | None = view.memory.get(f"nowcast.last.{settings.name}")
+        if kept is not None and kept.as_of == earlier.day:
+            return kept
+        try:
+            return at(earlier.day, earlier.as_of)
+        except FitError:
+            return None  # there is no fit whose change could be split into news
 
     def _described(self, view: View, names: list[str], cells: Any) -> Any:
         specs = [view.spec(name) for name in names]
@@ -89,21 +99,23 @@ class NowcastDesk:
             return None
         gdp = vintages[vintages["series"] == target]
         outcomes = first_growth(gdp[["period", "known_at", "value"]])
-        key = ("nowcast.rehearsal", settings.name, tuple(sorted(outcomes.items())))
-        if view.memory.get("nowcast.rehearsal.key") != key:
-            step = dt.timedelta(days=int(settings.get("step_days", 45)))
-            last = max(gdp["known_at"]).date()
-            days, day = [], parse_period(str(start), "Q")
-            while day < last:
-                days.append(day)
-                day += step
-            zone = view.settings.timezone
-            view.memory["nowcast.rehearsal"] = backtest(
-                lambda d: panel_at(vintages, _end(d, zone)), days, target=target, specs=specs,
-                first_releases=outcomes, lags=lags, settings=model_settings(settings),
-            )  # fmt: skip
-            view.memory["nowcast.rehearsal.key"] = key
-        rehearsed: Backtest = view.memory["nowcast.rehearsal"]
+        step = dt.timedelta(days=int(settings.get("step_days", 45)))
+        days, day = [], parse_period(str(start), "Q")
+        while day < view.day:
+            days.append(day)
+            day += step
+        place = f"nowcast.rehearsal.{settings.name}"
+        view.memory[place] = backtest(
+            lambda d: panel_at(vintages, _end(d, view.settings.timezone)),
+            days,
+            target=target,
+            specs=specs,
+            first_releases=outcomes,
+            lags=lags,
+            settings=model_settings(settings),
+            earlier=view.memory.get(place),
+        )
+        rehearsed: Backtest = view.memory[place]
         return rehearsed
 
 

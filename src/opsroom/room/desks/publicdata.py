@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import SettingsError
 
@@ -22,7 +22,8 @@ def series_frame(view: View, settings: DeskSettings, *, value: str = "value") ->
     view
         What the room knew.
     settings
-        The desk's settings: ``dataset``, ``value`` (a field name), ``series`` (codes to keep).
+        The desk's settings: ``dataset``, ``value`` (a field name) or ``values`` (several, each a series),
+        ``series`` (codes to keep).
     value
         Name of the setting that names the measured field.
 
@@ -41,9 +42,16 @@ def series_frame(view: View, settings: DeskSettings, *, value: str = "value") ->
             f"room.toml: desk {settings.name!r}: dataset {spec.name!r} has more than one series dimension.",
             code="OPS-C006",
         )
+    if settings.get("values"):
+        # one column a series, as spreadsheets have it
+        fields = [str(field) for field in settings.get("values")]
+        frame = view.frame(spec.name, [spec.period, *fields])
+        wide = frame.assign(**{spec.period: _naive(frame[spec.period])}).set_index(spec.period)
+        wide.index.name, wide.columns.name = "date", "series"
+        return wide.sort_index().astype(float)
     measure = str(settings.get(value) or only_measure(spec, settings))
     frame = view.frame(spec.name, [*names, spec.period, measure])
-    frame[spec.period] = pd.to_datetime(frame[spec.period])
+    frame[spec.period] = _naive(frame[spec.period])
     if not names:
         wide = frame.set_index(spec.period)[[measure]]
     else:
@@ -60,6 +68,15 @@ def series_frame(view: View, settings: DeskSettings, *, value: str = "value") ->
         wide = wide[list(keep)]
     wide.index.name, wide.columns.name = "date", "series"
     return wide.sort_index().astype(float)
+
+
+def _naive(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return timestamps without a zone; those that have one are given in UTC."""
+    import pandas as pd
+
+    stamps = pd.to_datetime(column)
+    naive: pd.Series[Any] = stamps if stamps.dt.tz is None else stamps.dt.tz_convert("UTC").dt.tz_localize(None)
+    return naive
 
 
 def only_measure(spec: DatasetSpec, settings: DeskSettings) -> str:

@@ -1,0 +1,89 @@
+"""The last part of the story: were we right? Scores of earlier figures, and decisions with their outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from opsroom.faces import words as w
+from opsroom.faces.reader import Desk, number, one, records
+
+Part = tuple[str, dict[str, Any], tuple[Any, ...]]
+"""Message id, its values, the releases used."""
+
+
+def record(desk: Desk) -> Iterator[Part]:
+    """Tell how far earlier figures missed, and what became of decisions."""
+    yield from _scored_work(desk)
+    yield from _scored_nowcast(desk)
+    log = desk.get("decisions.log")
+    for row in records(log):
+        forecast, outcome = number(row, "forecast"), number(row, "outcome")
+        low, high = number(row, "lower"), number(row, "upper")
+        if log is None or forecast is None or low is None or high is None:
+            continue
+        values = {
+            "id": str(row["decision_id"]),
+            "option": w.label("option_long", str(row.get("option", ""))),
+            "decider": str(row.get("decider", "")),
+            "date": w.day(str(row["decided_on"])),
+            "forecast": w.number(forecast),
+            "interval": f"90 % interval {w.interval(low, high, 0)}",
+        }
+        if outcome is not None:
+            yield "story.decision_scored", {**values, "outcome": w.number(outcome)}, (log,)
+        elif row.get("review_date"):
+            yield "story.decision_open", {**values, "review": w.day(str(row["review_date"]))}, (log,)
+
+
+def mean_score(rows: list[dict[str, Any]], name: str) -> float | None:
+    """Return the mean of a score over rows, or None where there is none."""
+    known = [v for v in (number(r, name) for r in rows) if v is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _scored_work(desk: Desk) -> Iterator[Part]:
+    scores = desk.get("scores.resumption")
+    if scores is None:
+        return
+    against = "truth" if any(r.get("against") == "truth" for r in records(scores)) else "final"
+    ours = records(scores, method="room", against=against)
+    mae, coverage = mean_score(ours, "mae"), mean_score(ours, "coverage")
+    if mae is None or coverage is None:
+        return
+    values = {
+        "against": w.say(f"words.{against}"),
+        "mae": w.number(mae, 1),
+        "n": str(len(ours)),
+        "coverage": w.percent(coverage, 0),
+    }
+    naive = mean_score(records(scores, method="naive", against=against), "mae")
+    if naive is not None:
+        yield "story.score_resumption", {**values, "naive": w.number(naive, 1)}, (scores,)
+    else:
+        yield "story.score_resumption_plain", values, (scores,)
+
+
+def _scored_nowcast(desk: Desk) -> Iterator[Part]:
+    scores = desk.get("scores.nowcast")
+    rows = [r for r in records(scores, method="room") if number(r, "mae") is not None]
+    current = desk.get("nowcast.gdp")
+    if scores is None or not rows:
+        return
+    wanted = float(current.facts.get("horizon_days") or 0) if current is not None else 0.0
+    # The published horizon that is nearest to today's.
+    row = min(rows, key=lambda r: abs(_days(r.get("horizon")) - wanted))
+    horizon = str(row.get("horizon"))
+    values = {"horizon": horizon, "mae": w.number(float(row["mae"]), 2)}
+    naive = number(one(scores, method="ar1", horizon=horizon), "mae")
+    if naive is not None:
+        yield "story.score_nowcast", {**values, "naive": w.number(naive, 2)}, (scores,)
+    else:
+        yield "story.score_nowcast_plain", values, (scores,)
+
+
+def _days(code: object) -> float:
+    try:
+        return float(str(code))
+    except ValueError:
+        return float("inf")
