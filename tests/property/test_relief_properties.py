@@ -77,7 +77,15 @@ holidays = st.builds(
 def test_the_kernel_and_its_twin_agree(frame: pd.DataFrame, holiday: Holiday, seed: int) -> None:
     loans = loans_of(frame)
     plans = [schedule(loans, o, horizon=8) for o in (NONE, holiday)]
-    problem = make_problem(frame, plans, Recovery(), sections=["A", "C", "G"], draws=7, seed=seed, habits=Habits(0.3, 0.8, 0.4, 0.1))
+    problem = make_problem(
+        frame,
+        plans,
+        Recovery(),
+        sections=["A", "C", "G"],
+        draws=7,
+        seed=seed,
+        habits=Habits(0.3, 0.8, 0.4, 0.1),
+    )
     ours, twin = first_shortfall(problem), first_shortfall_numpy(problem)
     for name in ("months", "unpaid", "unpaid_by_draw"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(twin, name))

@@ -11,7 +11,7 @@ from scipy import stats
 
 from opsroom.base.errors import DataError, UsageError
 from opsroom.base.results import TOTAL, Charted, Result
-from opsroom.warn.delinquency import delinquency
+from opsroom.warn.delinquency import DelinquencyResult, delinquency
 from opsroom.warn.loan_states import company_months, loan_states
 from opsroom.warn.own_history import own_history
 
@@ -55,8 +55,8 @@ def economy(
         frames.append(
             pd.DataFrame(
                 {
-                    "loan_id": firm, "enterprise_id": firm, "group_id": firm, "section": section, "month": month,
-                    "outstanding": owed, "interest_due": owed // 200, "principal_due": owed // 50,
+                    "loan_id": firm, "enterprise_id": firm, "group_id": firm, "section": section, "month":
+                    month, "outstanding": owed, "interest_due": owed // 200, "principal_due": owed // 50,
                     "days_past_due": np.where(due & ~on_holiday, 45, 0), "forborne": on_holiday,
                 }
             )
@@ -70,7 +70,7 @@ def economy(
             )
         )  # fmt: skip
     capacity = pd.DataFrame(
-        {"month": MONTHS, "capacity_ppm": np.where(MONTHS >= MONTHS[-2], 300_000, 1_000_000)}
+        {"month": MONTHS, "capacity_ppm": np.where(MONTHS[-2] <= MONTHS, 300_000, 1_000_000)}
     )
     return pd.concat(frames, ignore_index=True), pd.concat(books, ignore_index=True), capacity
 
@@ -209,8 +209,8 @@ def test_too_little_history_gives_no_score() -> None:
 # -- causes ---------------------------------------------------------------------------------------
 
 
-def last(result: object, section: str = TOTAL) -> pd.Series:
-    table = result.to_frame()  # type: ignore[attr-defined]  # a DelinquencyResult
+def last(result: DelinquencyResult, section: str = TOTAL) -> pd.Series:
+    table = result.to_frame()
     return table[(table["month"] == "2020-03") & (table["section"] == section)].iloc[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,27 @@ import pytest
 
 from opsroom.base.errors import DataError, FitError, NotFoundError, UsageError
 from opsroom.base.results import TOTAL, Charted, Result
-from opsroom.decide.relief import NONE, Habits, Holiday, Losses, Recovery, deadline, liquidity, relief
+from opsroom.decide.relief import (
+    NONE,
+    Habits,
+    Holiday,
+    Losses,
+    Recovery,
+    ReliefResult,
+    deadline,
+    liquidity,
+    relief,
+)
 from opsroom.decide.relief.buffers import runway_days
-from opsroom.decide.relief.kernel import ONE, first_shortfall, first_shortfall_numpy
+from opsroom.decide.relief.kernel import (
+    ONE,
+    compiled_paths,
+    first_shortfall,
+    first_shortfall_numpy,
+    liquidity_paths,
+)
 from opsroom.decide.relief.options import Loans, schedule
+from opsroom.decide.relief.publish import WHOLE
 from opsroom.decide.relief.run import loans_of, make_problem
 from opsroom.decide.relief.tally import CLASSES
 
@@ -72,18 +90,18 @@ def fake(n: int, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def both(months: float, **given: object) -> Holiday:
-    return Holiday("h", "both", months, **given)  # type: ignore[arg-type]  # keywords of the dataclass
+def both(months: float, **given: Any) -> Holiday:
+    return Holiday("h", "both", months, **given)
 
 
-def run(rows: list[dict[str, object]], *options: Holiday, **given: object) -> object:
-    settings = {"horizon": 12, "draws": 3, "as_of": DAY, "recovery": FLAT} | given
-    return relief(pd.DataFrame(rows), options=options, **settings)  # type: ignore[arg-type]  # ditto
+def run(rows: list[dict[str, object]], *options: Holiday, **given: Any) -> ReliefResult:
+    settings: dict[str, Any] = {"horizon": 12, "draws": 3, "as_of": DAY, "recovery": FLAT} | given
+    return relief(pd.DataFrame(rows), options=options, **settings)
 
 
-def first_month(result: object, option: str, row: int = 0) -> int:
+def first_month(result: ReliefResult, option: str, row: int = 0) -> int:
     """Return the month (1-based) in which a company runs out for certain, 0 for never."""
-    path = result.by_firm.illiquid[result.option(option)][row]  # type: ignore[attr-defined]
+    path = result.by_firm.illiquid[result.option(option)][row]
     assert set(path) <= {0.0, 1.0}
     return int(path.argmax()) + 1 if path.any() else 0
 
@@ -124,6 +142,7 @@ def test_kernel_equals_its_numpy_twin_to_the_last_bit() -> None:
     for name in ("months", "unpaid", "unpaid_by_draw"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(twin, name))
     assert 0 < (ours.months < 9).mean() < 1
+    np.testing.assert_array_equal(compiled_paths(problem), liquidity_paths(problem))
 
 
 def test_kernel_equals_brute_force_in_plain_python() -> None:
@@ -190,10 +209,10 @@ def test_one_company_of_each_class_by_hand() -> None:
     result = run(rows, both(3), horizon=6)
     assert [first_month(result, "none", k) for k in range(5)] == [4, 0, 1, 2, 0]
     assert [first_month(result, "h", k) for k in range(5)] == [0, 0, 1, 5, 0]
-    table = result.firm_classes("h")  # type: ignore[attr-defined]
+    table = result.firm_classes("h")
     assert list(table["modal"]) == ["decisive", "windfall", "futile", "cliff"]
     assert list(table["enterprise_id"]) == [1, 2, 3, 4]
-    national = result.to_frame().set_index("option").loc["h"]  # type: ignore[attr-defined]
+    national = result.to_frame().set_index("option").loc["h"]
     assert [national[c] for c in CLASSES] == [1, 1, 1, 1]
     assert national["jobs_decisive"] == 10
     assert national["deferred"] == 4 * 3 * 50
@@ -205,7 +224,7 @@ def test_company_that_fails_after_expiry_either_way_is_futile_not_cliff() -> Non
     result = run([firm(cash=220, fixed_costs=100, **loan)], both(3), horizon=12)
     assert first_month(result, "none") == 5
     assert first_month(result, "h") == 8
-    assert result.firm_classes("h")["modal"].item() == "futile"  # type: ignore[attr-defined]
+    assert result.firm_classes("h")["modal"].item() == "futile"
 
 
 def test_company_felled_by_what_it_must_catch_up_is_cliff_and_counted_as_harmed() -> None:
@@ -214,8 +233,8 @@ def test_company_felled_by_what_it_must_catch_up_is_cliff_and_counted_as_harmed(
     hard = run([firm(cash=0, fixed_costs=50, **due)], both(6, catch_up=1), horizon=12)
     assert first_month(hard, "none") == 0
     assert first_month(hard, "h") == 7
-    assert hard.firm_classes("h")["modal"].item() == "cliff"  # type: ignore[attr-defined]
-    assert hard.harmed["h"] == 1  # type: ignore[attr-defined]
+    assert hard.firm_classes("h")["modal"].item() == "cliff"
+    assert hard.harmed["h"] == 1
 
 
 # -- schedules ----------------------------------------------------------------------------------
@@ -310,8 +329,8 @@ def test_expected_loss_by_bearer_by_hand() -> None:
     rule = Losses(fails_if_illiquid=0.4, collateral_recovery=0.6, unsecured_recovery=0.0)
     result = run([row], both(5), horizon=6, losses=rule)
     loss = 0.4 * (1 - 0.5 * 0.6) * 4_950
-    money = result.money.set_index("option").loc["h"]  # type: ignore[attr-defined]
-    assert result.without_action["expected_loss_bank"] == pytest.approx(0.75 * loss, abs=2)  # type: ignore[attr-defined]
+    money = result.money.set_index("option").loc["h"]
+    assert result.without_action["expected_loss_bank"] == pytest.approx(0.75 * loss, abs=2)
     assert money["expected_loss_bank"] == pytest.approx(-0.75 * loss, abs=2)
     assert money["expected_loss_state"] == pytest.approx(-0.25 * loss, abs=2)
     # of the 50 that are missing, up to the outgoings of 100, all is owed to others than state and bank
@@ -322,8 +341,10 @@ def test_expected_loss_by_bearer_by_hand() -> None:
 
 def test_waived_interest_is_outlay_or_banks_loss_never_both() -> None:
     row = firm(cash=10_000, interest_due=20, principal_due=30, outstanding=5_000)
-    state = run([row], both(3, accrues=False, waived_by="state")).money.set_index("option").loc["h"]  # type: ignore[attr-defined]
-    bank = run([row], both(3, accrues=False, waived_by="bank")).money.set_index("option").loc["h"]  # type: ignore[attr-defined]
+    state, bank = (
+        run([row], both(3, accrues=False, waived_by=who)).money.set_index("option").loc["h"]
+        for who in ("state", "bank")
+    )
     assert (state["outlay"], state["expected_loss_bank"]) == (60, 0)
     assert (bank["outlay"], bank["expected_loss_bank"]) == (0, 60)
     assert state["deferred"] == bank["deferred"] == 90
@@ -343,14 +364,14 @@ def test_deadline_of_one_company_by_hand() -> None:
     """Dues of 50 fall evenly, cash is 100: with 2 of 4 months free it survives if they start by month 2."""
     row = firm(cash=100, fixed_costs=100, principal_due=50, outstanding=5_000)
     result = run([row], both(2), horizon=4)
-    found = deadline(result, weeks=20)  # type: ignore[arg-type]
+    found = deadline(result, weeks=20)
     share = found.table.set_index("start")["share_reached"]
     # 8 weeks are 1.84 months: liquidity 8 is left; 9 weeks are 2.07 months: it is gone
     assert share["2020-04-29"] == 100
     assert share["2020-05-06"] == 0
     assert found.last_date == dt.date(2020, 4, 29)
     assert found.decisive == 1
-    early = deadline(result, weeks=20, lead_days=14)  # type: ignore[arg-type]
+    early = deadline(result, weeks=20, lead_days=14)
     assert early.last_date == dt.date(2020, 4, 15)
     assert "2020-04-29" in found.summary()
     (cells,) = found.cells()
@@ -363,11 +384,11 @@ def test_deadline_of_one_company_by_hand() -> None:
 def test_deadline_without_any_decisive_company_is_refused() -> None:
     result = run([firm(cash=1_000, principal_due=1, outstanding=10)], both(2))
     with pytest.raises(FitError, match="OPS-M070"):
-        deadline(result)  # type: ignore[arg-type]
+        deadline(result)
     with pytest.raises(UsageError, match="OPS-U083"):
-        deadline(result, option="none")  # type: ignore[arg-type]
+        deadline(result, option="none")
     with pytest.raises(NotFoundError, match="OPS-N070"):
-        deadline(result, option="other")  # type: ignore[arg-type]
+        deadline(result, option="other")
 
 
 def test_recovery_is_estimated_from_an_index() -> None:
@@ -448,15 +469,15 @@ def test_cells_agree_with_the_result_and_their_sections_add_up() -> None:
     frame = cells.frame.set_index(["option", "month", "section"]).sort_index()
     table = result.to_frame().set_index("option")
     for option in ("none", "holiday_both"):
-        row = frame.loc[(option, TOTAL, TOTAL)]
+        row = frame.loc[(option, WHOLE, TOTAL)]
         assert row["illiquid"] == pytest.approx(table.loc[option, "illiquid_companies"], rel=1e-5)
         assert row["n_decisive"] == pytest.approx(table.loc[option, "decisive"], rel=1e-5)
         assert row["m_expected_loss_bank"] == pytest.approx(table.loc[option, "expected_loss_bank"], rel=1e-6)
-    below = frame.loc[("holiday_both", TOTAL)].drop(TOTAL)
-    assert below["n_cliff"].sum() == pytest.approx(frame.loc[("holiday_both", TOTAL, TOTAL), "n_cliff"])
+    below = frame.loc[("holiday_both", WHOLE)].drop(TOTAL)
+    assert below["n_cliff"].sum() == pytest.approx(frame.loc[("holiday_both", WHOLE, TOTAL), "n_cliff"])
     # by section, who runs out is shown without action only: the difference would give the decisive
     assert below["illiquid"].isna().all()
-    assert frame.loc[("none", TOTAL)].drop(TOTAL)["illiquid"].notna().all()
+    assert frame.loc[("none", WHOLE)].drop(TOTAL)["illiquid"].notna().all()
     months = frame.loc["none"].index.get_level_values("month").unique()
     assert list(months)[:2] == ["2020-04", "2020-05"]
     assert cells.facts["deadline"] == {"date": "2020-05-01"}
@@ -465,7 +486,7 @@ def test_cells_agree_with_the_result_and_their_sections_add_up() -> None:
 
 def test_refusals() -> None:
     good = fake(20)
-    cases: list[tuple[str, dict[str, object]]] = [
+    cases: list[tuple[str, dict[str, Any]]] = [
         ("OPS-U079", {"options": (both(12),), "horizon": 12}),
         ("OPS-U074", {"options": ("grant",)}),
         ("OPS-U078", {"options": (both(3), both(4))}),
@@ -477,7 +498,7 @@ def test_refusals() -> None:
     ]
     for code, given in cases:
         with pytest.raises(UsageError, match=code):
-            relief(good, as_of=DAY, **given)  # type: ignore[arg-type]  # keywords under test
+            relief(good, as_of=DAY, **given)
     bad = [
         ("OPS-D072", good.drop(columns="cash")),
         ("OPS-D072", good.iloc[:0]),
@@ -493,7 +514,7 @@ def test_refusals() -> None:
             relief(frame, as_of=DAY, draws=2)
     for given in ({"covers": "all"}, {"months": 0}, {"catch_up": 0}, {"guarantee_ppm": -1}):
         with pytest.raises(UsageError, match="OPS-U07"):
-            Holiday("h", **given)  # type: ignore[arg-type]  # ditto
+            Holiday("h", **given)
     with pytest.raises(UsageError, match="OPS-U075"):
         Recovery(half_life=0)
     with pytest.raises(UsageError, match="OPS-U076"):

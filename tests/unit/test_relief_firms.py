@@ -63,13 +63,18 @@ def firm_months() -> pd.DataFrame:
 def loans() -> pd.DataFrame:
     base = {"enterprise_id": 1, "days_past_due": 0, "forborne": False, "rate_bp": 400}
     rows = [
-        base | {"loan_id": 1, "month": "2020-01-01", "outstanding": 3_000, "interest_due": 9, "principal_due": 20,
+        base | {"loan_id": 1, "month": "2020-01-01", "outstanding": 3_000, "interest_due": 9,
+        "principal_due": 20,
                 "secured_ppm": 800_000, "guarantee_ppm": 0, "lender_id": 7},
-        base | {"loan_id": 2, "month": "2020-01-01", "outstanding": 1_000, "interest_due": 3, "principal_due": 10,
-                "secured_ppm": 0, "guarantee_ppm": 400_000, "lender_id": 8, "days_past_due": 45, "forborne": True},
-        base | {"loan_id": 3, "month": "2019-06-01", "outstanding": 500, "interest_due": 3, "principal_due": 10,
+        base | {"loan_id": 2, "month": "2020-01-01", "outstanding": 1_000, "interest_due": 3,
+        "principal_due": 10,
+                "secured_ppm": 0, "guarantee_ppm": 400_000, "lender_id": 8, "days_past_due": 45, "forborne":
+                True},
+        base | {"loan_id": 3, "month": "2019-06-01", "outstanding": 500, "interest_due": 3, "principal_due":
+        10,
                 "secured_ppm": 0, "guarantee_ppm": 0, "lender_id": 9},
-        base | {"loan_id": 1, "month": "2020-05-01", "outstanding": 9_999, "interest_due": 9, "principal_due": 9,
+        base | {"loan_id": 1, "month": "2020-05-01", "outstanding": 9_999, "interest_due": 9,
+        "principal_due": 9,
                 "secured_ppm": 0, "guarantee_ppm": 0, "lender_id": 7},
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -140,7 +145,8 @@ def panel(n: int = 200, *, flex: float, lag: float, cushion: float) -> tuple[pd.
                 }
             )
         )
-        books.append(pd.DataFrame({"enterprise_id": firm, "month": index, "cash": cash.round().astype(np.int64),
+        books.append(pd.DataFrame({"enterprise_id": firm, "month": index, "cash":
+        cash.round().astype(np.int64),
                                    "undrawn_credit": 0, "fixed_costs": int(fixed), "materials_ppm": 500_000,
                                    "tax_due": tax.round().astype(np.int64)}))  # fmt: skip
     return pd.concat(books, ignore_index=True), pd.concat(rows, ignore_index=True)

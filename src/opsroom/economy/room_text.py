@@ -91,10 +91,15 @@ horizon = 12
 accrues = true
 
 [[desks]]
-kind = "quality"
+kind = "outcomes"
+accounts = "accounts"
+register = "register"
 
 [[desks]]
 kind = "decisions"
+
+[[desks]]
+kind = "quality"
 
 [[desks]]
 kind = "scores"

@@ -60,6 +60,79 @@ for _verb in ("UPDATE", "DELETE"):
     sa.event.listen(ENTRIES, "after_create", _trigger.execute_if(dialect="sqlite"))
 
 
+def record(state: State, decision: Decision) -> Decision:
+    """Write a decision, or the entry that scores or withdraws it, into the room's database.
+
+    Parameters
+    ----------
+    state
+        The room's database.
+    decision
+        A new decision, or one that `score` or `withdraw` returned.
+
+    Returns
+    -------
+    Decision
+        What was recorded. Recording the same thing twice writes nothing new.
+
+    Raises
+    ------
+    UsageError
+        If an entry would contradict one that is there: records are only ever added to.
+    NotFoundError
+        If a decision is scored that was never recorded.
+    """
+    kind = "decided" if decision.status in ("open", "due") else decision.status
+    body = canonical(decision.core if kind == "decided" else _after(decision))
+    day = decision.decided_on if kind == "decided" else _day_of(decision)
+    with state.begin() as connection:
+        entries = _entries(connection, decision.id)
+        if kind != "decided" and not any(e.kind == "decided" for e in entries):
+            raise NotFoundError(
+                f"decision {decision.id!r} is not on record.", remedy="Record it first.", code="OPS-N080"
+            )
+        same = [e for e in entries if e.kind == kind and e.body == body]
+        if same:
+            return decision
+        if kind != "decided" and any(e.kind != "decided" for e in entries):
+            raise UsageError(
+                f"decision {decision.id!r} has been closed already; records are only added to.",
+                remedy="Record a new decision that refers to it.",
+                code="OPS-U092",
+            )
+        last = connection.execute(sa.select(ENTRIES).order_by(ENTRIES.c.seq.desc()).limit(1)).first()
+        seq, previous = (last.seq + 1, str(last.hash)) if last else (1, GENESIS)
+        row = {"seq": seq, "decision": decision.id, "kind": kind, "day": day.isoformat(), "body": body}
+        row |= {"previous": previous, "hash": _seal(row, previous)}
+        connection.execute(ENTRIES.insert().values(**row))
+    return decision
+
+
+def load(state: State, as_of: dt.date | dt.datetime | None = None) -> list[Decision]:
+    """Return the decisions as they stood on a day, in the order in which they were recorded.
+
+    Parameters
+    ----------
+    state
+        The room's database.
+    as_of
+        A day; entries of later days are left out. ``None``: everything.
+    """
+    day = as_of.date() if isinstance(as_of, dt.datetime) else as_of
+    with state.read() as connection:
+        entries = connection.execute(sa.select(ENTRIES).order_by(ENTRIES.c.seq)).all()
+    found: dict[str, Decision] = {}
+    for entry in entries:
+        if day is not None and entry.day > day.isoformat():
+            continue
+        content = json.loads(entry.body)
+        if entry.kind == "decided":
+            found[entry.decision] = _decision(content, entry.decision)
+        else:
+            found[entry.decision] = _closed(found[entry.decision], entry.kind, content)
+    return [_as_it_stood(d, day) for d in found.values()]
+
+
 def verify(state: State) -> int:
     """Check the chain of entries and return how many there are.
 

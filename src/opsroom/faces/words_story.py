@@ -302,14 +302,14 @@ def _credit(desk: Desk) -> Iterator[Part]:
 
 def strongest(release: Any) -> str | None:
     """Return the option that is decisive for most companies, or None."""
-    rows = [r for r in records(release, month="_T", section="_T") if number(r, "decisive") is not None]
+    rows = [r for r in records(release, month="all", section="_T") if number(r, "decisive") is not None]
     rows = [r for r in rows if r["option"] != "none"]
     return str(max(rows, key=lambda r: float(r["decisive"]))["option"]) if rows else None
 
 
 def last_month(release: Any) -> str:
     """Return the last month of the horizon."""
-    return max((str(r["month"]) for r in records(release) if r["month"] != "_T"), default="")
+    return max((str(r["month"]) for r in records(release) if r["month"] != "all"), default="")
 
 
 def _options(desk: Desk) -> Iterator[Part]:
@@ -336,7 +336,7 @@ def _options(desk: Desk) -> Iterator[Part]:
         )
     yield from _deadline(desk, release)
     best = strongest(release)
-    row = one(release, option=best, month="_T", section="_T") if best else None
+    row = one(release, option=best, month="all", section="_T") if best else None
     classes = {c: number(row, c) for c in ("decisive", "windfall", "futile", "cliff")}
     saved = number(row, "jobs_decisive")
     if best and saved is not None and all(v is not None for v in classes.values()):
@@ -367,7 +367,7 @@ def _whom(desk: Desk, release: Any, best: str | None) -> Iterator[Part]:
     """Name the sections with most of the jobs that the option saves."""
     if best is None:
         return
-    rows = [r for r in records(release, option=best, month="_T") if r["section"] != "_T"]
+    rows = [r for r in records(release, option=best, month="all") if r["section"] != "_T"]
     known = [r for r in rows if (number(r, "jobs_decisive") or 0.0) > 0]
     if len(known) < 3:
         return

@@ -184,6 +184,7 @@ KINDS = (
     "levels",
     "loans",
     "nowcast",
+    "outcomes",
     "quality",
     "relief",
     "resumption",

@@ -23,6 +23,7 @@ from opsroom.base.errors import NotFoundError, SettingsError, UsageError
 from opsroom.base.periods import end_of_day
 from opsroom.base.settings import DeskSettings, RoomSettings
 from opsroom.base.specs import DatasetSpec
+from opsroom.room import deciding  # declares its tables before the room's database is opened
 from opsroom.room.calendar import last_publication_day
 from opsroom.room.desk import DeskOutcome, View, desk
 from opsroom.room.picture import Picture
@@ -309,6 +310,8 @@ class Room:
         for setting in self.settings.desks:
             if not is_wanted(setting, day, self.settings):
                 continue
+            if setting.kind == "decisions":
+                self._review(day)
             outcome = found[setting.name] = self._run(setting, moment, day, found)
             # a process killed while publishing left the first releases of the day: they stand, the rest follows
             left = replace(outcome, cells=tuple(c for c in outcome.cells if c.name not in done))
@@ -386,10 +389,8 @@ class Room:
         UsageError
             If decider, legal basis or a later review date is missing, or the option was not laid before.
         """
-        from opsroom.room.deciding import decide
-
         moment = self.moment(as_of)
-        decision = decide(
+        decision = deciding.decide(
             self.releases(),
             self.state,
             option=option,
@@ -414,6 +415,10 @@ class Room:
                 f"{day.isoformat()} is not a publication day of this room.", remedy=hint, code="OPS-U014"
             )
         return last
+
+    def _review(self, day: dt.date) -> None:
+        for decision in deciding.review(self.releases(), self.state, day):
+            self.audit.append(self.actor, "score", decision.id, at=self.moment(day))
 
     def _is_closed(self, day: dt.date) -> bool:
         return any(act.act == "publish" and act.object == day.isoformat() for act in self.audit.entries())

@@ -13,7 +13,7 @@ import pandas as pd
 from opsroom.base.cells import parts_from_panel
 from opsroom.base.errors import FitError, UsageError
 from opsroom.base.results import Cells, Measure, Part
-from opsroom.decide.relief.kernel import liquidity_paths
+from opsroom.decide.relief.kernel import compiled_paths
 from opsroom.decide.relief.options import schedule
 from opsroom.decide.relief.recovery import DAYS_PER_MONTH
 from opsroom.decide.relief.result import ReliefResult, bounds
@@ -199,7 +199,7 @@ def deadline(
         ]
         found = (reached, decisive, by_firm[at : at + _CHUNK])
         stacked = np.stack(dues)
-        _reach(liquidity_paths(problem), problem.liquid, problem.dues[0], stacked, starts, found)
+        _reach(compiled_paths(problem), problem.liquid, problem.dues[0], stacked, starts, found)
     firms = _by_firm(result, subset, by_firm)
     return _result(result, chosen.name, half_of, reached, decisive, firms)
 

@@ -276,6 +276,32 @@ def _recursion(
     return months, unpaid, by_draw
 
 
+def compiled_paths(problem: Problem) -> Ints:
+    """Return liquidity before loan service, (companies, months, draws), compiled."""
+    p = problem
+    problem.check()
+    steady = (p.margin, p.moving, p.outgo, p.gap, p.gap_before, p.lag, p.keep)
+    return np.asarray(_paths(p.liquid, steady, p.section, p.key, p.path, p.noise))
+
+
+@nb.njit(cache=True)
+def _paths(
+    liquid: Ints,
+    steady: tuple[Ints, Ints, Ints, Ints, Ints, int, int],
+    section: Ints,
+    key: npt.NDArray[np.uint64],
+    path: Ints,
+    noise: int,
+) -> Ints:  # pragma: no cover - compiled
+    margin, moving, outgo, gap, gap_before, lag, keep = steady
+    x = np.empty((len(liquid), path.shape[1], path.shape[2]), dtype=np.int64)
+    deviation = np.empty(path.shape[2], dtype=np.int64)
+    for i in range(len(liquid)):
+        company = (margin[i], moving[i], outgo[i], gap[i], gap_before[i], lag, keep)
+        _liquidity(liquid[i], company, key[i], path[section[i]], noise, deviation, x[i])
+    return x
+
+
 def liquidity_paths(problem: Problem) -> Ints:
     """Return liquidity before loan service, (companies, months, draws): NumPy twin of the compiled loop."""
     p = problem

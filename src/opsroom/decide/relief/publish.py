@@ -21,6 +21,9 @@ from opsroom.decide.relief.tally import CLASSES
 if TYPE_CHECKING:
     from opsroom.decide.relief.result import ReliefResult
 
+WHOLE = "all"
+"""Code of the whole horizon in the month dimension."""
+
 _RISK = ("illiquid", "jobs_illiquid")
 _LOSSES = tuple(m for m in MONEY if m.startswith("expected_loss"))
 
@@ -46,7 +49,7 @@ def option_cells(
     Returns
     -------
     Cells
-        Dimensions reference (day of the study), option, month (``"_T"``: the whole horizon), section.
+        Dimensions reference (day of the study), option, month (``"all"``: the whole horizon), section.
     """
     frames = [
         f for row in range(len(result.basis.options)) for f in (_path(result, row), _whole(result, row))
@@ -56,6 +59,8 @@ def option_cells(
     # a study of another day is another forecast, not a revision of this one
     day = pd.DataFrame({"reference": result.as_of.isoformat()}, index=frame.index)
     frame = pd.concat([day, frame], axis=1)
+    # the whole horizon is no sum over months: its code must not be that of a total
+    frame["month"] = frame["month"].replace(TOTAL, WHOLE)
     parts = [Part("illiquid", "companies"), Part("jobs_illiquid", "jobs")]
     measures = [
         Measure(

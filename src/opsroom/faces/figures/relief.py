@@ -37,7 +37,7 @@ def paths(desk: Desk) -> Figure | None:
     merged: dict[str, dict[str, Any]] = {}
     for option in names:
         for row in records(release, option=option, section="_T"):
-            if row["month"] == "_T":
+            if row["month"] == "all":
                 continue
             at = merged.setdefault(str(row["month"]), {"month": row["month"]})
             at[option] = row["illiquid_companies"]
@@ -89,7 +89,7 @@ def classes(desk: Desk) -> Figure | None:
         return None
     rows = []
     for option in _options(release):
-        row = one(release, option=option, month="_T", section="_T")
+        row = one(release, option=option, month="all", section="_T")
         if row and any(number(row, c) is not None for c in CLASSES):
             counts = {c: number(row, c) for c in CLASSES} | {
                 f"jobs_{c}": number(row, f"jobs_{c}") for c in CLASSES
@@ -136,7 +136,7 @@ def costs(desk: Desk) -> Figure | None:
         return None
     rows = []
     for option in _options(release):
-        row = one(release, option=option, month="_T", section="_T")
+        row = one(release, option=option, month="all", section="_T")
         if row and any(number(row, c) is not None for c in COSTS):
             rows.append(
                 {"option": option, "name": w.label("option", option), **{c: number(row, c) for c in COSTS}}

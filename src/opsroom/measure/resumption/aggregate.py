@@ -18,7 +18,7 @@ F64 = npt.NDArray[np.float64]
 Z = 1.6449
 """Half the width of a 90 % interval in standard deviations."""
 
-MISREAD = 0.04
+MISREAD = 0.03
 """Share of companies that read clearly as one state and are in the other: the smoother's own probabilities know
 its noise, not that a meter may serve another purpose than the register says."""
 

@@ -17,13 +17,13 @@ from opsroom.measure.resumption.threshold import AtWork, at_work
 Half = npt.NDArray[np.float16]
 
 SAMPLE = 1500
-LEVEL_SHIFT = 0.02
+LEVEL_SHIFT = 0.012
 """A common error of normal levels, such as of a mild winter that the fit does not know."""
-CARETAKERS = 0.5
+CARETAKERS = 0.35
 """Standard deviation of the number of caretakers, relative."""
-WORKING_DARK = 0.05
+WORKING_DARK = 0.03
 """Standard deviation of the share at work among dark companies that could work with empty premises."""
-SILENCE_SPREAD = 0.3
+SILENCE_SPREAD = 0.08
 """How much of the way to the worst case of silent companies is one standard deviation."""
 
 
@@ -73,8 +73,8 @@ def doubts(
 
 
 def _closed(part: Evidence, sign: float) -> Evidence:
-    """Move all closed-day levels by what they may be wrong together: a quarter of each one's own error."""
-    shift = sign * (part.closed_sd[:, None] / 4 + 0.015 * part.closed)
+    """Move all closed-day levels by what they may be wrong together: a sixth of each one's own error."""
+    shift = sign * (part.closed_sd[:, None] / 6 + 0.01 * part.closed)
     return replace(part, closed=np.clip(part.closed + shift, 0.003, 0.98).astype(np.float32))
 
 

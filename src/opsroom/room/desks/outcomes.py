@@ -1,0 +1,84 @@
+"""Desk `outcomes`: what became of companies since each decision, counted in the accounts.
+
+Settings: dataset names ``accounts`` and ``register``. A company counts as out of cash in the first month, from
+that of the decision on, in which its account shows neither cash nor undrawn credit. That is observed under
+the option chosen; what would have been without it is not observed, and is not claimed here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from opsroom.base.cells import parts_from_units
+from opsroom.base.results import Cells, Measure, Part
+from opsroom.base.settings import Cadence, DeskSettings
+from opsroom.evaluate.decisions import load
+from opsroom.room.desk import DeskOutcome, View
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class OutcomesDesk:
+    """Count what happened after decisions."""
+
+    cadences: Mapping[str, Cadence] = {}
+
+    def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
+        """Return ``relief.outcome``: companies out of cash since each decision, by month."""
+        import pandas as pd
+
+        names = [str(settings.require(name)) for name in ("accounts", "register")]
+        decided = [d for d in load(view.state, view.day) if d.forecast is not None]
+        if not decided or not all(view.has(name) for name in names):
+            return DeskOutcome(None, note="nothing was decided with a forecast yet")
+        accounts = view.frame(names[0], ["enterprise_id", "group_id", "month", "cash", "undrawn_credit"])
+        register = view.frame(names[1], ["enterprise_id", "legal_form"])
+        natural = set(register.loc[register["legal_form"] == "SOLE", "enterprise_id"])
+        accounts = accounts[~accounts["enterprise_id"].isin(natural)]
+        accounts["month"] = pd.to_datetime(accounts["month"]).dt.date
+        pieces = [_since(accounts, d.id, d.decided_on) for d in decided]
+        rows = pd.concat([p for p in pieces if len(p)] or pieces[:1], ignore_index=True)
+        if rows.empty:
+            return DeskOutcome(None, note="no accounts since the decision are in yet")
+        frame = parts_from_units(
+            rows, dimensions=["decision_id", "month"], group="group_id", values={"illiquid": "out"}, totals=False
+        )
+        cells = Cells(
+            name="relief.outcome",
+            dimensions=("decision_id", "month"),
+            measures=(Measure("illiquid_companies", "count", "companies", ("illiquid",), decimals=0),),
+            parts=(Part("illiquid", "companies"),),
+            frame=frame,
+            method="relief.outcome",
+            notes=("illiquid-is-not-failed",),
+            source=view.spec(names[0]).source or view.spec(names[0]).provider,
+        )
+        return DeskOutcome(frame, (cells,))
+
+
+def _since(accounts: pd.DataFrame, decision: str, decided_on: dt.date) -> pd.DataFrame:
+    """Return one row a company and month: whether it has been out of cash by then, since the decision."""
+    import pandas as pd
+
+    first = decided_on.replace(day=1)
+    later = accounts[accounts["month"] >= first].sort_values("month", kind="stable")
+    months = sorted(later["month"].unique())
+    empty = later["cash"] + later["undrawn_credit"] <= 0
+    hit = later[empty].drop_duplicates("enterprise_id", keep="first")[["enterprise_id", "group_id", "month"]]
+    known = later.drop_duplicates("enterprise_id", keep="first")[["enterprise_id", "group_id"]]
+    when = known["enterprise_id"].map(hit.set_index("enterprise_id")["month"])
+    pieces = [
+        known.assign(
+            decision_id=decision, month=month.strftime("%Y-%m"), out=(when.notna() & (when <= month)).astype(int)
+        )
+        if when.notna().any()
+        else known.assign(decision_id=decision, month=month.strftime("%Y-%m"), out=0)
+        for month in months
+    ]
+    return pd.concat(pieces, ignore_index=True) if pieces else known.assign(decision_id="", month="", out=0).iloc[:0]
+
+
+DESK = OutcomesDesk()
