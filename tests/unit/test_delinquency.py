@@ -135,10 +135,11 @@ def test_sole_traders_are_left_out_and_sections_come_from_the_register() -> None
             "section": ["F", "G", "F"],
         }
     )
-    rows = company_months(pd.DataFrame([loan(1), loan(2)]), register, as_of=DAY)
-    assert rows["enterprise_id"].tolist() == [1]
-    assert rows["section"].tolist() == ["G"]
-    assert rows["group_id"].tolist() == [5]
+    loans = [loan(1), loan(1, month="2020-01-01"), loan(1, month="2014-01-01"), loan(2), loan(3)]
+    rows = company_months(pd.DataFrame(loans), register, as_of=DAY)
+    assert rows["enterprise_id"].tolist() == [1, 1, 1]
+    assert rows["section"].tolist() == ["F", "F", "G"]  # as registered in the month; 3 is not registered
+    assert set(rows["group_id"]) == {5}
 
 
 # -- own history ---------------------------------------------------------------------------------
@@ -297,6 +298,13 @@ def test_result_speaks_and_has_cells() -> None:
     table = last(result)
     assert 100 * row["m_delinquent"] / row["m_outstanding"] == pytest.approx(table["delinquent"])
     assert row["performing"] == pytest.approx(table["performing"])
+    assert row["forborne"] == 0
+    assert np.isnan(row["n_forborne"])  # nobody is forborne anywhere: there is nothing to protect
+    eased, *_ = economy(400, holiday=0.3)
+    (cells,) = delinquency(eased, as_of=DAY).cells(months=2)
+    now = cells.frame.set_index(["month", "section"]).loc[("2020-03", TOTAL)]
+    assert now["m_arrears"] == now["m_delinquent"] + now["m_forborne"]
+    assert now["n_forborne"] > 0
     assert {m.name for m in cells.measures} >= {
         "performing",
         "forborne",

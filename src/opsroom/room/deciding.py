@@ -60,7 +60,9 @@ def decide(
     options = tuple(dict.fromkeys(frame["option"]))
     if option not in options:
         raise UsageError(
-            f"option {option!r} was not laid before.", remedy=f"Choose one of {', '.join(options)}.", code="OPS-U060"
+            f"option {option!r} was not laid before.",
+            remedy=f"Choose one of {', '.join(options)}.",
+            code="OPS-U060",
         )
     decision = Decision(
         question=question or "Which relief, if any, do companies with loans get?",
@@ -91,7 +93,9 @@ def review(releases: Releases, state: State, day: dt.date) -> list[Decision]:
             continue
         outcome = _outcome(releases, decision, day)
         if outcome is not None:
-            scored.append(record(state, score(decision, outcome, day, note="counted in the accounts published")))
+            scored.append(
+                record(state, score(decision, outcome, day, note="counted in the accounts published"))
+            )
     return scored
 
 

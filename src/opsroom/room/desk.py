@@ -110,9 +110,11 @@ class View:
         earlier._read, earlier._log = self._read, self._log
         return earlier
 
-    def frame(self, dataset: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """Return the dataset as of the day, as a pandas frame."""
-        frame: pd.DataFrame = self.arrow(dataset, columns).to_pandas()
+    def frame(
+        self, dataset: str, columns: list[str] | None = None, *, period_from: dt.date | None = None
+    ) -> pd.DataFrame:
+        """Return the dataset as of the day, as a pandas frame, from a reference period on."""
+        frame: pd.DataFrame = self.arrow(dataset, columns, period_from=period_from).to_pandas()
         return frame
 
     def uses(self, outcome: DeskOutcome) -> None:

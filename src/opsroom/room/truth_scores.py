@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from opsroom.protect.reader import Releases
 
 SERIES = "resumption.national"
-WEIGHTS = {"count": ("companies", "at_work"), "jobs": ("jobs", "jobs_at_work"), "sales": ("sales", "sales_at_work")}
+WEIGHTS = {
+    "count": ("companies", "at_work"),
+    "jobs": ("jobs", "jobs_at_work"),
+    "sales": ("sales", "sales_at_work"),
+}
 SME = ("micro", "small", "medium")
 
 

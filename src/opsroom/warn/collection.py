@@ -129,7 +129,7 @@ def split(
     *,
     level: float,
     seed: int,
-    replicates: int = 200,
+    replicates: int = 100,
 ) -> Split:
     r"""Solve for the points of delinquency that reduced collection explains in one month.
 

@@ -123,54 +123,65 @@ class DelinquencyResult:
 
         Notes
         -----
-        The three states add to the whole, and the other figures are functions of them: therefore only the
-        delinquent and forborne shares (and the share of companies) are judged as shares, and all else
-        is hidden wherever any of these is.
+        The three states add to the whole, so only two are free: judged are the delinquent, the arrears with
+        forborne, and both by companies; all else is a function of these and hidden wherever any is hidden.
+        In a month in which nobody at all is forborne there is no forbearance to protect.
         """
         shown = sorted(self.table["month"].unique())[-months:]
         units = self.companies[self.companies["month"].isin(shown)]
+        parts = {
+            "m_delinquent": "minor units",
+            "m_forborne": "minor units",
+            "m_arrears": "minor units",
+            "m_outstanding": "minor units",
+            "n_delinquent": "companies",
+            "n_forborne": "companies",
+            "n_companies": "companies",
+        }
         frame = parts_from_units(
-            units.assign(one=1),
+            units.assign(
+                m_arrears=units["delinquent"] + units["forborne"],
+                n_forborne=units["forborne"] > 0,
+                n_companies=1,
+            ).rename(
+                columns={
+                    "delinquent": "m_delinquent",
+                    "forborne": "m_forborne",
+                    "outstanding": "m_outstanding",
+                    "is_delinquent": "n_delinquent",
+                }
+            ),
             dimensions=["month", "section"],
             group="group_id",
-            values={
-                "m_delinquent": "delinquent",
-                "m_forborne": "forborne",
-                "m_outstanding": "outstanding",
-                "n_delinquent": "is_delinquent",
-                "n_companies": "one",
-            },
+            values={name: name for name in parts},
             shares={
                 "m_delinquent": "m_outstanding",
-                "m_forborne": "m_outstanding",
+                "m_arrears": "m_outstanding",
                 "n_delinquent": "n_companies",
+                "n_forborne": "n_companies",
             },
             totals=["section"],
         )
-        frame = frame.merge(self.table, on=["month", "section"], how="left", suffixes=("", "_shown"))
+        some = frame.groupby("month")["m_forborne"].transform("sum") > 0
+        for name in ("m_forborne", "n_forborne"):
+            frame[name] = frame[name].astype(np.float64).where(some)
+        frame = frame.merge(self.table, on=["month", "section"], how="left")
         bounds = {m: (f"{m}_lower", f"{m}_upper") for m in ("ability", "collection")}
+        amounts, companies = "m_outstanding", "n_companies"
         return [
             Cells(
                 name="loans.section",
                 dimensions=("month", "section"),
                 additive=("section",),
                 frame=frame,
-                parts=(
-                    Part("m_delinquent", "minor units"),
-                    Part("m_forborne", "minor units"),
-                    Part("m_outstanding", "minor units"),
-                    Part("n_delinquent", "companies"),
-                    Part("n_companies", "companies"),
-                ),
+                parts=tuple(Part(name, unit) for name, unit in parts.items()),
                 measures=(
                     Measure("performing", "public", "%"),
-                    Measure("forborne", "share", "%", ("m_forborne", "m_outstanding"), scale=100.0),
-                    Measure("delinquent", "share", "%", ("m_delinquent", "m_outstanding"), scale=100.0),
-                    Measure(
-                        "delinquent_companies", "share", "%", ("n_delinquent", "n_companies"), scale=100.0
-                    ),
-                    Measure("arrears_with_forborne", "public", "%"),
-                    Measure("arrears_companies", "public", "%"),
+                    Measure("forborne", "public", "%"),
+                    Measure("delinquent", "share", "%", ("m_delinquent", amounts), scale=100.0),
+                    Measure("arrears_with_forborne", "share", "%", ("m_arrears", amounts), scale=100.0),
+                    Measure("delinquent_companies", "share", "%", ("n_delinquent", companies), scale=100.0),
+                    Measure("forborne_companies", "share", "%", ("n_forborne", companies), scale=100.0),
                     Measure("ability", "public", "%", attached=bounds["ability"]),
                     Measure("collection", "public", "points", attached=bounds["collection"]),
                     Measure("z", "public", "standard deviations", attached=("warning", "driver")),

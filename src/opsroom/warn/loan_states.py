@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ EARLY_DAYS = 30
 LATE_DAYS = 90
 STATES = ("performing", "forborne", "delinquent")
 SOLE = "SOLE"
+_CLOCK: Final = "datetime64[ns]"
 
 LOAN_COLUMNS = ("loan_id", "month", "enterprise_id", "outstanding", "days_past_due", "forborne")
 
@@ -91,14 +93,39 @@ def _with_sections(rows: pd.DataFrame, register: pd.DataFrame | None, as_of: dt.
     if register is None:
         rows = rows.assign(section=rows["section"].astype(str) if "section" in rows.columns else "all")
         return rows if "group_id" in rows.columns else rows.assign(group_id=rows["enterprise_id"])
-    valid = pd.to_datetime(register["valid_from"])
-    known = register.assign(valid_from=valid)[valid <= pd.Timestamp(as_of)].sort_values(
-        "valid_from", kind="stable"
+    known = register[["enterprise_id", "valid_from", "legal_form", "group_id", "section"]]
+    known = known.assign(
+        valid_from=pd.to_datetime(known["valid_from"]).astype(_CLOCK), section=known["section"].astype(str)
     )
-    known = known.drop_duplicates("enterprise_id", keep="last")
-    known = known[known["legal_form"] != SOLE][["enterprise_id", "group_id", "section"]]
+    known = known[known["valid_from"] <= pd.Timestamp(as_of)].sort_values("valid_from", kind="stable")
     kept = rows.drop(columns=["section", "group_id"], errors="ignore")
-    return kept.merge(known.astype({"section": str}), on="enterprise_id", how="inner")
+    # a company counts where it was first entered, also in the months before that ...
+    first = known.drop_duplicates("enterprise_id").set_index("enterprise_id")
+    at = first.index.get_indexer(pd.Index(kept["enterprise_id"]))
+    kept, at = kept[at >= 0], at[at >= 0]
+    placed = kept.assign(**{c: first[c].to_numpy()[at] for c in ("legal_form", "group_id", "section")})
+    moved = known["enterprise_id"][known["enterprise_id"].duplicated()]
+    changed = placed["enterprise_id"].isin(moved)
+    if changed.any():
+        # ... and where it moved, as registered in the month itself: a move does not rewrite the past
+        late = (
+            placed[changed]
+            .assign(month=placed["month"][changed].astype(_CLOCK))
+            .sort_values("month", kind="stable")
+        )
+        then = pd.merge_asof(
+            late[["enterprise_id", "month"]],
+            known,
+            left_on="month",
+            right_on="valid_from",
+            by="enterprise_id",
+        )
+        for column in ("legal_form", "group_id", "section"):
+            values = then[column].to_numpy()
+            late[column] = np.where(then["valid_from"].notna(), values, late[column].to_numpy())
+        placed = pd.concat([placed[~changed], late])
+    company: pd.DataFrame = placed[placed["legal_form"] != SOLE]
+    return company.drop(columns="legal_form")
 
 
 def _added_up(rows: pd.DataFrame) -> pd.DataFrame:
@@ -116,8 +143,15 @@ def _added_up(rows: pd.DataFrame) -> pd.DataFrame:
         "arrears": service * -(-days // 30),
     }
     keys = ["month", "enterprise_id", "group_id", "section"]
-    frame = pd.concat([rows[keys].reset_index(drop=True), pd.DataFrame(data)], axis=1)
-    totals: pd.DataFrame = frame.groupby(keys, sort=True, as_index=False).sum()
+    month, enterprise = rows["month"].to_numpy(), rows["enterprise_id"].to_numpy()
+    order = np.lexsort((enterprise, month))
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = np.diff(enterprise[order]) != 0
+    new[1:] |= month[order][1:] != month[order][:-1]
+    start = np.flatnonzero(new)
+    totals = rows[keys].take(order[start]).reset_index(drop=True)
+    for name, values in data.items():
+        totals[name] = np.add.reduceat(values[order], start)
     totals["is_delinquent"] = totals["delinquent"] > 0
     totals["in_arrears"] = totals["is_delinquent"] | (totals["forborne"] > 0)
     return totals

@@ -170,6 +170,7 @@ def firms_from_tables(
     now = pd.Timestamp(as_of)
     end = pd.Timestamp(normal_until) if normal_until else pd.Timestamp(now.year - 1, 12, 31)
     firms = _active(register, now)
+    accounts, firm_months = (_dated(t, now, end) for t in (accounts, firm_months))
     balance = _latest(accounts, "enterprise_id", "month", now)
     columns = ["month", "cash", "undrawn_credit", "fixed_costs", "materials_ppm"]
     firms = firms.merge(balance[["enterprise_id", *columns]], on="enterprise_id")
@@ -188,13 +189,12 @@ def firms_from_tables(
     firms[list(empty)] = firms[list(empty)].fillna(0)
     firms["forborne"] = firms["forborne"].eq(True)  # missing where there is no loan
     firms["sales_now"] = _present(firms, resumption_states, now)
-    known = firm_months.assign(month=pd.to_datetime(firm_months["month"]))
-    before = known[known["month"] == now.replace(day=1) - pd.DateOffset(months=1)].set_index("enterprise_id")[
-        "sales"
-    ]
+    before = firm_months[firm_months["month"] == now.replace(day=1) - pd.DateOffset(months=1)].set_index(
+        "enterprise_id"
+    )["sales"]
     firms["sales_before"] = firms["enterprise_id"].map(before).fillna(firms["sales_now"])
     if roll:
-        firms["cash"] = _rolled(firms, known, now, habits or Habits())
+        firms["cash"] = _rolled(firms, firm_months, now, habits or Habits())
     return check_firms(firms)
 
 
@@ -240,6 +240,13 @@ def _latest(table: pd.DataFrame, key: str, when: str, now: pd.Timestamp) -> pd.D
     return dated.drop_duplicates(key, keep="last")
 
 
+def _dated(table: pd.DataFrame, now: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
+    """Return the months that matter, with dates as such: those of the normal year and since."""
+    month = pd.to_datetime(table["month"])
+    inside = (month <= now) & (month > min(end, now - pd.DateOffset(months=6)) - pd.DateOffset(months=13))
+    return table[inside].assign(month=month[inside])
+
+
 def _active(register: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
     rows = _latest(register, "enterprise_id", "valid_from", now)
     ended = pd.Series(False, index=rows.index)
@@ -254,10 +261,10 @@ def _normal(
     table: pd.DataFrame, column: str, now: pd.Timestamp, end: pd.Timestamp, months: int
 ) -> pd.DataFrame:
     """Return the mean of the months up to `end`; of a company born since, its last value."""
-    dated = table[["enterprise_id", column]].assign(month=pd.to_datetime(table["month"]))
-    last = _latest(dated, "enterprise_id", "month", now).set_index("enterprise_id")[column]
-    inside = (dated["month"] <= end) & (dated["month"] > end - pd.DateOffset(months=months))
-    mean = dated[inside].groupby("enterprise_id")[column].mean().reindex(last.index)
+    rows = _latest(table[["enterprise_id", "month", column]], "enterprise_id", "month", now)
+    last = rows.set_index("enterprise_id")[column]
+    inside = (table["month"] <= end) & (table["month"] > end - pd.DateOffset(months=months))
+    mean = table[inside].groupby("enterprise_id")[column].mean().reindex(last.index)
     whole = np.rint(mean.fillna(last).to_numpy(dtype=np.float64))
     return pd.DataFrame({"enterprise_id": last.index.to_numpy(), column: whole})
 

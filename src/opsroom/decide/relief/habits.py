@@ -12,6 +12,7 @@ from opsroom.base.errors import UsageError
 
 _FALL = 0.7
 _LEAST = 30
+_LOOK_BACK = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +83,23 @@ class Habits:
 def _company_months(accounts: pd.DataFrame, firm_months: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
     """Join accounts and months and add the month before, where it is there."""
     wanted = ["enterprise_id", "month", "sales", "wage_bill", "payments_in"]
-    rows = firm_months[[c for c in wanted if c in firm_months.columns]]
     kept = ["enterprise_id", "month", "cash", "undrawn_credit", "fixed_costs", "materials_ppm", "tax_due"]
-    rows = rows.merge(accounts[kept], on=["enterprise_id", "month"])
-    rows = rows.assign(month=pd.to_datetime(rows["month"]), liquid=rows["cash"] + rows["undrawn_credit"])
-    rows = rows[rows["month"] <= now].sort_values(
-        ["enterprise_id", "month"], kind="stable", ignore_index=True
-    )
+    months = _since(firm_months[[c for c in wanted if c in firm_months.columns]], now)
+    rows = months.merge(_since(accounts[kept], now), on=["enterprise_id", "month"])
+    rows = rows.assign(liquid=rows["cash"] + rows["undrawn_credit"])
+    rows = rows.sort_values(["enterprise_id", "month"], kind="stable", ignore_index=True)
     number = rows["month"].dt.year * 12 + rows["month"].dt.month
     firm = rows["enterprise_id"]
     follows = (firm == firm.shift()) & (number - number.shift() == 1)
     before = rows[["sales", "liquid"]].shift().where(follows)
     return rows.assign(sales_then=before["sales"], liquid_then=before["liquid"])
+
+
+def _since(table: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+    """Return the months up to a day that the estimates look at, with dates as such."""
+    month = pd.to_datetime(table["month"])
+    inside = (month <= now) & (month > now - pd.DateOffset(months=_LOOK_BACK))
+    return table[inside].assign(month=month[inside])
 
 
 def _against_usual(rows: pd.DataFrame) -> pd.DataFrame:

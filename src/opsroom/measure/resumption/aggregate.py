@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import sparse
 
 from opsroom.base.errors import UsageError
 from opsroom.measure.resumption.readings import F32, Bools, date_of
@@ -17,6 +19,9 @@ F64 = npt.NDArray[np.float64]
 
 Z = 1.6449
 """Half the width of a 90 % interval in standard deviations."""
+
+CAPACITY_NOISE = 0.1
+"""Variance of a company's measured capacity, relative to that between companies."""
 
 MISREAD = 0.03
 """Share of companies that read clearly as one state and are in the other: the smoother's own probabilities know
@@ -27,8 +32,6 @@ THRESHOLD = 0.3
 
 WEIGHTS = ("count", "jobs", "sales")
 DIMENSIONS = ("region", "section", "size_class", "sme")
-COLUMNS = ["resumed", "resumed_lower", "resumed_upper", "capacity", "capacity_lower", "capacity_upper",
-           "uncorrected", "coverage", "companies"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +45,12 @@ class Doubt:
     stratum
         Stratum of each company, (companies,).
     state, capacity
-        Sources that err by stratum: one table (strata, days) each.
-    each
-        Sources that err company by company in state and capacity alike: (companies, days) each.
+        One table (strata, days) a source.
     """
 
     stratum: npt.NDArray[np.int64]
     state: tuple[F32, ...]
     capacity: tuple[F32, ...]
-    each: tuple[npt.NDArray[np.float16], ...]
-
-    def variance(self, rows: npt.NDArray[np.int64], share: F32, days: slice, *, of: str) -> F64:
-        """Return the variance of a weighted mean over `rows`, day by day."""
-        tables = self.state if of == "state" else self.capacity
-        weights = np.bincount(self.stratum[rows], weights=share, minlength=len(tables[0])).astype(np.float32)
-        parts = [weights @ table[:, days] for table in tables]
-        parts += [share @ error[rows, days].astype(np.float32) for error in self.each]
-        return np.sum(np.square(np.array(parts, dtype=np.float64)), axis=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,50 +129,79 @@ def aggregate(
     weight: str = "count",
     days: slice | None = None,
 ) -> pd.DataFrame:
-    """Return shares by day over the companies in `rows`.
+    """Return shares by day over the companies in `rows` (None: the cohort).
 
     Returns
     -------
     pandas.DataFrame
         Index date; ``resumed, capacity, uncorrected, coverage`` and bounds, per cent; ``companies``.
+
+    Raises
+    ------
+    UsageError
+        If there is no company or no weight in the group.
     """
-    chosen = ~panel.companies["entrant"].to_numpy() if rows is None else rows
-    at = np.flatnonzero(chosen)
+    chosen = ~panel.companies["entrant"].to_numpy(dtype=bool) if rows is None else rows
+    code = np.where(chosen, 0, -1)
+    return tabulate(panel, code, 1, weight=weight, days=days)[0]
+
+
+def tabulate(
+    panel: Panel,
+    code: npt.NDArray[np.int64],
+    groups: int,
+    *,
+    weight: str = "count",
+    days: slice | None = None,
+) -> list[pd.DataFrame]:
+    """Return `aggregate` of every group at once: group numbers by company in `code`, -1 for none."""
     span = slice(None) if days is None else days
+    at = np.flatnonzero(code >= 0)
     w = panel.weight(weight)[at].astype(np.float64)
-    total = w.sum()
-    dates = panel.dates[span]
-    if not len(at) or total <= 0:
-        raise UsageError("there is no company in the group.", remedy="Choose a group that has companies.")
-    share = (w / total).astype(np.float32)
-    p = panel.working[at][:, span]
-    c = panel.capacity[at][:, span]
-    seen = panel.seen[at][:, span]
-    use = panel.naive[at][:, span]
-    known = use >= 0
-    resumed, capacity = share @ p, share @ c
-    doubtful = MISREAD + (1 - 2 * MISREAD) * p
-    own = (share**2) @ (doubtful * (1 - doubtful))
-    half = Z * np.sqrt(own + panel.doubt.variance(at, share, span, of="state"))
-    spread = (share**2) @ ((c - capacity[None, :]) ** 2) * 0.1
-    half_capacity = Z * np.sqrt(spread + panel.doubt.variance(at, share, span, of="capacity"))
-    reporting = share @ known
-    with np.errstate(invalid="ignore", divide="ignore"):
-        naive = np.where(reporting > 0, (share @ (use == 1)) / reporting, np.nan)
-    return pd.DataFrame(
-        {
-            "resumed": 100 * resumed,
-            "resumed_lower": 100 * np.clip(resumed - half, 0, 1),
-            "resumed_upper": 100 * np.clip(resumed + half, 0, 1),
-            "capacity": 100 * capacity,
-            "capacity_lower": 100 * np.maximum(capacity - half_capacity, 0),
-            "capacity_upper": 100 * (capacity + half_capacity),
-            "uncorrected": 100 * naive,
-            "coverage": 100 * (share @ seen),
-            "companies": np.full(len(dates), len(at)),
-        },
-        index=pd.DatetimeIndex(dates, name="date"),
-    )[COLUMNS]
+    size = np.bincount(code[at], minlength=groups)
+    total = np.bincount(code[at], weights=w, minlength=groups)
+    if not len(at) or (total <= 0).any():
+        raise UsageError("there is no company in a group.", remedy="Choose groups that have companies.")
+    share = w / total[code[at]]
+
+    def sums(array: npt.NDArray[Any], power: int = 1) -> F64:
+        matrix = sparse.csr_array((share**power, (code[at], at)), shape=(groups, len(code)))
+        return np.asarray(matrix @ array.astype(np.float32, copy=False), dtype=np.float64)
+
+    p, c = panel.working[:, span], panel.capacity[:, span]
+    resumed, capacity = sums(p), sums(c)
+    doubtful = np.float32(MISREAD) + np.float32(1 - 2 * MISREAD) * p
+    unsure, shaky = _variance(panel.doubt, code, at, share, groups, span)
+    half = Z * np.sqrt(sums(doubtful * (1 - doubtful), 2) + unsure)
+    squares = np.bincount(code[at], weights=share**2, minlength=groups)[:, None]
+    spread = sums(c * c, 2) - 2 * capacity * sums(c, 2) + capacity**2 * squares
+    half_capacity = Z * np.sqrt(CAPACITY_NOISE * np.maximum(spread, 0) + shaky)
+    use = panel.naive[:, span]
+    reporting, on, seen = sums(use >= 0), sums(use == 1), sums(panel.seen[:, span])
+    naive = np.divide(on, reporting, out=np.full_like(on, np.nan), where=reporting > 0)
+    columns = {
+        "resumed": resumed, "resumed_lower": np.clip(resumed - half, 0, 1),
+        "resumed_upper": np.clip(resumed + half, 0, 1), "capacity": capacity,
+        "capacity_lower": np.maximum(capacity - half_capacity, 0),
+        "capacity_upper": capacity + half_capacity, "uncorrected": naive, "coverage": seen,
+    }  # fmt: skip
+    index = pd.DatetimeIndex(panel.dates[span], name="date")
+    return [
+        pd.DataFrame({k: 100 * v[g] for k, v in columns.items()} | {"companies": int(size[g])}, index=index)
+        for g in range(groups)
+    ]
+
+
+def _variance(
+    doubt: Doubt, code: npt.NDArray[np.int64], at: npt.NDArray[np.int64], share: F64, groups: int, days: slice
+) -> tuple[F64, F64]:
+    """Return the systematic variance of state and capacity, (groups, days) each."""
+    strata = len(doubt.state[0])
+    flat = np.bincount(code[at] * strata + doubt.stratum[at], weights=share, minlength=groups * strata)
+    weights = flat.reshape(groups, strata)
+    state = sum(((weights @ table[:, days]) ** 2 for table in doubt.state), np.zeros(1))
+    capacity = sum(((weights @ table[:, days]) ** 2 for table in doubt.capacity), np.zeros(1))
+    return np.asarray(state), np.asarray(capacity)
 
 
 def by(
@@ -197,20 +218,19 @@ def by(
     day
         One day; None for all.
     """
-    unknown = set(dims) - set(DIMENSIONS)
-    if unknown or not dims:
+    if set(dims) - set(DIMENSIONS) or not dims:
         raise UsageError("the dimensions are not known.", remedy=f"Use among {', '.join(DIMENSIONS)}.")
     at = None if day is None else panel.column(day)
     days = None if at is None else slice(at, at + 1)
-    cohort = ~panel.companies["entrant"].to_numpy()
-    keys = panel.companies[list(dims)].astype(str)
-    code, labels = pd.factorize(pd.MultiIndex.from_frame(keys) if len(dims) > 1 else keys[dims[0]], sort=True)
-    pieces = {}
-    for number, label in enumerate(labels):
-        rows = cohort & (code == number)
-        if rows.any():
-            pieces[label] = aggregate(panel, rows=rows, weight=weight, days=days)
-    return pd.concat(pieces, names=list(dims))
+    cohort = ~panel.companies["entrant"].to_numpy(dtype=bool)
+    keys = panel.companies.loc[cohort, list(dims)].astype(str)
+    labels = pd.MultiIndex.from_frame(keys) if len(dims) > 1 else pd.Index(keys[dims[0]])
+    number, names = pd.factorize(labels, sort=True)
+    code = np.full(len(cohort), -1, dtype=np.int64)
+    code[cohort] = number
+    frames = tabulate(panel, code, len(names), weight=weight, days=days)
+    table: pd.DataFrame = pd.concat(dict(zip(names, frames, strict=True)), names=list(dims))
+    return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +282,7 @@ def turning_day(index: pd.Series, *, holiday_end: dt.date) -> dt.date | None:
     best = int(np.argmin(np.where(np.isfinite(slopes), losses, np.inf)))
     if not np.isfinite(slopes[best]) or slopes[best] < RISE:
         return None
-    found: dt.date = after.index[kinks[best]].date()
-    return found
+    return date_of((after.index[kinks[best]] - pd.Timestamp(0)).days)
 
 
 def turning_point(frame: pd.DataFrame, *, holiday_end: dt.date) -> TurningPoint:

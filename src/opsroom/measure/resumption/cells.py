@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opsroom.base.cells import parts_from_panel
+from opsroom.base.cells import parts_from_panel, parts_from_units
 from opsroom.base.results import TOTAL, Cells, Measure, Part
-from opsroom.measure.resumption.aggregate import WEIGHTS, Panel, aggregate
-from opsroom.measure.resumption.change import change
+from opsroom.measure.resumption.aggregate import WEIGHTS, Panel, tabulate
+from opsroom.measure.resumption.change import COMPONENTS, contributions
 
 if TYPE_CHECKING:
     from opsroom.measure.resumption.result import ResumptionResult
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 MILLE = 1000
 """Capacity enters the parts in thousandths, as whole numbers."""
 
-REVISED_DAYS = 28
+REVISED_DAYS = 20
 BOUNDS = ("resumed_lower", "resumed_upper")
 CAPACITY_BOUNDS = ("capacity_lower", "capacity_upper")
+WEEK = 7
+SECTION_PARTS = ("at_work", "cohort", "used", "normal")
+WEIGHTED_PARTS = (*SECTION_PARTS, "reporting")
 SHARES = {"at_work": "cohort", "reporting": "cohort"}
 PARTS = (
     Part("at_work", "weight"), Part("cohort", "weight"), Part("reporting", "weight"),
@@ -47,29 +51,21 @@ def cells(
     """
     made = [national_cells(result, since=since), section_cells(result, since=since), region_cells(result)]
     if previous is not None:
-        made.append(change_cells(previous, result))
+        made += change_cells(previous, result)
     return made
 
 
 def national_cells(result: ResumptionResult, *, since: dt.date | None = None) -> Cells:
-    """Return the daily national series by weight and size."""
+    """Return the daily national series by weight and size.
+
+    The uncorrected index and the number of companies come with the weight ``count`` only.
+    """
     panel = result.panel
     first = since or result.reference_date - dt.timedelta(days=REVISED_DAYS)
-    low = max(panel.column(max(pd.Timestamp(first), panel.dates[0])), 0)
-    columns = np.arange(low, panel.working.shape[1])
-    codes = [f"{day:%Y-%m-%d}" for day in panel.dates[columns]]
-    pieces = []
-    for weight in WEIGHTS:
-        parts = _parts(panel, {"size": "sme"}, [np.array([c]) for c in columns], codes, "date", weight)
-        estimates = []
-        for size in (TOTAL, "sme", "large"):
-            rows = _cohort(panel) & (_true(panel) if size == TOTAL else _column(panel, "sme") == size)
-            if rows.any():
-                one = aggregate(panel, rows=rows, weight=weight, days=slice(low, None))
-                estimates.append(_adjusted(one.reset_index(drop=True)).assign(date=codes, size=size))
-        merged = parts.merge(pd.concat(estimates), on=["date", "size"], how="left", validate="1:1")
-        pieces.append(merged.assign(weight=weight))
-    frame = pd.concat(pieces, ignore_index=True)
+    low = panel.column(max(pd.Timestamp(first), panel.dates[0]))
+    groups = [np.array([c]) for c in range(low, panel.working.shape[1])]
+    codes = [f"{day:%Y-%m-%d}" for day in panel.dates[low:]]
+    frame = _weighted(panel, {"size": "sme"}, groups, codes)
     frame["complete"] = np.where(frame["date"] <= str(result.reference_date), "yes", "no")
     resumed = Measure(
         "resumed", "share", "%", ("at_work", "cohort"), scale=100.0, attached=(*BOUNDS, "complete")
@@ -81,52 +77,66 @@ def national_cells(result: ResumptionResult, *, since: dt.date | None = None) ->
 
 
 def section_cells(result: ResumptionResult, *, since: dt.date | None = None) -> Cells:
-    """Return weekly means by section and size, complete weeks only."""
+    """Return weekly means by section and size, complete weeks only; before the first, the days there are."""
     panel = result.panel
-    first = since or result.reference_date - dt.timedelta(days=REVISED_DAYS)
+    first = pd.Timestamp(since or result.reference_date - dt.timedelta(days=REVISED_DAYS))
     days = panel.dates
     calendar = days.isocalendar()
-    label = (calendar["year"].astype(str) + "-W" + calendar["week"].astype(str).str.zfill(2)).to_numpy()
-    inside = (days >= pd.Timestamp(first)) & (days <= pd.Timestamp(result.reference_date))
-    weeks = [w for w in pd.unique(label[inside]) if (label[inside] == w).sum() == 7]
+    label = (calendar["year"].astype(str) + "-W" + calendar["week"].astype(str).str.zfill(2)).to_numpy(
+        dtype=str
+    )
+    inside = (days >= first) & (days <= pd.Timestamp(result.reference_date))
+    weeks = [str(w) for w in np.unique(label[inside]) if (label[inside] == w).sum() == WEEK]
     if not weeks:
-        monday = pd.Timestamp(result.reference_date) - pd.Timedelta(days=6)
-        weeks = list(pd.unique(label[(days >= monday) & inside]))[:1]
+        weeks = [str(label[panel.column(result.reference_date)])]
     groups = [np.flatnonzero((label == w) & (days <= pd.Timestamp(result.reference_date))) for w in weeks]
-    parts = _parts(panel, {"section": "section", "size": "sme"}, groups, weeks, "week", "count")
+    dims = {"section": "section", "size": "sme"}
+    frame = _table(panel, dims, groups, weeks, "week", "count", SECTION_PARTS)
     return _cells(
-        "resumption.section", ("week", "section", "size"), (RESUMED, CAPACITY),
-        _estimated(panel, parts, {"section": "section", "size": "sme"}, groups, weeks, "week", "count"),
-        ("section", "size"), _facts(result),
+        "resumption.section", ("week", "section", "size"), (RESUMED, CAPACITY), frame, ("section", "size"),
+        _facts(result),
     )  # fmt: skip
 
 
 def region_cells(result: ResumptionResult) -> Cells:
     """Return region × size class at the reference date; its total is the national figure."""
     panel = result.panel
-    dims = {"region": "region", "size_class": "size_class"}
     groups = [np.array([panel.column(result.reference_date)])]
-    code = [str(result.reference_date)]
-    pieces = []
-    for weight in WEIGHTS:
-        parts = _parts(panel, dims, groups, code, "date", weight)
-        pieces.append(_estimated(panel, parts, dims, groups, code, "date", weight).assign(weight=weight))
+    dims = {"region": "region", "size_class": "size_class"}
+    frame = _weighted(panel, dims, groups, [str(result.reference_date)])
     return _cells(
-        "resumption.region", ("date", "region", "size_class", "weight"), (RESUMED, CAPACITY, COVERAGE),
-        pd.concat(pieces, ignore_index=True), ("region", "size_class"), _facts(result),
+        "resumption.region", ("date", "region", "size_class", "weight"), (RESUMED, CAPACITY, COVERAGE), frame,
+        ("region", "size_class"), _facts(result),
     )  # fmt: skip
 
 
-def change_cells(previous: ResumptionResult, current: ResumptionResult) -> Cells:
-    """Return what moved since the last result, a function of the two."""
-    frame = change(previous, current)
-    frame["points"] = frame["points"].round(2)
+def change_cells(previous: ResumptionResult, current: ResumptionResult) -> list[Cells]:
+    """Return what moved since the last result; its contributors are the companies that moved it.
+
+    Nothing where nothing moved, as when no reading has arrived since.
+    """
+    moved = contributions(previous, current)
+    if moved.empty:
+        return []
+    frame = parts_from_units(
+        moved,
+        dimensions=["component", "weight"],
+        group="group",
+        values={"moved": "points"},
+        totals=["component"],
+    )
+    every = pd.MultiIndex.from_product([COMPONENTS, WEIGHTS], names=["component", "weight"])
+    # a component in which no company moved is not there, rather than zero
+    frame = frame.set_index(["component", "weight"]).reindex(every).reset_index()
     facts = {
         "from": str(previous.reference_date), "to": str(current.reference_date),
         "previous_as_of": str(previous.as_of), "as_of": str(current.as_of),
     }  # fmt: skip
-    measure = Measure("points", "public", "percentage points", decimals=1)
-    return _cells("resumption.change", ("component", "weight"), (measure,), frame, (), facts, parts=())
+    frame.insert(0, "date", str(current.reference_date))
+    measure = Measure("value", "sum", "percentage points", ("moved",), decimals=1)
+    parts = (Part("moved", "percentage points"),)
+    dims = ("date", "component", "weight")
+    return [_cells("resumption.change", dims, (measure,), frame, ("component",), facts, parts=parts)]
 
 
 def _cells(
@@ -162,81 +172,104 @@ def _facts(result: ResumptionResult) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cohort(panel: Panel) -> npt.NDArray[np.bool_]:
-    return ~panel.companies["entrant"].to_numpy(dtype=bool)
+def _weighted(
+    panel: Panel, dims: Mapping[str, str], groups: Sequence[npt.NDArray[np.int64]], codes: Sequence[str]
+) -> pd.DataFrame:
+    """Return the daily table for every weight; what only counting needs is absent from the others."""
+    pieces = []
+    for weight in WEIGHTS:
+        names = tuple(p.name for p in PARTS) if weight == "count" else WEIGHTED_PARTS
+        pieces.append(_table(panel, dims, groups, codes, "date", weight, names).assign(weight=weight))
+    return pd.concat(pieces, ignore_index=True)
 
 
-def _true(panel: Panel) -> npt.NDArray[np.bool_]:
-    return np.ones(len(panel.companies), dtype=bool)
-
-
-def _column(panel: Panel, name: str) -> npt.NDArray[np.str_]:
-    return panel.companies[name].to_numpy(dtype=str)
-
-
-def _parts(
+def _table(
     panel: Panel,
     dims: Mapping[str, str],
     groups: Sequence[npt.NDArray[np.int64]],
     codes: Sequence[str],
     period: str,
     weight: str,
+    names: Sequence[str],
 ) -> pd.DataFrame:
-    """Return the parts of every cell: `groups` are the columns behind each period."""
-    rows = np.flatnonzero(_cohort(panel))
-    w = panel.weight(weight)[rows][:, None]
-
-    def mean(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.column_stack([array[rows][:, g].mean(axis=1) for g in groups])
-
-    working, capacity = mean(panel.working), mean(panel.capacity)
-    seen = mean(panel.seen) > 0.5
-    known = mean(panel.naive_known) > 0.5
-    on = known & (mean(panel.naive_on) > 0.5)
-    ones = np.ones(working.shape, dtype=np.int64)
-    data: dict[str, npt.NDArray[np.int64]] = {
-        "at_work": w * (working >= 0.5), "cohort": w * ones, "reporting": w * seen,
-        "used": w * np.rint(MILLE * np.maximum(capacity, 0)).astype(np.int64), "normal": w * ones * MILLE,
-        "naive_on": w * on, "naive_known": w * known, "n": ones,
-    }  # fmt: skip
-    units = pd.DataFrame({name: panel.companies[source].to_numpy()[rows] for name, source in dims.items()})
-    units["group"] = panel.companies["group"].to_numpy()[rows]
-    return parts_from_panel(
-        units, data, periods=list(codes), period=period, dimensions=list(dims), group="group", shares=SHARES
+    """Return parts and estimates of every cell and margin; `groups` are the columns behind each period."""
+    rows = np.flatnonzero(~panel.companies["entrant"].to_numpy(dtype=bool))
+    units = pd.DataFrame(
+        {name: panel.companies[source].astype(str).to_numpy()[rows] for name, source in dims.items()}
     )
-
-
-def _estimated(
-    panel: Panel,
-    parts: pd.DataFrame,
-    dims: Mapping[str, str],
-    groups: Sequence[npt.NDArray[np.int64]],
-    codes: Sequence[str],
-    period: str,
-    weight: str,
-) -> pd.DataFrame:
-    """Add the estimates and bounds of every cell, margins included, to its parts."""
-    rows = []
-    columns = {name: _column(panel, source) for name, source in dims.items()}
-    days = slice(int(groups[0][0]), int(groups[-1][-1]) + 1)
-    for key, _ in parts.groupby(list(dims), sort=False):
-        labels = dict(zip(dims, key if isinstance(key, tuple) else (key,), strict=True))
-        chosen = _cohort(panel)
-        for name, label in labels.items():
-            if label != TOTAL:
-                chosen = chosen & (columns[name] == label)
-        one = aggregate(panel, rows=chosen, weight=weight, days=days)
-        for code, group in zip(codes, groups, strict=True):
-            mean = one.iloc[group - days.start].mean()
-            rows.append({period: code, **labels, **mean.to_dict()})
-    estimates = _adjusted(pd.DataFrame(rows))
+    units["group"] = panel.companies["group"].to_numpy()[rows]
+    data = _contributions(panel, rows, groups, weight)
+    parts = parts_from_panel(
+        units, {name: data[name] for name in names}, periods=list(codes), period=period,
+        dimensions=list(dims), group="group", shares={k: v for k, v in SHARES.items() if k in names},
+    )  # fmt: skip
+    estimates = _estimates(panel, units, rows, list(dims), groups, codes, period, weight)
     return parts.merge(estimates, on=[period, *dims], how="left", validate="1:1")
 
 
-def _adjusted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rename estimates to what `Cells` shows instead of a plain quotient, bounds rounded."""
-    out = frame.rename(columns={"resumed": "resumed__adjusted", "capacity": "capacity__adjusted"})
-    out = out.drop(columns=["uncorrected", "coverage", "companies"])
+def _contributions(
+    panel: Panel, rows: npt.NDArray[np.int64], groups: Sequence[npt.NDArray[np.int64]], weight: str
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Return what each company adds to each part and period, whole numbers."""
+    w = panel.weight(weight)[rows][:, None]
+    low, high = int(groups[0][0]), int(groups[-1][-1]) + 1
+
+    def mean(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        block = array[rows, low:high]
+        if all(len(g) == 1 for g in groups):
+            return block
+        return np.column_stack([block[:, g - low].mean(axis=1) for g in groups])
+
+    working, capacity = mean(panel.working), mean(panel.capacity)
+    known = mean(panel.naive_known) > 0.5
+    ones = np.ones(working.shape, dtype=np.int64)
+    return {
+        "at_work": w * (working >= 0.5), "cohort": w * ones, "reporting": w * (mean(panel.seen) > 0.5),
+        "used": w * np.rint(MILLE * np.maximum(capacity, 0)).astype(np.int64), "normal": w * ones * MILLE,
+        "naive_on": w * (known & (mean(panel.naive_on) > 0.5)), "naive_known": w * known, "n": ones,
+    }  # fmt: skip
+
+
+def _estimates(
+    panel: Panel,
+    units: pd.DataFrame,
+    rows: npt.NDArray[np.int64],
+    dims: list[str],
+    groups: Sequence[npt.NDArray[np.int64]],
+    codes: Sequence[str],
+    period: str,
+    weight: str,
+) -> pd.DataFrame:
+    """Return estimates and bounds of every cell, margins over any of the dimensions included."""
+    low, high = int(groups[0][0]), int(groups[-1][-1]) + 1
+    pieces = []
+    for chosen in product((True, False), repeat=len(dims)):
+        kept = [d for d, yes in zip(dims, chosen, strict=True) if yes]
+        number, labels = _cross(units, kept)
+        code = np.full(len(panel.companies), -1, dtype=np.int64)
+        code[rows] = number
+        frames = tabulate(panel, code, len(labels), weight=weight, days=slice(low, high))
+        for label, frame in zip(labels, frames, strict=True):
+            values = dict(zip(kept, label, strict=True))
+            block = frame.to_numpy(dtype=np.float64)
+            means = pd.DataFrame([block[g - low].mean(axis=0) for g in groups], columns=frame.columns)
+            pieces.append(means.assign(**{period: list(codes)}, **{d: values.get(d, TOTAL) for d in dims}))
+    table = pd.concat(pieces, ignore_index=True)
+    out = table.rename(columns={"resumed": "resumed__adjusted", "capacity": "capacity__adjusted"})
     for bound in (*BOUNDS, *CAPACITY_BOUNDS):
         out[bound] = out[bound].round(1)
-    return out
+    return out.drop(columns=["uncorrected", "coverage", "companies"])
+
+
+def _cross(units: pd.DataFrame, dims: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[tuple[str, ...]]]:
+    """Return each unit's group number over the crossing of `dims`, and the groups' codes."""
+    number = np.zeros(len(units), dtype=np.int64)
+    names: list[npt.NDArray[np.str_]] = []
+    for dim in dims:
+        own, code = np.unique(units[dim].to_numpy(dtype=str), return_inverse=True)
+        number = number * len(own) + code
+        names.append(own)
+    found, dense = np.unique(number, return_inverse=True)
+    where = np.unravel_index(found, [len(n) for n in names]) if names else ()
+    labels = list(zip(*([str(n[i]) for i in at] for n, at in zip(names, where, strict=True)), strict=True))
+    return dense.astype(np.int64), labels or [()]

@@ -37,6 +37,19 @@ def change(previous: ResumptionResult, current: ResumptionResult) -> pd.DataFram
     up to then have arrived for the first time; revision, where readings were changed, the register
     was, or later days taught more about the same readings. The rest is activity. Sums are exact.
     """
+    points = contributions(previous, current).groupby(["component", "weight"], sort=False)["points"].sum()
+    rows = []
+    for weight in WEIGHTS:
+        parts = {c: float(points.get((c, weight), 0.0)) for c in COMPONENTS[:-1]}
+        rows += [(c, weight, v) for c, v in {**parts, "_T": sum(parts.values())}.items()]
+    return pd.DataFrame(rows, columns=["component", "weight", "points"])
+
+
+def contributions(previous: ResumptionResult, current: ResumptionResult) -> pd.DataFrame:
+    """Return each company's part in the move: ``group, component, weight, points``; confidential.
+
+    Companies that contribute nothing to a component have no row in it.
+    """
     if previous.cohort_day != current.cohort_day:
         raise UsageError(
             "the two results have different cohorts.", remedy="Compare results of one cohort day."
@@ -44,23 +57,40 @@ def change(previous: ResumptionResult, current: ResumptionResult) -> pd.DataFram
     old, new = previous.panel, current.panel
     before, after = old.column(previous.reference_date), new.column(current.reference_date)
     same = new.column(previous.reference_date)
-    ids = old.companies["enterprise_id"].to_numpy(), new.companies["enterprise_id"].to_numpy()
-    _, row_old, row_new = np.intersect1d(*ids, assume_unique=True, return_indices=True)
-    late = _arrived(old, new, row_old, row_new, before, same)
-    rows = []
+    ids = [panel.companies["enterprise_id"].to_numpy() for panel in (old, new)]
+    every = np.union1d(*ids)
+    at_old, at_new = (np.searchsorted(every, own) for own in ids)
+    group = np.zeros(len(every), dtype=np.int64)
+    group[at_old], group[at_new] = old.companies["group"].to_numpy(), new.companies["group"].to_numpy()
+    _, row_old, row_new = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)
+    late = np.zeros(len(every), dtype=np.bool_)
+    late[at_new[row_new]] = _arrived(old, new, row_old, row_new, before, same)
+
+    pieces = []
     for weight in WEIGHTS:
         share_old, share_new = _shares(old, weight), _shares(new, weight)
-        then = float(share_old @ old.working[:, before])
-        then_now = float(share_new @ new.working[:, same])
-        now = float(share_new @ new.working[:, after])
-        each = (
-            share_new[row_new] * new.working[row_new, same]
-            - share_old[row_old] * old.working[row_old, before]
-        )
-        late_points = float(each[late].sum())
-        values = (now - then_now, late_points, then_now - then - late_points, now - then)
-        rows += [(c, weight, 100 * v) for c, v in zip(COMPONENTS, values, strict=True)]
-    return pd.DataFrame(rows, columns=["component", "weight", "points"])
+        revised = np.zeros(len(every))
+        np.add.at(revised, at_new, share_new * new.working[:, same])
+        np.subtract.at(revised, at_old, share_old * old.working[:, before])
+        active = np.zeros(len(every))
+        active[at_new] = share_new * (new.working[:, after] - new.working[:, same])
+        for component, value in (
+            ("activity", active),
+            ("late_data", np.where(late, revised, 0.0)),
+            ("revision", np.where(late, 0.0, revised)),
+        ):
+            moved = np.flatnonzero(value)
+            pieces.append(
+                pd.DataFrame(
+                    {
+                        "group": group[moved],
+                        "component": component,
+                        "weight": weight,
+                        "points": 100.0 * value[moved],
+                    }
+                )
+            )
+    return pd.concat(pieces, ignore_index=True)
 
 
 def _shares(panel: Panel, weight: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

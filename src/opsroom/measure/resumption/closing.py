@@ -1,16 +1,19 @@
-"""The closed-day level as it is now: corrected by weekends and by the quietest week since."""
+"""The closed-day level as it is now: corrected by days off and by flat weeks since."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
 
-from opsroom.measure.resumption.readings import F32, Bools, Ints
+from opsroom.measure.resumption.readings import F32, Bools
 
 BLOCK = 14
+"""The level may move once a fortnight."""
+
 REACH = 14
-"""The level is taken from closed days within so many days to either side of a fortnight."""
+"""Days off within so many days to either side of a fortnight show the level."""
 
 PRIOR_DAYS = 3.0
 NEAR = 0.04
@@ -28,9 +31,12 @@ DROPPED = 0.85
 """Without a slope to go by, a week has to be so quiet to count as closed."""
 
 VAGUE = 0.08
+"""Uncertainty of a level that was taken from a quiet week without a slope to go by."""
 
 FAR = 1.35
 """Flat use so many times the assumed closed-day level is something else."""
+
+LOWEST, HIGHEST = 0.003, 0.98
 
 
 def closed_now(
@@ -43,7 +49,7 @@ def closed_now(
     q, nu
         Use and normal use relative to a workday, (companies, days); NaN in `q` where unknown.
     closed, closed_sd, sigma
-        Closed-day level from before the shock, its uncertainty, and a day's relative error.
+        Closed-day level from before the shock, its uncertainty, and a day's relative error, (companies,).
     trusted
         True where that level was seen on several kinds of closed days.
     since
@@ -51,111 +57,119 @@ def closed_now(
 
     Notes
     -----
-    On a Sunday a company that is closed on Sundays shows its closed-day level, whether or not it was open
-    on Friday: the level follows the ratio of such days to expectation, a fortnight at a time, pulled to 1 by
-    three days' worth. A company that works on all days shows it only when it is closed: if a week since the
-    shock was both far quieter than the level that was assumed and flat, that week is the level.
+    Three readings, each of which moves the level:
+
+    1. On a Sunday a company that is closed on Sundays shows its closed-day level, whether or not it was open
+       on Friday: the level follows the ratio of such days to expectation, a fortnight at a time, pulled to 1
+       by three days' worth.
+    2. The quietest week since the shock, if use had no slope on normal use over its days: no slope, no work,
+       whatever the level. Without differences between its normal days a company must have been far quieter.
+    3. Any four weeks without a slope: their mean is the level, if not far from what was assumed.
     """
     n, days = q.shape
-    out = np.repeat(closed[:, None], days, axis=1)
-    shows = np.isfinite(q) & (nu <= closed[:, None] + NEAR) & trusted[:, None]
-    ratio = np.where(shows, np.clip(q / np.maximum(nu, 1e-3), 0.3, 2.0), 0).astype(np.float32)
-    sums = np.concatenate([np.zeros((n, 1), np.float32), np.cumsum(ratio, axis=1)], axis=1)
-    counts = np.concatenate(
-        [np.zeros((n, 1), np.float32), np.cumsum(shows, axis=1, dtype=np.float32)], axis=1
-    )
-    for start in range(0, days, BLOCK):
-        low, high = max(start - REACH, 0), min(start + BLOCK + REACH, days)
-        total, count = sums[:, high] - sums[:, low], counts[:, high] - counts[:, low]
-        move = (total + PRIOR_DAYS) / (count + PRIOR_DAYS)
-        out[:, start : start + BLOCK] *= move[:, None]
-    week = _quietest_week(q[:, since:], nu[:, since:], sigma)
-    lower = week.flat & (week.level < closed - np.maximum(2 * closed_sd, 3 * sigma * closed))
-    shown = np.where(trusted, lower, week.flat | (week.plain & (week.level < DROPPED)))
-    out[shown] = week.level[shown, None]
-    noise = sigma * week.level / np.sqrt(SEEN_OF_WEEK)
-    noise = np.where(week.flat, noise, np.maximum(noise, VAGUE))
-    sd = np.where(shown, noise, closed_sd).astype(np.float32)
-    out[:, since:] = _followed(q[:, since:], nu[:, since:], out[:, since:], sigma)
-    return np.clip(out, 0.003, 0.98).astype(np.float32), np.clip(sd, 1e-4, None)
+    out = np.empty((n, days), dtype=np.float32)
+    sd = np.empty(n, dtype=np.float32)
+    _follow(q, nu, closed, closed_sd, sigma, trusted, since, out, sd)
+    return out, sd
 
 
-def _followed(q: F32, nu: F32, closed: F32, sigma: F32) -> F32:
-    """Return the closed-day level moved to where flat use has moved.
-
-    Over four weeks around each fortnight use is regressed on normal use. Where there is no slope the company
-    was closed, so that its mean is its closed-day level, if not far from what was assumed.
-    """
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _follow(
+    q: Any, nu: Any, closed: Any, closed_sd: Any, sigma: Any, trusted: Any, since: int, out: Any, sd: Any
+) -> None:
+    """Fill `out` (companies, days) and `sd` (companies,), company by company."""
     n, days = q.shape
-    known = np.isfinite(q)
-    value = np.where(known, q, 0)
-    usual = np.where(known, nu, 0)
-    sums = [
-        np.concatenate([np.zeros((n, 1), np.float32), np.cumsum(x, axis=1, dtype=np.float32)], axis=1)
-        for x in (known, value, usual, usual * usual, usual * value)
-    ]
-    out = closed.copy()
-    for start in range(0, days, BLOCK):
-        low, high = max(start - REACH // 2, 0), min(start + BLOCK + REACH // 2, days)
-        count, total, normal, square, cross = (x[:, high] - x[:, low] for x in sums)
-        size = np.maximum(count, 1)
-        spread = square - normal * normal / size
-        slope = (cross - total * normal / size) / np.maximum(spread, 1e-6)
-        mean = total / size
-        error = sigma * mean / np.sqrt(np.maximum(spread, 1e-6))
-        move = mean / closed[:, min(start, days - 1)]
-        flat = (count >= 10) & (error < TELLING / 2) & (slope < CARETAKER / 2 + 2 * error)
-        flat &= (move > 1 / FAR) & (move < FAR)
-        gain = np.where(flat, 1 + (move - 1) * count / (count + PRIOR_DAYS), 1)
-        out[:, start : start + BLOCK] *= gain[:, None].astype(np.float32)
-    return out
+    for u in range(n):
+        base = closed[u]
+        sd[u] = max(closed_sd[u], 1e-4)
+        for start in range(0, days, BLOCK):
+            total, count = 0.0, 0.0
+            if trusted[u]:
+                for t in range(max(start - REACH, 0), min(start + BLOCK + REACH, days)):
+                    if np.isfinite(q[u, t]) and nu[u, t] <= base + NEAR:
+                        total += min(max(q[u, t] / max(nu[u, t], 1e-3), 0.3), 2.0)
+                        count += 1.0
+            move = (total + PRIOR_DAYS) / (count + PRIOR_DAYS)
+            for t in range(start, min(start + BLOCK, days)):
+                out[u, t] = base * move
+        level, kind = _quietest_week(q[u], nu[u], sigma[u], since)
+        flat, plain = kind == 1, kind == 2
+        if trusted[u]:
+            shown = flat and level < base - max(2 * closed_sd[u], 3 * sigma[u] * base)
+        else:
+            shown = flat or (plain and level < DROPPED)
+        if shown:
+            for t in range(days):
+                out[u, t] = level
+            noise = sigma[u] * level / np.sqrt(SEEN_OF_WEEK)
+            sd[u] = max(noise, 1e-4) if flat else max(noise, VAGUE)
+        _flat_weeks(q[u], nu[u], sigma[u], since, out[u])
+        for t in range(days):
+            out[u, t] = min(max(out[u, t], LOWEST), HIGHEST)
 
 
-@dataclass(frozen=True, slots=True)
-class _Week:
-    """The quietest week: its level, whether it was flat although a normal week is not, whether none is."""
-
-    level: F32
-    flat: Bools
-    plain: Bools
-
-
-def _quietest_week(q: F32, nu: F32, sigma: F32) -> _Week:
-    """Find each company's quietest week and look at its shape.
-
-    The slope of use on normal use over the days of the week is the degree of opening, whatever the
-    closed-day level is: no slope, no work.
-    """
-    n, days = q.shape
-    if days < WEEK:
-        return _Week(np.ones(n, dtype=np.float32), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool))
-    seen = np.isfinite(q)
-    one = np.zeros((n, 1), np.float32)
-    count = _moving(np.concatenate([one, np.cumsum(seen, axis=1, dtype=np.float32)], axis=1))
-    total = _moving(np.concatenate([one, np.cumsum(np.where(seen, q, 0), axis=1)], axis=1))
-    mean = np.where(count >= SEEN_OF_WEEK, total / np.maximum(count, 1), np.inf)
-    at: Ints = mean.argmin(axis=1)
-    level = mean[np.arange(n), at]
-    found = np.isfinite(level)
-    level = np.where(found, level, 1).astype(np.float32)
-    columns = at[:, None] + np.arange(WEEK)[None, :]
-    week, usual = np.take_along_axis(q, columns, axis=1), np.take_along_axis(nu, columns, axis=1)
-    known = np.isfinite(week)
-    centred = np.where(known, usual - _mean(usual, known), 0)
-    spread = (centred**2).sum(axis=1)
-    slope = (centred * np.where(known, week, 0)).sum(axis=1) / np.maximum(spread, 1e-6)
-    error = sigma * level / np.sqrt(np.maximum(spread, 1e-6))
-    varied = error < TELLING
-    flat = found & varied & (slope < CARETAKER + 2 * error)
-    level = level * (1 + sigma / np.sqrt(SEEN_OF_WEEK))
-    return _Week(level.astype(np.float32), flat, found & ~varied)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _quietest_week(q: Any, nu: Any, sigma: float, since: int) -> tuple[float, int]:
+    """Return the level of the quietest week and whether it was flat (1), told nothing (2) or worked (0)."""
+    days = len(q)
+    best, at = np.inf, -1
+    total, count = 0.0, 0
+    for t in range(since, days):
+        if np.isfinite(q[t]):
+            total += q[t]
+            count += 1
+        if t - WEEK >= since and np.isfinite(q[t - WEEK]):
+            total -= q[t - WEEK]
+            count -= 1
+        if t - since >= WEEK - 1 and count >= SEEN_OF_WEEK and total / count < best:
+            best, at = total / count, t - WEEK + 1
+    if at < 0:
+        return 1.0, 0
+    slope, spread = _slope(q, nu, at, at + WEEK)
+    error = sigma * best / np.sqrt(max(spread, 1e-6))
+    level = best * (1 + sigma / np.sqrt(SEEN_OF_WEEK))
+    if error >= TELLING:
+        return level, 2
+    return level, 1 if slope < CARETAKER + 2 * error else 0
 
 
-def _mean(values: F32, known: Bools) -> F32:
-    total = np.where(known, values, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return np.asarray(total[:, None], dtype=np.float32)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _slope(q: Any, nu: Any, low: int, high: int) -> tuple[float, float]:
+    """Return the slope of use on normal use over the days known, and normal use's sum of squares."""
+    count, total, usual = 0, 0.0, 0.0
+    for t in range(low, high):
+        if np.isfinite(q[t]):
+            count += 1
+            total += q[t]
+            usual += nu[t]
+    if count == 0:
+        return 0.0, 0.0
+    cross, spread = 0.0, 0.0
+    for t in range(low, high):
+        if np.isfinite(q[t]):
+            cross += (q[t] - total / count) * (nu[t] - usual / count)
+            spread += (nu[t] - usual / count) ** 2
+    return cross / max(spread, 1e-6), spread
 
 
-def _moving(total: F32) -> F32:
-    """Return sums over windows of a week from cumulative sums."""
-    return total[:, WEEK:] - total[:, :-WEEK]
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _flat_weeks(q: Any, nu: Any, sigma: float, since: int, level: Any) -> None:
+    """Move `level` to the mean of flat use, over four weeks around each fortnight from `since` on."""
+    days = len(q)
+    for start in range(since, days, BLOCK):
+        low, high = max(start - REACH // 2, since), min(start + BLOCK + REACH // 2, days)
+        count, total = 0, 0.0
+        for t in range(low, high):
+            if np.isfinite(q[t]):
+                count += 1
+                total += q[t]
+        if count < 10:
+            continue
+        slope, spread = _slope(q, nu, low, high)
+        mean = total / count
+        error = sigma * mean / np.sqrt(max(spread, 1e-6))
+        move = mean / level[start]
+        if error < TELLING / 2 and slope < CARETAKER / 2 + 2 * error and 1 / FAR < move < FAR:
+            gain = 1 + (move - 1) * count / (count + PRIOR_DAYS)
+            for t in range(start, min(start + BLOCK, days)):
+                level[t] *= gain

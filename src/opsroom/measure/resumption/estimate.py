@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,12 @@ from opsroom.measure.resumption.baseline import Baseline, fit_baseline
 from opsroom.measure.resumption.companies import companies_on, telework_prior
 from opsroom.measure.resumption.doubt import doubts
 from opsroom.measure.resumption.evidence import Observed, evidence, observe, silence
-from opsroom.measure.resumption.readings import F32, Ints, batches, date_of, day_numbers, ordinal
+from opsroom.measure.resumption.readings import F32, Ints, batches, date_of, ordinal
 from opsroom.measure.resumption.result import ResumptionResult
 from opsroom.measure.resumption.states import SEEN, UNKNOWN, States, infer, learn
 from opsroom.measure.resumption.threshold import AtWork, at_work, strata
 
-Frame = pd.DataFrame | pa.Table
+Frame: TypeAlias = pd.DataFrame | pa.Table
 
 LEAD = 16
 """The window begins so many days before the cohort day."""

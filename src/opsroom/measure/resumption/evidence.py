@@ -20,7 +20,7 @@ WORKS = 0.85
 """Who uses at least this share of a workday's on a day off works on such days."""
 
 DROPOUT = 0.15
-"""A region and day with so much less reporting than usual is a provider's drop-out, not companies' silence."""
+"""So much less reporting than usual in a region and day is a provider's drop-out, not companies' silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def silence(
     start
         First day of the matrix.
     """
-    n, days = seen.shape
+    days = seen.shape[1]
     code = np.where(seen, SEEN, SILENT).astype(np.int8)
     for r in np.unique(region):
         rows = np.flatnonzero(region == r)
@@ -98,7 +98,7 @@ def _short(silent: Bools) -> Bools:
     A company that has closed its connection is silent for weeks; a week of silence or less, also the
     last week, may be lost or late.
     """
-    n, days = silent.shape
+    days = silent.shape[1]
     day = np.arange(days, dtype=np.int32)[None, :]
     before = np.maximum.accumulate(np.where(silent, -1, day), axis=1)
     after = np.minimum.accumulate(np.where(silent, days, day)[:, ::-1], axis=1)[:, ::-1]
@@ -131,5 +131,12 @@ def evidence(
         since=max(holiday[0] - around.start, 0),
     )  # fmt: skip
     return Evidence(
-        q=np.nan_to_num(seen, nan=0.0), nu=nu, miss=code, closed=closed, closed_sd=closed_sd, sigma=baseline.sigma, weight=float(weight), group=group,
-    )  # fmt: skip
+        q=np.nan_to_num(seen, nan=0.0),
+        nu=nu,
+        miss=code,
+        closed=closed,
+        closed_sd=closed_sd,
+        sigma=baseline.sigma,
+        weight=float(weight),
+        group=group,
+    )

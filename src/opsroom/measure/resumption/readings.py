@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from opsroom.base.errors import DataError, FitError
+from opsroom.measure.resumption.chains_kernel import add_chains
 
 F32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -326,33 +327,15 @@ def _repair(value: F32, level: F32, chunk: int = 4096) -> tuple[int, int]:
 def company_use(chains: Chains, use: ChainUse, *, start: int, enterprises: Ints) -> Use:
     """Add chains up to companies, relative to the usual level of the chains that reported."""
     known = use.level > 0
-    code = np.searchsorted(enterprises, chains.enterprise)
-    order = np.argsort(code, kind="stable")
-    order = order[known[order]]
-    if not len(order):
+    if not known.any():
         raise FitError(
             "no meter of these companies has four weeks of readings.",
             remedy="Give more readings, or check the links between meters and companies.",
             code="OPS-M012",
         )
-    days = use.value.shape[1]
-    n = len(enterprises)
-    ratio = np.full((n, days), np.nan, dtype=np.float32)
-    active = np.zeros((n, days), dtype=np.int8)
-    owners, first = np.unique(code[order], return_index=True)
-    bounds = np.append(first, len(order))
-    for low in range(0, len(owners), 4096):
-        high = min(low + 4096, len(owners))
-        rows = order[bounds[low] : bounds[high]]
-        cut = bounds[low:high] - bounds[low]
-        value, linked = use.value[rows], use.linked[rows]
-        level = use.level[rows][:, None]
-        seen = np.isfinite(value) & linked
-        total = np.add.reduceat(np.where(seen, value, 0), cut, axis=0)
-        weight = np.add.reduceat(seen * level, cut, axis=0)
-        joined = np.add.reduceat(linked * level, cut, axis=0)
-        whole = np.add.reduceat(level, cut, axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio[owners[low:high]] = np.where(weight > 0.5 * joined, total / weight, np.nan)
-        active[owners[low:high]] = np.ceil(100 * joined / whole).astype(np.int8)
+    code = np.searchsorted(enterprises, chains.enterprise)
+    order = np.argsort(code, kind="stable")
+    order = order[known[order]]
+    bounds = np.searchsorted(code[order], np.arange(len(enterprises) + 1))
+    ratio, active = add_chains(use.value, use.linked, use.level, order, bounds)
     return Use(start, enterprises, ratio, active, use.repaired, use.dropped)

@@ -127,8 +127,8 @@ class ResumptionResult:
     def cite(self) -> str:
         """Return the sources of the method."""
         return (
-            f"opsroom {METHOD}: hidden-state smoothing (Baum et al., 1970) of weather- and calendar-adjusted use; "
-            "telework prior of Dingel and Neiman (2020); training "
+            f"opsroom {METHOD}: hidden-state smoothing (Baum et al., 1970) of weather- and "
+            "calendar-adjusted use; telework prior of Dingel and Neiman (2020); training "
             f"{self.baseline.span[0]} to {self.baseline.span[1]}, {self.baseline.content[:19]}."
         )
 
@@ -149,7 +149,7 @@ class ResumptionResult:
             spans.append(Span(str(self.reference_date), str(frame["date"].iloc[-1]), "incomplete"))
         columns = ["date", "resumed", "resumed_lower", "resumed_upper", "uncorrected"]
         return line_band(
-            frame[columns].to_dict("records"), x="date",
+            [{str(k): v for k, v in row.items()} for row in frame[columns].to_dict("records")], x="date",
             lines={"resumed": "corrected", "uncorrected": "uncorrected"}, caption=caption,
             band=("resumed_lower", "resumed_upper"), spans=spans, domain=(0, 100),
         )  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from opsroom.measure.resumption.kernel import smooth
+from opsroom.measure.resumption.kernel import LANES, smooth
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -22,6 +24,12 @@ FAINT = 2
 SEEN, SILENT, UNKNOWN, GONE = 0, 1, 2, 3
 """What is known of a company on a day: a reading; silence of its own; a reading that is late or that its
 provider lost for everyone; disconnected for good."""
+
+MOVING = 0.01
+"""Probability a day of moving one degree up, and of moving one down."""
+
+PARTS = 2
+"""Threads that the companies are shared out to."""
 
 PRIOR_DAYS = 25.0
 
@@ -67,8 +75,6 @@ class Rates:
     """Degree of opening on the first day open, (degrees,)."""
     start: F64
     """States on the first day, (1 + degrees,)."""
-    moving: float
-    """Probability a day of moving one degree up, and of moving one down."""
     silence: F64
     """Probability a day that a closed company, and an open one, falls silent."""
     return_: F64
@@ -81,14 +87,17 @@ class Rates:
         start = np.array([0.03, 0.005, 0.005, 0.01, 0.02, 0.04, 0.09, 0.2, 0.4, 0.2])
         return cls(
             opening=np.full((groups, days), 0.04), closing=np.full((groups, days), 0.02),
-            enter=np.full(degrees, 1 / degrees), start=start, moving=0.02,
+            enter=np.full(degrees, 1 / degrees), start=start,
             silence=np.array([0.002, 0.001]), return_=np.array([0.02, 0.3]),
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """Smoothed states: probabilities of dark, of faint and of the next degree's use, mean degree of opening, (companies, days)."""
+    """Smoothed states: probabilities of dark, of faint and of the next degree's use, and mean degree of opening.
+
+    All have the shape (companies, days).
+    """
 
     dark: F32
     faint: F32
@@ -98,7 +107,7 @@ class States:
 
 
 def learn(
-    evidence: Evidence, *, iterations: int = 12, sample: int = 4000, first: Rates | None = None
+    evidence: Evidence, *, iterations: int = 8, sample: int = 3000, first: Rates | None = None
 ) -> Rates:
     """Learn the rates by expectation and maximisation on a systematic sample of the companies."""
     n, days = evidence.q.shape
@@ -106,7 +115,7 @@ def learn(
     part = evidence.sample(max(1, n // sample))
     rates = first if first is not None else Rates.guess(groups, days)
     for _ in range(iterations):
-        rates = _update(rates, _run(part, rates)[4])
+        rates = _update(_run(part, rates)[4])
     return rates
 
 
@@ -120,45 +129,73 @@ def infer(evidence: Evidence, rates: Rates) -> States:
 class _Counts:
     """Expected numbers of moves, from which rates follow."""
 
-    was_closed: F64
-    opened: F64
-    was_open: F64
-    closed: F64
+    moves: F64
+    """Closed, opened, open, shut: (4, groups, days)."""
     enter: F64
     start: F64
-    moved: F64
     silence: F64
+    """By state (closed, open): fell silent, could have, was heard again, could have."""
+
+
+def _blocks(group: Ints) -> tuple[Ints, Ints]:
+    """Return row numbers in blocks of one group each, -1 where a lane is empty, and each block's group."""
+    blocks, groups = [], []
+    for code in np.unique(group):
+        rows = np.flatnonzero(group == code)
+        padded = np.full(-(-len(rows) // LANES) * LANES, -1, dtype=np.int64)
+        padded[: len(rows)] = rows
+        blocks.append(padded.reshape(-1, LANES))
+        groups.append(np.full(len(blocks[-1]), code, dtype=np.int64))
+    return np.concatenate(blocks), np.concatenate(groups)
 
 
 def _run(evidence: Evidence, rates: Rates) -> tuple[F32, F32, F32, F32, _Counts]:
     n, days = evidence.q.shape
-    groups, degrees = rates.opening.shape[0], len(GRID) - 1
     dark, faint, near, degree = (np.empty((n, days), np.float32) for _ in range(4))
-    tables = [np.zeros((groups, days)) for _ in range(4)]
-    enter, start, moved = np.zeros(degrees), np.zeros(degrees + 1), np.zeros(2)
-    silence = np.zeros((2, 4))
-    smooth(
-        evidence.q, evidence.nu, evidence.miss, evidence.closed, evidence.closed_sd, evidence.sigma,
-        evidence.weight, evidence.group, rates.opening, rates.closing, rates.enter, rates.start, rates.moving,
-        rates.silence, rates.return_, GRID, dark, faint, near, degree, *tables, enter, start, moved, silence,
-    )  # fmt: skip
-    return dark, faint, near, degree, _Counts(*tables, enter, start, moved, silence)
+    blocks, groups = _blocks(evidence.group)
+    shared = [x.astype(np.float32) for x in (rates.opening, rates.closing, rates.enter, rates.start)]
+    chances = [x.astype(np.float32) for x in (rates.silence, rates.return_, GRID)]
+
+    def run(part: Ints) -> _Counts:
+        counts = _Counts(
+            np.zeros((4, rates.opening.shape[0], days)), np.zeros(len(GRID) - 1), np.zeros(len(GRID)),
+            np.zeros((2, 4)),
+        )  # fmt: skip
+        arguments: tuple[Any, ...] = (
+            blocks[part], groups[part], evidence.q, evidence.nu, evidence.miss, evidence.closed,
+            evidence.closed_sd, evidence.sigma, np.float32(evidence.weight), *shared, np.float32(MOVING),
+            *chances, dark, faint, near, degree, counts.moves, counts.enter, counts.start, counts.silence,
+        )  # fmt: skip
+        smooth(*arguments)
+        return counts
+
+    # The compiled kernel lets go of the interpreter's lock. The number of parts is fixed, so that sums
+    # of counts do not depend on the machine.
+    with ThreadPoolExecutor(max_workers=PARTS) as pool:
+        done = list(pool.map(run, np.array_split(np.arange(len(blocks)), PARTS)))
+    total = _Counts(
+        moves=sum((c.moves for c in done[1:]), done[0].moves),
+        enter=sum((c.enter for c in done[1:]), done[0].enter),
+        start=sum((c.start for c in done[1:]), done[0].start),
+        silence=sum((c.silence for c in done[1:]), done[0].silence),
+    )
+    return dark, faint, near, degree, total
 
 
-def _update(rates: Rates, counts: _Counts) -> Rates:
+def _update(counts: _Counts) -> Rates:
     """Return the rates that make the expected counts most likely, days pulled towards their week."""
     events, trials = counts.silence[:, 0::2], counts.silence[:, 1::2]
     common = (events.sum(axis=0) + 0.5) / (trials.sum(axis=0) + 50)
     silent = (events + 200 * common) / (trials + 200)
+    was_closed, opened, was_open, shut = counts.moves
     return Rates(
-        opening=_daily(counts.opened, counts.was_closed),
-        closing=_daily(counts.closed, counts.was_open),
+        opening=_daily(opened, was_closed),
+        closing=_daily(shut, was_open),
         enter=(counts.enter + 1) / (counts.enter.sum() + len(counts.enter)),
         start=(counts.start + 0.5) / (counts.start.sum() + 0.5 * len(counts.start)),
-        moving=float(np.clip((counts.moved[0] / 2 + 1) / (counts.moved[1] + 50), 1e-3, 0.2)),
         silence=np.clip(silent[:, 0], 1e-5, 0.2),
         return_=np.clip(silent[:, 1], [1e-3, HEARD], [HEARD, 0.9]),
-    )  # fmt: skip
+    )
 
 
 def _daily(events: F64, trials: F64) -> F64:

@@ -20,8 +20,8 @@ HIDDEN = 0.15
 """Workers hidden in the dark for each one seen in the faint."""
 
 TAPER = 0.4
-"""Faint companies that are barely open for each one a degree above: a range 1.3 times as wide at a third of the
-density, which falls towards zero."""
+"""Faint companies that are barely open for each one a degree above: a range 1.3 times as wide at a third of
+the density, which falls towards zero."""
 
 WEEK = 7
 
@@ -75,7 +75,8 @@ def at_work(
     :math:`k` for each dark company is learnt there. Where work from home is possible, of the faint in a
     stratum :math:`k` times the dark are closed and the rest is at work. Where it is not, only as many of
     the faint are at work as a density of open companies that falls to zero with their degree allows. Since
-    faint use shades into none, some of the dark are at work too, in proportion. What fails most often: offices that work with nothing on at all.
+    faint use shades into none, some of the dark are at work too, in proportion. What fails most often:
+    offices that work with nothing on at all.
     """
     strata_count = int(stratum.max()) + 1
     d, f, above = (_smooth(_sums(x, stratum, strata_count)) for x in (dark, faint, near))

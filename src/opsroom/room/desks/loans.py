@@ -32,9 +32,7 @@ class LoansDesk:
             if settings.get(name) and view.has(str(settings.get(name)))
         }
         try:
-            result = delinquency(
-                view.frame(loans), register=view.frame(register), as_of=view.day, **extra
-            )
+            result = delinquency(view.frame(loans), register=view.frame(register), as_of=view.day, **extra)
         except FitError as error:
             return DeskOutcome(None, note=f"no figure could be made ({error.code})")
         spec = view.spec(loans)

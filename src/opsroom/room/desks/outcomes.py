@@ -44,7 +44,11 @@ class OutcomesDesk:
         if rows.empty:
             return DeskOutcome(None, note="no accounts since the decision are in yet")
         frame = parts_from_units(
-            rows, dimensions=["decision_id", "month"], group="group_id", values={"illiquid": "out"}, totals=False
+            rows,
+            dimensions=["decision_id", "month"],
+            group="group_id",
+            values={"illiquid": "out"},
+            totals=False,
         )
         cells = Cells(
             name="relief.outcome",
@@ -72,13 +76,19 @@ def _since(accounts: pd.DataFrame, decision: str, decided_on: dt.date) -> pd.Dat
     when = known["enterprise_id"].map(hit.set_index("enterprise_id")["month"])
     pieces = [
         known.assign(
-            decision_id=decision, month=month.strftime("%Y-%m"), out=(when.notna() & (when <= month)).astype(int)
+            decision_id=decision,
+            month=month.strftime("%Y-%m"),
+            out=(when.notna() & (when <= month)).astype(int),
         )
         if when.notna().any()
         else known.assign(decision_id=decision, month=month.strftime("%Y-%m"), out=0)
         for month in months
     ]
-    return pd.concat(pieces, ignore_index=True) if pieces else known.assign(decision_id="", month="", out=0).iloc[:0]
+    return (
+        pd.concat(pieces, ignore_index=True)
+        if pieces
+        else known.assign(decision_id="", month="", out=0).iloc[:0]
+    )
 
 
 DESK = OutcomesDesk()

@@ -7,6 +7,7 @@ desk whose index gives the speed of recovery); ``months``, ``horizon``, ``draws`
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -32,15 +33,16 @@ class ReliefDesk:
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return liquidity now, options over the horizon, and until when a decision still reaches half."""
-        from opsroom.decide.relief import deadline, firms_from_tables, liquidity, relief
+        from opsroom.decide.relief import Habits, deadline, firms_from_tables, liquidity, relief
 
         names = [str(settings.require(n)) for n in ("register", "accounts", "loans", "firm_months")]
         if not all(view.has(name) for name in names):
             return DeskOutcome(None, note="not all of the desk's datasets are known yet")
         states, path = self._activity(view, settings)
-        register, accounts, loans, months = (view.frame(name) for name in names)
-        firms = firms_from_tables(register, accounts, loans, months, states, as_of=view.day)
-        now = liquidity(firms, as_of=view.day)
+        register, accounts, loans, months = self._tables(view, names)
+        habits = Habits().fit(accounts, months, as_of=view.day)
+        firms = firms_from_tables(register, accounts, loans, months, states, as_of=view.day, habits=habits)
+        now = liquidity(firms, as_of=view.day, habits=habits)
         study = relief(
             firms,
             months=float(settings.get("months", 6)),
@@ -50,6 +52,7 @@ class ReliefDesk:
             accrues=bool(settings.get("accrues", True)),
             as_of=view.day,
             resumption=path,
+            habits=habits,
         )
         cells: list[Cells] = list(now.cells())
         try:
@@ -61,6 +64,19 @@ class ReliefDesk:
             cells += last.cells()
         source = "; ".join(dict.fromkeys(view.spec(n).source or view.spec(n).provider for n in names))
         return DeskOutcome((now, study, last), tuple(replace(c, source=c.source or source) for c in cells))
+
+    def _tables(self, view: View, names: list[str]) -> list[pd.DataFrame]:
+        """Read the tables, as far back as normal sales and habits need: two years, of loans a quarter."""
+        years = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
+        quarter = (view.day.replace(day=1) - dt.timedelta(days=120)).replace(day=1)
+        register, accounts, loans, months = names
+        wanted = ["enterprise_id", "month", "sales", "wage_bill", "payments_in"]
+        return [
+            view.frame(register),
+            view.frame(accounts, period_from=years),
+            view.frame(loans, period_from=quarter),
+            view.frame(months, wanted, period_from=years),
+        ]
 
     def _activity(
         self, view: View, settings: DeskSettings

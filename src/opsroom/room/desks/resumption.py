@@ -8,12 +8,13 @@ company's normal is learnt, default 380). The room's ``[holiday]`` table gives `
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import FitError, SettingsError
 from opsroom.base.settings import Cadence, DeskSettings
+from opsroom.room.calendar import is_due, publication_days
 from opsroom.room.desk import DeskOutcome, View, earlier_release
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 LEAD = 16
 """Days before the cohort day from which the index is shown."""
+
+
+TABLES = ("links", "register", "weather", "calendar")
+"""The small tables that the method needs besides the readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,9 @@ class _Names:
 
     @classmethod
     def of(cls, settings: DeskSettings) -> _Names:
-        return cls(*(str(settings.require(n)) for n in ("meters", "meter_links", "register", "weather", "calendar")))
+        return cls(
+            *(str(settings.require(n)) for n in ("meters", "meter_links", "register", "weather", "calendar"))
+        )
 
     def all(self) -> tuple[str, ...]:
         return (self.meters, self.links, self.register, self.weather, self.calendar)
@@ -68,8 +75,21 @@ class ResumptionDesk:
             return DeskOutcome(None, note=f"no index could be made ({error.code})")
         previous = self._previous(view, settings, names, dates)
         view.memory["resumption.last"] = (view.day, result)
-        cells = tuple(self._described(view, names, c) for c in result.cells(previous))
+        cells = tuple(self._described(view, names, c) for c in self._cells(view, result, previous))
         return DeskOutcome(result, cells)
+
+    def _cells(
+        self, view: View, result: ResumptionResult, previous: ResumptionResult | None
+    ) -> Iterator[Cells]:
+        """Yield the cells that are due; the many cells of regions are not counted out on other days."""
+        from opsroom.measure.resumption import cells as make
+
+        yield make.national_cells(result)
+        yield make.section_cells(result)
+        if is_due(self.cadences["resumption.region"], view.day, view.settings.publish):
+            yield make.region_cells(result)
+        if previous is not None and previous.reference_date < result.reference_date:
+            yield make.change_cells(previous, result)
 
     def _result(
         self, view: View, settings: DeskSettings, names: _Names, dates: Mapping[str, dt.date]
@@ -77,15 +97,13 @@ class ResumptionDesk:
         from opsroom.measure.resumption import resumption
 
         cohort = dates["cohort_day"]
-        tables = {
-            "links": view.frame(names.links),
-            "register": view.frame(names.register),
-            "weather": view.frame(names.weather),
-            "calendar": view.frame(names.calendar),
-        }
-        baseline = self._baseline(view, settings, names, cohort, tables)
+        tables = {name: view.frame(getattr(names, name)) for name in TABLES}
+        baseline = self._baseline(view, settings, names, cohort)
         recent = view.arrow(
-            names.meters, ["meter_id", "date", "wh"], period_from=cohort - dt.timedelta(days=LEAD), period_to=view.day
+            names.meters,
+            ["meter_id", "date", "wh"],
+            period_from=cohort - dt.timedelta(days=LEAD),
+            period_to=view.day,
         )
         return resumption(
             recent,
@@ -99,27 +117,22 @@ class ResumptionDesk:
             window_from=cohort - dt.timedelta(days=LEAD),
         )
 
-    def _baseline(
-        self, view: View, settings: DeskSettings, names: _Names, cohort: dt.date, tables: Mapping[str, pd.DataFrame]
-    ) -> Baseline:
-        """Fit each company's normal, or take the last fit where nothing that it rests on has changed since."""
+    def _baseline(self, view: View, settings: DeskSettings, names: _Names, cohort: dt.date) -> Baseline:
+        """Fit each company's normal on what was known on the day of the last refit."""
         from opsroom.measure.resumption import fit_baseline
 
         start = cohort - dt.timedelta(days=int(settings.get("history_days", 380)))
-        key = tuple(
-            (d.dataset, d.delivery)
-            for name in names.all()
-            for d in view.deliveries(name)
-            if not d.period_from or d.period_from <= cohort.isoformat()
-        )
+        fitted_on = refit_day(view)
+        then = view.at(fitted_on)
         kept = view.memory.setdefault("resumption.baselines", {})
-        if key not in kept:
+        if fitted_on not in kept:
             kept.clear()
-            history = view.arrow(
-                names.meters, ["meter_id", "date", "wh"], period_from=start, period_to=cohort
+            history = then.arrow(
+                names.meters, ["meter_id", "date", "wh"], period_from=start, period_to=min(cohort, fitted_on)
             )
-            kept[key] = fit_baseline(history, **tables, cohort_day=cohort, start=start)
-        found: Baseline = kept[key]
+            tables = {name: then.frame(getattr(names, name)) for name in TABLES}
+            kept[fitted_on] = fit_baseline(history, **tables, cohort_day=cohort, start=start)
+        found: Baseline = kept[fitted_on]
         return found
 
     def _previous(
@@ -140,6 +153,17 @@ class ResumptionDesk:
     def _described(self, view: View, names: _Names, cells: Cells) -> Cells:
         spec = view.spec(names.meters)
         return replace(cells, source=cells.source or spec.source or spec.provider)
+
+
+def refit_day(view: View) -> dt.date:
+    """Return the day whose knowledge the companies' normals rest on: the month's first publication day.
+
+    It depends on the view's day alone, so a figure can be recomputed as of any day, and normals stand still within
+    a month: what moves from week to week is activity and data, not the yardstick.
+    """
+    calendar = view.settings.publish
+    month = publication_days(view.day.replace(day=1), view.day, calendar)
+    return month[0] if month and calendar.cadence != "on_demand" else view.day
 
 
 def holiday_dates(view: View) -> Mapping[str, dt.date]:
