@@ -11,7 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from starlette.testclient import TestClient
 
 from opsroom.base.errors import OpsroomError
 from opsroom.room import Room
@@ -58,12 +57,12 @@ def test_the_plant_is_in_the_room(planted):
         assert AMOUNT in room.store.arrow("accounts", columns=["cash"])["cash"].to_pylist()
 
 
-def test_no_page_and_no_answer_holds_it(planted):
+def test_no_page_and_no_answer_holds_it(planted, web_client):
     from opsroom.faces.web import create_app
     from opsroom.protect import Releases
 
     reader = Releases(planted)
-    client = TestClient(create_app(reader))
+    client = web_client(create_app(reader))
     seen: set[str] = set()
     queue = [f"/?as_of={day}" for day in reader.days()] + ["/", "/data", "/decisions", "/api/v1/releases", "/api/v1/room"]
     while queue and len(seen) < 400:

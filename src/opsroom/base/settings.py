@@ -90,6 +90,8 @@ class RoomSettings:
     engine: str = "duckdb"
     synthetic: bool = False
     disclaimer: str = ""
+    licence: str = ""
+    """Terms on which the room's own releases may be used."""
     regions: tuple[Region, ...] = ()
     rules: Mapping[str, Any] = field(default_factory=dict)
     publish: PublishSettings = field(default_factory=PublishSettings)
@@ -158,6 +160,7 @@ class RoomSettings:
             engine=engine,
             synthetic=bool(room.get("synthetic", False)),
             disclaimer=str(room.get("disclaimer", "")),
+            licence=str(room.get("licence", "")),
             regions=_regions(raw.pop("regions", [])),
             rules=_table(raw.pop("rules", {}), "rules"),
             publish=_publish(_table(raw.pop("publish", {}), "publish")),

@@ -21,6 +21,7 @@ timezone = "Europe/Vienna"
 engine = "duckdb"
 synthetic = true
 disclaimer = "{disclaimer}"
+licence = "synthetic data, free to use"
 
 [publish]
 cadence = "weekly"

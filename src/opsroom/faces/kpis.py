@@ -163,7 +163,7 @@ def _kpi(
     history = tuple(number(pick(r)[0], measure) for r in past)
     yield Kpi(
         id, label or w.say(f"kpi.{id}"), value, info.unit, info.decimals,
-        w.with_unit(value, info.unit, info.decimals),
+        w.with_unit(value, "%" if info.unit.startswith("%") else info.unit, info.decimals),
         _said(lower, upper, info.decimals, census=census),
         w.say("kpi.about", period=w.period(about)),
         _change(value, history, past, info.unit, info.decimals),

@@ -181,7 +181,8 @@ class ActivityResult:
             return self.frame
         if series is None:
             raise UsageError("there are several series.", remedy="Name one with series=.")
-        return self.frame.xs(series, level="series")
+        one: pd.DataFrame = self.frame.loc[[series]].droplevel("series")
+        return one
 
 
 def activity_index(

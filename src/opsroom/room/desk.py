@@ -122,6 +122,17 @@ class View:
         self._read.update(outcome.provenance)
         self._log["public"] = self._log["public"] and outcome.public
 
+    def origin(self) -> tuple[str, str]:
+        """Return source and licence in words, of all that was read.
+
+        Of public data the licence is the providers' own; what rests on confidential data is the room's.
+        """
+        specs = [self._store.spec(name) for name in self._read]
+        main = [s for s in specs if s.confidential] or specs
+        sources = "; ".join(dict.fromkeys(s.source or s.provider for s in main))
+        licences = "; ".join(dict.fromkeys(s.licence for s in specs if s.licence))
+        return sources, licences if self.public and specs else self.settings.licence
+
     @property
     def provenance(self) -> dict[str, int]:
         """Dataset → Delta version, for everything read so far."""
@@ -152,7 +163,17 @@ class DeskOutcome:
 
     def stamped(self, view: View) -> DeskOutcome:
         """Return the outcome with the view's provenance; only here is a result cleared as public."""
-        cells = tuple(replace(c, provenance=view.provenance, public=view.public) for c in self.cells)
+        source, licence = view.origin()
+        cells = tuple(
+            replace(
+                c,
+                provenance=view.provenance,
+                public=view.public,
+                source=c.source or source,
+                facts={**c.facts, "licence": c.facts.get("licence") or licence},
+            )
+            for c in self.cells
+        )
         return replace(self, cells=cells, provenance=view.provenance, public=view.public)
 
 

@@ -332,7 +332,6 @@ class Room:
             result,
             self.settings,
             self.ledger,
-            self.state,
             as_of=moment,
             day=moment.astimezone(self.zone).date(),
         )

@@ -246,15 +246,15 @@ def publish(
             end = opened.moment(as_of).astimezone(opened.zone).date()
             days = [day.isoformat() for day in publication_days(since, end, opened.settings.publish)]
         issued = [release for day in track(days, "publishing") for release in opened.publish(day)]
-        refused = opened.releases().refusals(issued[-1].day) if issued else []
+        refused = opened.releases().refusals(issued[-1].day) if issued else ()
     if json:
-        emit_json({"releases": [r.id for r in issued], "refused": refused})
+        emit_json({"releases": [r.id for r in issued], "refused": [r.name for r in refused]})
         return
     for release in issued:
         emit(release.id)
     say(f"{len(issued)} release(s) out, {len(refused)} refused on the last day.")
     for refusal in refused:
-        say(f"  refused {refusal['name']}: {refusal['rule']}. {refusal['remedy']}")
+        say(f"  refused {refusal.name}: {refusal.rule} {refusal.remedy}")
 
 
 @app.command

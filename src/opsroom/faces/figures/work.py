@@ -36,10 +36,18 @@ def _complete(release: Any, **where: str) -> list[dict[str, Any]]:
     return [r for r in records(release, **where) if not at or str(r["date"]) <= at]
 
 
+def _joined(desk: Desk, name: str, **where: str) -> list[dict[str, Any]]:
+    """Return each date's last published row: a release holds the weeks that it revises, earlier ones the rest."""
+    rows: dict[str, dict[str, Any]] = {}
+    for release in desk.past(name):
+        rows |= {str(row["date"]): row for row in _complete(release, **where)}
+    return [rows[date] for date in sorted(rows)]
+
+
 def resumption(desk: Desk) -> Figure | None:
-    """Corrected against uncorrected, with the band."""
+    """Corrected against uncorrected, with the band; each day as last published."""
     release = desk.get("resumption.national")
-    rows = _complete(release, weight="count", size="_T") if release is not None else []
+    rows = _joined(desk, "resumption.national", weight="count", size="_T") if release is not None else []
     last = rows[-1] if rows else None
     share = number(last, "resumed")
     if release is None or last is None or share is None:

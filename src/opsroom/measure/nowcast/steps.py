@@ -29,6 +29,7 @@ def weight_density(seen: Observations, p: Parameters, settings: Settings) -> flo
 
 
 def weighted(seen: Observations) -> Mask:
+    """Return the observations that carry a robustness weight: those with a predecessor, and quarterly ones."""
     return (seen.before >= 0) | seen.quarter
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,8 @@ CAPACITY_NOISE = 0.1
 """Variance of a company's measured capacity, relative to that between companies."""
 
 MISREAD = 0.03
-"""Share of companies that read clearly as one state and are in the other: the smoother's own probabilities know
-its noise, not that a meter may serve another purpose than the register says."""
+"""Share of companies that read clearly as one state and are in the other: the smoother's own probabilities
+know its noise, not that a meter may serve another purpose than the register says."""
 
 THRESHOLD = 0.3
 """Naive index: a company has resumed if it uses more than this share of its own mean before the holiday."""
@@ -49,8 +49,8 @@ class Doubt:
     """
 
     stratum: npt.NDArray[np.int64]
-    state: tuple[F32, ...]
-    capacity: tuple[F32, ...]
+    state: tuple[npt.NDArray[np.floating], ...]
+    capacity: tuple[npt.NDArray[np.floating], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,15 +222,15 @@ def by(
         raise UsageError("the dimensions are not known.", remedy=f"Use among {', '.join(DIMENSIONS)}.")
     at = None if day is None else panel.column(day)
     days = None if at is None else slice(at, at + 1)
-    cohort = ~panel.companies["entrant"].to_numpy(dtype=bool)
+    cohort: Bools = ~panel.companies["entrant"].to_numpy(dtype=bool)
     keys = panel.companies.loc[cohort, list(dims)].astype(str)
     labels = pd.MultiIndex.from_frame(keys) if len(dims) > 1 else pd.Index(keys[dims[0]])
-    number, names = pd.factorize(labels, sort=True)
+    number, names = labels.factorize(sort=True)
     code = np.full(len(cohort), -1, dtype=np.int64)
     code[cohort] = number
     frames = tabulate(panel, code, len(names), weight=weight, days=days)
-    table: pd.DataFrame = pd.concat(dict(zip(names, frames, strict=True)), names=list(dims))
-    return table
+    pieces: dict[Hashable, pd.DataFrame] = dict(zip(names.tolist(), frames, strict=True))
+    return pd.concat(pieces, names=list(dims))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ COLD, HOT = 15.5, 22.0
 FLOOR = np.float32(0.01)
 RIDGE = 2.0
 NEVER = 0.97
-"""Closed-day level of a company whose use is the same on all days: its meter hardly tells open from closed."""
+"""Closed-day level of a company whose use is the same on all days: its meter hardly tells."""
 
 AGREE = 0.03
 CLOSES = 0.85
@@ -165,8 +165,8 @@ class Baseline:
 
     def levels(self, chains: Chains) -> F32:
         """Return the usual level of each of `chains`, 0 for those that the training did not see."""
-        known = {(int(a), int(b)): i for i, (a, b) in enumerate(self.chain_key)}
-        rows = np.array([known.get((int(a), int(b)), -1) for a, b in chains.key], dtype=np.int64)
+        own = pd.MultiIndex.from_arrays(list(self.chain_key.T))
+        rows = own.get_indexer(pd.MultiIndex.from_arrays(list(chains.key.T)))
         return np.where(rows >= 0, self.chain_level[np.maximum(rows, 0)], 0).astype(np.float32)
 
     def normal(self, around: Surroundings) -> tuple[F32, F32]:
@@ -306,7 +306,7 @@ def _memory(y: F32, fitted: F32, scale: F32) -> float:
 
 
 def _closed_level(fit: _Regressions, around: Surroundings, companies: pd.DataFrame) -> tuple[F32, F32, Bools]:
-    """Return the closed-day level relative to a workday, its uncertainty, and whether it is the company's own.
+    """Return closed-day level relative to a workday, its uncertainty, and whether it is the company's own.
 
     Candidates are Sundays, public holidays and last year's New Year holiday; the ones that are quietest
     within their error are averaged by precision, since the minimum of noisy numbers is too low. Where at

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MILLE = 1000
 """Capacity enters the parts in thousandths, as whole numbers."""
 
-REVISED_DAYS = 20
+REVISED_DAYS = 14
 BOUNDS = ("resumed_lower", "resumed_upper")
 CAPACITY_BOUNDS = ("capacity_lower", "capacity_upper")
 WEEK = 7

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +10,7 @@ import numpy.typing as npt
 from opsroom.measure.resumption.aggregate import Doubt
 from opsroom.measure.resumption.readings import F32, Ints
 from opsroom.measure.resumption.states import SEEN, SILENT, Evidence, States, infer
-from opsroom.measure.resumption.threshold import AtWork, at_work
+from opsroom.measure.resumption.threshold import Tally, at_work
 
 SAMPLE = 1500
 LEVEL_SHIFT = 0.012
@@ -31,7 +29,14 @@ PRIOR_COMPANIES = 20
 
 
 def doubts(
-    facts: Evidence, states: States, law: AtWork, section: Ints, reading: Mapping[str, Any], filled: Ints
+    facts: Evidence,
+    states: States,
+    tally: Tally,
+    *,
+    section: Ints,
+    prior: npt.NDArray[np.float64],
+    since: int,
+    filled: Ints,
 ) -> Doubt:
     """Return systematic errors of state and capacity by section, in standard deviations.
 
@@ -45,7 +50,8 @@ def doubts(
     """
     every = max(1, len(facts.q) // SAMPLE)
     part = facts.sample(every)
-    own = replace(law, stratum=law.stratum[::every])
+    own = at_work(tally, since=since)
+    own = replace(own, stratum=own.stratum[::every])
     dark, faint = states.dark[::every], states.faint[::every]
     sections = int(section.max()) + 1
 
@@ -61,19 +67,19 @@ def doubts(
         (moved(_level(part, 1.0)), moved(_level(part, -1.0))),
     ]
     more, less = (
-        replace(at_work(states.dark, states.faint, states.near, **reading, factor=f), stratum=own.stratum)
-        for f in (float(np.exp(CARETAKERS)), float(np.exp(-CARETAKERS)))
+        replace(at_work(tally, since=since, factor=float(np.exp(sign * CARETAKERS))), stratum=own.stratum)
+        for sign in (1, -1)
     )
     caretakers = by_section((less.working(dark, faint) - more.working(dark, faint)) / 2)
-    prior = np.asarray(reading["prior"], dtype=np.float32)[::every, None]
-    calm = np.arange(dark.shape[1]) < reading["since"]
-    unseen = by_section(np.where(calm[None, :], 0, dark * (WORKING_DARK * prior + 0.005)).astype(np.float32))
+    share = (WORKING_DARK * prior[::every, None] + 0.005).astype(np.float32)
+    calm = np.arange(dark.shape[1]) < since
+    unseen = by_section(np.where(calm[None, :], 0, dark * share))
     silent = (part.miss == SILENT) & (part.miss == SEEN).any(axis=1)[:, None]
     quiet = by_section(np.where(silent, SILENCE_SPREAD * np.maximum(dark, 1 - dark), 0).astype(np.float32))
     both = (caretakers, unseen, quiet)
-    state: tuple[F32, ...] = (*[(up[0] - down[0]) / 2 for up, down in pairs], *both)
-    capacity: tuple[F32, ...] = (*[(up[1] - down[1]) / 2 for up, down in pairs], *both)
-    return Doubt(section[filled].astype(np.int64), state, capacity)
+    state = tuple((up[0] - down[0]) / 2 for up, down in pairs)
+    capacity = tuple((up[1] - down[1]) / 2 for up, down in pairs)
+    return Doubt(section[filled].astype(np.int64), (*state, *both), (*capacity, *both))
 
 
 def _closed(part: Evidence, sign: float) -> Evidence:

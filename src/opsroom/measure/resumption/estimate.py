@@ -21,7 +21,7 @@ from opsroom.measure.resumption.evidence import Observed, evidence, observe, sil
 from opsroom.measure.resumption.readings import F32, Ints, batches, date_of, ordinal
 from opsroom.measure.resumption.result import ResumptionResult
 from opsroom.measure.resumption.states import SEEN, UNKNOWN, States, infer, learn
-from opsroom.measure.resumption.threshold import AtWork, at_work, strata
+from opsroom.measure.resumption.threshold import AtWork, Tally, at_work, strata, sums_by
 
 Frame: TypeAlias = pd.DataFrame | pa.Table
 
@@ -243,13 +243,12 @@ def _panel(
     telling = facts.closed.mean(axis=1) < TELLING
     measured = part.fitted & telling & (facts.miss < 2).any(axis=1)
     filled = _unmeasured(measured, companies)
-    reading = {
-        "stratum": strata(prior, locked), "prior": prior, "since": min(span[1] + 1 - start, days - 1),
-    }  # fmt: skip
-    law = at_work(states.dark, states.faint, states.near, **reading)
+    since = min(span[1] + 1 - start, days - 1)
+    tally = Tally.of(states.dark, states.faint, states.near, stratum=strata(prior, locked), prior=prior)
+    law = at_work(tally, since=since)
     working = law.working(states.dark, states.faint)[filled]
     capacity = _capacity(states, law, code)[filled]
-    doubt = doubts(facts, states, law, code, reading, filled)
+    doubt = doubts(facts, states, tally, section=code, prior=prior, since=since, filled=filled)
     naive = _naive(observed.use.ratio, span[0] - start)
     panel = Panel(companies, start, working, capacity, observed.seen, naive, doubt)
     return panel, states, miss
@@ -275,10 +274,16 @@ def _rows(observed: Observed, keep: Ints) -> Observed:
 
 def _baseline_rows(baseline: Baseline, keep: Ints) -> Baseline:
     return replace(
-        baseline, enterprise=baseline.enterprise[keep], region=baseline.region[keep],
-        coef=baseline.coef[keep], sigma=baseline.sigma[keep], closed=baseline.closed[keep],
-        closed_sd=baseline.closed_sd[keep], own_closed=baseline.own_closed[keep], fitted=baseline.fitted[keep],
-    )  # fmt: skip
+        baseline,
+        enterprise=baseline.enterprise[keep],
+        region=baseline.region[keep],
+        coef=baseline.coef[keep],
+        sigma=baseline.sigma[keep],
+        closed=baseline.closed[keep],
+        closed_sd=baseline.closed_sd[keep],
+        own_closed=baseline.own_closed[keep],
+        fitted=baseline.fitted[keep],
+    )
 
 
 def _unmeasured(measured: npt.NDArray[np.bool_], companies: pd.DataFrame) -> Ints:
@@ -312,21 +317,16 @@ def _capacity(states: States, law: AtWork, section: Ints) -> F32:
     Electricity cannot tell how much is done with the lights off: the mean degree of the section's open
     companies on the day stands for it.
     """
-    out = states.degree.copy()
-    for code in np.unique(section):
-        rows = np.flatnonzero(section == code)
-        lit = 1 - states.dark[rows] - states.faint[rows]
-        typical = (states.degree[rows].sum(axis=0) / np.maximum(lit.sum(axis=0), 1e-6)).clip(0, 1.2)
-        unseen = (
-            states.dark[rows] * law.dark[law.stratum[rows]]
-            + states.faint[rows] * law.faint[law.stratum[rows]]
-        )
-        out[rows] += (unseen * typical[None, :]).astype(np.float32)
-    return out
+    count = int(section.max()) + 1
+    lit = sums_by(1 - states.dark - states.faint, section, count)
+    typical = np.clip(sums_by(states.degree, section, count) / np.maximum(lit, 1e-6), 0, 1.2)
+    unseen = 1 - law.working(states.dark, states.faint)
+    np.subtract(states.dark + states.faint, unseen, out=unseen)
+    return states.degree + unseen * typical.astype(np.float32)[section]
 
 
 def _naive(ratio: F32, before: int) -> npt.NDArray[np.int8]:
-    """Return whether use exceeds the threshold times the company's own mean before the holiday; -1 unknown."""
+    """Return whether use exceeds the threshold times the own mean before the holiday; -1 unknown."""
     days = max(before, 1)
     seen = np.isfinite(ratio[:, :days])
     count = seen.sum(axis=1)

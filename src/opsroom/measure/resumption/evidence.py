@@ -116,8 +116,8 @@ def evidence(
     """Return what the smoother sees.
 
     On weekends, public holidays and in the New Year holiday only companies that work on such days as on
-    any other tell anything. Who would be closed anyway, or sometimes is, keeps the state that the workdays around
-    give it: an average of open and closed Saturdays is normal for no Saturday.
+    any other tell anything. Who would be closed anyway, or sometimes is, keeps the state that the workdays
+    around give it: an average of open and closed Saturdays is normal for no Saturday.
     """
     around = observed.around
     off = (around.weekday >= 5) | np.isin(around.kind, (3, 4))

@@ -10,7 +10,7 @@ import numpy as np
 CAP = np.float32(16.0)
 """A day's squared error in standard deviations counts for no more than this."""
 
-LANES = 32
+LANES = 64
 """Companies worked on at once: the innermost loops run over them, so that the compiler uses vectors."""
 
 

@@ -78,7 +78,7 @@ class ResumptionResult:
 
     @property
     def states(self) -> pd.DataFrame:
-        """Company by company at the reference date: ``enterprise_id, state, working, capacity``. Confidential.
+        """Confidential: ``enterprise_id, state, working, capacity`` of each company at the reference date.
 
         ``state`` is ``at_work``, ``closed`` or ``uncertain`` (between 20 and 80 %).
         """

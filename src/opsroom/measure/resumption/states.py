@@ -94,7 +94,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """Smoothed states: probabilities of dark, of faint and of the next degree's use, and mean degree of opening.
+    """Smoothed states: probabilities of dark, of faint and of the next degree's use; mean degree of opening.
 
     All have the shape (companies, days).
     """

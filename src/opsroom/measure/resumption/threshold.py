@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from opsroom.measure.resumption.readings import F32
 
@@ -49,19 +50,45 @@ def strata(prior: F64, locked: Ints) -> Ints:
     return np.asarray(np.unique(band * 2 + locked, return_inverse=True)[1], dtype=np.int64)
 
 
-def at_work(
-    dark: F32, faint: F32, near: F32, *, stratum: Ints, prior: F64, since: int, factor: float = 1.0
-) -> AtWork:
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Weekly means of the numbers of dark, faint and next-degree companies, (strata, days) each."""
+
+    stratum: Ints
+    low: npt.NDArray[np.bool_]
+    """Strata in which hardly anybody can work with empty premises."""
+    dark: F64
+    faint: F64
+    near: F64
+
+    @classmethod
+    def of(cls, dark: F32, faint: F32, near: F32, *, stratum: Ints, prior: F64) -> Tally:
+        """Count the companies of each stratum.
+
+        Parameters
+        ----------
+        dark, faint, near
+            Probabilities of dark use, of faint use and of the degree above, (companies, days).
+        stratum
+            See `strata`.
+        prior
+            Share of the section's companies (or jobs) that can work with empty premises.
+        """
+        count = int(stratum.max()) + 1
+        low = np.zeros(count, dtype=bool)
+        low[np.unique(stratum[prior < LOW])] = True
+        if not low.any():
+            low[:] = True
+        return cls(stratum, low, *(_smooth(sums_by(x, stratum, count)) for x in (dark, faint, near)))
+
+
+def at_work(tally: Tally, *, since: int, factor: float = 1.0) -> AtWork:
     """Learn who is at work among dark and faint companies, from all companies together.
 
     Parameters
     ----------
-    dark, faint, near
-        Probabilities of dark use, of faint use and of the degree above, (companies, days).
-    stratum
-        See `strata`.
-    prior
-        Share of the section's companies (or jobs) that can work with empty premises.
+    tally
+        Numbers of dark and faint companies.
     since
         First column after the holiday.
     factor
@@ -78,14 +105,9 @@ def at_work(
     faint use shades into none, some of the dark are at work too, in proportion. What fails most often:
     offices that work with nothing on at all.
     """
-    strata_count = int(stratum.max()) + 1
-    d, f, above = (_smooth(_sums(x, stratum, strata_count)) for x in (dark, faint, near))
-    low = np.zeros(strata_count, dtype=bool)
-    low[np.unique(stratum[prior < LOW])] = True
-    if not low.any():
-        low[:] = True
+    d, f, above, low = tally.dark, tally.faint, tally.near, tally.low
     total_dark, total_faint = d[low].sum(axis=0), f[low].sum(axis=0)
-    after = slice(min(since, dark.shape[1] - 1), None)
+    after = slice(min(since, d.shape[1] - 1), None)
     worst = int(np.argmax(total_dark[after])) + after.start
     caretaker = float((total_faint[worst] + 0.5) / (total_dark[worst] + 10))
     barely = np.minimum(TAPER / factor * above, f)
@@ -93,12 +115,15 @@ def at_work(
     working = np.where(low[:, None], barely, np.maximum(remote, barely))
     p_faint = (working + 0.5) / (f + 1)
     p_dark = np.minimum(HIDDEN * working / np.maximum(d, 1e-6), 0.5)
-    calm = np.arange(dark.shape[1]) < since
-    return AtWork(stratum, np.where(calm, 0, p_dark), np.where(calm, 1, p_faint), caretaker)
+    calm = np.arange(d.shape[1]) < since
+    return AtWork(tally.stratum, np.where(calm, 0, p_dark), np.where(calm, 1, p_faint), caretaker)
 
 
-def _sums(x: F32, stratum: Ints, count: int) -> F64:
-    return np.stack([x[stratum == s].sum(axis=0, dtype=np.float64) for s in range(count)])
+def sums_by(x: F32, stratum: Ints, count: int) -> F64:
+    """Return sums over the companies of each stratum, (strata, days)."""
+    ones = np.ones(len(stratum), dtype=np.float32)
+    matrix = sparse.csr_array((ones, (stratum, np.arange(len(stratum)))), shape=(count, len(stratum)))
+    return np.asarray(matrix @ x, dtype=np.float64)
 
 
 def _smooth(x: F64) -> F64:

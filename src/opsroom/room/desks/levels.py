@@ -46,11 +46,11 @@ class LevelsDesk:
             )
         wide = wide.iloc[-int(settings.get("last", 120)) :]
         decimals = int(settings.get("decimals", 1))
-        long = wide.stack().rename("value").reset_index()
-        long.columns = ["date", "series", "value"]
+        wide.columns = [f"series:{code}" for code in wide.columns]  # a series may be called value, or date
+        long = wide.reset_index().melt(id_vars="date", var_name="series", value_name="value").dropna()
+        long["series"] = long["series"].str.removeprefix("series:")
         long["value"] = long["value"].round(decimals)
         long["date"] = [format_period(stamp.date(), spec.frequency) for stamp in long["date"]]
-        long["series"] = long["series"].astype(str)
         cells = Cells(
             name=str(settings.get("release", f"{dataset}.levels")),
             dimensions=("date", "series"),

@@ -5,12 +5,11 @@ Settings: dataset names ``loans``, ``register``, and, where there are any, ``col
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
-from dataclasses import replace
 
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desks.publicdata import optional_frame
 
 
 class LoansDesk:
@@ -26,23 +25,18 @@ class LoansDesk:
         loans, register = str(settings.require("loans")), str(settings.require("register"))
         if not (view.has(loans) and view.has(register)):
             return DeskOutcome(None, note="no loans are known yet")
-        extra = {
-            name: view.frame(str(settings.get(name)))
-            for name in ("collections", "accounts")
-            if settings.get(name) and view.has(str(settings.get(name)))
-        }
+        collections, accounts = (optional_frame(view, settings, name) for name in ("collections", "accounts"))
         try:
-            result = delinquency(view.frame(loans), register=view.frame(register), as_of=view.day, **extra)
+            result = delinquency(
+                view.frame(loans),
+                register=view.frame(register),
+                collections=collections,
+                accounts=accounts,
+                as_of=view.day,
+            )
         except FitError as error:
             return DeskOutcome(None, note=f"no figure could be made ({error.code})")
-        spec = view.spec(loans)
-        cells = tuple(replace(c, source=c.source or spec.source or spec.provider) for c in result.cells())
-        return DeskOutcome(result, cells)
-
-
-def month_before(day: dt.date) -> dt.date:
-    """Return the first day of the month before a day's."""
-    return (day.replace(day=1) - dt.timedelta(days=1)).replace(day=1)
+        return DeskOutcome(result, tuple(result.cells()))
 
 
 DESK = LoansDesk()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import FitError
@@ -56,7 +55,7 @@ class NowcastDesk:
             return DeskOutcome(None, note=f"the fit was refused ({error.code})")
         previous = self._previous(view, settings, at)
         view.memory[f"nowcast.last.{settings.name}"] = result
-        cells = [self._described(view, names, c) for c in result.cells(previous=previous)]
+        cells = list(result.cells(previous=previous))
         if rehearsal is not None:
             cells.append(score_cells(rehearsal))
         return DeskOutcome(result, tuple(cells))
@@ -75,12 +74,6 @@ class NowcastDesk:
             return at(earlier.day, earlier.as_of)
         except FitError:
             return None  # there is no fit whose change could be split into news
-
-    def _described(self, view: View, names: list[str], cells: Any) -> Any:
-        specs = [view.spec(name) for name in names]
-        sources = "; ".join(dict.fromkeys(s.source or s.provider for s in specs))
-        licences = "; ".join(dict.fromkeys(s.licence for s in specs if s.licence))
-        return replace(cells, source=sources, facts={**cells.facts, "licence": licences})
 
     def _rehearsal(
         self,

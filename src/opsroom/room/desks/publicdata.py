@@ -70,6 +70,12 @@ def series_frame(view: View, settings: DeskSettings, *, value: str = "value") ->
     return wide.sort_index().astype(float)
 
 
+def optional_frame(view: View, settings: DeskSettings, name: str) -> pd.DataFrame | None:
+    """Return the dataset that a setting names, or None where it names none or nothing of it is known yet."""
+    dataset = settings.get(name)
+    return view.frame(str(dataset)) if dataset and view.has(str(dataset)) else None
+
+
 def _naive(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return timestamps without a zone; those that have one are given in UTC."""
     import pandas as pd

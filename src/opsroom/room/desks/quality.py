@@ -95,7 +95,7 @@ def revision_triangle(view: View, settings: DeskSettings) -> pd.DataFrame:
     history = [r for r in view.releases.history(series) if r.day <= view.day]
     history = history[-int(settings.get("last", 8)) :]
     references = [str(r.facts["reference_date"]) for r in history if "reference_date" in r.facts]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for release in history:
         frame = release.to_frame()
         for name, code in where.items():

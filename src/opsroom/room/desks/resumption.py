@@ -16,6 +16,7 @@ from opsroom.base.errors import FitError, SettingsError
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.calendar import is_due, publication_days
 from opsroom.room.desk import DeskOutcome, View, earlier_release
+from opsroom.room.desks.publicdata import optional_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 
 LEAD = 16
 """Days before the cohort day from which the index is shown."""
-
-
-TABLES = ("links", "register", "weather", "calendar")
-"""The small tables that the method needs besides the readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,7 @@ class ResumptionDesk:
         if is_due(self.cadences["resumption.region"], view.day, view.settings.publish):
             yield make.region_cells(result)
         if previous is not None and previous.reference_date < result.reference_date:
-            yield make.change_cells(previous, result)
+            yield from make.change_cells(previous, result)
 
     def _result(
         self, view: View, settings: DeskSettings, names: _Names, dates: Mapping[str, dt.date]
@@ -97,7 +94,6 @@ class ResumptionDesk:
         from opsroom.measure.resumption import resumption
 
         cohort = dates["cohort_day"]
-        tables = {name: view.frame(getattr(names, name)) for name in TABLES}
         baseline = self._baseline(view, settings, names, cohort)
         recent = view.arrow(
             names.meters,
@@ -107,12 +103,15 @@ class ResumptionDesk:
         )
         return resumption(
             recent,
-            **tables,
+            links=view.frame(names.links),
+            register=view.frame(names.register),
+            weather=view.frame(names.weather),
+            calendar=view.frame(names.calendar),
             as_of=view.day,
             holiday=(dates["start"], dates["end"]),
             cohort_day=cohort,
             telework=_telework(view, settings),
-            restrictions=_optional(view, settings, "restrictions"),
+            restrictions=optional_frame(view, settings, "restrictions"),
             baseline=baseline,
             window_from=cohort - dt.timedelta(days=LEAD),
         )
@@ -130,8 +129,15 @@ class ResumptionDesk:
             history = then.arrow(
                 names.meters, ["meter_id", "date", "wh"], period_from=start, period_to=min(cohort, fitted_on)
             )
-            tables = {name: then.frame(getattr(names, name)) for name in TABLES}
-            kept[fitted_on] = fit_baseline(history, **tables, cohort_day=cohort, start=start)
+            kept[fitted_on] = fit_baseline(
+                history,
+                links=then.frame(names.links),
+                register=then.frame(names.register),
+                weather=then.frame(names.weather),
+                calendar=then.frame(names.calendar),
+                cohort_day=cohort,
+                start=start,
+            )
         found: Baseline = kept[fitted_on]
         return found
 
@@ -179,13 +185,8 @@ def holiday_dates(view: View) -> Mapping[str, dt.date]:
     return found
 
 
-def _optional(view: View, settings: DeskSettings, name: str) -> pd.DataFrame | None:
-    dataset = settings.get(name)
-    return view.frame(str(dataset)) if dataset and view.has(str(dataset)) else None
-
-
 def _telework(view: View, settings: DeskSettings) -> dict[str, float] | None:
-    frame: Any = _optional(view, settings, "telework")
+    frame: Any = optional_frame(view, settings, "telework")
     if frame is None:
         return None
     return {str(row.section): row.share_ppm / 1e6 for row in frame.itertuples()}

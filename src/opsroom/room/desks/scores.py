@@ -68,9 +68,10 @@ def spoken(view: View, settings: DeskSettings) -> pd.DataFrame:
         for name, code in where.items():
             frame = frame[frame[name] == code]
         frame = frame.set_index("date")
-        latest |= {date: value for date, value in frame[measure].items() if pd.notna(value)}
+        known = frame[measure].dropna()
+        latest |= dict(zip(known.index.astype(str), known.astype(float), strict=True))
         reference = str(release.facts.get("reference_date", ""))
-        if reference in frame.index and pd.notna(frame.loc[reference, measure]):
+        if reference in known.index:
             row = frame.loc[reference]
             rows.append(
                 {
