@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import ibis
     import pandas as pd
     import pyarrow as pa
+
+    from opsroom.base.specs import DatasetSpec
+    from opsroom.base.state import State
     from opsroom.observe.deliveries import Delivery
     from opsroom.observe.store import Store
     from opsroom.protect.reader import Releases
     from opsroom.protect.release import Release
-
-    from opsroom.base.specs import DatasetSpec
-    from opsroom.base.state import State
 
 
 class View:

@@ -11,26 +11,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from opsroom.base.errors import NotFoundError, SettingsError, UsageError
+from opsroom.base.periods import end_of_day
+from opsroom.base.settings import DeskSettings, RoomSettings
+from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
 from opsroom.observe.ingest import IngestReport, ingest
 from opsroom.observe.store import Store
 from opsroom.protect.audit import AuditLog
 from opsroom.protect.ledger import Ledger
 from opsroom.protect.reader import Releases
-from opsroom.room.publishing import is_wanted, publish_outcome, release_result
-
-from opsroom.base.errors import NotFoundError, SettingsError, UsageError
-from opsroom.base.periods import end_of_day
-from opsroom.base.settings import DeskSettings, RoomSettings
-from opsroom.base.specs import DatasetSpec
 from opsroom.room import deciding  # declares its tables before the room's database is opened
 from opsroom.room.calendar import last_publication_day
 from opsroom.room.desk import DeskOutcome, View, desk
 from opsroom.room.picture import Picture
+from opsroom.room.publishing import is_wanted, publish_outcome, release_result
 
 if TYPE_CHECKING:
     import ibis
     import pandas as pd
+
     from opsroom.evaluate.decisions import Decision
     from opsroom.protect.release import Release
 

@@ -9,9 +9,9 @@ from opsroom.base.errors import AccessError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from opsroom.observe.store import Store
 
     from opsroom.base.specs import DatasetSpec
+    from opsroom.observe.store import Store
 
 PANDAS_FREQUENCY = {"D": "D", "W": "W-SUN", "M": "M", "Q": "Q", "A": "Y"}
 

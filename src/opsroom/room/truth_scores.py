@@ -77,12 +77,15 @@ def published(releases: Releases) -> pd.DataFrame:
                 "weight": row.weight,
                 "size": row.size_code,
                 "resumed": row.resumed,
+                "uncorrected": row.uncorrected,
                 "lower": row.resumed_lower,
                 "upper": row.resumed_upper,
             }
             for row in frame.rename(columns={"size": "size_code"}).itertuples()
         )
-    return pd.DataFrame(rows, columns=["day", "reference", "weight", "size", "resumed", "lower", "upper"])
+    return pd.DataFrame(
+        rows, columns=["day", "reference", "weight", "size", "resumed", "uncorrected", "lower", "upper"]
+    )
 
 
 def true_shares(truth: Truth, start: dt.date, end: dt.date) -> pd.DataFrame:
@@ -101,9 +104,25 @@ def true_shares(truth: Truth, start: dt.date, end: dt.date) -> pd.DataFrame:
 
 
 def nowcast_ratio(releases: Releases) -> float | None:
-    """Return the nowcast's root mean square error over an AR(1)'s, as last published."""
+    """Return the nowcast's root mean square error over an AR(1)'s, as last published; None where it is not."""
     release = releases.latest("scores.nowcast")
     if release is None:
         return None
     frame = release.to_frame()
-    return float(frame.loc[frame["horizon"] == "all", "ratio"].iloc[0])
+    every = frame[frame["horizon"] == "all"].set_index("method")["rmse"]
+    return round(float(every["room"] / every["ar1"]), 2)
+
+
+def weekly_scores(releases: Releases, truth: Truth) -> pd.DataFrame:
+    """Return each release beside the truth of its reference day: what was said, the uncorrected figure, errors."""
+    import pandas as pd
+
+    said = published(releases)
+    if said.empty:
+        return pd.DataFrame()
+    known = true_shares(truth, min(said["reference"]), max(said["reference"]))
+    both = said.merge(known, on=["reference", "weight", "size"], validate="many_to_one")
+    both["error"] = both["resumed"] - both["truth"]
+    both["naive_error"] = both["uncorrected"] - both["truth"]
+    both["inside"] = (both["truth"] >= both["lower"]) & (both["truth"] <= both["upper"])
+    return both.round(2)

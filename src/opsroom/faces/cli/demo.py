@@ -35,6 +35,7 @@ def run_demo(directory: Path, *, companies: int, seed: int, public_only: bool) -
         built = build_meridia(directory / "meridia", companies=companies, seed=seed)
         files += _brief(built, directory, "meridia")
         outcome |= _scores(built)
+        files.append(_truth_file(built, directory))
         outcome |= _counts(built)
         built.room.close()
 
@@ -74,6 +75,16 @@ def _brief(built: Built, directory: Path, name: str) -> list[str]:
         briefing.save(file)
         files.append(str(file))
     return files
+
+
+def _truth_file(built: Built, directory: Path) -> str:
+    """Write what was said each week beside the truth: only a synthetic economy can be scored like this."""
+    from opsroom.room.truth_scores import weekly_scores
+
+    file = directory / "meridia-scores.csv"
+    if built.truth is not None:
+        weekly_scores(built.room.releases(), built.truth).to_csv(file, index=False)
+    return str(file)
 
 
 def _counts(built: Built) -> dict[str, Any]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-from opsroom.protect.reader import Releases
-from opsroom.protect.release import Release
-
 from opsroom.base.errors import NotFoundError, SettingsError
 from opsroom.faces.brief import Briefing, make_brief
+from opsroom.protect.reader import Releases
+from opsroom.protect.release import Release
 
 
 def open_releases(room: Path) -> Releases:

@@ -23,6 +23,7 @@ class CreditGapDesk:
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return ratio, one-sided trend, gap and buffer guide as public cells."""
         import pandas as pd
+
         from opsroom.warn.credit_gap import credit_gap
 
         dataset = str(settings.require("dataset"))

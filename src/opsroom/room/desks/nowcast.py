@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import FitError
-from opsroom.base.periods import parse_period
+from opsroom.base.periods import end_of_day, parse_period
+from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View, earlier_release
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from opsroom.measure.nowcast import Backtest, NowcastResult, SeriesSpec, Settings
+
+
+BAND = 30
+"""Days of horizon that are scored together."""
 
 
 class NowcastDesk:
@@ -56,7 +61,7 @@ class NowcastDesk:
         previous = self._previous(view, settings, at)
         view.memory[f"nowcast.last.{settings.name}"] = result
         cells = list(result.cells(previous=previous))
-        if rehearsal is not None:
+        if rehearsal is not None and rehearsal.frame["error"].notna().any():
             cells.append(score_cells(rehearsal))
         return DeskOutcome(result, tuple(cells))
 
@@ -99,7 +104,7 @@ class NowcastDesk:
             day += step
         place = f"nowcast.rehearsal.{settings.name}"
         view.memory[place] = backtest(
-            lambda d: panel_at(vintages, _end(d, view.settings.timezone)),
+            lambda d: panel_at(vintages, end_of_day(d, view.settings.timezone)),
             days,
             target=target,
             specs=specs,
@@ -110,12 +115,6 @@ class NowcastDesk:
         )
         rehearsed: Backtest = view.memory[place]
         return rehearsed
-
-
-def _end(day: dt.date, zone: str) -> dt.datetime:
-    from opsroom.base.periods import end_of_day
-
-    return end_of_day(day, zone)
 
 
 def read_vintages(view: View, datasets: list[str]) -> pd.DataFrame:
@@ -164,25 +163,43 @@ def model_settings(settings: DeskSettings) -> Settings:
     return Settings(**settings.get("model", {}))
 
 
-def score_cells(rehearsal: Backtest) -> Any:
-    """Return ``scores.nowcast``: how real-time nowcasts have done against first releases, by horizon."""
-    from opsroom.base.results import Cells, Measure
+def score_cells(rehearsal: Backtest) -> Cells:
+    """Return ``scores.nowcast``: how real-time nowcasts have done against first releases, by horizon and method."""
+    import pandas as pd
 
-    frame = rehearsal.scores().dropna(subset=["rmse"])
-    frame = frame[["horizon", "n", "rmse", "rmse_ar1", "ratio", "bias", "coverage90"]].copy()
-    frame["coverage90"] = 100 * frame["coverage90"]
+    from opsroom.base.scores import bias, mae, rmse
+
+    known = rehearsal.to_frame().dropna(subset=["error"])
+    bands = (known["horizon_days"] // BAND * BAND).astype(int)
+    groups = [("all", known), *((f"{low} to {low + BAND - 1}", part) for low, part in known.groupby(bands))]
+    rows: list[dict[str, Any]] = []
+    for horizon, part in groups:
+        outcome = part["first_release"].to_numpy(float)
+        for method, column in (("room", "growth"), ("ar1", "ar1"), ("bridge", "bridge")):
+            said = part[column].to_numpy(float)
+            inside = (outcome >= part["lower90"]) & (outcome <= part["upper90"])
+            rows.append(
+                {
+                    "horizon": horizon,
+                    "method": method,
+                    "n": len(part),
+                    "mae": mae(said, outcome),
+                    "rmse": rmse(said, outcome),
+                    "bias": bias(said, outcome),
+                    "coverage": 100.0 * float(inside.mean()) if method == "room" else float("nan"),
+                }
+            )
     return Cells(
         name="scores.nowcast",
-        dimensions=("horizon",),
+        dimensions=("horizon", "method"),
         measures=(
-            Measure("n", "public", "nowcasts", decimals=0),
+            Measure("mae", "public", "points", decimals=2),
             Measure("rmse", "public", "points", decimals=2),
-            Measure("rmse_ar1", "public", "points", decimals=2),
-            Measure("ratio", "public", "ratio", decimals=2),
             Measure("bias", "public", "points", decimals=2),
-            Measure("coverage90", "public", "%", decimals=0),
+            Measure("coverage", "public", "%", decimals=0),
+            Measure("n", "public", "nowcasts", decimals=0),
         ),
-        frame=frame,
+        frame=pd.DataFrame(rows),
         method="nowcast",
         unit_kind="public",
     )

@@ -33,7 +33,6 @@ def series_frame(view: View, settings: DeskSettings, *, value: str = "value") ->
         Index: timestamps of the periods' first days, sorted; columns: series codes, or the measure's name
         where the dataset holds one series; values float.
     """
-    import pandas as pd
 
     spec = view.spec(str(settings.require("dataset")))
     names = [field for field in spec.key if field != spec.period]

@@ -19,7 +19,6 @@ from opsroom.room.desk import DeskOutcome, View, earlier_release
 from opsroom.room.desks.publicdata import optional_frame
 
 if TYPE_CHECKING:
-    import pandas as pd
 
     from opsroom.base.results import Cells
     from opsroom.measure.resumption import Baseline, ResumptionResult

@@ -4,7 +4,7 @@ Settings: ``series`` (default ``resumption.national``), ``measure`` (``resumed``
 release that stands for the uncorrected figure, ``uncorrected``), ``where`` (dimension codes that pick one figure).
 
 All of it is a function of releases alone. The outcome is the latest published figure of the same day,
-so that the score is of revision, not of truth; it says so (``against = latest``).
+so that the score is of revision, not of truth; it says so (``against = final``).
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MINIMUM = 3
 """Releases needed before a score means anything."""
 
+METHODS = ("room", "naive", "persistence")
+"""The room's figure, the uncorrected figure, and what was said a release earlier."""
+
 
 class ScoresDesk:
     """Score what was said."""
@@ -29,19 +32,18 @@ class ScoresDesk:
     cadences: Mapping[str, Cadence] = {}
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
-        """Return ``scores.resumption``: errors by method, and coverage of the intervals."""
+        """Return ``scores.resumption``: the error of each past release, by method, against what is known now."""
         said = spoken(view, settings)
         if len(said) < MINIMUM:
             return DeskOutcome(None, note="too few releases to score yet")
         frame = score_table(said)
         cells = Cells(
             name="scores.resumption",
-            dimensions=("method", "against"),
+            dimensions=("day", "method", "against"),
             measures=(
                 Measure("mae", "public", "points", decimals=2),
                 Measure("bias", "public", "points", decimals=2),
                 Measure("coverage", "public", "%", decimals=0),
-                Measure("n", "public", "releases", decimals=0),
             ),
             frame=frame,
             method="scores",
@@ -75,14 +77,15 @@ def spoken(view: View, settings: DeskSettings) -> pd.DataFrame:
             row = frame.loc[reference]
             rows.append(
                 {
+                    "day": release.day.isoformat(),
                     "reference": reference,
                     "room": row[measure],
-                    "uncorrected": row[naive],
+                    "naive": row[naive],
                     "lower": row[f"{measure}_lower"],
                     "upper": row[f"{measure}_upper"],
                 }
             )
-    said = pd.DataFrame(rows, columns=["reference", "room", "uncorrected", "lower", "upper"])
+    said = pd.DataFrame(rows, columns=["day", "reference", "room", "naive", "lower", "upper"])
     said["persistence"] = said["room"].shift(1)
     said["outcome"] = said["reference"].map(latest)
     # The last release's figure is the latest itself: it cannot be scored yet.
@@ -90,31 +93,30 @@ def spoken(view: View, settings: DeskSettings) -> pd.DataFrame:
 
 
 def score_table(said: pd.DataFrame) -> pd.DataFrame:
-    """Return mean absolute error, bias and coverage of the room's figure and of two naive rules."""
+    """Return each release's error by method: the room's figure, the uncorrected one, and last week's.
+
+    ``mae`` is the absolute error and ``bias`` the signed one, estimate minus outcome, in points; ``coverage`` is 100
+    where the room's 90 % interval held the outcome, else 0.
+    """
     import pandas as pd
 
-    from opsroom.base.scores import bias, coverage, mae
-
-    rows = []
-    for method in ("room", "uncorrected", "persistence"):
-        pairs = said.dropna(subset=[method, "outcome"])
-        estimate, outcome = pairs[method].to_numpy(float), pairs["outcome"].to_numpy(float)
-        inside = (
-            100 * coverage(pairs["lower"].to_numpy(float), pairs["upper"].to_numpy(float), outcome)
-            if method == "room"
-            else float("nan")
+    pieces = []
+    for method in METHODS:
+        error = said[method] - said["outcome"]
+        inside = (said["outcome"] >= said["lower"]) & (said["outcome"] <= said["upper"])
+        pieces.append(
+            pd.DataFrame(
+                {
+                    "day": said["day"],
+                    "method": method,
+                    "against": "final",
+                    "mae": error.abs(),
+                    "bias": error,
+                    "coverage": 100.0 * inside if method == "room" else float("nan"),
+                }
+            ).dropna(subset=["mae"])
         )
-        rows.append(
-            {
-                "method": method,
-                "against": "latest",
-                "mae": mae(estimate, outcome),
-                "bias": bias(estimate, outcome),
-                "coverage": inside,
-                "n": len(pairs),
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.concat(pieces, ignore_index=True)
 
 
 DESK = ScoresDesk()
