@@ -146,8 +146,8 @@ class Ledger:
         """
         head = Head(0, GENESIS)
         with self._state.read() as connection:
-            rows = connection.execute(sa.select(JUDGEMENTS.c.seq, JUDGEMENTS.c.digest)).tuples()
-            digests = dict(rows.all())
+            rows = connection.execute(sa.select(JUDGEMENTS.c.seq, JUDGEMENTS.c.digest)).all()
+            digests: dict[int, str] = {row.seq: row.digest for row in rows}
             for row in connection.execute(sa.select(LEDGER).order_by(LEDGER.c.seq)):
                 _check(row._mapping, head)
                 if row.seq in digests:

@@ -1,8 +1,9 @@
 """Desk `resumption`: which companies are back at work, from their meters.
 
-Settings: dataset names ``meters``, ``meter_links``, ``register``, ``weather``, ``calendar``, and, where there are any,
-``telework`` and ``restrictions``; ``history_days`` (days of readings before the cohort day on which each
-company's normal is learnt, default 380). The room's ``[holiday]`` table gives ``start`` and ``end``, its ``[cohort]`` table ``day``.
+Settings: dataset names ``meters``, ``meter_links``, ``register``, ``weather``, ``calendar``, and, where there are
+any, ``telework`` and ``restrictions``; ``history_days`` (days of readings before the cohort day on which each
+company's normal is learnt, default 380). The room's ``[holiday]`` table gives ``start`` and ``end``, its
+``[cohort]`` table ``day``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from opsroom.base.results import Cells
     from opsroom.measure.resumption import Baseline, ResumptionResult
+
+SETTLED = dt.timedelta(days=60)
+"""Time for late readings of the normal span to come in, before normals stand still."""
 
 LEAD = 16
 """Days before the cohort day from which the index is shown."""
@@ -120,7 +124,7 @@ class ResumptionDesk:
         from opsroom.measure.resumption import fit_baseline
 
         start = cohort - dt.timedelta(days=int(settings.get("history_days", 380)))
-        fitted_on = refit_day(view)
+        fitted_on = refit_day(view, cohort)
         then = view.at(fitted_on)
         kept = view.memory.setdefault("resumption.baselines", {})
         if fitted_on not in kept:
@@ -160,15 +164,17 @@ class ResumptionDesk:
         return replace(cells, source=cells.source or spec.source or spec.provider)
 
 
-def refit_day(view: View) -> dt.date:
-    """Return the day whose knowledge the companies' normals rest on: the month's first publication day.
+def refit_day(view: View, cohort: dt.date) -> dt.date:
+    """Return the day whose knowledge the companies' normals rest on.
 
-    It depends on the view's day alone, so a figure can be recomputed as of any day, and normals stand still within
-    a month: what moves from week to week is activity and data, not the yardstick.
+    That is the month's first publication day, until late readings of the time before the cohort day have had
+    `SETTLED` days to come in; from then on normals stand still. The rule depends on the view's day alone, so that
+    a figure can be recomputed as of any day: what moves from week to week is activity and data, not the yardstick.
     """
     calendar = view.settings.publish
-    month = publication_days(view.day.replace(day=1), view.day, calendar)
-    return month[0] if month and calendar.cadence != "on_demand" else view.day
+    day = min(view.day, cohort + SETTLED)
+    month = publication_days(day.replace(day=1), day, calendar)
+    return month[0] if month and calendar.cadence != "on_demand" else day
 
 
 def holiday_dates(view: View) -> Mapping[str, dt.date]:

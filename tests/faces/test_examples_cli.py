@@ -1,0 +1,72 @@
+"""The rooms of `examples/` run on the real files they were written for, from the command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.shared_data
+
+CASES = {
+    "victoria_load": (["nowcast/elec_daily_victoria_2015_2020.csv"], "2020-10-06", 2106, {"activity.victoria"}),
+    "italy_load": (["nowcast/elec_hourly_italy_2015_2020.parquet"], "2020-08-01", 48936, {"activity.italy"}),
+    "bis_credit": (["risk/bis_credit_to_gdp_2025Q4.csv"], "2026-06-01", 9336, {"credit.gap", "bis_credit.levels"}),
+    "bis_house_prices": (
+        ["risk/bis_real_house_prices_16c_1970Q1_2025Q4.csv"],
+        "2026-06-01",
+        224,
+        {"prices.growth", "bis_house_prices.levels"},
+    ),
+}
+
+
+def opsroom(*words: str) -> str:
+    """Run the command line and return what it prints."""
+    run = subprocess.run(
+        [sys.executable, "-c", "from opsroom.faces.cli.main import run; run()", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_real_room_runs(name: str, checkout: Path, shared_data: Path, tmp_path: Path):
+    files, day, rows, series = CASES[name]
+    room = str(tmp_path / name)
+    opsroom("init", room, "--from", str(checkout / "examples" / name))
+    paths = [str(shared_data / file) for file in files]
+    report = json.loads(opsroom("ingest", name, *paths, "--room", room, "--known-at", day, "--json"))
+    assert report["accepted"] == rows
+    assert report["quarantined"] == 0
+    out = json.loads(opsroom("publish", "--room", room, "--as-of", day, "--json"))
+    assert out["refused"] == []
+    assert {release.partition("@")[0] for release in out["releases"]} == series
+    brief = tmp_path / "brief.html"
+    story = opsroom("brief", "--room", room, "--as-of", day, "--out", str(brief))
+    assert story == ""
+    assert len(opsroom("brief", "--room", room, "--as-of", day)) > 150
+    page = brief.read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+
+
+def test_real_vintages_are_nowcast_as_of_their_days(checkout: Path, shared_data: Path, tmp_path: Path):
+    room = str(tmp_path / "us")
+    opsroom("init", room, "--from", str(checkout / "examples" / "us_vintages"))
+    file = shared_data / "nowcast" / "frbny_us_vintages_2016-06-29_2016-09-30.parquet"
+    assert json.loads(opsroom("ingest", "us_panel", str(file), "--room", room, "--json"))["accepted"] > 9_000
+    for day in ("2016-06-29", "2016-07-29"):
+        out = json.loads(opsroom("publish", "--room", room, "--as-of", day, "--json"))
+        assert f"nowcast.gdp@{day}" in out["releases"]
+    shown = json.loads(opsroom("release", "show", "nowcast.gdp", "--room", room, "--json"))
+    facts = shown["facts"]
+    assert facts["previous"]["day"] == "2016-06-29"
+    total = sum(item["contribution"] for item in facts["news"])
+    now = next(r for r in shown["rows"] if r[0] == facts["target_quarter"] and r[1] == "nowcast")
+    growth = now[shown["columns"].index("growth")]
+    assert total == pytest.approx(growth - facts["previous"]["growth"], abs=0.02)
