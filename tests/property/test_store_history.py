@@ -54,6 +54,7 @@ class Interpreter:
 
     def __init__(self) -> None:
         self.stored: list[tuple[int, int, Key, Value | None]] = []
+        self.seen: set[Sent] = set()
 
     def state(self, moment: int) -> dict[Key, Value | None]:
         latest: dict[Key, Value | None] = {}
@@ -129,6 +130,9 @@ def check(history: list[Sent]) -> None:
                 reason="history",
                 deletions=sent.deletions,
             )
+            if report.already_present and sent in model.seen:
+                continue  # the same delivery for the same moment: a retry, by definition
+            model.seen.add(sent)
             if report.already_present:
                 before = list(model.stored)
                 model.deliver(number + 1, sent)

@@ -264,6 +264,7 @@ class Job:
             and last is not None
             and (last.content, last.deletions) == (content, self._deletions)
             and last.known_at <= self._moment
+            and last.known_at == self._latest  # a back-dated delivery does not say what is known now
         ):
             number = last.delivery
         if number is None:
