@@ -66,9 +66,7 @@ def week(meters: int, monday: date, *, seed: int) -> pa.Table:
     ids = np.tile(np.arange(meters, dtype=np.int64), 7)
     days = np.repeat(np.arange(first, first + 7, dtype=np.int32), meters)
     old = max(meters * 7 // 200, 1)
-    again = np.unique(
-        np.stack([draw.integers(0, meters, old), draw.integers(first - 60, first, old)]), axis=1
-    )
+    again = np.unique(np.stack([draw.integers(0, meters, old), draw.integers(first - 60, first, old)]), axis=1)
     ids = np.concatenate([ids, again[0]])
     days = np.concatenate([days, again[1].astype(np.int32)])
     wh = draw.integers(10_000, 900_000, len(ids), dtype=np.int64)

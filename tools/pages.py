@@ -131,9 +131,7 @@ def raised(source: Path = SOURCE) -> list[Raised]:
         parts = path.relative_to(source).with_suffix("").parts
         module = ".".join(("opsroom", *parts)).removesuffix(".__init__")
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        helpers = {
-            n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.returns is not None
-        }
+        helpers = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.returns is not None}
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 item = _from_call(node, module, helpers)

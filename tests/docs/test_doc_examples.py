@@ -123,9 +123,7 @@ def run_python(block: Block, namespace: dict[str, object], page: str) -> None:
     """Execute a python block, or check its prompts."""
     if ">>>" in block.body:
         test = doctest.DocTestParser().get_doctest(block.body, namespace, page, page, block.line - 1)
-        runner = doctest.DocTestRunner(
-            optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False
-        )
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False)
         said: list[str] = []
         failed = runner.run(test, out=said.append, clear_globs=False).failed
         namespace.update(test.globs)

@@ -66,9 +66,7 @@ def test_every_page_has_a_twin(client: Any, public_client: Any) -> None:
 
 
 def test_history_of_a_figure(client: Any) -> None:
-    days = [
-        s["day"] for s in client.get(f"{BASE}/figures/relief.options--costs/history?as_of=2020-03-04").json()
-    ]
+    days = [s["day"] for s in client.get(f"{BASE}/figures/relief.options--costs/history?as_of=2020-03-04").json()]
     assert days == ["2020-03-04", "2020-02-05", "2020-01-22"]
 
 
@@ -112,9 +110,7 @@ def test_nothing_can_be_written(client: Any) -> None:
 
 
 def test_numbers_are_json_numbers(client: Any) -> None:
-    json.loads(
-        client.get(f"{BASE}/overview").text, parse_constant=lambda name: pytest.fail(f"{name} in JSON")
-    )
+    json.loads(client.get(f"{BASE}/overview").text, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
 
 
 def _fuzz(releases: Any, examples: int) -> None:

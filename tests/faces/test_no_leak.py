@@ -17,7 +17,14 @@ from opsroom.room import Room
 
 NAME = "Quillfeather Zyxwvut Holding"
 AMOUNT = 9_182_736_450_019
-AMOUNTS = ("9182736450019", "9_182_736_450_019", "9,182,736,450,019", "91827364500", "91,827,364,500", "9.182736450019e+12")
+AMOUNTS = (
+    "9182736450019",
+    "9_182_736_450_019",
+    "9,182,736,450,019",
+    "91827364500",
+    "91,827,364,500",
+    "9.182736450019e+12",
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +71,13 @@ def test_no_page_and_no_answer_holds_it(planted, web_client):
     reader = Releases(planted)
     client = web_client(create_app(reader))
     seen: set[str] = set()
-    queue = [f"/?as_of={day}" for day in reader.days()] + ["/", "/data", "/decisions", "/api/v1/releases", "/api/v1/room"]
+    queue = [f"/?as_of={day}" for day in reader.days()] + [
+        "/",
+        "/data",
+        "/decisions",
+        "/api/v1/releases",
+        "/api/v1/room",
+    ]
     while queue and len(seen) < 400:
         path = queue.pop(0)
         if path in seen:

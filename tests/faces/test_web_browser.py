@@ -51,9 +51,7 @@ def test_no_accessibility_violation(
     source = axe.axe_source()
     if source is None:
         pytest.skip(axe.why_absent())
-    context = chromium.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
-    )
+    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
     for address in [*(f"{served}{p}?as_of={DAY}" for p in PAGES), f"{served_public}/", f"{served}/nowhere"]:
         page.goto(address)
@@ -131,12 +129,8 @@ def test_dark_page_changes_the_charts_too(chromium: Any, served: str) -> None:
         page = context.new_page()
         page.goto(f"{served}/?as_of={DAY}")
         script = "e => getComputedStyle(e).{}"
-        ground = page.locator("body").evaluate(
-            "() => getComputedStyle(document.documentElement).backgroundColor"
-        )
-        stroke = page.locator("svg[role=img] path[stroke='var(--main)']").first.evaluate(
-            script.format("stroke")
-        )
+        ground = page.locator("body").evaluate("() => getComputedStyle(document.documentElement).backgroundColor")
+        stroke = page.locator("svg[role=img] path[stroke='var(--main)']").first.evaluate(script.format("stroke"))
         seen.append((ground, stroke))
         context.close()
     assert seen[0][0] != seen[1][0]
@@ -144,9 +138,7 @@ def test_dark_page_changes_the_charts_too(chromium: Any, served: str) -> None:
     assert all(re.match(r"rgb\(", colour) for pair in seen for colour in pair)
 
 
-def test_briefing_opens_from_a_file(
-    chromium: Any, meridia_releases: Any, drawings: Any, tmp_path: Any
-) -> None:
+def test_briefing_opens_from_a_file(chromium: Any, meridia_releases: Any, drawings: Any, tmp_path: Any) -> None:
     from opsroom.base.charts_render import DrawingCache
     from opsroom.faces.brief import make_brief
 

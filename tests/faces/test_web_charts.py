@@ -16,13 +16,8 @@ from hypothesis import strategies as st
 from opsroom.base import charts, charts_bars, charts_lines, charts_render, charts_tiles
 from opsroom.base.errors import UsageError
 
-CAPTION = charts.Caption(
-    "Half are back", "% of companies", "Meters", "2020-03-04", "A line that rises to 50 %."
-)
-ROWS = [
-    {"d": f"2020-02-{k:02d}", "v": 10.0 + k, "lo": 8.0 + k, "hi": 12.0 + k, "u": 5.0 + k}
-    for k in range(1, 29)
-]
+CAPTION = charts.Caption("Half are back", "% of companies", "Meters", "2020-03-04", "A line that rises to 50 %.")
+ROWS = [{"d": f"2020-02-{k:02d}", "v": 10.0 + k, "lo": 8.0 + k, "hi": 12.0 + k, "u": 5.0 + k} for k in range(1, 29)]
 
 
 def line() -> Any:
@@ -80,18 +75,14 @@ def test_tile_map_marks_withheld_regions_and_has_every_number() -> None:
         {"x": 0, "y": 0, "code": "A", "name": "Aven", "v": 12.0},
         {"x": 1, "y": 0, "code": "B", "name": "Bora", "v": None},
     ]
-    svg = charts_render.render_svg(
-        charts_tiles.tile_map(tiles, value="v", caption=CAPTION, thresholds=[10, 20])
-    )
+    svg = charts_render.render_svg(charts_tiles.tile_map(tiles, value="v", caption=CAPTION, thresholds=[10, 20]))
     texts = re.findall(r">([^<>]+)</text>", svg)
     assert {"Aven", "Bora", "12", "–"} <= set(texts)
 
 
 def test_options_have_a_scale_each_and_no_sum() -> None:
     rows = [{"o": "none", "a": 0.0, "b": None}, {"o": "holiday", "a": 1000.0, "b": 3.0}]
-    chart = charts_bars.option_bars(
-        rows, option="o", measures={"a": "Deferred", "b": "Loss"}, caption=CAPTION
-    )
+    chart = charts_bars.option_bars(rows, option="o", measures={"a": "Deferred", "b": "Loss"}, caption=CAPTION)
     spec = charts_render.spec_of(chart)
     panels = spec["vconcat"]
     domains = [p["layer"][0]["encoding"]["x"]["scale"]["domain"][1] for p in panels]
@@ -114,9 +105,7 @@ def test_revision_triangle_shows_the_change_not_the_value() -> None:
 
 
 def test_vintages_and_news_draw() -> None:
-    rows = [
-        {"d": f"2020-0{m}-01", "v": float(m + k), "day": f"2020-06-0{k}"} for m in (1, 2, 3) for k in (1, 2)
-    ]
+    rows = [{"d": f"2020-0{m}-01", "v": float(m + k), "day": f"2020-06-0{k}"} for m in (1, 2, 3) for k in (1, 2)]
     chart = charts_lines.vintages(rows, x="d", value="v", vintage="day", caption=CAPTION)
     assert "latest release" in charts_render.render_svg(chart)
     news = [{"s": "Exports", "c": 0.2}, {"s": "Orders", "c": -0.1}]
@@ -215,6 +204,4 @@ def test_colours_are_different_keys() -> None:
 
 def test_missing_values_do_not_reach_the_drawing() -> None:
     rows = [{"d": "2020-01-01", "v": math.nan}, {"d": "2020-01-02", "v": 1.0}, {"d": "2020-01-03", "v": 2.0}]
-    assert "NaN" not in charts_render.render_svg(
-        charts_lines.line_band(rows, x="d", lines={"v": "a"}, caption=CAPTION)
-    )
+    assert "NaN" not in charts_render.render_svg(charts_lines.line_band(rows, x="d", lines={"v": "a"}, caption=CAPTION))

@@ -65,16 +65,12 @@ def test_overview_is_small(client: Any, public_client: Any) -> None:
     for room, days in ((client, ("2020-01-22", "2020-06-24")), (public_client, ("2020-07-01",))):
         for day in days:
             size = len(room.get(f"/?as_of={day}").content)
-            size += sum(
-                len(room.get(f"/static/{f}").content) for f in ("opsroom.css", "opsroom.js", "icon.svg")
-            )
+            size += sum(len(room.get(f"/static/{f}").content) for f in ("opsroom.css", "opsroom.js", "icon.svg"))
             assert size < 200_000, f"{day}: {size} bytes"
 
 
 def test_no_inline_script_or_style_and_no_other_host(client: Any, meridia_releases: Any) -> None:
-    paths = [
-        f"{p}?as_of=2020-06-24" for p in (*PAGES, "/figure/resumption.national", "/figure/decisions.log")
-    ]
+    paths = [f"{p}?as_of=2020-06-24" for p in (*PAGES, "/figure/resumption.national", "/figure/decisions.log")]
     for path in paths:
         answer = client.get(path)
         assert "script-src 'self'" in answer.headers["content-security-policy"]

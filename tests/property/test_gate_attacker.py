@@ -104,9 +104,7 @@ def recomputable(known: dict[tuple[str, str], bool]) -> set[tuple[str, str]]:
         system = [[a - v[column] * b for a, b in zip(v, pick, strict=True)] for v in system]
         pivot_rows = [[a - v[column] * b for a, b in zip(v, pick, strict=True)] for v in pivot_rows]
         pivot_rows.append(pick)
-    return {
-        hidden[next(i for i, x in enumerate(v) if x != 0)] for v in pivot_rows if sum(x != 0 for x in v) == 1
-    }
+    return {hidden[next(i for i, x in enumerate(v) if x != 0)] for v in pivot_rows if sum(x != 0 for x in v) == 1}
 
 
 @given(units)
@@ -132,12 +130,12 @@ def test_nothing_withheld_can_be_recomputed(drawn):
     for cell in primaries:
         if len(groups[cell]) == 1:
             others = {other for other in primaries if groups[other] != groups[cell]}
-            own = {other: True for other in primaries - others}
+            own = dict.fromkeys(primaries - others, True)
             assert recomputable({**known, **own}) & others == set()
 
 
 def test_the_attacker_is_no_weakling():
-    known = {k: True for k in product([*ROWS, TOTAL], [*COLUMNS, TOTAL])}
+    known = dict.fromkeys(product([*ROWS, TOTAL], [*COLUMNS, TOTAL]), True)
     assert recomputable({**known, ("a", "x"): False}) == {("a", "x")}
     square = {("a", "x"): False, ("a", "y"): False, ("b", "x"): False, ("b", "y"): False}
     assert recomputable({**known, **square}) == set()

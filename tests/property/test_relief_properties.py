@@ -93,9 +93,7 @@ def test_the_kernel_and_its_twin_agree(frame: pd.DataFrame, holiday: Holiday, se
 
 @settings(max_examples=60, deadline=None)
 @given(firms(), holidays, st.integers(0, 99))
-def test_classes_exclude_each_other_and_exhaust_the_covered(
-    frame: pd.DataFrame, holiday: Holiday, seed: int
-) -> None:
+def test_classes_exclude_each_other_and_exhaust_the_covered(frame: pd.DataFrame, holiday: Holiday, seed: int) -> None:
     result = relief(frame, options=(holiday,), horizon=8, draws=6, seed=seed, as_of=DAY)
     borrowers = result.firms["outstanding"].to_numpy() > 0
     np.testing.assert_allclose(result.by_firm.classes[1].sum(axis=1), borrowers, atol=1e-6)
@@ -112,9 +110,7 @@ def test_classes_exclude_each_other_and_exhaust_the_covered(
 def test_a_longer_holiday_never_makes_fewer_survive_within_it(
     frame: pd.DataFrame, holiday: Holiday, more: float
 ) -> None:
-    longer = Holiday(
-        "longer", holiday.covers, holiday.months + more, holiday.accrues, catch_up=holiday.catch_up
-    )
+    longer = Holiday("longer", holiday.covers, holiday.months + more, holiday.accrues, catch_up=holiday.catch_up)
     result = relief(frame, options=(holiday, longer), horizon=9, draws=5, as_of=DAY)
     within = int(np.floor(holiday.months))
     short, long = result.by_firm.illiquid[1][:, :within], result.by_firm.illiquid[2][:, :within]

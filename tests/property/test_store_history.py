@@ -58,9 +58,7 @@ class Interpreter:
 
     def state(self, moment: int) -> dict[Key, Value | None]:
         latest: dict[Key, Value | None] = {}
-        for _, _, key, value in sorted(
-            (s for s in self.stored if s[0] <= moment), key=lambda s: (s[0], s[1])
-        ):
+        for _, _, key, value in sorted((s for s in self.stored if s[0] <= moment), key=lambda s: (s[0], s[1])):
             latest[key] = value
         return latest
 
@@ -143,9 +141,7 @@ def check(history: list[Sent]) -> None:
             assert (report.accepted, report.quarantined, report.duplicates) == expected
         for moment in range(-1, LAST + 1):
             rows = store.arrow("readings", EPOCH + timedelta(hours=moment)).to_pylist()
-            seen = {
-                (r["key"], (r["period"] - date(2020, 1, 1)).days): (r["value"], r["flag"]) for r in rows
-            }
+            seen = {(r["key"], (r["period"] - date(2020, 1, 1)).days): (r["value"], r["flag"]) for r in rows}
             assert len(seen) == len(rows)
             assert seen == model.view(moment), f"the views differ at moment {moment}"
         store.close()

@@ -92,9 +92,7 @@ def test_dynamic_factor_mq_agrees_where_the_models_agree() -> None:
     start = index[0].year * 12 + index[0].month - 1
     assert start == grid.first_month
     monthly = pd.DataFrame(grid.values[:, ~grid.quarterly], index=index, columns=list(grid.names[1:]))
-    growth = pd.Series(
-        grid.values[2::3, 0], index=pd.period_range("2000Q1", periods=grid.months // 3, freq="Q")
-    )
+    growth = pd.Series(grid.values[2::3, 0], index=pd.period_range("2000Q1", periods=grid.months // 3, freq="Q"))
     model = DynamicFactorMQ(
         monthly.loc[:"2016-06"],
         endog_quarterly=growth.loc[:"2016Q2"].to_frame("GDPC1"),
@@ -110,8 +108,7 @@ def test_dynamic_factor_mq_agrees_where_the_models_agree() -> None:
 def test_the_us_vintages_tell_what_july_changed() -> None:
     """Both true vintages: official growth is in the July one, and news add up."""
     results = [
-        nowcast(panel(day), target="GDPC1", as_of=day, specs=SPECS, settings=Settings(start=2000))
-        for day in VINTAGES
+        nowcast(panel(day), target="GDPC1", as_of=day, specs=SPECS, settings=Settings(start=2000)) for day in VINTAGES
     ]
     assert results[0].target_quarter == "2016-Q2"
     assert results[1].target_quarter == "2016-Q3"

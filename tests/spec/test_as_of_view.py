@@ -212,9 +212,7 @@ def test_view(name: str, store: Store) -> None:
     rows = read(drawing)
     load(store, rows)
     for day, words in days.items():
-        expected = {
-            (key, period, int(value)) for key, period, value in (w.split() for w in words.split(", ") if w)
-        }
+        expected = {(key, period, int(value)) for key, period, value in (w.split() for w in words.split(", ") if w)}
         on = date.fromisoformat(day)
         assert interpret(rows, on) == expected, f"the drawing and the definition differ on {day}"
         assert view(store, on) == expected, f"the store differs on {day}"

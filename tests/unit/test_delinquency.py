@@ -69,9 +69,7 @@ def economy(
                  "undrawn_credit": 0, "fixed_costs": service}
             )
         )  # fmt: skip
-    capacity = pd.DataFrame(
-        {"month": MONTHS, "capacity_ppm": np.where(MONTHS[-2] <= MONTHS, 300_000, 1_000_000)}
-    )
+    capacity = pd.DataFrame({"month": MONTHS, "capacity_ppm": np.where(MONTHS[-2] <= MONTHS, 300_000, 1_000_000)})
     return pd.concat(frames, ignore_index=True), pd.concat(books, ignore_index=True), capacity
 
 
@@ -79,9 +77,7 @@ def economy(
 
 
 def test_states_exclude_each_other_by_days_past_due_and_forbearance() -> None:
-    rows = pd.DataFrame(
-        {"days_past_due": [0, 29, 30, 89, 90, 120, 0], "forborne": [False] * 5 + [True, True]}
-    )
+    rows = pd.DataFrame({"days_past_due": [0, 29, 30, 89, 90, 120, 0], "forborne": [False] * 5 + [True, True]})
     assert list(loan_states(rows)) == ["performing"] * 2 + ["delinquent"] * 3 + ["forborne"] * 2
 
 
@@ -105,9 +101,7 @@ def test_shares_by_hand() -> None:
 
 def test_arrears_do_not_fall_because_a_holiday_starts() -> None:
     """Every delinquent company is granted a holiday: nothing is delinquent any more, all is still arrears."""
-    rows = [
-        loan(k, month=m, days_past_due=60 * (k < 4), outstanding=100) for k in range(10) for m in MONTHS[-2:]
-    ]
+    rows = [loan(k, month=m, days_past_due=60 * (k < 4), outstanding=100) for k in range(10) for m in MONTHS[-2:]]
     frame = pd.DataFrame(rows)
     granted = (frame["month"] == MONTHS[-1]) & (frame["days_past_due"] > 0)
     frame.loc[granted, ["forborne", "days_past_due"]] = [True, 0]

@@ -42,9 +42,7 @@ def test_every_company_balances(runs: dict[bool, Books], relief: bool) -> None:
     assert zero(change("cash") - flow[1:] + change("undrawn_credit"))
     out = sum(b[n] for n in ("wages_paid", "materials_paid", "fixed_paid", "taxes_paid", "old_bills_paid"))
     assert not np.any(out + b["investment"] + b["dividends"] - b["payments_out"])
-    assert (
-        min(b[n].min() for n in ("cash", "undrawn_credit", "payables", "receivables", "orders", "sales")) >= 0
-    )
+    assert min(b[n].min() for n in ("cash", "undrawn_credit", "payables", "receivables", "orders", "sales")) >= 0
 
 
 @pytest.mark.parametrize("relief", [True, False])
@@ -71,14 +69,11 @@ def test_payments_of_the_whole_balance(world: World, run: str) -> None:
     into = flows[flows["payee"] == "companies"].groupby("month")["amount"].sum()
     out = flows[flows["payer"] == "companies"].groupby("month")["amount"].sum()
     assert (stocks.set_index("month")["cash"].diff().iloc[1:] == (into - out).iloc[1:]).all()
-    made = (
-        stocks["loans_charged"] - stocks["repaid_loans"] + stocks["loans_new"] - stocks["loans_written_off"]
-    )
+    made = stocks["loans_charged"] - stocks["repaid_loans"] + stocks["loans_new"] - stocks["loans_written_off"]
     assert (stocks["loans_outstanding"].diff().iloc[1:] == made.iloc[1:]).all()
     names = set(flows["payer"]) | set(flows["payee"])
     net = sum(
-        flows.loc[flows["payee"] == n, "amount"].sum() - flows.loc[flows["payer"] == n, "amount"].sum()
-        for n in names
+        flows.loc[flows["payee"] == n, "amount"].sum() - flows.loc[flows["payer"] == n, "amount"].sum() for n in names
     )
     assert net == 0
 

@@ -43,9 +43,7 @@ def test_releases_are_late_and_staggered(monthly: pd.DataFrame, quarterly: pd.Da
     assert release_day(dt.date(2020, 3, 31), 1) == dt.date(2020, 4, 7)
 
 
-def test_surveys_and_prices_are_not_revised_but_accounts_are(
-    monthly: pd.DataFrame, quarterly: pd.DataFrame
-) -> None:
+def test_surveys_and_prices_are_not_revised_but_accounts_are(monthly: pd.DataFrame, quarterly: pd.DataFrame) -> None:
     counts = monthly.groupby(["series", "month"]).size().groupby("series").mean()
     assert counts["pmi"] == counts["cpi"] == 1
     assert counts["industrial_production"] > 2.5

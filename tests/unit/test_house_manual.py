@@ -71,9 +71,7 @@ def test_exit_codes_tell_the_classes_apart():
 
 
 def test_error_text_has_code_message_and_remedy():
-    error = errors.DataError(
-        "meters.csv, row 3: field wh is not a number.", remedy="Mend it.", code="OPS-D003"
-    )
+    error = errors.DataError("meters.csv, row 3: field wh is not a number.", remedy="Mend it.", code="OPS-D003")
     assert str(error) == "OPS-D003: meters.csv, row 3: field wh is not a number. Mend it."
     assert str(errors.StoreError("disk full.")) == "OPS-F001: disk full."
 
@@ -126,9 +124,7 @@ def test_contents_list_every_page_once():
 
 
 def test_formulas_become_mathml():
-    page = (
-        '<p><span class="arithmatex">\\(a &lt; b_i\\)</span></p><div class="arithmatex">\\[\nx^2\n\\]</div>'
-    )
+    page = '<p><span class="arithmatex">\\(a &lt; b_i\\)</span></p><div class="arithmatex">\\[\nx^2\n\\]</div>'
     found = mathml.convert(page)
     assert found.count("<math") == 2
     assert "&lt;" in found or "&#x0003C;" in found

@@ -35,12 +35,8 @@ def economy(*, months: int = 150, seed: int = 0, shock: dict[int, float] | None 
     rows = []
     for i in range(6):
         growth = 0.2 + (0.5 + 0.1 * i) * f + rng.normal(0, 0.5, months)
-        rows.append(
-            pd.DataFrame({"series": f"m{i}", "period": day, "value": 100 * np.cumprod(1 + growth / 100)})
-        )
-    rows.append(
-        pd.DataFrame({"series": "survey", "period": day, "value": 50 + 3 * f + rng.normal(0, 1, months)})
-    )
+        rows.append(pd.DataFrame({"series": f"m{i}", "period": day, "value": 100 * np.cumprod(1 + growth / 100)}))
+    rows.append(pd.DataFrame({"series": "survey", "period": day, "value": 50 + 3 * f + rng.normal(0, 1, months)}))
     output = 100 * np.cumprod(1 + (0.15 + 0.4 * f + rng.normal(0, 0.15, months)) / 100)
     quarter = pd.Series(output, index=day).resample("QS").mean()
     rows.append(pd.DataFrame({"series": "gdp", "period": quarter.index, "value": quarter.to_numpy()}))
@@ -114,9 +110,7 @@ def dense(panel: Panel, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
             for t in range(months):
                 before = own[t - 1, t - 1] if t else 0.0
                 rho = p.memory[i]
-                own[t, t] = (
-                    rho**2 * before + p.variance[i] / p.weights[t, i] if t else p.variance[i] / (1 - rho**2)
-                )
+                own[t, t] = rho**2 * before + p.variance[i] / p.weights[t, i] if t else p.variance[i] / (1 - rho**2)
                 for s in range(t):
                     own[s, t] = own[t, s] = rho * own[t - 1, s]
         noise[np.ix_(np.arange(months) * n + i, np.arange(months) * n + i)] = own
@@ -229,9 +223,9 @@ def test_news_add_up_and_name_what_moved() -> None:
     with pytest.raises(UsageError, match="earlier and a later"):
         old.news(new)
     with pytest.raises(UsageError, match="has none of 2020-Q3"):
-        nowcast(
-            as_of(table, dt.date(2020, 5, 20)), target="gdp", as_of=dt.date(2020, 5, 20), specs=SPECS
-        ).news(old, quarter="2020-Q3")
+        nowcast(as_of(table, dt.date(2020, 5, 20)), target="gdp", as_of=dt.date(2020, 5, 20), specs=SPECS).news(
+            old, quarter="2020-Q3"
+        )
 
 
 def test_no_news_is_no_change() -> None:

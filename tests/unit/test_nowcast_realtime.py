@@ -59,9 +59,7 @@ def test_a_replay_beats_the_autoregression_and_can_be_continued() -> None:
     assert 0.75 <= float(whole.scores()["coverage90"].iloc[0]) <= 1.0
     assert set(whole.frame["basis"]) == {"model", "past-errors"}
     part = backtest(vintage, days[:14], target="gdp", specs=SPECS, first_releases=outcomes, settings=settings)
-    more = backtest(
-        vintage, days, target="gdp", specs=SPECS, first_releases=outcomes, settings=settings, earlier=part
-    )
+    more = backtest(vintage, days, target="gdp", specs=SPECS, first_releases=outcomes, settings=settings, earlier=part)
     pd.testing.assert_frame_equal(more.frame, whole.frame)
     with pytest.raises(UsageError, match="ascend"):
         backtest(vintage, days[::-1], target="gdp", specs=SPECS, first_releases=outcomes, settings=settings)
@@ -93,9 +91,7 @@ def test_first_growth_takes_the_vintage_in_which_a_quarter_appears() -> None:
             "value": [100.0, 101.0, 103.02, 102.0, 102.0],
         }
     ).assign(known_at=lambda t: pd.to_datetime(t["known_at"]))
-    assert first_growth(table) == pytest.approx(
-        {"2019-Q2": 1.0, "2019-Q3": 1.0, "2019-Q4": 100 * (102 / 103.02 - 1)}
-    )
+    assert first_growth(table) == pytest.approx({"2019-Q2": 1.0, "2019-Q3": 1.0, "2019-Q4": 100 * (102 / 103.02 - 1)})
 
 
 def test_lags_are_learnt_from_releases_not_from_bulk_loads() -> None:
@@ -162,9 +158,7 @@ def test_finer_series_become_months_and_a_half_known_month_counts(frequency: str
     assert column[may] == pytest.approx(105.0)
     assert np.isnan(column[may + 1])
     first_week = pd.concat([vintage(dt.date(2016, 5, 20)), fine[fine["period"] < "2016-05-04"]])
-    early = build_panel(
-        first_week, target="gdp", specs=specs, as_of=dt.date(2016, 5, 20), settings=Settings()
-    )
+    early = build_panel(first_week, target="gdp", specs=specs, as_of=dt.date(2016, 5, 20), settings=Settings())
     assert np.isnan(early.values[may, early.names.index("trips")])
 
 

@@ -74,12 +74,9 @@ def test_the_real_files_have_the_columns_described(room: str) -> None:
         path
         for folder in ("nowcast", "risk")
         for path in (data / folder).iterdir()
-        if path.suffix in (".csv", ".parquet")
-        and path.name in (EXAMPLES / room / "README.md").read_text("utf-8")
+        if path.suffix in (".csv", ".parquet") and path.name in (EXAMPLES / room / "README.md").read_text("utf-8")
     ]
-    columns = set(
-        (pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, nrows=2)).columns
-    )
+    columns = set((pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, nrows=2)).columns)
     (path,) = (EXAMPLES / room / "datasets").glob("*.toml")
     spec = DatasetSpec.from_toml(path)
     wanted = {f.source for f in spec.fields} | ({spec.known_at_field} - {""})

@@ -151,9 +151,7 @@ def test_kernel_equals_brute_force_in_plain_python() -> None:
     plans = [schedule(loans, o, horizon=6) for o in (NONE, both(2))]
     still = Recovery(idiosyncratic=0.0)
     sections = list("CFGI")
-    problem = make_problem(
-        firms, plans, still, sections=sections, draws=5, seed=1, habits=Habits(0.5, 1.0, 0.25, 0.5)
-    )
+    problem = make_problem(firms, plans, still, sections=sections, draws=5, seed=1, habits=Habits(0.5, 1.0, 0.25, 0.5))
     paths = still.paths(sections, horizon=6, draws=5, seed=1)
     got = first_shortfall(problem).months
     for i, row in enumerate(firms.to_dict("records")):
@@ -198,9 +196,7 @@ def test_one_company_of_each_class_by_hand() -> None:
     """Loan service 50 a month, a holiday of 3 months out of 6; deferred sums are appended to the term."""
     loan = {"interest_due": 0, "principal_due": 50, "outstanding": 5_000}
     rows = [
-        firm(
-            1, cash=150, fixed_costs=100, **loan
-        ),  # 150 pays 3 of 6 dues; with the holiday 3 remain: decisive
+        firm(1, cash=150, fixed_costs=100, **loan),  # 150 pays 3 of 6 dues; with the holiday 3 remain: decisive
         firm(2, cash=300, fixed_costs=100, **loan),  # pays all six: windfall
         firm(3, cash=40, fixed_costs=145, **loan),  # burns 45 even without dues: futile
         firm(4, cash=60, fixed_costs=100, **loan),  # 60 pays one due: gone in month 2, or in month 5: cliff
@@ -239,9 +235,7 @@ def test_company_felled_by_what_it_must_catch_up_is_cliff_and_counted_as_harmed(
 
 # -- schedules ----------------------------------------------------------------------------------
 
-LOAN = Loans(
-    np.array([12_000.0]), np.array([120.0]), np.array([1_000.0])
-)  # one per cent a month, a year to go
+LOAN = Loans(np.array([12_000.0]), np.array([120.0]), np.array([1_000.0]))  # one per cent a month, a year to go
 
 
 def test_amortisation_without_a_holiday() -> None:
@@ -300,9 +294,7 @@ def test_only_covered_companies_get_a_holiday() -> None:
 def test_doing_nothing_defers_nothing_and_classifies_nobody() -> None:
     result = relief(fake(300), as_of=DAY, draws=10)
     none = result.to_frame().set_index("option").loc["none"]
-    zero = [
-        c for c in none.index if c.split("_")[0] in (*CLASSES, "deferred", "outlay", "expected", "contingent")
-    ]
+    zero = [c for c in none.index if c.split("_")[0] in (*CLASSES, "deferred", "outlay", "expected", "contingent")]
     zero += [c for c in none.index if c.startswith("jobs_") and not c.startswith("jobs_at_risk")]
     assert len(zero) > 30
     assert (none[zero] == 0).all()
@@ -431,9 +423,7 @@ def test_runway_in_days_by_hand() -> None:
         ]
     )
     np.testing.assert_allclose(runway_days(frame), [month, 2 * month, 0, math.inf])
-    np.testing.assert_allclose(
-        runway_days(frame, basis="outgoings")[:2], [30 / 130 * month, 30 / 130 * month]
-    )
+    np.testing.assert_allclose(runway_days(frame, basis="outgoings")[:2], [30 / 130 * month, 30 / 130 * month])
 
 
 def test_liquidity_counts_jobs_and_companies_and_adds_up() -> None:

@@ -18,9 +18,7 @@ def register(**given: object) -> pd.DataFrame:
     rows = pd.DataFrame(
         {
             "enterprise_id": [1, 1, 2, 3, 4],
-            "valid_from": pd.to_datetime(
-                ["2015-01-01", "2020-02-01", "2015-01-01", "2015-01-01", "2015-01-01"]
-            ),
+            "valid_from": pd.to_datetime(["2015-01-01", "2020-02-01", "2015-01-01", "2015-01-01", "2015-01-01"]),
             "legal_form": ["LTD", "LTD", "SOLE", "LTD", "PLC"],
             "group_id": [10, 10, 20, 30, 40],
             "section": ["C", "G", "C", "C", "C"],
@@ -52,9 +50,7 @@ def accounts() -> pd.DataFrame:
 
 
 def firm_months() -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {"enterprise_id": 1, "month": months("2019-01-01", 14), "sales": 200, "wage_bill": 60}
-    )
+    frame = pd.DataFrame({"enterprise_id": 1, "month": months("2019-01-01", 14), "sales": 200, "wage_bill": 60})
     frame.loc[frame["month"] >= "2020-01-01", "sales"] = 120
     frame.loc[frame["month"] == "2020-02-01", "sales"] = 40
     return frame

@@ -87,8 +87,7 @@ def town(n: int = 700, seed: int = 1) -> Town:
     mild = 4 * np.asarray(DAYS >= "2020-01-15")
     degrees = {r: season + mild + k + rng.normal(0, 2.5, days) for k, r in enumerate(("R01", "R02", "R03"))}
     weather = pd.concat(
-        pd.DataFrame({"region": r, "date": DAYS, "temp_dc": np.rint(10 * v).astype(int)})
-        for r, v in degrees.items()
+        pd.DataFrame({"region": r, "date": DAYS, "temp_dc": np.rint(10 * v).astype(int)}) for r, v in degrees.items()
     )
     calendar = _calendar()
     off = calendar["kind"].isin(["weekend", "public_holiday", "new_year_holiday"]).to_numpy()
@@ -104,20 +103,14 @@ def town(n: int = 700, seed: int = 1) -> Town:
     schedule[:, new_year] = np.where((rng.random(n) < 0.15)[:, None], schedule[:, new_year], 0)
     base = rng.beta(3, 5, n)[:, None]
     heat = np.stack([np.maximum(16 - degrees[r], 0) for r in region]) * rng.uniform(0, 0.015, (n, 1))
-    use = (
-        rng.lognormal(10, 0.6, n)[:, None]
-        * employees[:, None]
-        * (base + heat + (1 - base) * activity * schedule)
-    )
+    use = rng.lognormal(10, 0.6, n)[:, None] * employees[:, None] * (base + heat + (1 - base) * activity * schedule)
     use *= np.exp(rng.normal(0, 1, (n, days)) * rng.uniform(0.03, 0.08, (n, 1)))
     seen = rng.random((n, days)) < 0.985
     silent = (rng.random(n) < 0.06)[:, None] & closed & (day >= np.datetime64("2020-01-27"))[None]
     wh = np.rint(use).astype(np.int64)
     wh = np.where(rng.random((n, days)) < 0.0005, wh * 1000, wh)
     at, on = np.nonzero(seen & ~silent)
-    readings = pa.table(
-        {"meter_id": links["meter_id"].to_numpy()[at], "date": pa.array(day[on]), "wh": wh[at, on]}
-    )
+    readings = pa.table({"meter_id": links["meter_id"].to_numpy()[at], "date": pa.array(day[on]), "wh": wh[at, on]})
     tables = {"links": links, "register": register, "weather": weather, "calendar": calendar}
     return Town(readings, tables, ~closed, activity)
 
@@ -140,9 +133,7 @@ def result(place: Town, baseline: Baseline) -> ResumptionResult:
 AFTER = slice("2020-02-03", "2020-04-12")
 
 
-def test_the_share_at_work_is_near_the_truth_and_the_naive_one_is_not(
-    place: Town, result: ResumptionResult
-) -> None:
+def test_the_share_at_work_is_near_the_truth_and_the_naive_one_is_not(place: Town, result: ResumptionResult) -> None:
     path, truth = result.frame.loc[AFTER], place.share().loc[AFTER]
     assert (path["resumed"] - truth).abs().mean() <= 2
     assert (path["uncorrected"] - truth).abs().mean() > 10
@@ -226,9 +217,7 @@ def test_nothing_after_the_as_of_day_moves_one_bit(place: Town, baseline: Baseli
     pd.testing.assert_frame_equal(again.frame, clean.frame, check_exact=True)
 
 
-def test_a_kept_baseline_gives_what_a_new_one_gives(
-    place: Town, baseline: Baseline, result: ResumptionResult
-) -> None:
+def test_a_kept_baseline_gives_what_a_new_one_gives(place: Town, baseline: Baseline, result: ResumptionResult) -> None:
     fresh = place.estimate()
     assert fresh.baseline.content == baseline.content
     assert (fresh.frame["resumed"] - result.frame["resumed"]).abs().max() < 1e-4
@@ -244,9 +233,7 @@ def test_slips_of_unit_are_repaired_and_counted(place: Town, result: ResumptionR
 
 
 def test_batches_and_frames_are_read_alike(place: Town, baseline: Baseline, result: ResumptionResult) -> None:
-    reader = pa.RecordBatchReader.from_batches(
-        place.readings.schema, place.readings.to_batches(max_chunksize=10_000)
-    )
+    reader = pa.RecordBatchReader.from_batches(place.readings.schema, place.readings.to_batches(max_chunksize=10_000))
     assert place.estimate(reader, baseline=baseline).frame.equals(result.frame)
 
 

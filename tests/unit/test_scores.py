@@ -55,9 +55,7 @@ def test_true_quantile_minimises_pinball() -> None:
 def test_crps_gaussian_is_the_integral(mu: float, sd: float, y: float) -> None:
     grid = np.linspace(min(mu - 12 * sd, y - 1), max(mu + 12 * sd, y + 1), 400_001)
     integrand = (stats.norm.cdf(grid, mu, sd) - (grid >= y)) ** 2
-    assert scores.crps_gaussian([mu], [sd], [y]) == pytest.approx(
-        integrate.trapezoid(integrand, grid), abs=1e-4
-    )
+    assert scores.crps_gaussian([mu], [sd], [y]) == pytest.approx(integrate.trapezoid(integrand, grid), abs=1e-4)
 
 
 def test_crps_of_a_point_is_the_absolute_error() -> None:
@@ -117,9 +115,7 @@ def test_diebold_mariano_equals_statsmodels_long_run_variance() -> None:
     rng = np.random.default_rng(8)
     d = np.convolve(rng.normal(0.3, 1, 63), np.ones(4) / 2, mode="valid")
     ours = scores.diebold_mariano(d, np.zeros(60), horizon=4)
-    fit = sm.OLS(d, np.ones(60)).fit(
-        cov_type="HAC", cov_kwds={"maxlags": 3, "kernel": lambda lags: np.ones(lags + 1)}
-    )
+    fit = sm.OLS(d, np.ones(60)).fit(cov_type="HAC", cov_kwds={"maxlags": 3, "kernel": lambda lags: np.ones(lags + 1)})
     n, h = 60, 4
     assert ours.statistic == pytest.approx(fit.tvalues[0] * math.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n))
     assert ours.variance == "rectangular"
@@ -138,9 +134,7 @@ def test_diebold_mariano_has_about_its_size(variance: str, limit: float) -> None
     noise = rng.normal(size=(1500, 62))
     d = noise[:, 2:] + noise[:, 1:-1] + noise[:, :-2]  # three-step errors: correlated up to lag 2
     zeros = np.zeros(60)
-    rejected = np.mean(
-        [scores.diebold_mariano(x, zeros, horizon=3, variance=variance).p_value < 0.05 for x in d]
-    )
+    rejected = np.mean([scores.diebold_mariano(x, zeros, horizon=3, variance=variance).p_value < 0.05 for x in d])
     naive = np.mean([scores.diebold_mariano(x, zeros, horizon=1).p_value < 0.05 for x in d])
     assert 0.03 < rejected < limit
     assert naive > 0.15  # the wrong bandwidth rejects far too often

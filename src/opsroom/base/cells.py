@@ -221,8 +221,7 @@ class _Cube:
         self.n_finest = len(unique)
         member = [(hashes >> np.uint64(16 * f)) % np.uint64(SKETCH_SETS) for f in range(SKETCH_FAMILIES)]
         self.slots = [
-            self.finest * _WIDTH + family * SKETCH_SETS + m.astype(np.int64)[groups]
-            for family, m in enumerate(member)
+            self.finest * _WIDTH + family * SKETCH_SETS + m.astype(np.int64)[groups] for family, m in enumerate(member)
         ]
         self.margins = [
             _Margin([c for c, _ in combination], [n for _, n in combination], groups, hashes, self)
@@ -253,9 +252,7 @@ class _Cube:
 class _Margin:
     """One combination of levels: which units, sorted by cell and group, make which cell."""
 
-    def __init__(
-        self, codes: list[Ints], names: list[list[str]], groups: Ints, hashes: Hashes, cube: _Cube
-    ) -> None:
+    def __init__(self, codes: list[Ints], names: list[list[str]], groups: Ints, hashes: Hashes, cube: _Cube) -> None:
         keep = np.flatnonzero(np.all([c >= 0 for c in codes], axis=0))
         sizes = [max(len(n), 1) for n in names]
         cell = np.ravel_multi_index([c[keep] for c in codes], sizes).astype(np.int64)

@@ -174,9 +174,7 @@ def finish(chart: Any, caption: Caption) -> alt.Chart:
 
     subtitle = [line for text in (caption.unit, caption.footer) if text for line in wrap(text, 60)]
     title = alt.TitleParams(text=wrap(caption.finding), subtitle=subtitle)
-    done: alt.Chart = chart.properties(title=title, usermeta={"alt": caption.description}).configure(
-        **theme()
-    )
+    done: alt.Chart = chart.properties(title=title, usermeta={"alt": caption.description}).configure(**theme())
     return done
 
 

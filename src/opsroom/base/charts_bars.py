@@ -63,9 +63,7 @@ def option_bars(
                 "o:N",
                 sort=names,
                 title=None,
-                axis=alt.Axis(
-                    ticks=False, domain=False, labelLimit=150, grid=False, labelColor=colour("ink")
-                ),
+                axis=alt.Axis(ticks=False, domain=False, labelLimit=150, grid=False, labelColor=colour("ink")),
             ),
             x=alt.X("v:Q", axis=None, scale=alt.Scale(domain=[0, top * 1.45], nice=False)),
         )
@@ -179,9 +177,7 @@ def interval_dots(
     return finish(alt.layer(*layers).properties(width=WIDTH - 160, height=19 * max(len(names), 1)), caption)
 
 
-def news_bars(
-    rows: Sequence[Row], *, category: str, value: str, caption: Caption, format: str = "+.2f"
-) -> alt.Chart:
+def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Caption, format: str = "+.2f") -> alt.Chart:
     """Draw signed contributions about zero, such as the news of each data release in a nowcast.
 
     Parameters

@@ -86,9 +86,7 @@ def line_band(
         layers.append(area)
         legend_domain, legend_range = [*labels, band_label], [*legend_range, colour("band")]
     if rule is not None:
-        layers.append(
-            plot([{"value": rule}]).mark_rule(color=colour("muted"), strokeDash=[2, 3]).encode(y=axis_y)
-        )
+        layers.append(plot([{"value": rule}]).mark_rule(color=colour("muted"), strokeDash=[2, 3]).encode(y=axis_y))
     long = [
         {"x": row["x"], "value": row[field], "series": label}
         for field, label in reversed(list(lines.items()))
@@ -97,11 +95,7 @@ def line_band(
     ]
     scale = alt.Scale(domain=legend_domain, range=legend_range)
     columns = legend_columns(legend_domain)
-    legend = (
-        alt.Legend(symbolType="stroke", symbolStrokeWidth=3, columns=columns)
-        if len(legend_domain) > 1
-        else None
-    )
+    legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=3, columns=columns) if len(legend_domain) > 1 else None
     dash = alt.Scale(domain=labels, range=[[1, 0] if k == 0 else [5, 3] for k in range(len(labels))])
     layers.append(
         plot(long)
@@ -161,9 +155,7 @@ def vintages(
     for item in data:
         item["series"] = latest_label if item["v"] == last else earlier_label
     scale = alt.Scale(domain=[latest_label, earlier_label], range=[colour("main"), colour("faint")])
-    axis_y = alt.Y(
-        "value:Q", title=None, scale=alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=False)
-    )
+    axis_y = alt.Y("value:Q", title=None, scale=alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=False))
     base = plot(data).encode(
         x=_time_axis(data),
         y=axis_y,

@@ -112,9 +112,7 @@ def _polish(svg: str, *, mode: Mode, ident: str, title: str, desc: str) -> str:
     inner = inner.replace(f' xmlns="{_SVG}"', "")
     inner = re.sub(r"<g>(<(?:path|line|rect|text)[^<>]*/>)</g>", r"\1", inner)
     width, height = box.split()[2:]
-    font = {"page": "", "file": f' font-family="{escape(FONT)}"', "print": f' font-family="{PRINT_FONT}"'}[
-        mode
-    ]
+    font = {"page": "", "file": f' font-family="{escape(FONT)}"', "print": f' font-family="{PRINT_FONT}"'}[mode]
     # Its natural size: a page may shrink it, so that text has the same size in all pictures.
     size = f' width="{width}" height="{height}"'
     return (
@@ -169,9 +167,7 @@ def _invisible(element: ET.Element) -> bool:
         return True
     if tag == "path":
         return element.get("d", "") in ("", "M0,0h0v0h0Z") or (
-            element.get("class") == "background"
-            and element.get("fill") is None
-            and element.get("stroke") is None
+            element.get("class") == "background" and element.get("fill") is None and element.get("stroke") is None
         )
     if tag in ("defs", "style", "script"):
         return tag != "defs" or len(element) == 0

@@ -175,9 +175,7 @@ def revision_triangle(
         )
         .properties(width=min(side * max(n_x, 1), WIDTH), height=min(side * max(n_y, 1), 340))
     )  # fmt: skip
-    return finish(
-        alt.vconcat(chart, _key(list(thresholds), DIVERGING, "")).configure_concat(spacing=8), caption
-    )
+    return finish(alt.vconcat(chart, _key(list(thresholds), DIVERGING, "")).configure_concat(spacing=8), caption)
 
 
 def _ink_on(step: int | None, classes: int) -> str:

@@ -167,9 +167,7 @@ def check_lawful(
             )
     if public:
         for word in (name, *fields):
-            if refused_word(word) == "natural persons" and re.fullmatch(
-                r".*(?:_id|ssn|passport\w*|name)", word
-            ):
+            if refused_word(word) == "natural persons" and re.fullmatch(r".*(?:_id|ssn|passport\w*|name)", word):
                 raise _refusal("natural persons", f"{where}: field {word!r}")
         return
     if kind := refused_word(name):

@@ -227,9 +227,7 @@ def as_moment(value: datetime | date | str, tz: str | ZoneInfo) -> datetime:
         value = parse_period(word, Frequency.DAILY) if len(word) == 10 else _zoned(word)
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise UsageError(
-                "a moment without a time zone.", remedy="Give the zone, or a date for the end of day."
-            )
+            raise UsageError("a moment without a time zone.", remedy="Give the zone, or a date for the end of day.")
         return value.astimezone(UTC)
     return end_of_day(value, tz)
 

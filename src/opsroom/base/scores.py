@@ -62,9 +62,7 @@ def coverage(lower: npt.ArrayLike, upper: npt.ArrayLike, outcome: npt.ArrayLike)
     return _mean(((lo <= y) & (y <= hi)).astype(np.float64))
 
 
-def interval_score(
-    lower: npt.ArrayLike, upper: npt.ArrayLike, outcome: npt.ArrayLike, *, level: float = 0.9
-) -> float:
+def interval_score(lower: npt.ArrayLike, upper: npt.ArrayLike, outcome: npt.ArrayLike, *, level: float = 0.9) -> float:
     r"""Return the mean interval (Winkler) score of central intervals.
 
     Parameters

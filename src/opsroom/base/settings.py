@@ -197,9 +197,7 @@ def _regions(value: object) -> tuple[Region, ...]:
         try:
             regions.append(Region(str(row["code"]), str(row["name"]), int(row["x"]), int(row["y"])))
         except (KeyError, TypeError, ValueError):
-            raise SettingsError(
-                f"room.toml: region {number} needs code, name, x and y.", code="OPS-C004"
-            ) from None
+            raise SettingsError(f"room.toml: region {number} needs code, name, x and y.", code="OPS-C004") from None
     return tuple(regions)
 
 

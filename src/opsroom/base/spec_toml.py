@@ -28,13 +28,9 @@ def build(cls: type, raw: Mapping[str, Any], where: str) -> Any:  # an instance 
     for key in raw:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            raise failure(
-                where, f"unknown key {key!r}.", f"Did you mean {near[0]!r}?" if near else "Remove it."
-            )
+            raise failure(where, f"unknown key {key!r}.", f"Did you mean {near[0]!r}?" if near else "Remove it.")
     missing = [
-        k
-        for k, f in known.items()
-        if f.default is dataclasses.MISSING and k not in raw and k != "schema_version"
+        k for k, f in known.items() if f.default is dataclasses.MISSING and k not in raw and k != "schema_version"
     ]
     if missing:
         raise failure(where, f"missing: {', '.join(missing)}.", "Add them.")

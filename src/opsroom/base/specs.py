@@ -76,13 +76,9 @@ class FieldSpec:
     def __post_init__(self) -> None:
         where = f"field {self.name!r}"
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise failure(
-                where, "a name is lower-case letters, digits and _.", "Rename it; `column` maps the source."
-            )
+            raise failure(where, "a name is lower-case letters, digits and _.", "Rename it; `column` maps the source.")
         if self.name in SYSTEM_COLUMNS or self.name.startswith("__"):
-            raise failure(
-                where, "the name is reserved for the store.", "Rename it; `column` maps the source."
-            )
+            raise failure(where, "the name is reserved for the store.", "Rename it; `column` maps the source.")
         if self.type not in FIELD_TYPES:
             raise failure(where, f"unknown type {self.type!r}.", f"Use one of {', '.join(FIELD_TYPES)}.")
         if self.type == "money" and (not re.fullmatch(r"[A-Z]{3}", self.currency) or self.scale is None):
@@ -90,21 +86,15 @@ class FieldSpec:
         if self.type == "quantity" and not self.measure:
             raise failure(where, "a quantity needs its unit.", 'Add measure = "Wh".')
         if self.scale is not None and (
-            self.type not in ("money", "quantity")
-            or not isinstance(self.scale, int)
-            or not 0 <= self.scale <= 9
+            self.type not in ("money", "quantity") or not isinstance(self.scale, int) or not 0 <= self.scale <= 9
         ):
-            raise failure(
-                where, "scale is 0 to 9 decimals of money or a quantity.", "Correct or leave out scale."
-            )
+            raise failure(where, "scale is 0 to 9 decimals of money or a quantity.", "Correct or leave out scale.")
         if self.given not in ("minor", "major") or (self.given == "major" and self.scale is None):
             raise failure(where, 'given is "minor" or "major"; "major" needs scale.', "Add scale.")
         if self.type == "code":
             if bool(self.codes) == bool(self.codes_from):
                 raise failure(where, "a code field has either codes or codes_from.", "Give one of them.")
-            if len(set(self.codes)) != len(self.codes) or not all(
-                isinstance(c, str) and c for c in self.codes
-            ):
+            if len(set(self.codes)) != len(self.codes) or not all(isinstance(c, str) and c for c in self.codes):
                 raise failure(where, "codes are distinct, not empty texts.", "Correct the list.")
         elif self.codes or self.codes_from:
             raise failure(where, "only a code field has codes.", 'Set type = "code".')
@@ -197,15 +187,11 @@ class DatasetSpec:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise failure(where, "a name is lower-case letters, digits and _.", "Rename it.")
         if self.schema_version != SCHEMA_VERSION:
-            raise failure(
-                where, f"schema_version is {SCHEMA_VERSION}.", "Use an opsroom that knows this version."
-            )
+            raise failure(where, f"schema_version is {SCHEMA_VERSION}.", "Use an opsroom that knows this version.")
         names = [f.name for f in self.fields]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice or not names:
-            raise failure(
-                where, f"field names are given once: {', '.join(twice) or 'none given'}.", "Correct them."
-            )
+            raise failure(where, f"field names are given once: {', '.join(twice) or 'none given'}.", "Correct them.")
         self._check_law(names)
         self._check_time(where, names)
         self._check_register(where)
@@ -245,14 +231,10 @@ class DatasetSpec:
 
     def _check_time(self, where: str, names: list[str]) -> None:
         if self.frequency not in set(Frequency):
-            raise failure(
-                where, f"unknown frequency {self.frequency!r}.", f"Use one of {', '.join(Frequency)}."
-            )
+            raise failure(where, f"unknown frequency {self.frequency!r}.", f"Use one of {', '.join(Frequency)}.")
         wanted = "datetime" if self.frequency == Frequency.HOURLY else "date"
         if self.period not in names or self.field(self.period).type != wanted:
-            raise failure(
-                where, f"period = {self.period!r} is not a field of type {wanted}.", "Name that field."
-            )
+            raise failure(where, f"period = {self.period!r} is not a field of type {wanted}.", "Name that field.")
         if len(set(self.key)) != len(self.key) or self.period not in self.key:
             raise failure(where, "the key names each field once, the period among them.", "Correct key.")
         unknown = [k for k in self.key if k not in names]
@@ -261,9 +243,7 @@ class DatasetSpec:
         if any(self.field(k).type == "number" for k in self.key):
             raise failure(where, "a number cannot be part of a key.", "Use integer, string or code.")
         if self.known_at_field and self.known_at_field in names:
-            raise failure(
-                where, "known_at_field is stored as known_at, not as a field.", "Remove that field."
-            )
+            raise failure(where, "known_at_field is stored as known_at, not as a field.", "Remove that field.")
         if not 0 <= self.max_drop <= 1:
             raise failure(where, "max_drop is a share between 0 and 1.", "Correct it.")
 
@@ -279,9 +259,7 @@ class DatasetSpec:
                 code="OPS-S015",
             )
         if self.field("legal_form").type != "code":
-            raise failure(
-                where, "legal_form is a code field.", 'Set codes_from = "legal_forms".', code="OPS-S015"
-            )
+            raise failure(where, "legal_form is a code field.", 'Set codes_from = "legal_forms".', code="OPS-S015")
 
     @property
     def is_company_register(self) -> bool:
@@ -350,9 +328,7 @@ class DatasetSpec:
             text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
             raw = tomllib.loads(text)
         except OSError as error:
-            raise SpecError(
-                f"{where}: cannot be read ({error.strerror}).", remedy="Check the path."
-            ) from None
+            raise SpecError(f"{where}: cannot be read ({error.strerror}).", remedy="Check the path.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SpecError(f"{where}: not valid TOML: {error}.", remedy="Correct it there.") from None
         tables = raw.pop("fields", [])

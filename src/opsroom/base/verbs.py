@@ -237,9 +237,7 @@ def parts(
     for count in range(len(totals) + 1):
         for summed in itertools.combinations(totals, count):
             level = text.mutate(**{d: ibis.literal(TOTAL) for d in summed}) if summed else text
-            pieces.append(
-                top_contributions(level, dims=dims, measure=measure, group=group, top=top, name=name)
-            )
+            pieces.append(top_contributions(level, dims=dims, measure=measure, group=group, top=top, name=name))
     whole = pieces[0]
     for piece in pieces[1:]:
         whole = whole.union(piece.select(*whole.columns))
@@ -272,9 +270,7 @@ def quantile(
     wrong = [q for q in levels if not 0 <= q <= 1]
     if wrong:
         raise UsageError("quantile levels lie between 0 and 1.")
-    columns = {
-        f"{prefix}_p{round(q * 100, 6):g}".replace(".", "_"): table[measure].quantile(q) for q in levels
-    }
+    columns = {f"{prefix}_p{round(q * 100, 6):g}".replace(".", "_"): table[measure].quantile(q) for q in levels}
     return table.aggregate(by=list(by), **columns)
 
 

@@ -35,10 +35,7 @@ def sums_of(books: Books) -> dict[str, Ints]:
     sums["liquidated"] = books["liquidated"].sum(axis=1)
     sums["repaid_loans"] = books.lending["paid"].sum(axis=(1, 2))
     before = np.concatenate([undrawn[:1], undrawn[:-1]])
-    change = (
-        np.where(np.concatenate([active[:1], active[:-1]]), undrawn - before, undrawn - books.firms.limit)
-        * active
-    )
+    change = np.where(np.concatenate([active[:1], active[:-1]]), undrawn - before, undrawn - books.firms.limit) * active
     change[0] = (undrawn[0] - books.firms.limit) * active[0]
     sums["drawn"] = np.maximum(-change, 0).sum(axis=1)
     sums["repaid_lines"] = np.maximum(change, 0).sum(axis=1)
@@ -58,9 +55,7 @@ def payment_flows(sums: Mapping[str, Ints]) -> pd.DataFrame:
     """
     imports = sums["materials_paid"] * IMPORT_SHARE // 100
     state = sums["taxes_paid"] * STATE_SHARE // 100
-    between = (
-        sums["materials_paid"] - imports + sums["fixed_paid"] + sums["old_bills_paid"] + sums["investment"]
-    )
+    between = sums["materials_paid"] - imports + sums["fixed_paid"] + sums["old_bills_paid"] + sums["investment"]
     spending = sums["payments_in"] - sums["injected"] - sums["fx_receipts"] - state - between
     flows = {
         ("companies", "households"): sums["wages_paid"] + sums["dividends"] + sums["liquidated"],

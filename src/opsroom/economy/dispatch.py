@@ -90,9 +90,7 @@ class Dispatch:
             self._network(),
         ]
 
-    def _send(
-        self, dataset: str, day: dt.date, source: pa.Table | pa.RecordBatchReader, note: str
-    ) -> Delivery:
+    def _send(self, dataset: str, day: dt.date, source: pa.Table | pa.RecordBatchReader, note: str) -> Delivery:
         return Delivery(dataset, at_six(day), source, PROVIDERS[dataset], note)
 
     def _reader(self, part: Callable[[ChunkWorks], pa.Table]) -> pa.RecordBatchReader:
@@ -114,9 +112,7 @@ class Dispatch:
 
     def _once(self) -> Iterator[Delivery]:
         day = HISTORY_KNOWN.date()
-        yield self._send(
-            "calendar", day, calendar_table(self.workshop.surroundings), "calendar until the end of 2020"
-        )
+        yield self._send("calendar", day, calendar_table(self.workshop.surroundings), "calendar until the end of 2020")
         yield self._send("telework", day, telework_table(), "survey of 2019")
 
     def _registers(self) -> Iterator[Delivery]:
@@ -160,9 +156,7 @@ class Dispatch:
             for number in self.workshop.chunks:
                 for weeks_late, *rows in self.workshop[number].readings.week(week):
                     waiting.setdefault(week + weeks_late, []).append((rows[0], rows[1], rows[2]))
-            yield self._send(
-                "meters", week_arrival(week), _readings(waiting.pop(week, [])), "weekly readings"
-            )
+            yield self._send("meters", week_arrival(week), _readings(waiting.pop(week, [])), "weekly readings")
         for week in sorted(w for w in waiting if week_arrival(w) <= LAST_ARRIVAL):
             yield self._send("meters", week_arrival(week), _readings(waiting[week]), "late readings")
 
@@ -211,9 +205,7 @@ class Dispatch:
         yield self._send("links", day, network.links(), "purchase ledgers of 2018")
 
 
-def _between(
-    part: Callable[[ChunkWorks, int, int], pa.Table], after: int, until: int, works: ChunkWorks
-) -> pa.Table:
+def _between(part: Callable[[ChunkWorks, int, int], pa.Table], after: int, until: int, works: ChunkWorks) -> pa.Table:
     return part(works, after, until)
 
 

@@ -89,9 +89,7 @@ class Electricity:
         cold = rng.random(chunk.count)[owner] < chunk.cold()[owner]
         load = column("use")[section] * 1000 * s.jobs**0.93 * np.exp(rng.normal(0, 0.6, n))
         mean = column("base")[section]
-        closed = np.where(
-            cold, rng.uniform(0.5, 0.8, n), np.maximum(rng.beta(mean * 9, (1 - mean) * 9), LEAST_BASE)
-        )
+        closed = np.where(cold, rng.uniform(0.5, 0.8, n), np.maximum(rng.beta(mean * 9, (1 - mean) * 9), LEAST_BASE))
         leak = rng.uniform(0, 0.05, (n, 5)) * flag(0.6)[:, None]
         week = np.empty((n, WEEK))
         shape = np.exp(rng.normal(0, 0.05, (n, 5)))
@@ -182,9 +180,7 @@ class Electricity:
         activity = self.normal(days)
         if days[-1] >= self.operation.pressure.first:
             engaged = np.power(state.capacity, t.bend[:, None])
-            engaged = np.where(
-                state.onsite, engaged, np.where(state.remote, t.dark[:, None], t.caretaker[:, None])
-            )
+            engaged = np.where(state.onsite, engaged, np.where(state.remote, t.dark[:, None], t.caretaker[:, None]))
             activity *= engaged
         else:
             activity *= np.where(state.onsite, np.float32(1), t.caretaker[:, None])
@@ -198,17 +194,11 @@ class Electricity:
         whole = t.load + t.base
         use = activity
         use *= t.load[:, None]
-        use += (
-            t.base[:, None] * (1 + t.cold[:, None] * (felt - 10)[s.region]) * (1 + np.float32(0.02) * tremble)
-        )
+        use += t.base[:, None] * (1 + t.cold[:, None] * (felt - 10)[s.region]) * (1 + np.float32(0.02) * tremble)
         heated = np.flatnonzero(t.heat > 0)
-        use[heated] += (
-            (t.heat * whole)[heated, None] * warm[s.region[heated]] * (0.3 + 0.7 * occupied[heated])
-        )
+        use[heated] += (t.heat * whole)[heated, None] * warm[s.region[heated]] * (0.3 + 0.7 * occupied[heated])
         cooled = np.flatnonzero(t.cool > 0)
-        use[cooled] += (
-            (t.cool * whole)[cooled, None] * hot[s.region[cooled]] * (0.08 + 0.92 * occupied[cooled])
-        )
+        use[cooled] += (t.cool * whole)[cooled, None] * hot[s.region[cooled]] * (0.08 + 0.92 * occupied[cooled])
         return np.maximum(use, 1)
 
 

@@ -95,15 +95,9 @@ class Indicators:
         slow = {"credit": 0.0035, "house_price": 0.008, "rent": 0.002, "income": 0.003}[name]
         walk = np.cumsum(rng.standard_normal((len(REGIONS), q)) * slow, axis=1)
         walk -= walk[:, 28:29] + np.linspace(0, 1, q) * (walk[:, -1:] - walk[:, 28:29])
-        cycle = a.quarterly(
-            a.cycle - a.shock * {"credit": 0.0, "house_price": 0.25, "rent": 0.3, "income": 0.9}[name]
-        )
+        cycle = a.quarterly(a.cycle - a.shock * {"credit": 0.0, "house_price": 0.25, "rent": 0.3, "income": 0.9}[name])
         beta = {"credit": 0.6, "house_price": 1.2, "rent": 0.3, "income": 1.0}[name]
-        log = (
-            growth * {"credit": 1.02, "house_price": 1.0, "rent": 0.85, "income": 1.0}[name] * t
-            + beta * cycle
-            + walk
-        )
+        log = growth * {"credit": 1.02, "house_price": 1.0, "rent": 0.85, "income": 1.0}[name] * t + beta * cycle + walk
         for boom in self.scenario.booms:
             size = {
                 "credit": boom.credit,
@@ -157,13 +151,9 @@ class Indicators:
             inside = np.maximum(0, np.minimum(middle + 3, end) - np.maximum(middle - 3, start) + 1) / 7
             holiday += inside
         z = {name: stream(self._seed, f"flows.{name}").standard_normal(n) for name in FLOWS}
-        trips = 100 * np.exp(
-            0.02 * years + 0.10 * season + 0.25 * holiday * (shock < 0.01) + 0.015 * z["trips"]
-        )
+        trips = 100 * np.exp(0.02 * years + 0.10 * season + 0.25 * holiday * (shock < 0.01) + 0.015 * z["trips"])
         data = 100 * np.exp(0.24 * years - 0.03 * holiday + 0.012 * z["data_traffic"]) * (1 + 0.9 * shock)
-        trade = (
-            100 * np.exp(0.035 * years + 2.4 * cycle - 0.35 * holiday + 0.03 * z["trade"]) * (1 - 1.6 * shock)
-        )
+        trade = 100 * np.exp(0.035 * years + 2.4 * cycle - 0.35 * holiday + 0.03 * z["trade"]) * (1 - 1.6 * shock)
         capital = {
             "capital_in": 240 * np.exp(0.03 * years + 0.10 * z["capital_in"]) * (1 - 2.2 * shock),
             "capital_out": 210 * np.exp(0.03 * years + 0.10 * z["capital_out"]) * (1 + 1.2 * shock),

@@ -59,9 +59,7 @@ class Lending:
         e, n = chunk.enterprises, chunk.count
         rng = stream(chunk.seed, "lending", chunk.number)
         shape = (SLOTS, n)
-        borrower = np.where(
-            rng.random(n) < np.array([0.48, 0.6, 0.72, 0.85])[e.size], rng.uniform(0.4, 1.0, n), 0.0
-        )
+        borrower = np.where(rng.random(n) < np.array([0.48, 0.6, 0.72, 0.85])[e.size], rng.uniform(0.4, 1.0, n), 0.0)
         has = (rng.random(shape) < borrower * np.array([[0.8], [0.3]])) & (e.born < month_days(0)[0])
         amount = e.sales * LOAN_TO_SALES * np.exp(rng.normal(-0.25, 0.7, shape))
         zero = np.zeros(shape, dtype=np.int64)

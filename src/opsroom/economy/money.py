@@ -158,9 +158,7 @@ class _Run:
         self.values = np.zeros((len(COLUMNS), months, n), dtype=np.int64)
         self.active = np.zeros((months, n), dtype=bool)
         self.seasons, self.workdays = season_table(), operation.pressure.surroundings.workdays
-        self.collecting = [
-            scenario.collections.path.at(np.arange(*month_days(m))).mean() for m in range(months)
-        ]
+        self.collecting = [scenario.collections.path.at(np.arange(*month_days(m))).mean() for m in range(months)]
         start = stream(chunk.seed, "cash", chunk.number).normal(0, 0.3, n)
         self.cash = np.rint(firms.target * np.exp(start)).astype(np.int64)
         self.undrawn = firms.limit.copy()
@@ -195,9 +193,7 @@ class _Run:
         self._give_up(last, alive & ~ending, u[6], u[7])
         self.lending.close(ending)
         self.lending.record(t)
-        self._write(
-            t, founded=np.where(opened, self.firms.target, 0), liquidated=np.where(ending, self.cash, 0)
-        )
+        self._write(t, founded=np.where(opened, self.firms.target, 0), liquidated=np.where(ending, self.cash, 0))
         for stock in (self.cash, self.undrawn, self.receivables, self.payables, self.backlog):
             stock[ending] = 0
 
@@ -211,9 +207,7 @@ class _Run:
         z = stream(self.chunk.seed, "money.luck", self.chunk.number, t).standard_normal((2, self.chunk.count))
         self.luck = 0.75 * self.luck + z[0]
         trend = np.exp(firms.growth * (t - 24) / 12 + 0.001 * (t - 24))
-        normal = (
-            firms.monthly * trend * self.seasons[self.chunk.enterprises.section, t] * self.workdays[t] * share
-        )
+        normal = firms.monthly * trend * self.seasons[self.chunk.enterprises.section, t] * self.workdays[t] * share
         done = act + 0.15 * (1 - act)
         sales = np.rint(normal * done * np.exp(0.7 * firms.noise * self.luck)).astype(np.int64)
         wished = np.rint(normal * (0.35 + 0.65 * act) * np.exp(firms.noise * z[1])).astype(np.int64)
@@ -229,9 +223,7 @@ class _Run:
         """Receive what customers pay: part of this month's sales, most of what was owed before."""
         delay = np.clip(self.firms.late_pay * (1 + 0.5 * (1 - act)), 0, 0.92)
         settle = np.where(act > 0.97, 0.97, 0.6 + 0.3 * act)
-        receipts = np.rint((1 - delay) * sales).astype(np.int64) + np.rint(settle * self.receivables).astype(
-            np.int64
-        )
+        receipts = np.rint((1 - delay) * sales).astype(np.int64) + np.rint(settle * self.receivables).astype(np.int64)
         receipts = np.where(alive, np.minimum(receipts, self.receivables + sales), 0)
         self.receivables = self.receivables + sales - receipts
         return receipts

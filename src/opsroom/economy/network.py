@@ -192,9 +192,7 @@ def _draw_pairs(rng: np.random.Generator, market: Market) -> tuple[Ints, Ints]:
     section = DIVISION_SECTION[market.division[customer]]
     division = (mix[section] < rng.random(len(customer))[:, None]).sum(axis=1)
     division = np.minimum(division, len(DIVISIONS) - 1)
-    able = np.where(
-        market.sales > market.exports, (market.sales - market.exports).astype(np.float64) ** 0.9, 0
-    )
+    able = np.where(market.sales > market.exports, (market.sales - market.exports).astype(np.float64) ** 0.9, 0)
     order = np.argsort(market.division, kind="stable")
     cumulative = np.cumsum(able[order])
     ends = np.searchsorted(market.division[order], np.arange(len(DIVISIONS)), side="right")

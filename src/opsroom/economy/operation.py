@@ -146,9 +146,7 @@ class Operation:
         again = rng.integers(day_number(r.first), day_number(r.last), n)
         days = rng.integers(r.min_days, r.max_days + 1, n) * (rng.random(n) < r.share)
         floor = np.maximum(rng.beta(2.0, 3.1, n), LEAST_CAPACITY)
-        hit = column("slump")[self.chunk.enterprises.section] * np.where(
-            self.chunk.enterprises.essential, 0.3, 1.0
-        )
+        hit = column("slump")[self.chunk.enterprises.section] * np.where(self.chunk.enterprises.essential, 0.3, 1.0)
         return {
             "remote_from": np.where(willing, np.floor(start), 1e9),
             "relapse_from": again.astype(np.float64),

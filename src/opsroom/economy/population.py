@@ -162,9 +162,7 @@ class Chunk:
         start, end = day_number(MONTH_ZERO), day_number(METERS_LAST)
         young = rng.random(n) < _BIRTH_SHARE
         age = rng.gamma(1.6, 8.0, n) * 365
-        born = np.where(young, rng.integers(start, end, n), start - 1 - np.minimum(age, 32 * 365)).astype(
-            np.int64
-        )
+        born = np.where(young, rng.integers(start, end, n), start - 1 - np.minimum(age, 32 * 365)).astype(np.int64)
         hazard = _DEATHS_A_YEAR * np.array([1.25, 0.75, 0.35, 0.15])[size]
         life = (rng.exponential(1.0, n) / hazard * 365).astype(np.int64)
         died = np.minimum(np.maximum(born, start) + 60 + life, OPEN_END)
@@ -208,9 +206,7 @@ class Chunk:
         jobs = 1 + np.floor(spare * weight / total).astype(np.int64)
         jobs[rank == 0] += e.employees - np.bincount(owner, weights=jobs).astype(np.int64)
         elsewhere = (rank > 0) & (rng.random(len(owner)) < 0.4)
-        region = np.where(
-            elsewhere, rng.choice(len(REGION_WEIGHTS), len(owner), p=REGION_WEIGHTS), e.region[owner]
-        )
+        region = np.where(elsewhere, rng.choice(len(REGION_WEIGHTS), len(owner), p=REGION_WEIGHTS), e.region[owner])
         first, last = e.born[owner].copy(), e.died[owner].copy()
         life = rng.integers(day_number(METERS_FIRST) - 300, day_number(METERS_LAST), len(owner))
         event = rng.random(len(owner))

@@ -146,9 +146,7 @@ class Readings:
         lateness[second < late * missing.very_late_share] = 2
         lateness[second < late * missing.very_late_share * 0.3] = 3
         estimate = here & (first < lost + corrected) & (lateness == 0)
-        told = np.where(
-            estimate, np.rint(use * (0.75 + 50 * (first - lost).clip(0, 0.01))).astype(np.int64), use
-        )
+        told = np.where(estimate, np.rint(use * (0.75 + 50 * (first - lost).clip(0, 0.01))).astype(np.int64), use)
         ids = operation.chunk.meters.ids
         later: list[Delivered] = [(2, *_pick(ids, days, use, estimate))]
         for dropout, weeks in self._dropouts(days):

@@ -110,8 +110,7 @@ kind = "scores"
 def room_text(scenario: Scenario) -> str:
     """Return the settings of Meridia's room under a scenario."""
     regions = "\n".join(
-        f'[[regions]]\ncode = "{code}"\nname = "{name}"\nx = {x}\ny = {y}\n'
-        for code, name, x, y in REGION_NAMES
+        f'[[regions]]\ncode = "{code}"\nname = "{name}"\nx = {x}\ny = {y}\n' for code, name, x, y in REGION_NAMES
     )
     return _TEXT.format(
         disclaimer=DISCLAIMER,

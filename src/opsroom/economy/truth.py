@@ -110,9 +110,7 @@ class Truth:
         low = first if start is None else pd.Timestamp(start)
         high = last if end is None else pd.Timestamp(end)
         if low < first or high > last:
-            raise UsageError(
-                "the truth of at-work covers 2020-01-01 to 2020-06-30.", remedy="Ask for days within."
-            )
+            raise UsageError("the truth of at-work covers 2020-01-01 to 2020-06-30.", remedy="Ask for days within.")
         return frame[(frame["date"] >= low) & (frame["date"] <= high)].reset_index(drop=True)
 
     def national(self, *, sme: bool = False) -> pd.DataFrame:
@@ -187,9 +185,7 @@ class Truth:
         """
         path = folder / "facts.json"
         if not path.is_file():
-            raise NotFoundError(
-                f"{folder.name} holds no truth.", remedy="Save one with `truth.save(folder)`."
-            )
+            raise NotFoundError(f"{folder.name} holds no truth.", remedy="Save one with `truth.save(folder)`.")
         makers: dict[str, Callable[[], pd.DataFrame]] = {
             file.stem: partial(pd.read_parquet, file) for file in sorted(folder.glob("*.parquet"))
         }

@@ -68,9 +68,7 @@ def _enterprises(workshop: Workshop) -> pd.DataFrame:
         working, capacity = works.operation.enterprises(days)
         head = pd.DataFrame(_head(works)).iloc[inside]
         block = head.loc[head.index.repeat(len(days))].reset_index(drop=True)
-        block.insert(
-            0, "date", np.tile(np.array([day_date(int(d)) for d in days], dtype="datetime64[s]"), len(inside))
-        )
+        block.insert(0, "date", np.tile(np.array([day_date(int(d)) for d in days], dtype="datetime64[s]"), len(inside)))
         block["at_work"] = working[inside].ravel()
         block["capacity"] = capacity[inside].ravel()
         frames.append(block)

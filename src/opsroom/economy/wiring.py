@@ -49,11 +49,7 @@ def wire(chunk: Chunk) -> tuple[Meters, Links]:
     position = np.arange(len(owner))
     old_last = np.where(changed, change - 1, last)
     order = np.argsort(np.concatenate([position * 2, position[changed] * 2 + 1]), kind="stable")
-    ids = (
-        METER_BASE
-        + chunk.number * PLACES_PER_CHUNK * 2
-        + np.concatenate([position * 2, position[changed] * 2 + 1])
-    )
+    ids = METER_BASE + chunk.number * PLACES_PER_CHUNK * 2 + np.concatenate([position * 2, position[changed] * 2 + 1])
     meters = Meters(
         ids=ids[order],
         establishment=np.concatenate([owner, owner[changed]])[order],

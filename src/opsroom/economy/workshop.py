@@ -75,8 +75,7 @@ class ChunkWorks:
     def _recent(self) -> _Recent:
         books = self.books(months=MONTHS_DELIVERED)
         tables = {
-            name: monthly_table(name, self.chunk, books, HISTORY_MONTHS, MONTHS_DELIVERED - 1)
-            for name in MONTHLY
+            name: monthly_table(name, self.chunk, books, HISTORY_MONTHS, MONTHS_DELIVERED - 1) for name in MONTHLY
         }
         late = [report_delay(self.chunk, books, m) for m in range(HISTORY_MONTHS, MONTHS_DELIVERED)]
         return _Recent(books.died, tables, late, market_of(self.chunk, books))

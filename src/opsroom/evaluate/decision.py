@@ -108,9 +108,7 @@ class Decision:
         _validate(self)
         own = f"{self.decided_on.isoformat()}-{self.option}-{self.content_hash[7:15]}"
         if self.id and self.id != own:
-            raise UsageError(
-                "a decision's id does not belong to its content.", remedy="Leave id out.", code="OPS-U091"
-            )
+            raise UsageError("a decision's id does not belong to its content.", remedy="Leave id out.", code="OPS-U091")
         object.__setattr__(self, "id", own)
 
     @property

@@ -80,9 +80,7 @@ class ForecastScores:
         caption = Caption(finding="Mean absolute error of what was said", unit="unit of the outcome")
         return option_bars(rows, option="name", measures={"mae": ""}, caption=caption, format=".2f")
 
-    def cells(
-        self, name: str, *, unit: str = "points", against: str = "final", decimals: int = 2
-    ) -> list[Cells]:
+    def cells(self, name: str, *, unit: str = "points", against: str = "final", decimals: int = 2) -> list[Cells]:
         """Return the publishable cells of a ``scores.*`` series; a function of releases alone.
 
         Parameters
@@ -190,9 +188,7 @@ def score_vintages(
         for name in methods:
             own = part[part["method"] == name]
             if len(own):
-                rows.append(
-                    dict(zip(by, group, strict=True)) | {"method": name} | _scores(own, base, pair, level)
-                )
+                rows.append(dict(zip(by, group, strict=True)) | {"method": name} | _scores(own, base, pair, level))
         for rival in rivals:
             test = _test(part, method, rival, pair, horizon)
             if test is not None:
@@ -203,9 +199,7 @@ def score_vintages(
     return ForecastScores(table, tested, both, tuple(by), level)
 
 
-def _prepared(
-    frame: pd.DataFrame, keys: Sequence[str], vintage: str, by: Sequence[str], what: str
-) -> pd.DataFrame:
+def _prepared(frame: pd.DataFrame, keys: Sequence[str], vintage: str, by: Sequence[str], what: str) -> pd.DataFrame:
     _need(frame, (*keys, vintage, *by, "point"), what)
     frame = frame.assign(**{c: math.nan for c in _BOUNDS if c not in frame.columns})
     if frame.duplicated([*keys, vintage, "method"]).any():
@@ -229,9 +223,7 @@ def _groups(frame: pd.DataFrame, by: Sequence[str]) -> Iterable[tuple[tuple[Any,
     return ((key, part) for key, part in frame.groupby(list(by), sort=True))
 
 
-def _scores(
-    own: pd.DataFrame, base: pd.DataFrame | None, pair: list[str], level: float
-) -> dict[str, float | int]:
+def _scores(own: pd.DataFrame, base: pd.DataFrame | None, pair: list[str], level: float) -> dict[str, float | int]:
     lower, upper, outcome = (own[c].to_numpy(dtype=np.float64) for c in ("lower", "upper", "outcome"))
     width = upper - lower
     ratio = math.nan
@@ -252,9 +244,7 @@ def _scores(
     }
 
 
-def _test(
-    part: pd.DataFrame, method: str, rival: str, pair: list[str], horizon: int
-) -> dict[str, Any] | None:
+def _test(part: pd.DataFrame, method: str, rival: str, pair: list[str], horizon: int) -> dict[str, Any] | None:
     ours, theirs = (part[part["method"] == m][[*pair, "error"]] for m in (method, rival))
     both = ours.merge(theirs, on=pair, suffixes=("", "_rival")).sort_values(pair)
     try:

@@ -38,8 +38,7 @@ def figure_document(desk: Desk, figure: Figure) -> dict[str, Any]:
         "synthetic": desk.synthetic,
         "disclaimer": str(desk.room.get("disclaimer") or ""),
         "measures": [
-            {"name": m.name, "unit": m.unit, "kind": m.kind, "decimals": m.decimals}
-            for m in measures_of(main)
+            {"name": m.name, "unit": m.unit, "kind": m.kind, "decimals": m.decimals} for m in measures_of(main)
         ],
         "columns": list(figure.columns),
         "rows": [list(row) for row in figure.rows],

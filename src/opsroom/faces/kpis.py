@@ -86,9 +86,7 @@ def _all(desk: Desk) -> Iterator[Kpi]:
         figure="resumption.national--capacity",
     )
     yield from _nowcast(desk)
-    yield from _kpi(
-        desk, "liquidity", "liquidity.section", "jobs_under_30_days", _month(size="_T"), census=True
-    )
+    yield from _kpi(desk, "liquidity", "liquidity.section", "jobs_under_30_days", _month(size="_T"), census=True)
     yield from _arrears(desk)
     yield from _kpi(desk, "coverage", "resumption.national", "coverage", _reference("count"), census=True)
     for name in desk.names():
@@ -103,9 +101,7 @@ def _all(desk: Desk) -> Iterator[Kpi]:
         elif name == "credit.gap":
             for code in _largest_gaps(release):
                 label = w.say("kpi.credit_gap", country=country_name(code))
-                yield from _kpi(
-                    desk, "credit_gap", name, "gap", _last("quarter", "gap", country=code), label=label
-                )
+                yield from _kpi(desk, "credit_gap", name, "gap", _last("quarter", "gap", country=code), label=label)
         elif name.endswith(".levels"):
             main = measures_of(release)[0].name
             time = str(release.dimensions[0])
@@ -177,9 +173,7 @@ def _said(lower: float | None, upper: float | None, decimals: int, *, census: bo
     return w.say("kpi.no_interval_census" if census else "kpi.no_interval")
 
 
-def _change(
-    value: float, history: tuple[float | None, ...], past: list[Any], unit: str, decimals: int
-) -> str:
+def _change(value: float, history: tuple[float | None, ...], past: list[Any], unit: str, decimals: int) -> str:
     before = history[-2] if len(history) > 1 else None
     if before is None:
         return w.say("kpi.first")

@@ -94,9 +94,7 @@ def measures_of(release: ReleaseView) -> list[MeasureInfo]:
     found = []
     for item in release.measures:
         get = (
-            item.get
-            if isinstance(item, Mapping)
-            else lambda key, default=None, item=item: getattr(item, key, default)
+            item.get if isinstance(item, Mapping) else lambda key, default=None, item=item: getattr(item, key, default)
         )
         found.append(
             MeasureInfo(
@@ -129,9 +127,7 @@ def records(release: ReleaseView | None, **where: str) -> list[dict[str, Any]]:
     columns = list(release.columns)
     tests = [(columns.index(name), code) for name, code in where.items() if name in columns]
     return [
-        dict(zip(columns, row, strict=True))
-        for row in release.rows
-        if all(str(row[k]) == code for k, code in tests)
+        dict(zip(columns, row, strict=True)) for row in release.rows if all(str(row[k]) == code for k, code in tests)
     ]
 
 
@@ -251,9 +247,7 @@ def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
         try:
             as_of = date.fromisoformat(as_of)
         except ValueError:
-            raise UsageError(
-                "as_of is not a day.", remedy="Write it as 2020-03-04.", code="OPS-U020"
-            ) from None
+            raise UsageError("as_of is not a day.", remedy="Write it as 2020-03-04.", code="OPS-U020") from None
     reached = [d for d in days if d <= as_of]
     if not reached:
         raise AsOfError(

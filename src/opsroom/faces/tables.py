@@ -52,9 +52,7 @@ def shown_rows(desk: Desk, figure: Figure, *, limit: int = 400) -> dict[str, Any
     """
     decimals = {m.name: m.decimals for r in figure.releases[:1] for m in measures_of(r)}
     attached = {a: m.decimals for r in figure.releases[:1] for m in measures_of(r) for a in m.attached}
-    numeric = [
-        any(isinstance(row[k], (int, float)) for row in figure.rows) for k in range(len(figure.columns))
-    ]
+    numeric = [any(isinstance(row[k], (int, float)) for row in figure.rows) for k in range(len(figure.columns))]
     dimensions = set(figure.main.dimensions)
     text = []
     for row in figure.rows[-limit:]:

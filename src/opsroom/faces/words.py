@@ -149,9 +149,7 @@ def money(value: float, currency: str) -> str:
     """Write an amount of money in words that fit its size."""
     for limit, word in ((1e9, "billion"), (1e6, "million")):
         if abs(value) >= limit:
-            return (
-                f"{currency}{NBSP}{number(value / limit, 1 if abs(value) < 100 * limit else 0)}{NBSP}{word}"
-            )
+            return f"{currency}{NBSP}{number(value / limit, 1 if abs(value) < 100 * limit else 0)}{NBSP}{word}"
     return f"{currency}{NBSP}{number(value)}"
 
 

@@ -1,6 +1,5 @@
 """How each family of figures is made, in a paragraph or two each: the text of the method pages."""
 
-# ruff: noqa: E501 - prose
 from __future__ import annotations
 
 METHODS: dict[str, str] = {

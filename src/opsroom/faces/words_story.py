@@ -56,9 +56,7 @@ def tell(desk: Desk) -> list[Sentence]:
             if any(value is None or str(value) in ("None", "nan", "") for value in values.values()):
                 raise InternalError(f"message {message!r} was given an empty value.")
             told.append(
-                Sentence(
-                    message, text, topic, tuple(r.id for r in used), {k: str(v) for k, v in values.items()}
-                )
+                Sentence(message, text, topic, tuple(r.id for r in used), {k: str(v) for k, v in values.items()})
             )
     return told
 

@@ -130,9 +130,7 @@ class ActivityResult:
         layered: alt.LayerChart = (band + line).properties(title=title, width=640, height=260)
         return layered
 
-    def cells(
-        self, name: str, *, public: bool = False, source: str = "", since: object | None = None
-    ) -> Cells:
+    def cells(self, name: str, *, public: bool = False, source: str = "", since: object | None = None) -> Cells:
         """Return the release series ``activity.<name>``.
 
         Parameters

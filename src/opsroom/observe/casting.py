@@ -39,9 +39,7 @@ class Cast:
     faults: tuple[tuple[str, pa.BooleanArray], ...] = ()
 
 
-def cast(
-    column: pa.Array, field: FieldSpec, frequency: Frequency | None, missing: tuple[str, ...] = ()
-) -> Cast:
+def cast(column: pa.Array, field: FieldSpec, frequency: Frequency | None, missing: tuple[str, ...] = ()) -> Cast:
     """Cast a source column to the type of its field.
 
     Parameters
@@ -62,9 +60,7 @@ def cast(
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
-        column = (
-            column.dictionary_decode() if len(column.dictionary) else pa.nulls(len(column), kind.value_type)
-        )
+        column = column.dictionary_decode() if len(column.dictionary) else pa.nulls(len(column), kind.value_type)
         kind = column.type
     if pa.types.is_null(kind):
         return Cast(pa.nulls(len(column), field.arrow_type()))
@@ -137,9 +133,7 @@ def _to_integer(column: pa.Array, shift: int) -> Cast:
             return _result(values, ("OPS-D034", large))
         limit = (2**63 - 1) // 10**shift
         far = pc.greater(pc.abs(values), limit)
-        return _result(
-            pc.multiply(pc.if_else(far, None, values), 10**shift), ("OPS-D034", _either(large, far))
-        )
+        return _result(pc.multiply(pc.if_else(far, None, values), 10**shift), ("OPS-D034", _either(large, far)))
     if pa.types.is_floating(kind):
         return _integer_from_float(column.cast(pa.float64()), shift)
     if pa.types.is_decimal(kind):
@@ -161,9 +155,7 @@ def _integer_from_float(column: pa.Array, shift: int) -> Cast:
     broken = pc.greater(pc.abs(pc.subtract(scaled, whole)), slack)
     far = pc.greater(pc.abs(scaled), 2.0**53)
     infinite = pc.is_inf(column)
-    clean = pc.if_else(
-        pc.or_kleene(pc.or_kleene(broken, far), infinite), pa.scalar(None, pa.float64()), whole
-    )
+    clean = pc.if_else(pc.or_kleene(pc.or_kleene(broken, far), infinite), pa.scalar(None, pa.float64()), whole)
     code = "OPS-D034" if shift else "OPS-D024"
     return _result(clean.cast(pa.int64()), (code, broken), ("OPS-D034", pc.or_kleene(far, infinite)))
 

@@ -243,8 +243,4 @@ def as_json(rows: pa.Table) -> pa.ChunkedArray:
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
         con.register("rows", rows)
-        return (
-            con.execute("SELECT CAST(to_json(rows) AS VARCHAR) AS record FROM rows")
-            .to_arrow_table()
-            .column(0)
-        )
+        return con.execute("SELECT CAST(to_json(rows) AS VARCHAR) AS record FROM rows").to_arrow_table().column(0)

@@ -120,9 +120,7 @@ def recall(state: State, dataset: str) -> list[Delivery]:
     """Read a dataset's deliveries from `room.db`, oldest first."""
     with state.read() as connection:
         rows = connection.execute(
-            sa.select(TABLE.c.record, TABLE.c.version)
-            .where(TABLE.c.dataset == dataset)
-            .order_by(TABLE.c.delivery)
+            sa.select(TABLE.c.record, TABLE.c.version).where(TABLE.c.dataset == dataset).order_by(TABLE.c.delivery)
         ).all()
     return [Delivery.from_record(json.loads(record), version) for record, version in rows]
 

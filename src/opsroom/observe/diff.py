@@ -125,9 +125,7 @@ class Diff:
         return self._against_stored(found, files, maybe=maybe, several=False)
 
     def _repeats(self, same: str, source: str = "arriving") -> bool:
-        found = self._con.execute(
-            f"SELECT 1 FROM {source} GROUP BY {same} HAVING count(*) > 1 LIMIT 1"
-        ).fetchone()
+        found = self._con.execute(f"SELECT 1 FROM {source} GROUP BY {same} HAVING count(*) > 1 LIMIT 1").fetchone()
         return found is not None
 
     def _resolve(self, same: str, found: _Found) -> None:
@@ -146,9 +144,7 @@ class Diff:
         total, other = self._row("SELECT count(*), count(*) FILTER (__other) FROM surplus")
         if other:
             found.refuse(self._refused("surplus WHERE __other", "OPS-D031"))
-        con.execute(
-            "CREATE OR REPLACE TEMP VIEW resolved AS FROM arriving ANTI JOIN surplus USING (source_row)"
-        )
+        con.execute("CREATE OR REPLACE TEMP VIEW resolved AS FROM arriving ANTI JOIN surplus USING (source_row)")
         found.duplicates += int(total - other)
         found.exclude(self._fetch("SELECT source_row FROM surplus"))
         found.clean = "resolved"

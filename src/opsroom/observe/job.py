@@ -280,12 +280,7 @@ class Job:
         )
 
     def _check_back_dating(self, earliest: datetime | None) -> None:
-        if (
-            earliest is not None
-            and self._latest is not None
-            and earliest < self._latest
-            and not self._reason.strip()
-        ):
+        if earliest is not None and self._latest is not None and earliest < self._latest and not self._reason.strip():
             raise refuse("OPS-D012", self._where)
 
     def _earliest(self) -> datetime | None:

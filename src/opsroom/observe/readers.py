@@ -318,9 +318,7 @@ def _line_numbers(start: int, count: int, skipped: set[int]) -> np.ndarray:
     return rows + np.searchsorted(ahead - np.arange(len(ahead)), rows, side="right")
 
 
-def _decoded(
-    file: str, batch: pa.RecordBatch, rows: np.ndarray, broken: tuple[tuple[int, str, str], ...]
-) -> RawBatch:
+def _decoded(file: str, batch: pa.RecordBatch, rows: np.ndarray, broken: tuple[tuple[int, str, str], ...]) -> RawBatch:
     """Decode UTF-8; rows that are not, and rows without any value (blank lines), are set apart."""
     broken = tuple(b for b in broken if b[1])
     columns: list[pa.Array] = []
@@ -334,9 +332,7 @@ def _decoded(
             columns.append(_replace(column, wrong))
     if bad.any():
         texts = pa.record_batch(columns, names=batch.schema.names).filter(pa.array(bad)).to_pylist()
-        broken += tuple(
-            (int(row), "OPS-D021", _as_json(text)) for row, text in zip(rows[bad], texts, strict=True)
-        )
+        broken += tuple((int(row), "OPS-D021", _as_json(text)) for row, text in zip(rows[bad], texts, strict=True))
     blank = np.ones(batch.num_rows, dtype=bool)
     for column in columns:
         if not column.null_count:

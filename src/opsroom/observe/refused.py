@@ -52,12 +52,8 @@ class Quarantine:
         if found is None or not found.num_rows:
             return
         starts = [base for base, _ in self._bases]
-        places = [
-            self._bases[bisect_right(starts, row - 1) - 1] for row in found.column("source_row").to_pylist()
-        ]
-        rows = [
-            row - base for row, (base, _) in zip(found.column("source_row").to_pylist(), places, strict=True)
-        ]
+        places = [self._bases[bisect_right(starts, row - 1) - 1] for row in found.column("source_row").to_pylist()]
+        rows = [row - base for row, (base, _) in zip(found.column("source_row").to_pylist(), places, strict=True)]
         pairs = zip(found.column("field").to_pylist(), found.column("code").to_pylist(), strict=True)
         self.add(
             pa.table(

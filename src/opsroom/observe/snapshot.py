@@ -83,9 +83,7 @@ def with_tombstones(
     ).fetchone()
     if worst is not None and worst[0] is not None and worst[0] > spec.max_drop:
         raise refuse("OPS-D013", where, f"more than {spec.max_drop:.0%} of them")
-    values = ", ".join(
-        quote(f.name) if f.name in spec.key else f"NULL AS {quote(f.name)}" for f in spec.fields
-    )
+    values = ", ".join(quote(f.name) if f.name in spec.key else f"NULL AS {quote(f.name)}" for f in spec.fields)
     return con.execute(
         f"FROM given UNION ALL SELECT {values}, NULL AS source_row, known_at, 1 AS op FROM gone"
     ).to_arrow_table()

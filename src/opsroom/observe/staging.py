@@ -71,9 +71,7 @@ class Stage:
         Whether rows may go to disk (a snapshot is compared as a whole and stays in memory).
     """
 
-    def __init__(
-        self, table: Path, spec: DatasetSpec, stamp: Stamp, schema: pa.Schema, *, spill: bool
-    ) -> None:
+    def __init__(self, table: Path, spec: DatasetSpec, stamp: Stamp, schema: pa.Schema, *, spill: bool) -> None:
         self._table, self._spec, self._stamp, self._schema = table, spec, stamp, schema
         self._spill = spill
         self._held: list[pa.RecordBatch] = []

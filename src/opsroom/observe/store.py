@@ -111,9 +111,7 @@ class Store:
             No dataset of that name.
         """
         if dataset not in self.specs:
-            raise NotFoundError(
-                f"there is no dataset {dataset!r}.", remedy="List them with `opsroom dataset list`."
-            )
+            raise NotFoundError(f"there is no dataset {dataset!r}.", remedy="List them with `opsroom dataset list`.")
         return self.specs[dataset]
 
     def delta(self, dataset: str) -> Table:
@@ -210,9 +208,7 @@ class Store:
         """
         spec = self.spec(dataset)
         version = self.version(dataset)
-        sql = as_of_sql(
-            spec, self.files(dataset), self.moment(as_of), period_from=period_from, period_to=period_to
-        )
+        sql = as_of_sql(spec, self.files(dataset), self.moment(as_of), period_from=period_from, period_to=period_to)
         name = f"{dataset}__v{max(version, 0)}__{hashlib.sha256(sql.encode()).hexdigest()[:16]}"
         if name not in self._origins:
             self._execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {sql}')

@@ -173,9 +173,7 @@ class Table:
                 commit_properties=CommitProperties(
                     custom_metadata={HEAD: record}, max_commit_retries=0, app_transactions=marks
                 ),
-                post_commithook_properties=PostCommitHookProperties(
-                    create_checkpoint=True, cleanup_expired_logs=False
-                ),
+                post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
             )
         except CommitFailedError:
             raise ConflictError from None

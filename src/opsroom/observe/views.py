@@ -122,10 +122,7 @@ def as_of_sql(
         # A back-dated revision may be older than the first row: the first rows of its keys compete.
         candidates = f"(FROM changed UNION ALL FROM {first_rows} SEMI JOIN changed USING ({keys}))"
     latest = f"row_number() OVER (PARTITION BY {keys} ORDER BY known_at DESC, delivery DESC)"
-    sql = (
-        f"WITH changed AS MATERIALIZED ({changed}), "
-        f"latest AS (SELECT *, {latest} AS __rank FROM {candidates}) "
-    )
+    sql = f"WITH changed AS MATERIALIZED ({changed}), latest AS (SELECT *, {latest} AS __rank FROM {candidates}) "
     unchanged = f"SELECT {names} FROM {first_rows} ANTI JOIN changed USING ({keys})" if first_rows else None
     current = f"SELECT {names} FROM latest WHERE __rank = 1 AND op = 0"
     plain = f"SELECT {names} FROM {scan(aside)}{where}" if aside else None

@@ -114,9 +114,7 @@ def _relevant(cells: Cells, quantities: Quantities, past: Sequence[Past]) -> lis
     return found
 
 
-def _identify(
-    quantities: Quantities, relevant: Sequence[_Slice], rules: Rules, entry: int
-) -> tuple[Ints, Flags]:
+def _identify(quantities: Quantities, relevant: Sequence[_Slice], rules: Rules, entry: int) -> tuple[Ints, Flags]:
     """Number the quantities; those whose change since an earlier vintage is not safe are sensitive."""
     shape = quantities.value.shape
     numbers = entry * _BLOCK + np.arange(shape[0] * shape[1], dtype=np.int64).reshape(shape)
@@ -154,9 +152,7 @@ class _Relations:
     coefficient: Ints
 
 
-def _number_relations(
-    cells: Cells, quantities: Quantities, numbers: Ints, entry: int
-) -> tuple[_Relations, Ints]:
+def _number_relations(cells: Cells, quantities: Quantities, numbers: Ints, entry: int) -> tuple[_Relations, Ints]:
     rows: list[int] = []
     start = [0]
     number: list[int] = []

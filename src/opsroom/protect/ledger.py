@@ -94,9 +94,7 @@ class Ledger:
                 )
                 if body is not None:
                     connection.execute(
-                        JUDGEMENTS.insert().values(
-                            seq=head.seq + 1, name=release.name, body=body, digest=_sha(body)
-                        )
+                        JUDGEMENTS.insert().values(seq=head.seq + 1, name=release.name, body=body, digest=_sha(body))
                     )
         except sa.exc.IntegrityError:  # on PostgreSQL two transactions may reach the same number
             raise _conflict() from None
@@ -131,9 +129,7 @@ class Ledger:
     def refuse(self, name: str, day: dt.date, rule: str, remedy: str) -> None:
         """Record that the gate refused a series on a day: rule and public remedy, nothing else."""
         with self._state.begin() as connection:
-            connection.execute(
-                REFUSALS.insert().values(day=day.isoformat(), name=name, rule=rule, remedy=remedy)
-            )
+            connection.execute(REFUSALS.insert().values(day=day.isoformat(), name=name, rule=rule, remedy=remedy))
 
     def verify(self) -> int:
         """Check every hash of the chain, and return the number of releases.

@@ -93,9 +93,7 @@ def echelon(
     return pivots, numbers
 
 
-def back_substitute(
-    pivots: Sequence[Pivot], vectors: Sketch, prime: int, *, sides: Sketch | None = None
-) -> None:
+def back_substitute(pivots: Sequence[Pivot], vectors: Sketch, prime: int, *, sides: Sketch | None = None) -> None:
     """Fill in the pivots' entries of vectors whose free entries are set, shape (columns, vectors).
 
     Where `sides` is given, shape (pivots, vectors), it holds the right-hand sides; else they are zero.
@@ -208,9 +206,7 @@ def _inverse(values: npt.NDArray[np.int64], prime: int) -> npt.NDArray[np.int64]
     return result
 
 
-def recipes(
-    rows: Sequence[Mapping[int, int]], wanted: Sequence[Mapping[int, int]], prime: int
-) -> list[list[int]]:
+def recipes(rows: Sequence[Mapping[int, int]], wanted: Sequence[Mapping[int, int]], prime: int) -> list[list[int]]:
     """Say from which equations linear combinations of columns are recomputed.
 
     Solves ``Aᵀ y = w`` for each w of `wanted` (column → coefficient), each in the row space of A.
@@ -239,9 +235,7 @@ def recipes(
 
 def dependence(sketch: Sketch, target: int, known: Sequence[int], prime: int) -> dict[int, int]:
     """Return column → coefficient so that the target minus that combination of `known` is determined."""
-    rows = [
-        {k: int(sketch[c, j]) for k, c in enumerate(known) if sketch[c, j]} for j in range(sketch.shape[1])
-    ]
+    rows = [{k: int(sketch[c, j]) for k, c in enumerate(known) if sketch[c, j]} for j in range(sketch.shape[1])]
     side = sketch[target][:, None].copy()
     pivots, numbers = echelon(rows, prime, side=side)
     solution = np.zeros((len(known), 1), dtype=np.int64)

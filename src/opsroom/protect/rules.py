@@ -119,9 +119,7 @@ class Rules:
                 code="OPS-C010",
             ) from None
 
-    def sensitive(
-        self, value: Numbers, groups: Numbers, tops: Numbers, absolute: Numbers | None = None
-    ) -> Flags:
+    def sensitive(self, value: Numbers, groups: Numbers, tops: Numbers, absolute: Numbers | None = None) -> Flags:
         """Say which quantities are sensitive by themselves.
 
         Parameters

@@ -193,9 +193,7 @@ class _Work:
         for block in blocks.values():
             local = sketch[block.members]
             for t, holder in self.inside(block, local, prime):
-                combination = dependence(
-                    local, block.at[t], [block.at[q] for q in block.owned[holder]], prime
-                )
+                combination = dependence(local, block.at[t], [block.at[q] for q in block.owned[holder]], prime)
                 terms = {int(block.members[k]): -a for k, a in combination.items()}
                 found.append(_Attack(t, {**terms, t: 1}, holder))
         return found

@@ -93,9 +93,7 @@ def review(releases: Releases, state: State, day: dt.date) -> list[Decision]:
             continue
         outcome = _outcome(releases, decision, day)
         if outcome is not None:
-            scored.append(
-                record(state, score(decision, outcome, day, note="counted in the accounts published"))
-            )
+            scored.append(record(state, score(decision, outcome, day, note="counted in the accounts published")))
     return scored
 
 

@@ -81,9 +81,7 @@ class View:
     ) -> pa.Table:
         """Return the dataset as of the day, as an Arrow table, cut to reference periods."""
         self._note(dataset)
-        return self._store.arrow(
-            dataset, self.as_of, columns=columns, period_from=period_from, period_to=period_to
-        )
+        return self._store.arrow(dataset, self.as_of, columns=columns, period_from=period_from, period_to=period_to)
 
     def vintages(self, dataset: str, columns: list[str] | None = None) -> pd.DataFrame:
         """Return every vintage of the dataset known by the day, oldest first, with ``known_at``."""

@@ -80,9 +80,7 @@ def release_result(
         If the gate refuses.
     """
     cells = result if isinstance(result, Cells) else _only_cells(result)
-    return _issue(
-        replace(cells, public=False), Rules.from_settings(settings.rules), ledger, as_of=as_of, day=day
-    )
+    return _issue(replace(cells, public=False), Rules.from_settings(settings.rules), ledger, as_of=as_of, day=day)
 
 
 def _only_cells(result: object) -> Cells:

@@ -129,9 +129,7 @@ class Room:
             If the folder is no room, or the engine is not available.
         """
         if engine not in (None, "duckdb"):
-            raise SettingsError(
-                f"engine {engine!r} is not available.", remedy="Use engine='duckdb'.", code="OPS-C004"
-            )
+            raise SettingsError(f"engine {engine!r} is not available.", remedy="Use engine='duckdb'.", code="OPS-C004")
         return cls(path, actor=actor)
 
     def close(self) -> None:
@@ -352,9 +350,7 @@ class Room:
         days = releases.days()
         if as_of is None:
             if not days:
-                raise NotFoundError(
-                    "nothing is published yet.", remedy="Run `opsroom publish`.", code="OPS-N005"
-                )
+                raise NotFoundError("nothing is published yet.", remedy="Run `opsroom publish`.", code="OPS-N005")
             day = days[-1]
         else:
             day = self.moment(as_of).astimezone(self.zone).date()
@@ -410,9 +406,7 @@ class Room:
         last = last_publication_day(day, self.settings.publish)
         if last is None or (as_of is not None and last != day):
             hint = f"The last publication day before it is {last.isoformat()}." if last else ""
-            raise UsageError(
-                f"{day.isoformat()} is not a publication day of this room.", remedy=hint, code="OPS-U014"
-            )
+            raise UsageError(f"{day.isoformat()} is not a publication day of this room.", remedy=hint, code="OPS-U014")
         return last
 
     def _review(self, day: dt.date) -> None:

@@ -71,9 +71,7 @@ def read_series(store: Store, key: str, as_of: dt.datetime) -> pd.Series[float]:
             remedy="List datasets with `opsroom dataset list`.",
             code="OPS-N002",
         )
-    index = pd.PeriodIndex(
-        pd.to_datetime(frame[spec.period]), freq=PANDAS_FREQUENCY[spec.frequency], name="period"
-    )
+    index = pd.PeriodIndex(pd.to_datetime(frame[spec.period]), freq=PANDAS_FREQUENCY[spec.frequency], name="period")
     return pd.Series(frame[measure].to_numpy(dtype=float), index=index, name=key).sort_index()
 
 

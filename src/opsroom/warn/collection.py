@@ -60,9 +60,7 @@ def looks_able(months: pd.DataFrame, accounts: pd.DataFrame) -> Floats:
     """
     known = accounts[["enterprise_id", "month", "cash", "undrawn_credit", "fixed_costs"]]
     known = known.assign(month=pd.to_datetime(known["month"]))
-    both = months[["enterprise_id", "month", "arrears"]].merge(
-        known, on=["enterprise_id", "month"], how="left"
-    )
+    both = months[["enterprise_id", "month", "arrears"]].merge(known, on=["enterprise_id", "month"], how="left")
     stock = (both["cash"] + both["undrawn_credit"]).to_numpy(dtype=np.float64)
     fixed = both["fixed_costs"].to_numpy(dtype=np.float64)
     need = both["arrears"].to_numpy(dtype=np.float64)
@@ -93,12 +91,7 @@ def usual_able_share(
         (rules,): standard deviation between months of the share for all sections.
     """
     normal = months["month"].map(capacity).fillna(1.0).to_numpy() >= NORMAL
-    rows = (
-        normal
-        & (months["month"] < before).to_numpy()
-        & months["is_delinquent"].to_numpy()
-        & ~np.isnan(able[0])
-    )
+    rows = normal & (months["month"] < before).to_numpy() & months["is_delinquent"].to_numpy() & ~np.isnan(able[0])
     owed = months["delinquent"].to_numpy(dtype=np.float64)[rows]
     where = months["section"].to_numpy()[rows]
     when = months["month"].to_numpy()[rows]

@@ -116,9 +116,7 @@ def credit_gap(ratio: pd.Series | npt.ArrayLike, *, lamb: float = LAMBDA) -> Gap
     True
     """
     if not lamb > 0:
-        raise UsageError(
-            "the smoothing parameter of the credit gap must be positive.", remedy="Use lamb=400_000."
-        )
+        raise UsageError("the smoothing parameter of the credit gap must be positive.", remedy="Use lamb=400_000.")
     if np.ndim(ratio) != 1:
         raise UsageError("the credit gap takes one series.", remedy="Call it for each country.")
     series = ratio if isinstance(ratio, pd.Series) else pd.Series(np.asarray(ratio, dtype=np.float64))

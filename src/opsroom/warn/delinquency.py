@@ -103,9 +103,7 @@ class DelinquencyResult:
         from opsroom.base.charts_lines import line_band
 
         rows = self.table[self.table["section"] == TOTAL][["month", "arrears_with_forborne", "delinquent"]]
-        caption = Caption(
-            finding="Arrears of company loans", unit="% of outstanding", as_of=self.as_of.isoformat()
-        )
+        caption = Caption(finding="Arrears of company loans", unit="% of outstanding", as_of=self.as_of.isoformat())
         return line_band(
             [{str(k): v for k, v in row.items()} for row in rows.to_dict("records")],
             x="month",
@@ -190,9 +188,7 @@ class DelinquencyResult:
                 notes=("forborne-is-a-state-of-its-own", "arrears-include-forborne"),
                 facts={
                     "last_month": self.month,
-                    "alarm_rate_in_history": None
-                    if math.isnan(self.alarm_rate)
-                    else round(self.alarm_rate, 3),
+                    "alarm_rate_in_history": None if math.isnan(self.alarm_rate) else round(self.alarm_rate, 3),
                     "false_discoveries": self.false_discoveries,
                     "collection_identified": self.identified,
                     "level": self.level,
@@ -333,9 +329,7 @@ def _history(grid: dict[str, Any], history: int, rate: float) -> OwnHistory:
     return OwnHistory(*(np.vstack([getattr(p, k) for p in parts]) for k in ("z", "p", "alarm", "expected")))
 
 
-def _with_history(
-    table: pd.DataFrame, history: OwnHistory, grid: dict[str, Any], sections: list[str]
-) -> pd.DataFrame:
+def _with_history(table: pd.DataFrame, history: OwnHistory, grid: dict[str, Any], sections: list[str]) -> pd.DataFrame:
     rows = {code: k for k, code in enumerate([TOTAL, *sections])}
     at = {month: k for k, month in enumerate(grid["months"])}
     r = np.array([rows[s] for s in table["section"]])

@@ -108,11 +108,7 @@ def _with_sections(rows: pd.DataFrame, register: pd.DataFrame | None, as_of: dt.
     changed = placed["enterprise_id"].isin(moved)
     if changed.any():
         # ... and where it moved, as registered in the month itself: a move does not rewrite the past
-        late = (
-            placed[changed]
-            .assign(month=placed["month"][changed].astype(_CLOCK))
-            .sort_values("month", kind="stable")
-        )
+        late = placed[changed].assign(month=placed["month"][changed].astype(_CLOCK)).sort_values("month", kind="stable")
         then = pd.merge_asof(
             late[["enterprise_id", "month"]],
             known,

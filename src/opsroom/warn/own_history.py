@@ -114,9 +114,7 @@ def own_history(
         for s in range(series):
             past = slice(start, stop)
             ahead = guard_months + 1
-            found = _judge(
-                logit[s, past], calendar[past], logit[s, t], calendar[t], effective[s, t], least, ahead
-            )
+            found = _judge(logit[s, past], calendar[past], logit[s, t], calendar[t], effective[s, t], least, ahead)
             if found is not None:
                 z[s, t], p[s, t], level = found
                 expected[s, t] = 1.0 / (1.0 + np.exp(-level))

@@ -98,9 +98,7 @@ class LiquidityResult:
         """Return jobs and companies under the threshold by section and size (``_T``, ``sme``, ``large``)."""
         frame = self.cells()[0].frame
         frame = frame[["section", "size", "companies_short", "companies", "jobs_short", "jobs"]]
-        return frame.assign(share_jobs=100.0 * frame["jobs_short"] / frame["jobs"].clip(lower=1)).reset_index(
-            drop=True
-        )
+        return frame.assign(share_jobs=100.0 * frame["jobs_short"] / frame["jobs"].clip(lower=1)).reset_index(drop=True)
 
     def summary(self) -> str:
         """Return the national figures in a line."""
@@ -149,9 +147,7 @@ class LiquidityResult:
                 ),
                 measures=(
                     Measure("jobs_under_30_days", "sum", "jobs", ("jobs_short",), decimals=0),
-                    Measure(
-                        "companies_under_30_days", "count", "companies", ("companies_short",), decimals=0
-                    ),
+                    Measure("companies_under_30_days", "count", "companies", ("companies_short",), decimals=0),
                     Measure("share_jobs", "share", "%", ("jobs_short", "jobs"), scale=100.0),
                 ),
                 method="relief.liquidity",

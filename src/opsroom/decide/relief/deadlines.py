@@ -70,9 +70,7 @@ class DeadlineResult:
         """Return the finding in a line."""
         share = f"{100 * self.half_of:g} %"
         if self.last_date is None:
-            return (
-                f"{self.option}: a decision in the last week looked at still reaches {share} of the decisive."
-            )
+            return f"{self.option}: a decision in the last week looked at still reaches {share} of the decisive."
         return (
             f"{self.option}: a decision by {self.last_date.isoformat()} still reaches {share} of the "
             f"{self.decisive:,.0f} companies that it would save if taken on {self.as_of.isoformat()}."
@@ -193,10 +191,7 @@ def deadline(
         rows = subset[at : at + _CHUNK]
         problem = result.problem.rows(rows)
         part = loans.of(rows)
-        dues = [
-            schedule(part, chosen, horizon=horizon, start=float(s)).paid.cumsum(axis=1)
-            for s in (0.0, *starts)
-        ]
+        dues = [schedule(part, chosen, horizon=horizon, start=float(s)).paid.cumsum(axis=1) for s in (0.0, *starts)]
         found = (reached, decisive, by_firm[at : at + _CHUNK])
         stacked = np.stack(dues)
         _reach(compiled_paths(problem), problem.liquid, problem.dues[0], stacked, starts, found)

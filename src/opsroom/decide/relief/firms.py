@@ -101,16 +101,12 @@ def check_firms(firms: pd.DataFrame) -> pd.DataFrame:
         else:
             frame[column] = _whole(frame[column], column)
         if kind == "share" and not frame[column].between(0, 1_000_000).all():
-            raise DataError(
-                f"column {column!r} of the firms lies outside 0 … 1,000,000 ppm.", code="OPS-D074"
-            )
+            raise DataError(f"column {column!r} of the firms lies outside 0 … 1,000,000 ppm.", code="OPS-D074")
     for column in (*_FLOWS, "outstanding", "undrawn_credit", "employees"):
         if (frame[column] < 0).any():
             raise DataError(f"column {column!r} of the firms is negative in some row.", code="OPS-D074")
     if frame["enterprise_id"].duplicated().any():
-        raise DataError(
-            "an enterprise occurs twice among the firms.", remedy="Give one row each.", code="OPS-D075"
-        )
+        raise DataError("an enterprise occurs twice among the firms.", remedy="Give one row each.", code="OPS-D075")
     return frame
 
 
@@ -257,9 +253,7 @@ def _active(register: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
     return rows[["enterprise_id", "group_id", "section", "region", "size_class", "employees"]]
 
 
-def _normal(
-    table: pd.DataFrame, column: str, now: pd.Timestamp, end: pd.Timestamp, months: int
-) -> pd.DataFrame:
+def _normal(table: pd.DataFrame, column: str, now: pd.Timestamp, end: pd.Timestamp, months: int) -> pd.DataFrame:
     """Return the mean of the months up to `end`; of a company born since, its last value."""
     rows = _latest(table[["enterprise_id", "month", column]], "enterprise_id", "month", now)
     last = rows.set_index("enterprise_id")[column]
@@ -277,13 +271,9 @@ def _last_sales(firm_months: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
 def _loan_totals(loans: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
     rows = _latest(loans, "loan_id", "month", now)
     newest = rows["month"].max()
-    rows = rows[
-        (rows["month"] == newest) & (rows["outstanding"] > 0)
-    ]  # a loan that is no longer reported is repaid
+    rows = rows[(rows["month"] == newest) & (rows["outstanding"] > 0)]  # a loan that is no longer reported is repaid
     weight = rows["outstanding"].to_numpy(dtype=np.float64)
-    weighted = {
-        c: rows[c].to_numpy(dtype=np.float64) * weight for c in ("secured_ppm", "guarantee_ppm", "rate_bp")
-    }
+    weighted = {c: rows[c].to_numpy(dtype=np.float64) * weight for c in ("secured_ppm", "guarantee_ppm", "rate_bp")}
     sums = (
         rows.assign(**weighted)
         .groupby("enterprise_id")

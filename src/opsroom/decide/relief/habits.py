@@ -105,9 +105,7 @@ def _since(table: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
 def _against_usual(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the last six months beside the means of the twelve before."""
     last = rows["month"].max()
-    before = rows[
-        (rows["month"] <= last - pd.DateOffset(months=6)) & (rows["month"] > last - pd.DateOffset(months=18))
-    ]
+    before = rows[(rows["month"] <= last - pd.DateOffset(months=6)) & (rows["month"] > last - pd.DateOffset(months=18))]
     usual = before.groupby("enterprise_id")[["sales", "wage_bill", "tax_due"]].mean().add_suffix("_usual")
     recent = rows[rows["month"] > last - pd.DateOffset(months=6)]
     both: pd.DataFrame = recent.join(usual, on="enterprise_id", how="inner")
@@ -117,9 +115,7 @@ def _against_usual(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _cushion(rows: pd.DataFrame, lag: float, otherwise: float) -> float:
     """Return the share of the modelled burn that did not drain liquidity."""
-    recent = rows[rows["month"] > rows["month"].max() - pd.DateOffset(months=3)].dropna(
-        subset=["liquid_then"]
-    )
+    recent = rows[rows["month"] > rows["month"].max() - pd.DateOffset(months=3)].dropna(subset=["liquid_then"])
     margin = 1.0 - recent["materials_ppm"] / 1e6
     receipts = margin * ((1.0 - lag) * recent["sales"] + lag * recent["sales_then"])
     burn = recent["fixed_costs"] + recent["wage_bill"] + recent["tax_due"] - receipts

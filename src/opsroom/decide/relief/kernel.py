@@ -128,9 +128,7 @@ def noise_scale(sd: float) -> int:
 
 def keys(ids: Ints, seed: int) -> npt.NDArray[np.uint64]:
     """Return one key a company from its id and the seed."""
-    return _mix_array(
-        ids.astype(np.uint64) ^ _mix_array(np.array([seed], dtype=np.uint64) + np.uint64(_GOLDEN))
-    )
+    return _mix_array(ids.astype(np.uint64) ^ _mix_array(np.array([seed], dtype=np.uint64) + np.uint64(_GOLDEN)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,10 +38,7 @@ class Losses:
     unsecured_recovery: float = 0.1
 
     def __post_init__(self) -> None:
-        if any(
-            not 0 <= x <= 1
-            for x in (self.fails_if_illiquid, self.collateral_recovery, self.unsecured_recovery)
-        ):
+        if any(not 0 <= x <= 1 for x in (self.fails_if_illiquid, self.collateral_recovery, self.unsecured_recovery)):
             raise UsageError("a probability or recovery lies outside 0 … 1.", code="OPS-U076")
 
     def shares(self, firms: pd.DataFrame) -> tuple[Ints, Ints]:

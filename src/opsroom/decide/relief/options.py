@@ -84,9 +84,7 @@ class Holiday:
                 code="OPS-U072",
             )
         if not 0 <= self.guarantee_ppm <= 1_000_000:
-            raise UsageError(
-                f"option {self.name!r} guarantees a share outside 0 … 1,000,000 ppm.", code="OPS-U073"
-            )
+            raise UsageError(f"option {self.name!r} guarantees a share outside 0 … 1,000,000 ppm.", code="OPS-U073")
 
     @property
     def length(self) -> float:
@@ -208,9 +206,7 @@ def schedule(
         waived = np.rint(free * share * (on_interest * regular + extra))
         held = np.rint(share * on_interest * (regular + extra)) * (1.0 - free)
         held_principal = np.rint(share * on_principal * due)
-        back_postponed, back_pool = _catch_up(
-            holiday, t, first_after, share, loans.principal - due, postponed, pool
-        )
+        back_postponed, back_pool = _catch_up(holiday, t, first_after, share, loans.principal - due, postponed, pool)
         out["owed"][:, t] = balance + postponed + pool
         out["waived"][:, t], out["int"][:, t], out["prin"][:, t] = waived, held, held_principal
         repaid = due - held_principal + back_postponed + back_pool

@@ -51,9 +51,7 @@ def option_cells(
     Cells
         Dimensions reference (day of the study), option, month (``"all"``: the whole horizon), section.
     """
-    frames = [
-        f for row in range(len(result.basis.options)) for f in (_path(result, row), _whole(result, row))
-    ]
+    frames = [f for row in range(len(result.basis.options)) for f in (_path(result, row), _whole(result, row))]
     frame = pd.concat(frames, ignore_index=True)
     frame = frame.merge(_bounds(result, minor), on=["option", "month", "section"], how="left")
     # a study of another day is another forecast, not a revision of this one
@@ -63,9 +61,7 @@ def option_cells(
     frame["month"] = frame["month"].replace(TOTAL, WHOLE)
     parts = [Part("illiquid", "companies"), Part("jobs_illiquid", "jobs")]
     measures = [
-        Measure(
-            "illiquid_companies", "count", "companies", ("illiquid",), 0, attached=_pair("illiquid_companies")
-        ),
+        Measure("illiquid_companies", "count", "companies", ("illiquid",), 0, attached=_pair("illiquid_companies")),
         Measure("jobs_at_risk", "sum", "jobs", ("jobs_illiquid",), 0, attached=_pair("jobs_at_risk")),
     ]
     for kind in CLASSES:
@@ -77,9 +73,7 @@ def option_cells(
     for kind in MONEY:
         attached = _pair(kind) if kind in _LOSSES else ()
         parts.append(Part(f"m_{kind}", "minor units"))
-        measures.append(
-            Measure(kind, "sum", currency, (f"m_{kind}",), 0, scale=1.0 / minor, attached=attached)
-        )
+        measures.append(Measure(kind, "sum", currency, (f"m_{kind}",), 0, scale=1.0 / minor, attached=attached))
     return Cells(
         name="relief.options",
         dimensions=("reference", "option", "month", "section"),
@@ -175,15 +169,9 @@ def _whole(result: ReliefResult, row: int) -> pd.DataFrame:
         data |= {f"n_{kind}": share, f"j_{kind}": share * jobs}
     data |= {f"m_{kind}": result.by_firm.money[kind][row] for kind in MONEY}
     units = result.firms[["group_id", "section"]].assign(**data)
-    frame = parts_from_units(
-        units, dimensions=["section"], group="group_id", values={name: name for name in data}
-    )
+    frame = parts_from_units(units, dimensions=["section"], group="group_id", values={name: name for name in data})
     lower = frame["section"] != TOTAL
-    hidden = (
-        [k for k in data if k not in _RISK]
-        if option.name == "none"
-        else [*_RISK, *(f"m_{k}" for k in _LOSSES)]
-    )
+    hidden = [k for k in data if k not in _RISK] if option.name == "none" else [*_RISK, *(f"m_{k}" for k in _LOSSES)]
     for part in hidden:
         # NaN is "not there": structurally absent, neither shown nor judged
         frame[part] = frame[part].astype(np.float64).mask(lower)

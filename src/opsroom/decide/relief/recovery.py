@@ -149,9 +149,7 @@ class Recovery:
         if "section" in frame.columns and (frame["section"] == "_T").any():
             frame = frame[frame["section"] == "_T"]
         series = frame.groupby(pd.to_datetime(frame["date"]))["capacity"].mean().dropna().sort_index()
-        series = (
-            series[series.index > series.index.max() - pd.Timedelta(weeks=weeks)] if len(series) else series
-        )
+        series = series[series.index > series.index.max() - pd.Timedelta(weeks=weeks)] if len(series) else series
         gap = 1.0 - series.to_numpy(dtype=np.float64)
         keep = gap > 0.01
         if keep.sum() < 3:

@@ -164,9 +164,7 @@ class ReliefResult:
         """Return one row an option over the whole horizon: illiquid, classes and money, side by side."""
         last = self.path[(self.path["month"] == TOTAL) & (self.path["section"] == TOTAL)]
         frame = last.drop(columns=["month", "section"])
-        frame = frame.merge(
-            self.classes[self.classes["section"] == TOTAL].drop(columns="section"), on="option"
-        )
+        frame = frame.merge(self.classes[self.classes["section"] == TOTAL].drop(columns="section"), on="option")
         whole: pd.DataFrame = frame.merge(self.money, on="option")
         return whole
 

@@ -127,9 +127,7 @@ def relief(
     cover = np.stack([covered(frame, o) for o in resolved])
     plans = [schedule(loans, o, horizon=horizon, covered=c) for o, c in zip(resolved, cover, strict=True)]
     sections = sorted(frame["section"].unique())
-    problem = make_problem(
-        frame, plans, path, sections=sections, draws=draws, seed=seed, habits=habits or Habits()
-    )
+    problem = make_problem(frame, plans, path, sections=sections, draws=draws, seed=seed, habits=habits or Habits())
     found = first_shortfall(problem)
     loss = losses or Losses()
     bank, state = loss.shares(frame)
@@ -202,9 +200,7 @@ def make_problem(
         path=np.rint(paths * ONE).astype(np.int64),
         noise=noise_scale(recovery.idiosyncratic),
         dues=np.stack([p.paid.cumsum(axis=1) for p in plans]),
-        tax_share=np.rint(np.divide(tax, outgo, out=np.zeros(len(firms)), where=outgo > 0) * ONE).astype(
-            np.int64
-        ),
+        tax_share=np.rint(np.divide(tax, outgo, out=np.zeros(len(firms)), where=outgo > 0) * ONE).astype(np.int64),
     )
 
 
@@ -226,12 +222,9 @@ def _check(horizon: int, draws: int, level: float) -> None:
         raise UsageError("the level is not a share.", remedy="Give 0.9 for 90 %.", code="OPS-U077")
 
 
-def _chosen(
-    options: Sequence[str | Holiday], *, months: float, accrues: bool, catch_up: int | None
-) -> list[Holiday]:
+def _chosen(options: Sequence[str | Holiday], *, months: float, accrues: bool, catch_up: int | None) -> list[Holiday]:
     given = [
-        o if isinstance(o, Holiday) else named(o, months=months, accrues=accrues, catch_up=catch_up)
-        for o in options
+        o if isinstance(o, Holiday) else named(o, months=months, accrues=accrues, catch_up=catch_up) for o in options
     ]
     result = [NONE, *(o for o in given if o.name != "none")]
     names = [o.name for o in result]
@@ -291,9 +284,7 @@ def _equalised(
     for count in range(1, len(worst) + 1):
         trial = replace(option, sections=tuple(sorted(worst[:count])))
         most = min(longest, 1.5 * reference.length)
-        found = stretch(
-            loans, trial, deferred=target, covered=covered(firms, trial), horizon=horizon, longest=most
-        )
+        found = stretch(loans, trial, deferred=target, covered=covered(firms, trial), horizon=horizon, longest=most)
         if found is not None:
             return found
     return reference.lasting(reference.length)

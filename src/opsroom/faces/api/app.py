@@ -68,9 +68,7 @@ def _room(api: FastAPI, releases: ReleasesReader) -> None:
     def health() -> models.Health:
         """Tell that the room answers, and what it was published last."""
         days = published_days(releases)
-        return models.Health(
-            status="ok", version=__version__, days=len(days), latest=days[-1] if days else None
-        )
+        return models.Health(status="ok", version=__version__, days=len(days), latest=days[-1] if days else None)
 
     @api.get("/room", tags=["room"])
     def room() -> models.Room:
@@ -133,9 +131,7 @@ def _releases(api: FastAPI, releases: ReleasesReader) -> None:
         """Return the stamps of the releases issued by a day, latest first."""
         desk = _desk(releases, as_of)
         found = [r for n in desk.names() if name in (None, n) for r in desk.past(n)]
-        return [
-            models.Release.of(r) for r in sorted(found, key=lambda r: (day_of(r.day), r.name), reverse=True)
-        ]
+        return [models.Release.of(r) for r in sorted(found, key=lambda r: (day_of(r.day), r.name), reverse=True)]
 
     @api.get(
         "/releases/{id}",
@@ -202,9 +198,7 @@ def _errors(api: FastAPI) -> None:
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         # Where and which rule, never the value that was sent.
-        places = sorted(
-            {f"{'.'.join(str(p) for p in item['loc'])}: {item['msg']}" for item in error.errors()}
-        )
+        places = sorted({f"{'.'.join(str(p) for p in item['loc'])}: {item['msg']}" for item in error.errors()})
         return _problem(422, "OPS-U022", "UsageError", "; ".join(places), "Mend the parameters named.")
 
     @api.exception_handler(HTTPException)

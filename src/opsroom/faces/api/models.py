@@ -79,9 +79,7 @@ class Release(Stamp):
     @classmethod
     def of(cls, release: Any) -> Release:
         """Describe a stored release."""
-        measures = [
-            Measure(name=m.name, unit=m.unit, kind=m.kind, decimals=m.decimals) for m in measures_of(release)
-        ]
+        measures = [Measure(name=m.name, unit=m.unit, kind=m.kind, decimals=m.decimals) for m in measures_of(release)]
         return cls(
             **stamp_of(release),
             name=release.name,
@@ -174,11 +172,7 @@ class Refusal(BaseModel):
     @classmethod
     def of(cls, refusal: Any) -> Refusal:
         """Describe a refusal, whatever its type."""
-        get = (
-            refusal.get
-            if isinstance(refusal, dict)
-            else lambda key, default="": getattr(refusal, key, default)
-        )
+        get = refusal.get if isinstance(refusal, dict) else lambda key, default="": getattr(refusal, key, default)
         return cls(**{key: str(get(key, "") or "") for key in ("day", "name", "rule", "remedy")})
 
 

@@ -36,9 +36,7 @@ def to_xlsx(briefing: Briefing) -> bytes:
     )
     # The workbook's own date is the day briefed, so that the same releases give the same bytes.
     moment = datetime(briefing.day.year, briefing.day.month, briefing.day.day)
-    book.set_properties(
-        {"title": f"{briefing.title}, as of {briefing.day}", "created": moment, "author": "opsroom"}
-    )
+    book.set_properties({"title": f"{briefing.title}, as of {briefing.day}", "created": moment, "author": "opsroom"})
     formats = {
         "head": book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"}),
         "title": book.add_format({"bold": True, "font_size": 14}),
@@ -74,9 +72,7 @@ def _read_me(book: Any, formats: dict[str, Any], briefing: Briefing, names: dict
     sheet.set_column(0, 0, 34)
     sheet.set_column(1, 1, 70)
     sheet.set_column(2, 6, 16)
-    sheet.write_string(
-        0, 0, f"{briefing.title}, {w.say('page.as_of', day=w.day(briefing.day))}", formats["title"]
-    )
+    sheet.write_string(0, 0, f"{briefing.title}, {w.say('page.as_of', day=w.day(briefing.day))}", formats["title"])
     row = 1
     for text in (briefing.disclaimer, w.say("page.about"), w.say("page.options_note")):
         if text:
@@ -88,10 +84,7 @@ def _read_me(book: Any, formats: dict[str, Any], briefing: Briefing, names: dict
         formats,
         row + 1,
         ["sheet", "what it shows", "source", "licence"],
-        [
-            [names[f.name], f.caption.finding, str(f.main.source), str(f.main.licence)]
-            for f in briefing.figures
-        ],
+        [[names[f.name], f.caption.finding, str(f.main.source), str(f.main.licence)] for f in briefing.figures],
     )
     stamps = briefing.document["releases"]
     keys = ["id", "hash", "profile", "ledger", "cells", "suppressed"]

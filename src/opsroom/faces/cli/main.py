@@ -41,9 +41,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="")]
 def _open(room: Path) -> Room:
     from opsroom.room.room import Room
 
-    return Room.open(
-        room, actor=os.environ.get("OPSROOM_ACTOR", "") or os.environ.get("USER", "") or "operator"
-    )
+    return Room.open(room, actor=os.environ.get("OPSROOM_ACTOR", "") or os.environ.get("USER", "") or "operator")
 
 
 @app.command
@@ -97,9 +95,7 @@ def init(
     settings, specs = None, []
     if source is not None:
         if not (source / "room.toml").is_file():
-            raise UsageError(
-                f"{source.name} holds no room.toml.", remedy="Name another folder.", code="OPS-U020"
-            )
+            raise UsageError(f"{source.name} holds no room.toml.", remedy="Name another folder.", code="OPS-U020")
         settings = (source / "room.toml").read_text(encoding="utf-8")
         specs = [file.read_text(encoding="utf-8") for file in sorted((source / "datasets").glob("*.toml"))]
     with Room.create(directory, settings=settings, specs=specs) as room:
@@ -330,9 +326,7 @@ def release_list(*, room: RoomPath = Path(), as_of: dt.date | None = None, json:
     reader = open_releases(room)
     day = reading_day(reader, as_of)
     found = [release for name in reader.names(day) if (release := reader.get(name, day)) is not None]
-    rows = [
-        (r.id, r.day.isoformat(), r.stamp["cells"], r.stamp["suppressed"], r.stamp["hash"]) for r in found
-    ]
+    rows = [(r.id, r.day.isoformat(), r.stamp["cells"], r.stamp["suppressed"], r.stamp["hash"]) for r in found]
     columns = ("id", "day", "cells", "suppressed", "hash")
     if json:
         emit_json([dict(zip(columns, row, strict=True)) for row in rows])
@@ -341,9 +335,7 @@ def release_list(*, room: RoomPath = Path(), as_of: dt.date | None = None, json:
 
 
 @releases.command(name="show")
-def release_show(
-    name: str, /, *, room: RoomPath = Path(), as_of: dt.date | None = None, json: Json = False
-) -> None:
+def release_show(name: str, /, *, room: RoomPath = Path(), as_of: dt.date | None = None, json: Json = False) -> None:
     """Print a release.
 
     Parameters
@@ -484,9 +476,7 @@ def run(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("OPSROOM_DEBUG"):
             raise
-        say(
-            f"OPS-I000: a defect in opsroom ({type(error).__name__}). Run again with OPSROOM_DEBUG=1 and report it."
-        )
+        say(f"OPS-I000: a defect in opsroom ({type(error).__name__}). Run again with OPSROOM_DEBUG=1 and report it.")
         sys.exit(70)
 
 

@@ -40,9 +40,7 @@ def states(desk: Desk) -> Figure | None:
         }  # fmt: skip
         return line_band(rows, x="month", lines=lines, caption=caption)
 
-    return Figure(
-        "loans.section", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.loans"
-    )
+    return Figure("loans.section", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.loans")
 
 
 def warnings(desk: Desk) -> Figure | None:
@@ -81,9 +79,7 @@ def warnings(desk: Desk) -> Figure | None:
     def draw() -> Any:
         from opsroom.base.charts_bars import interval_dots
 
-        return interval_dots(
-            rows, category="name", value="z", flag="flag", caption=caption, format=".1f", rule=0.0
-        )
+        return interval_dots(rows, category="name", value="z", flag="flag", caption=caption, format=".1f", rule=0.0)
 
     return Figure(
         "loans.section--warnings",

@@ -58,9 +58,7 @@ def gap(name: str) -> Callable[[Desk], Figure | None]:
                 rule=0.0,
             )
 
-        return Figure(
-            name, "output", caption, columns, table(rows, columns), (release,), draw, how="how.activity"
-        )
+        return Figure(name, "output", caption, columns, table(rows, columns), (release,), draw, how="how.activity")
 
     return make
 
@@ -111,9 +109,7 @@ def credit_gap(desk: Desk) -> Figure | None:
     merged: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row.get("country") in top:
-            merged.setdefault(str(row["quarter"]), {"quarter": row["quarter"]})[str(row["country"])] = row[
-                "gap"
-            ]
+            merged.setdefault(str(row["quarter"]), {"quarter": row["quarter"]})[str(row["country"])] = row["gap"]
     drawn = [merged[q] for q in sorted(merged)][-120:]
     columns = tuple(c for c in release.columns if c != "status")
     caption = Caption(
@@ -124,13 +120,9 @@ def credit_gap(desk: Desk) -> Figure | None:
     def draw() -> Any:
         from opsroom.base.charts_lines import line_band
 
-        return line_band(
-            drawn, x="quarter", lines={c: country_name(c) for c in top}, caption=caption, rule=0.0
-        )
+        return line_band(drawn, x="quarter", lines={c: country_name(c) for c in top}, caption=caption, rule=0.0)
 
-    return Figure(
-        "credit.gap", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.credit"
-    )
+    return Figure("credit.gap", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.credit")
 
 
 def plain(name: str) -> Callable[[Desk], Figure | None]:
@@ -169,9 +161,7 @@ def plain(name: str) -> Callable[[Desk], Figure | None]:
             return line_band(drawn, x=time, lines=lines, caption=caption, points=len(drawn) < 20)
 
         chart = draw if len(drawn) > 1 else None
-        return Figure(
-            name, "other", caption, columns, table(rows, columns), (release,), chart, how=how_of(name)
-        )
+        return Figure(name, "other", caption, columns, table(rows, columns), (release,), chart, how=how_of(name))
 
     return make
 

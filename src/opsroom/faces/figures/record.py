@@ -42,9 +42,7 @@ def revisions(desk: Desk) -> Figure | None:
         kept = [r for r in rows if str(r["reference"]) in recent]
         return revision_triangle(kept, reference="reference", vintage="vintage", value=value, caption=caption)
 
-    return Figure(
-        "data.revisions", "record", caption, columns, table(out, columns), (release,), draw, how="how.data"
-    )
+    return Figure("data.revisions", "record", caption, columns, table(out, columns), (release,), draw, how="how.data")
 
 
 def scores(desk: Desk) -> Figure | None:
@@ -130,12 +128,8 @@ def decisions(desk: Desk) -> Figure | None:
     rows = records(release)
     columns = tuple(c for c in release.columns if c != "status")
     finding = w.say("fig.decisions.finding", n=len(rows)) if rows else w.say("fig.decisions.finding_none")
-    caption = Caption(
-        finding, w.say("fig.decisions.unit"), str(release.source), day_of(release.day).isoformat()
-    )
-    return Figure(
-        "decisions.log", "record", caption, columns, table(rows, columns), (release,), how="how.decisions"
-    )
+    caption = Caption(finding, w.say("fig.decisions.unit"), str(release.source), day_of(release.day).isoformat())
+    return Figure("decisions.log", "record", caption, columns, table(rows, columns), (release,), how="how.decisions")
 
 
 def quality(desk: Desk) -> Figure | None:
@@ -150,6 +144,4 @@ def quality(desk: Desk) -> Figure | None:
         w.say("fig.quality.finding", n=str(len(rows)), days=w.number(min(ages)) if ages else "–"),
         w.say("fig.quality.unit"), str(release.source), day_of(release.day).isoformat(),
     )  # fmt: skip
-    return Figure(
-        "data.quality", "record", caption, columns, table(rows, columns), (release,), how="how.data"
-    )
+    return Figure("data.quality", "record", caption, columns, table(rows, columns), (release,), how="how.data")

@@ -84,9 +84,7 @@ def build(desk: Desk, name: str) -> Figure:
 
 def grouped(desk: Desk) -> dict[str, list[Figure]]:
     """Return all figures of the day by group, in the order of the pages."""
-    groups: dict[str, list[Figure]] = {
-        k: [] for k in ("work", "output", "credit", "options", "record", "other")
-    }
+    groups: dict[str, list[Figure]] = {k: [] for k in ("work", "output", "credit", "options", "record", "other")}
     for name in available(desk):
         make = builder(desk, name)
         figure = make(desk) if make else None

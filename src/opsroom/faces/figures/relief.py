@@ -66,9 +66,7 @@ def paths(desk: Desk) -> Figure | None:
     def draw() -> Any:
         from opsroom.base.charts_lines import line_band
 
-        return line_band(
-            rows, x="month", lines=lines, caption=caption, band=("none_lower", "none_upper"), points=True
-        )
+        return line_band(rows, x="month", lines=lines, caption=caption, band=("none_lower", "none_upper"), points=True)
 
     return Figure(
         "relief.options",
@@ -91,9 +89,7 @@ def classes(desk: Desk) -> Figure | None:
     for option in _options(release):
         row = one(release, option=option, month="all", section="_T")
         if row and any(number(row, c) is not None for c in CLASSES):
-            counts = {c: number(row, c) for c in CLASSES} | {
-                f"jobs_{c}": number(row, f"jobs_{c}") for c in CLASSES
-            }
+            counts = {c: number(row, c) for c in CLASSES} | {f"jobs_{c}": number(row, f"jobs_{c}") for c in CLASSES}
             rows.append({"option": option, "name": w.label("option", option), **counts})
     best = strongest(release)
     if not rows or best is None:
@@ -101,9 +97,7 @@ def classes(desk: Desk) -> Figure | None:
     saved = next((r["decisive"] for r in rows if r["option"] == best), None)
     columns = ("option", "name", *CLASSES, *(f"jobs_{c}" for c in CLASSES))
     caption = Caption(
-        w.say(
-            "fig.classes.finding", option=w.label("option_long", best), decisive=w.number(float(saved or 0.0))
-        ),
+        w.say("fig.classes.finding", option=w.label("option_long", best), decisive=w.number(float(saved or 0.0))),
         w.say("fig.classes.unit"),
         str(release.source),
         day_of(release.day).isoformat(),
@@ -138,9 +132,7 @@ def costs(desk: Desk) -> Figure | None:
     for option in _options(release):
         row = one(release, option=option, month="all", section="_T")
         if row and any(number(row, c) is not None for c in COSTS):
-            rows.append(
-                {"option": option, "name": w.label("option", option), **{c: number(row, c) for c in COSTS}}
-            )
+            rows.append({"option": option, "name": w.label("option", option), **{c: number(row, c) for c in COSTS}})
     if not rows:
         return None
     if not any(r["option"] == "none" for r in rows):

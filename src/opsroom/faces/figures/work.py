@@ -169,9 +169,7 @@ def coverage(desk: Desk) -> Figure | None:
 
         last = str(rows[-1]["date"])
         spans = [*_spans(release), *([Span(at, last, w.say("chart.incomplete"))] if last > at else [])]
-        return line_band(
-            rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100)
-        )
+        return line_band(rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100))
 
     return Figure(
         "resumption.national--coverage", "work", caption, columns, table(rows, columns), (release,), draw,
@@ -187,8 +185,7 @@ def regions(desk: Desk) -> Figure | None:
         return None
     date = max((str(r["date"]) for r in records(release)), default="")
     found = {
-        str(r["region"]): number(r, "resumed")
-        for r in records(release, date=date, size_class="_T", weight="count")
+        str(r["region"]): number(r, "resumed") for r in records(release, date=date, size_class="_T", weight="count")
     }
     shown = {c: v for c, v in found.items() if c in places and v is not None}
     total = found.get("_T")

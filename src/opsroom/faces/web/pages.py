@@ -137,9 +137,7 @@ class Pages:
         desk = self._desk(request)
         names = available(desk)
         log = build(desk, "decisions.log") if "decisions.log" in names else None
-        drawn = [
-            build(desk, n) for n in ("relief.options", "scores.resumption", "scores.nowcast") if n in names
-        ]
+        drawn = [build(desk, n) for n in ("relief.options", "scores.resumption", "scores.nowcast") if n in names]
         return self._page(
             request, desk, "decisions.html", "decisions",
             log=log, rows=[_ordered(r) for r in log.records()] if log else [],
@@ -172,9 +170,7 @@ class Pages:
         desk = self._desk(request)
         key = f"how.{request.path_params['name']}"
         if not w.CATALOGUE.has(key):
-            raise NotFoundError(
-                "there is no such method.", remedy="See the list at /methods.", code="OPS-N021"
-            )
+            raise NotFoundError("there is no such method.", remedy="See the list at /methods.", code="OPS-N021")
         return self._page(request, desk, "methods.html", "methods", methods=[_method(desk, key)])
 
     def release(self, request: Request) -> Response:
@@ -301,9 +297,7 @@ def _method(desk: Desk, key: str) -> dict[str, Any]:
 def _ordered(record: dict[str, Any]) -> dict[str, Any]:
     """Return a decision record with who and when before the numbers."""
     first = ("decision_id", "option", "decider", "legal_basis", "decided_on", "review_date")
-    return {
-        k: record[k] for k in (*(k for k in first if k in record), *(k for k in record if k not in first))
-    }
+    return {k: record[k] for k in (*(k for k in first if k in record), *(k for k in record if k not in first))}
 
 
 def _facts(release: Any) -> list[tuple[str, str]]:

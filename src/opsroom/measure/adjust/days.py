@@ -17,9 +17,7 @@ OFF = ("weekend", "public_holiday", "new_year_holiday")
 """Kinds of day on which most companies are closed."""
 
 
-def calendar_days(
-    dates: pd.DatetimeIndex, *, country: str | None = None, region: str | None = None
-) -> pd.DataFrame:
+def calendar_days(dates: pd.DatetimeIndex, *, country: str | None = None, region: str | None = None) -> pd.DataFrame:
     """Return kind and holiday name of each date.
 
     Parameters

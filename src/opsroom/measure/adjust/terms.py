@@ -39,9 +39,7 @@ class DayDesign:
     normal day; ``none``: one level."""
 
     @classmethod
-    def learn(
-        cls, calendar: pd.DataFrame, weather: pd.DataFrame | None = None, *, trend: str = "flat"
-    ) -> DayDesign:
+    def learn(cls, calendar: pd.DataFrame, weather: pd.DataFrame | None = None, *, trend: str = "flat") -> DayDesign:
         """Choose knots and holidays from the normal days.
 
         Parameters
@@ -124,9 +122,7 @@ class DayDesign:
         for m, d in YEAR_END:
             add((month == m) & (day == d), 5.0)
 
-    def _weather(
-        self, days: pd.DatetimeIndex, calendar: pd.DataFrame, weather: pd.DataFrame, add: _Adder
-    ) -> None:
+    def _weather(self, days: pd.DatetimeIndex, calendar: pd.DataFrame, weather: pd.DataFrame, add: _Adder) -> None:
         assert self.comfort is not None
         for column, knots in self.knots.items():
             add(_hinges(weather[column].to_numpy(), knots), _hinge_penalty(len(knots)))

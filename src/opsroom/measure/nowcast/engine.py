@@ -104,9 +104,7 @@ def nowcast(
         )
     lag = known_lags.get(target, DEFAULT_LAG)
     past = _known_by(history, as_of, {label(quarter_of(grid.first_month + int(k))) for k in released})
-    quarters = tuple(
-        _one(grid, fitted, settings, quarter, _horizon(quarter, lag, as_of), past) for quarter in wanted
-    )
+    quarters = tuple(_one(grid, fitted, settings, quarter, _horizon(quarter, lag, as_of), past) for quarter in wanted)
     headline = label(today) if today in wanted else label(wanted[0])
     official = {label(quarter_of(grid.first_month + int(k))): float(grid.values[k, 0]) for k in released[-8:]}
     return NowcastResult(

@@ -75,10 +75,7 @@ class News:
 
     def summary(self) -> str:
         """Return the change in a few lines."""
-        lines = [
-            f"{self.quarter}: {self.before:+.3f} % on {self.day_before} → "
-            f"{self.after:+.3f} % on {self.day_after}"
-        ]
+        lines = [f"{self.quarter}: {self.before:+.3f} % on {self.day_before} → {self.after:+.3f} % on {self.day_after}"]
         lines += [f"  {name:24s} {value:+.3f}" for name, value in self.by_series().head(8).items()]
         return "\n".join(lines)
 
@@ -239,9 +236,7 @@ def _releases(state: State, base: State, panel: Panel, known: Panel, fresh: Mask
     month, series = np.nonzero(fresh)
     guess = expected(base, known, series, month)
     weight = _weights(state, (month, series), row)
-    return _table(
-        panel, state, "release", series, month, weight, guess, _standard(panel, state, (month, series))
-    )
+    return _table(panel, state, "release", series, month, weight, guess, _standard(panel, state, (month, series)))
 
 
 def _revisions(state: State, panel: Panel, earlier: Panel, row: int) -> pd.DataFrame:
@@ -260,9 +255,7 @@ def _revisions(state: State, panel: Panel, earlier: Panel, row: int) -> pd.DataF
     )
 
 
-def _withdrawals(
-    full: State, base: State, earlier: Panel, known: Panel, gone: Mask, row: int
-) -> pd.DataFrame:
+def _withdrawals(full: State, base: State, earlier: Panel, known: Panel, gone: Mask, row: int) -> pd.DataFrame:
     """A cell that is no longer known counts as its own release, taken back."""
     month, series = np.nonzero(gone)
     guess = expected(base, known, series, month)

@@ -106,9 +106,7 @@ def long_frame(panel: pd.DataFrame | Mapping[str, pd.Series]) -> pd.DataFrame:
         for name, series in panel.items():
             index = series.index
             days = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else pd.to_datetime(index)
-            pieces.append(
-                pd.DataFrame({"series": name, "period": days, "value": series.to_numpy(np.float64)})
-            )
+            pieces.append(pd.DataFrame({"series": name, "period": days, "value": series.to_numpy(np.float64)}))
         frame = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=["series"])
     else:
         frame = panel

@@ -43,10 +43,7 @@ def learn_lags(first_seen: pd.DataFrame) -> dict[str, int]:
     frame = frame[together <= _BULK]
     lags: dict[str, int] = {}
     for name, group in frame.groupby("series", sort=True):
-        ends = [
-            period_end(pd.Timestamp(p), f).date()
-            for p, f in zip(group["period"], group["frequency"], strict=True)
-        ]
+        ends = [period_end(pd.Timestamp(p), f).date() for p, f in zip(group["period"], group["frequency"], strict=True)]
         days = pd.Series([(k.date() - e).days for k, e in zip(group["day"], ends, strict=True)])
         lags[str(name)] = round(float(days.median()))
     return lags

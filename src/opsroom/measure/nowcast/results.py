@@ -152,9 +152,7 @@ class NowcastResult:
             due = self.next_release
             lines.append(f"  next: {due.series} for {due.period}, expected {due.date.isoformat()}")
         report = self.workings.fit.report
-        lines.append(
-            f"  fit: {report.observations} observations, converged in {report.iterations} iterations"
-        )
+        lines.append(f"  fit: {report.observations} observations, converged in {report.iterations} iterations")
         return "\n".join(lines)
 
     def to_frame(self) -> pd.DataFrame:
@@ -192,9 +190,7 @@ class NowcastResult:
         }
         if previous is not None and news is not None:
             facts["previous"] = {"day": previous.as_of.isoformat(), "growth": round(news.before, 2)}
-            facts["news"] = [
-                {"series": s, "contribution": round(float(c), 3)} for s, c in news.by_series().items()
-            ]
+            facts["news"] = [{"series": s, "contribution": round(float(c), 3)} for s, c in news.by_series().items()]
         rows = [row for q in self.quarters for row in _rows(q)]
         rows += [
             {"quarter": q, "kind": "official", "growth": round(g, 2), **dict.fromkeys(_BOUNDS)}

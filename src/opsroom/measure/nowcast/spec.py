@@ -99,9 +99,7 @@ class Settings:
         if self.factors < 1 or self.lags < 1:
             raise UsageError("the nowcast needs at least one factor and one lag.", remedy="Use factors >= 1.")
         if self.tail <= 2 or self.shock_tail <= 2:
-            raise UsageError(
-                "degrees of freedom of 2 or less have no variance.", remedy="Use a tail above 2."
-            )
+            raise UsageError("degrees of freedom of 2 or less have no variance.", remedy="Use a tail above 2.")
 
 
 def find_spec(specs: Sequence[SeriesSpec], name: str) -> SeriesSpec:

@@ -70,9 +70,7 @@ def _start_factors(monthly: Floats, loads: Mask) -> Floats:
     pieces: list[Floats] = []
     for which, wanted in groups:
         if len(which) < wanted:
-            raise FitError(
-                "there are more factors than series.", remedy="Use fewer factors.", code="OPS-M110"
-            )
+            raise FitError("there are more factors than series.", remedy="Use fewer factors.", code="OPS-M110")
         right = np.linalg.svd(left[:, which], full_matrices=False)[2]
         found = left[:, which] @ right[:wanted].T
         found = found / found.std(axis=0)

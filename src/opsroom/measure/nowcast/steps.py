@@ -33,9 +33,7 @@ def weighted(seen: Observations) -> Mask:
     return (seen.before >= 0) | seen.quarter
 
 
-def maximise(
-    seen: Observations, posterior: Posterior, p: Parameters, settings: Settings, loads: Mask
-) -> Parameters:
+def maximise(seen: Observations, posterior: Posterior, p: Parameters, settings: Settings, loads: Mask) -> Parameters:
     """Raise the expected objective in the parameters, one group after another."""
     p = _maximise_factors(posterior, p, settings)
     return _maximise_series(seen, posterior, p, settings, loads)

@@ -204,9 +204,7 @@ def _variance(
     return np.asarray(state), np.asarray(capacity)
 
 
-def by(
-    panel: Panel, dims: Sequence[str], *, weight: str = "count", day: dt.date | None = None
-) -> pd.DataFrame:
+def by(panel: Panel, dims: Sequence[str], *, weight: str = "count", day: dt.date | None = None) -> pd.DataFrame:
     """Return `aggregate` for every combination of `dims`, on one day or all.
 
     Parameters

@@ -63,17 +63,16 @@ def national_cells(result: ResumptionResult, *, since: dt.date | None = None) ->
     panel = result.panel
     first = since or result.reference_date - dt.timedelta(days=REVISED_DAYS)
     low = panel.column(max(pd.Timestamp(first), panel.dates[0]))
-    groups = [np.array([c]) for c in range(low, panel.working.shape[1])]
-    codes = [f"{day:%Y-%m-%d}" for day in panel.dates[low:]]
+    # Incomplete days are counted in the facts and not published: their first figure would come out of step with
+    # that of the regions, and the difference of the two would be a change table of its own.
+    end = panel.column(result.reference_date) + 1
+    groups = [np.array([c]) for c in range(low, end)]
+    codes = [f"{day:%Y-%m-%d}" for day in panel.dates[low:end]]
     frame = _weighted(panel, {"size": "sme"}, groups, codes)
     frame["complete"] = np.where(frame["date"] <= str(result.reference_date), "yes", "no")
-    resumed = Measure(
-        "resumed", "share", "%", ("at_work", "cohort"), scale=100.0, attached=(*BOUNDS, "complete")
-    )
+    resumed = Measure("resumed", "share", "%", ("at_work", "cohort"), scale=100.0, attached=(*BOUNDS, "complete"))
     measures = (resumed, CAPACITY, UNCORRECTED, COVERAGE, COMPANIES)
-    return _cells(
-        "resumption.national", ("date", "weight", "size"), measures, frame, ("size",), _facts(result)
-    )
+    return _cells("resumption.national", ("date", "weight", "size"), measures, frame, ("size",), _facts(result))
 
 
 def section_cells(result: ResumptionResult, *, since: dt.date | None = None) -> Cells:
@@ -82,9 +81,7 @@ def section_cells(result: ResumptionResult, *, since: dt.date | None = None) -> 
     first = pd.Timestamp(since or result.reference_date - dt.timedelta(days=REVISED_DAYS))
     days = panel.dates
     calendar = days.isocalendar()
-    label = (calendar["year"].astype(str) + "-W" + calendar["week"].astype(str).str.zfill(2)).to_numpy(
-        dtype=str
-    )
+    label = (calendar["year"].astype(str) + "-W" + calendar["week"].astype(str).str.zfill(2)).to_numpy(dtype=str)
     inside = (days >= first) & (days <= pd.Timestamp(result.reference_date))
     weeks = [str(w) for w in np.unique(label[inside]) if (label[inside] == w).sum() == WEEK]
     if not weeks:
@@ -194,9 +191,7 @@ def _table(
 ) -> pd.DataFrame:
     """Return parts and estimates of every cell and margin; `groups` are the columns behind each period."""
     rows = np.flatnonzero(~panel.companies["entrant"].to_numpy(dtype=bool))
-    units = pd.DataFrame(
-        {name: panel.companies[source].astype(str).to_numpy()[rows] for name, source in dims.items()}
-    )
+    units = pd.DataFrame({name: panel.companies[source].astype(str).to_numpy()[rows] for name, source in dims.items()})
     units["group"] = panel.companies["group"].to_numpy()[rows]
     data = _contributions(panel, rows, groups, weight)
     parts = parts_from_panel(

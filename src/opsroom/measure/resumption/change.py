@@ -51,9 +51,7 @@ def contributions(previous: ResumptionResult, current: ResumptionResult) -> pd.D
     Companies that contribute nothing to a component have no row in it.
     """
     if previous.cohort_day != current.cohort_day:
-        raise UsageError(
-            "the two results have different cohorts.", remedy="Compare results of one cohort day."
-        )
+        raise UsageError("the two results have different cohorts.", remedy="Compare results of one cohort day.")
     old, new = previous.panel, current.panel
     before, after = old.column(previous.reference_date), new.column(current.reference_date)
     same = new.column(previous.reference_date)

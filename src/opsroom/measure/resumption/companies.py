@@ -62,9 +62,7 @@ def companies_on(register: pd.DataFrame, *, cohort_day: dt.date, last: dt.date) 
     gone = latest_died.loc[cohort["enterprise_id"]].to_numpy()
     cohort = cohort[(gone > frozen) & (ended >= frozen)].assign(entrant=False)
     after = table[(born > frozen) & (start <= ordinal(last))]
-    entrants = (
-        after.sort_values("_start", kind="stable").groupby("enterprise_id").tail(1).assign(entrant=True)
-    )
+    entrants = after.sort_values("_start", kind="stable").groupby("enterprise_id").tail(1).assign(entrant=True)
     both = pd.concat([cohort, entrants]).sort_values("enterprise_id", ignore_index=True)
     if cohort.empty:
         raise FitError("no company was active on the cohort day.", remedy="Choose another cohort day.")

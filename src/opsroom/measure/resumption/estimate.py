@@ -155,9 +155,7 @@ def resumption(
         )
     tables = [_pandas(t) for t in (links, register, weather, calendar)]
     if baseline is None:
-        readings = (
-            readings if isinstance(readings, pa.Table) else pa.Table.from_batches(list(batches(readings)))
-        )
+        readings = readings if isinstance(readings, pa.Table) else pa.Table.from_batches(list(batches(readings)))
         baseline = baseline_for(
             readings, links=tables[0], register=tables[1], weather=tables[2], calendar=tables[3],
             cohort_day=cohort_day, last=day,

@@ -55,9 +55,7 @@ def observe(
     return Observed(use, around, q, nu, np.isfinite(use.ratio))
 
 
-def silence(
-    seen: Bools, active: npt.NDArray[np.int8], region: Ints, gone: Ints, start: int
-) -> npt.NDArray[np.int8]:
+def silence(seen: Bools, active: npt.NDArray[np.int8], region: Ints, gone: Ints, start: int) -> npt.NDArray[np.int8]:
     """Return what is known of each company and day: seen, silent, unknown or gone.
 
     Parameters
@@ -78,9 +76,7 @@ def silence(
     for r in np.unique(region):
         rows = np.flatnonzero(region == r)
         coverage = seen[rows].mean(axis=0)
-        usual = (
-            pd.Series(coverage).rolling(29, center=True, min_periods=7).median().bfill().ffill().to_numpy()
-        )
+        usual = pd.Series(coverage).rolling(29, center=True, min_periods=7).median().bfill().ffill().to_numpy()
         out = np.flatnonzero(coverage < (1 - DROPOUT) * usual)
         if len(out):
             block = code[np.ix_(rows, out)]

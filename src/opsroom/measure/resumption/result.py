@@ -58,9 +58,7 @@ class ResumptionResult:
 
     def to_frame(self) -> pd.DataFrame:
         """Return the national index by weight and size: index ``date, weight, size``."""
-        pieces = {
-            (weight, size): self.national(weight=weight, size=size) for weight in WEIGHTS for size in SIZES
-        }
+        pieces = {(weight, size): self.national(weight=weight, size=size) for weight in WEIGHTS for size in SIZES}
         frame = pd.concat(pieces, names=["weight", "size", "date"]).reorder_levels(["date", "weight", "size"])
         frame["complete"] = frame.index.get_level_values("date") <= pd.Timestamp(self.reference_date)
         return frame.sort_index()

@@ -106,9 +106,7 @@ class States:
     rates: Rates
 
 
-def learn(
-    evidence: Evidence, *, iterations: int = 8, sample: int = 3000, first: Rates | None = None
-) -> Rates:
+def learn(evidence: Evidence, *, iterations: int = 8, sample: int = 3000, first: Rates | None = None) -> Rates:
     """Learn the rates by expectation and maximisation on a systematic sample of the companies."""
     n, days = evidence.q.shape
     groups = int(evidence.group.max()) + 1 if n else 1

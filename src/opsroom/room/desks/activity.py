@@ -48,9 +48,7 @@ class ActivityDesk:
             as_of=view.day,
         )
         since = load.index.max() - dt.timedelta(days=int(settings.get("shown", 420)))
-        cells = result.cells(
-            settings.name, public=view.public, source=spec.source or spec.provider, since=since
-        )
+        cells = result.cells(settings.name, public=view.public, source=spec.source or spec.provider, since=since)
         facts = {
             **cells.facts,
             "dataset": dataset,
@@ -59,8 +57,7 @@ class ActivityDesk:
         }
         unit = _unit(spec, settings)
         measures = tuple(
-            replace(m, unit=unit or m.unit) if m.name in ("observed", "expected") else m
-            for m in cells.measures
+            replace(m, unit=unit or m.unit) if m.name in ("observed", "expected") else m for m in cells.measures
         )
         return DeskOutcome(result, (replace(cells, facts=facts, measures=measures),))
 

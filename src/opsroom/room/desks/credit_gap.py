@@ -36,9 +36,7 @@ class CreditGapDesk:
         rows = []
         for code, found in results.items():
             ratio = wide[code].dropna()
-            frame = pd.DataFrame(
-                {"ratio": ratio, "trend": found.trend, "gap": found.gap, "buffer": found.buffer}
-            )
+            frame = pd.DataFrame({"ratio": ratio, "trend": found.trend, "gap": found.gap, "buffer": found.buffer})
             frame = frame.dropna().iloc[-last:].round({"ratio": 1, "trend": 1, "gap": 1, "buffer": 2})
             frame.insert(0, "country", code)
             frame.insert(0, "quarter", [format_period(stamp.date(), "Q") for stamp in frame.index])

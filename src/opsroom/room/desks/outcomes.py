@@ -84,11 +84,7 @@ def _since(accounts: pd.DataFrame, decision: str, decided_on: dt.date) -> pd.Dat
         else known.assign(decision_id=decision, month=month.strftime("%Y-%m"), out=0)
         for month in months
     ]
-    return (
-        pd.concat(pieces, ignore_index=True)
-        if pieces
-        else known.assign(decision_id="", month="", out=0).iloc[:0]
-    )
+    return pd.concat(pieces, ignore_index=True) if pieces else known.assign(decision_id="", month="", out=0).iloc[:0]
 
 
 DESK = OutcomesDesk()

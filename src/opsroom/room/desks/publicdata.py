@@ -80,9 +80,7 @@ def _naive(column: pd.Series[Any]) -> pd.Series[Any]:
     import pandas as pd
 
     stamps = pd.to_datetime(column)
-    naive: pd.Series[Any] = (
-        stamps if stamps.dt.tz is None else stamps.dt.tz_convert("UTC").dt.tz_localize(None)
-    )
+    naive: pd.Series[Any] = stamps if stamps.dt.tz is None else stamps.dt.tz_convert("UTC").dt.tz_localize(None)
     return naive
 
 

@@ -78,9 +78,7 @@ class ReliefDesk:
             view.frame(months, wanted, period_from=years),
         ]
 
-    def _activity(
-        self, view: View, settings: DeskSettings
-    ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    def _activity(self, view: View, settings: DeskSettings) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
         """Return the companies' states and the path of activity from the resumption desk, where it has run."""
         from opsroom.measure.resumption import ResumptionResult
 

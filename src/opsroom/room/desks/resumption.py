@@ -20,7 +20,6 @@ from opsroom.room.desk import DeskOutcome, View, earlier_release
 from opsroom.room.desks.publicdata import optional_frame
 
 if TYPE_CHECKING:
-
     from opsroom.base.results import Cells
     from opsroom.measure.resumption import Baseline, ResumptionResult
 
@@ -43,9 +42,7 @@ class _Names:
 
     @classmethod
     def of(cls, settings: DeskSettings) -> _Names:
-        return cls(
-            *(str(settings.require(n)) for n in ("meters", "meter_links", "register", "weather", "calendar"))
-        )
+        return cls(*(str(settings.require(n)) for n in ("meters", "meter_links", "register", "weather", "calendar")))
 
     def all(self) -> tuple[str, ...]:
         return (self.meters, self.links, self.register, self.weather, self.calendar)
@@ -78,9 +75,7 @@ class ResumptionDesk:
         cells = tuple(self._described(view, names, c) for c in self._cells(view, result, previous))
         return DeskOutcome(result, cells)
 
-    def _cells(
-        self, view: View, result: ResumptionResult, previous: ResumptionResult | None
-    ) -> Iterator[Cells]:
+    def _cells(self, view: View, result: ResumptionResult, previous: ResumptionResult | None) -> Iterator[Cells]:
         """Yield the cells that are due; the many cells of regions are not counted out on other days."""
         from opsroom.measure.resumption import cells as make
 
