@@ -36,7 +36,7 @@ def panel(series: int, months: int = 146, *, seed: int = 0) -> tuple[pd.DataFram
     return pd.concat(pieces, ignore_index=True), specs
 
 
-def run(size: int) -> dict[str, Any]:
+def run(size: int | None = None) -> dict[str, Any]:
     """Nowcast a panel of `size` monthly series and GDP, 12 years; median of five.
 
     Returns
@@ -45,6 +45,7 @@ def run(size: int) -> dict[str, Any]:
         Seconds and iterations of ours and of the peer, and the difference of the two nowcasts in
         points; both with Gaussian errors for that, ours with heavy tails (`ours_s`) as it is used.
     """
+    size = size or 25
     table, specs = panel(size)
     took = []
     for _ in range(5):

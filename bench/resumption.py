@@ -150,8 +150,9 @@ def _weighted(world: Deliveries, result: ResumptionResult, span: slice, weight: 
     return float((own - world.shares()[weight].loc[span]).abs().mean())
 
 
-def run(size: int) -> dict[str, Any]:
+def run(size: int | None = None) -> dict[str, Any]:
     """Score one world of `size` companies; there is no peer."""
+    size = size or 2_000
     result = score(size, 0)
     return {
         "case": "resumption", "size": size, "ours_s": result["fit_s"] + result["estimate_s"], "peer": None,

@@ -83,7 +83,7 @@ def _timed(act: Any) -> tuple[float, Any]:  # any call without arguments
     return time.perf_counter() - begin, result
 
 
-def run(size: int) -> dict[str, Any]:
+def run(size: int | None = None) -> dict[str, Any]:
     """Measure the store with `size` meters.
 
     Returns
@@ -92,6 +92,7 @@ def run(size: int) -> dict[str, Any]:
         Seconds for making the rows alone, for ingesting them (making included), for a week (median and
         worst), for reads as of the first and the last day, and the peak memory after the history in MB.
     """
+    size = size or 10_000
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         state = State.open(root / "room.db")

@@ -178,6 +178,7 @@ def _output(desk: Desk) -> Iterator[Part]:
         release = desk.get(name)
         if name.startswith("activity.") and release is not None:
             yield from _activity(desk, release)
+    yield from _growth(desk)
 
 
 def _nowcast(desk: Desk) -> Iterator[Part]:
@@ -204,19 +205,23 @@ def _nowcast(desk: Desk) -> Iterator[Part]:
             {"date": w.day(previous["day"]), "before": w.percent(float(previous["growth"]))},
             (release,),
         )
+    titles = release.facts.get("titles") or {}
     news = [n for n in release.facts.get("news") or [] if n.get("contribution")]
     if news:
         top = max(news, key=lambda n: abs(float(n["contribution"])))
         yield (
             "story.nowcast_news",
-            {"series": str(top["series"]), "contribution": w.signed(float(top["contribution"]), 2)},
+            {"series": str(titles.get(top["series"], top["series"])), "contribution": w.signed(float(top["contribution"]), 2)},
             (release,),
         )
     following = release.facts.get("next_release") or {}
     if following.get("series") and following.get("date"):
         yield (
             "story.nowcast_next",
-            {"series": str(following["series"]), "date": w.day(following["date"])},
+            {
+                "series": str(titles.get(following["series"], following["series"])),
+                "date": w.day(following["date"]),
+            },
             (release,),
         )
 
@@ -240,6 +245,47 @@ def _activity(desk: Desk, release: Any) -> Iterator[Part]:
         },
         (release,),
     )
+    span = _span([r for r in rows if r.get("series") == last.get("series")])
+    if span is not None:
+        values = {"gap": w.signed(span[0]), "start": w.day(span[1]), "end": w.day(span[2])}
+        yield "story.activity_span", values, (release,)
+    if release.facts.get("weather") is False:
+        yield "story.activity_weather", {}, (release,)
+
+
+def _span(rows: list[dict[str, Any]], days: int = 28) -> tuple[float, str, str] | None:
+    """Return the mean gap of the four weeks that lay furthest below normal, with their first and last day."""
+    gaps = [float(r["gap"]) for r in rows]
+    if len(gaps) < 2 * days:
+        return None
+    means = [sum(gaps[k : k + days]) / days for k in range(len(gaps) - days + 1)]
+    start = min(range(len(means)), key=means.__getitem__)
+    return means[start], str(rows[start]["date"]), str(rows[start + days - 1]["date"])
+
+
+def _growth(desk: Desk) -> Iterator[Part]:
+    release = desk.get("prices.growth")
+    latest: dict[str, dict[str, Any]] = {}
+    for row in records(release):
+        if number(row, "value") is not None:
+            latest[str(row["series"])] = row
+    if release is None or len(latest) < 2:
+        return
+    ranked = sorted(latest.values(), key=lambda row: float(row["value"]))
+    low, high = ranked[0], ranked[-1]
+    yield (
+        "story.growth",
+        {
+            "period": w.period(str(high["date"])),
+            "rising": str(sum(float(row["value"]) > 0 for row in ranked)),
+            "all": str(len(ranked)),
+            "high": country_name(str(high["series"]).upper()),
+            "high_value": w.signed(float(high["value"])),
+            "low": country_name(str(low["series"]).upper()),
+            "low_value": w.signed(float(low["value"])),
+        },
+        (release,),
+    )
 
 
 def _gaps(release: Any) -> Iterator[Part]:
@@ -247,6 +293,13 @@ def _gaps(release: Any) -> Iterator[Part]:
     for row in records(release):
         if number(row, "gap") is not None:
             latest[str(row.get("country", ""))] = row
+    if latest:
+        gaps = [float(row["gap"]) for row in latest.values()]
+        yield (
+            "story.credit_gaps",
+            {"all": str(len(gaps)), "two": str(sum(g > 2 for g in gaps)), "ten": str(sum(g > 10 for g in gaps))},
+            (release,),
+        )
     for code, row in sorted(latest.items(), key=lambda item: -float(item[1]["gap"]))[:3]:
         values = {
             "country": country_name(code),

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from opsroom.faces.figures.figure import Figure
-from opsroom.faces.figures.registry import available, build, grouped
+from opsroom.faces.figures.registry import attempt, available, build, grouped
 
-__all__ = ["Figure", "available", "build", "grouped"]
+__all__ = ["Figure", "attempt", "available", "build", "grouped"]

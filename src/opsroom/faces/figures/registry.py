@@ -63,6 +63,12 @@ def available(desk: Desk) -> list[str]:
     return names
 
 
+def attempt(desk: Desk, name: str) -> Figure | None:
+    """Return a figure as of the desk's day, or None where there is none to draw on that day."""
+    make = builder(desk, name)
+    return make(desk) if make else None
+
+
 def build(desk: Desk, name: str) -> Figure:
     """Return a figure as of the desk's day.
 
@@ -71,8 +77,7 @@ def build(desk: Desk, name: str) -> Figure:
     NotFoundError
         If there is no figure of that name, or none of its numbers had been published by the day.
     """
-    make = builder(desk, name)
-    figure = make(desk) if make else None
+    figure = attempt(desk, name)
     if figure is None:
         raise NotFoundError(
             "there is no such figure on that day.",
@@ -86,8 +91,7 @@ def grouped(desk: Desk) -> dict[str, list[Figure]]:
     """Return all figures of the day by group, in the order of the pages."""
     groups: dict[str, list[Figure]] = {k: [] for k in ("work", "output", "credit", "options", "record", "other")}
     for name in available(desk):
-        make = builder(desk, name)
-        figure = make(desk) if make else None
+        figure = attempt(desk, name)
         if figure is not None:
             groups[figure.group].append(figure)
     return {group: figures for group, figures in groups.items() if figures}

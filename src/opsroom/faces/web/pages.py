@@ -22,7 +22,7 @@ from opsroom.base.errors import NotFoundError, OpsroomError, UsageError
 from opsroom.faces import words as w
 from opsroom.faces.codes import title_of
 from opsroom.faces.document import figure_document
-from opsroom.faces.figures import Figure, available, build, grouped
+from opsroom.faces.figures import Figure, attempt, available, build, grouped
 from opsroom.faces.figures.figure import stamp_of
 from opsroom.faces.figures.generic import how_of
 from opsroom.faces.kpis import kpis
@@ -137,7 +137,8 @@ class Pages:
         desk = self._desk(request)
         names = available(desk)
         log = build(desk, "decisions.log") if "decisions.log" in names else None
-        drawn = [build(desk, n) for n in ("relief.options", "scores.resumption", "scores.nowcast") if n in names]
+        wanted = ("relief.options", "scores.resumption", "scores.nowcast")
+        drawn = [figure for n in wanted if n in names and (figure := attempt(desk, n)) is not None]
         return self._page(
             request, desk, "decisions.html", "decisions",
             log=log, rows=[_ordered(r) for r in log.records()] if log else [],
