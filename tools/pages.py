@@ -123,15 +123,22 @@ def text_of(node: ast.expr | None) -> str:
 def raised(source: Path = SOURCE) -> list[Raised]:
     """Find every error code with its words, in order of code and module.
 
-    A code is found where an error is built with ``code="OPS-…"``, directly or through a function of the same
-    module that returns an error, and in tables of ``("OPS-…", message, remedy)``, the code first or last.
+    A code is found where an error is built with ``code="OPS-…"``, directly or through a function that returns
+    an error, and in tables of ``("OPS-…", message, remedy)``, the code first or last.
     """
     found, loose = [], []
-    for path in sorted(source.rglob("*.py")):
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(source.rglob("*.py"))}
+    shared = {
+        node.name: node
+        for tree in trees.values()
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.returns and ast.unparse(node.returns).endswith("Error")
+    }
+    for path, tree in trees.items():
         parts = path.relative_to(source).with_suffix("").parts
         module = ".".join(("opsroom", *parts)).removesuffix(".__init__")
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        helpers = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.returns is not None}
+        own = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.returns is not None}
+        helpers = shared | own
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 item = _from_call(node, module, helpers)

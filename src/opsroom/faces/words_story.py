@@ -211,7 +211,10 @@ def _nowcast(desk: Desk) -> Iterator[Part]:
         top = max(news, key=lambda n: abs(float(n["contribution"])))
         yield (
             "story.nowcast_news",
-            {"series": str(titles.get(top["series"], top["series"])), "contribution": w.signed(float(top["contribution"]), 2)},
+            {
+                "series": str(titles.get(top["series"], top["series"])),
+                "contribution": w.signed(float(top["contribution"]), 2),
+            },
             (release,),
         )
     following = release.facts.get("next_release") or {}

@@ -53,10 +53,11 @@ class Room:
     def __init__(self, path: str | Path, *, actor: str) -> None:
         if not actor.strip():
             raise UsageError("a room is opened by an actor.", remedy="Give actor='name'.", code="OPS-U010")
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self.actor = actor
         self.settings = RoomSettings.load(self.path / "room.toml")
         self.state = State.open(self.path / "room.db")
+        self.state.ensure()  # readers of releases find a database from the first moment on
         self.zone = ZoneInfo(self.settings.timezone)
         self.store = Store(
             self.path,

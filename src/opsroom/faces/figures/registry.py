@@ -60,13 +60,17 @@ def available(desk: Desk) -> list[str]:
         names.append(series)
         if series.startswith("activity."):
             names.append(f"{series}--levels")
-    return names
+    # a series of which all is withheld on the day has nothing to draw, and no page links to it
+    return [name for name in names if attempt(desk, name) is not None]
 
 
 def attempt(desk: Desk, name: str) -> Figure | None:
     """Return a figure as of the desk's day, or None where there is none to draw on that day."""
     make = builder(desk, name)
-    return make(desk) if make else None
+    figure = make(desk) if make else None
+    if figure is None and name in SPECIAL and name in desk.names():
+        return generic.plain(name)(desk)  # what there is to show of the series, where its own picture has no data
+    return figure
 
 
 def build(desk: Desk, name: str) -> Figure:

@@ -128,6 +128,7 @@ class Pages:
             tables=[(f, shown_rows(desk, f)) for f in tables],
             figures=[(f, self._svg(f)) for f in drawn],
             series=[(r, title_of(desk, r), how_of(r.name)) for r in desk],
+            drawable=set(names),
             frame=_facts(desk.get("resumption.national")),
             refusals=[_refusal(r) for r in desk.refusals()],
         )  # fmt: skip
@@ -291,7 +292,7 @@ def _method(desk: Desk, key: str) -> dict[str, Any]:
         "key": key.removeprefix("how."),
         "title": w.label("topic", key.removeprefix("how.")).capitalize(),
         "text": w.say(key).split("\n"),
-        "series": [(r.name, title_of(desk, r), r.method) for r in used],
+        "series": [(r.name, title_of(desk, r), r.method) for r in used if attempt(desk, r.name) is not None],
     }
 
 
