@@ -205,3 +205,32 @@ def test_colours_are_different_keys() -> None:
 def test_missing_values_do_not_reach_the_drawing() -> None:
     rows = [{"d": "2020-01-01", "v": math.nan}, {"d": "2020-01-02", "v": 1.0}, {"d": "2020-01-03", "v": 2.0}]
     assert "NaN" not in charts_render.render_svg(charts_lines.line_band(rows, x="d", lines={"v": "a"}, caption=CAPTION))
+
+
+def test_a_name_of_two_words_keeps_its_place_on_two_lines() -> None:
+    tiles = [{"x": 0, "y": 0, "code": "A", "name": "Farrow Coast", "v": 12.0}]
+    svg = charts_render.render_svg(charts_tiles.tile_map(tiles, value="v", caption=CAPTION, thresholds=[10]))
+    lines = re.search(r"<text([^>]*)><tspan>?.*?Farrow.*?Coast.*?</text>", svg)
+    assert lines is not None
+    assert "translate" in lines[1]
+
+
+def test_losses_below_zero_extend_to_the_left() -> None:
+    rows = [{"o": "none", "a": 0.0}, {"o": "holiday", "a": -198e6}]
+    chart = charts_bars.option_bars(rows, option="o", measures={"a": "Loss"}, caption=CAPTION, alarm=["a"])
+    panel = charts_bars._panel(rows, "o", "a", "Loss", charts.thousands, loss=True)
+    bars = panel.to_dict(validate=False)["data"]["values"]
+    assert [b["s"] for b in bars] == ["above", "below"]
+    assert charts.colour("alarm") not in {b["c"] for b in bars}
+    svg = charts_render.render_svg(chart)
+    assert "−198,000,000" in svg
+    assert "var(" not in svg
+
+
+def test_polishing_keeps_every_visible_word() -> None:
+    raw = charts_render._draw(charts_render.spec_of(line()))
+    words = [m[2] for m in re.finditer(r"<text([^>]*)>([^<>]+)</text>", raw) if 'opacity="0"' not in m[1]]
+    assert words
+    polished = charts_render.render_svg(line(), mode="file")
+    assert re.findall(r">([^<>]+)</text>", polished) == words
+    assert len(polished) < 0.6 * len(raw)

@@ -187,6 +187,16 @@ def legend_columns(labels: Sequence[str]) -> int:
     return 1
 
 
+def label_width(names: Sequence[str], *, most: int = 190) -> int:
+    """Return the pixels that the longest label of a category axis takes, at 6.2 a character."""
+    return min(most, 12 + max((int(len(name) * 6.2) for name in names), default=0))
+
+
+def thousands(value: float) -> str:
+    """Write a whole number with commas and a true minus sign."""
+    return f"{value:,.0f}".replace("-", "\u2212")
+
+
 def wrap(text: str, width: int = 46) -> list[str]:
     """Break a title into lines of at most `width` characters, at spaces."""
     import textwrap

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from opsroom.base.charts import SERIES, WIDTH, Caption, Row, colour, finish, plot, values
+from opsroom.base.charts import SERIES, WIDTH, Caption, Row, colour, finish, label_width, plot, thousands, values
 
 if TYPE_CHECKING:
     import altair as alt
@@ -17,7 +17,7 @@ def option_bars(
     option: str,
     measures: Mapping[str, str],
     caption: Caption,
-    format: str = ",.0f",
+    write: Callable[[float], str] = thousands,
     alarm: Sequence[str] = (),
 ) -> alt.Chart:
     """Draw each measure of the options in a panel of its own, with a scale of its own.
@@ -32,10 +32,10 @@ def option_bars(
         Field → title of its panel.
     caption
         Finding, unit, source and as-of day.
-    format
-        d3 format of the numbers beside the bars.
+    write
+        Writes the number beside a bar.
     alarm
-        Measures to draw in the colour of a loss.
+        Measures whose positive amounts are drawn in the colour of a loss.
 
     Returns
     -------
@@ -49,40 +49,57 @@ def option_bars(
     """
     import altair as alt
 
-    names = [str(r[option]) for r in rows]
-    panels = []
-    for field, title in measures.items():
-        data = [
-            {"o": str(r[option]), "v": r[field], "t": None if r[field] is not None else "not published"}
-            for r in values(rows, [option, field])
-        ]
-        top = max((abs(float(d["v"])) for d in data if d["v"] is not None), default=0.0) or 1.0
-        # Room on the right of the longest bar for its number.
-        base = plot(data).encode(
-            y=alt.Y(
-                "o:N",
-                sort=names,
-                title=None,
-                axis=alt.Axis(ticks=False, domain=False, labelLimit=150, grid=False, labelColor=colour("ink")),
-            ),
-            x=alt.X("v:Q", axis=None, scale=alt.Scale(domain=[0, top * 1.45], nice=False)),
-        )
-        tint = colour("alarm") if field in alarm else colour("main")
-        bars = base.mark_bar(color=tint, cornerRadiusEnd=2, height={"band": 0.62})
-        text = base.mark_text(align="left", dx=4, fontSize=12, color=colour("ink")).encode(
-            text=alt.Text("v:Q", format=format)
-        )
-        gone = (
-            base.transform_filter("datum.t !== null")
-            .mark_text(align="left", dx=4, fontSize=12, fontStyle="italic", color=colour("muted"))
-            .encode(x=alt.value(0), text="t:N")
-        )
-        panel = alt.layer(bars, text, gone).properties(
-            width=WIDTH - 130, height=22 * len(names),
-            title=alt.TitleParams(title, fontSize=12, fontWeight=600, offset=2, color=colour("ink")),
-        )  # fmt: skip
-        panels.append(panel)
+    panels = [_panel(rows, option, field, title, write, loss=field in alarm) for field, title in measures.items()]
     return finish(alt.vconcat(*panels).configure_concat(spacing=10), caption)
+
+
+def _panel(
+    rows: Sequence[Row], option: str, field: str, title: str, write: Callable[[float], str], *, loss: bool
+) -> Any:
+    """Draw one measure of the options; negative amounts extend to the left of zero."""
+    import altair as alt
+
+    names = [str(r[option]) for r in rows]
+    numbers = [None if r.get(field) is None else float(r[field]) for r in rows]
+    known = [n for n in numbers if n is not None]
+    span = max((abs(n) for n in known), default=0.0) or 1.0
+    low, high = min([0.0, *known]), max([0.0, *known])
+    # Room beyond the longest bar for its number, on each side that has bars.
+    domain = [low - 0.45 * span if low < 0 else 0.0, high + 0.45 * span if high > 0 or low == 0 else 0.0]
+    data = [
+        {
+            "o": name,
+            "v": number or 0.0,
+            "t": "not published" if number is None else write(number),
+            "s": "absent" if number is None else "below" if number < 0 else "above",
+            "c": colour("alarm") if loss and (number or 0.0) > 0 else colour("main"),
+        }
+        for name, number in zip(names, numbers, strict=True)
+    ]
+    left = label_width(names)
+    base = plot(data).encode(
+        y=alt.Y(
+            "o:N",
+            sort=names,
+            title=None,
+            axis=alt.Axis(ticks=False, domain=False, labelLimit=left, grid=False, labelColor=colour("ink")),
+        ),
+        x=alt.X("v:Q", axis=None, scale=alt.Scale(domain=domain, nice=False)),
+    )
+    bars = base.mark_bar(height={"band": 0.62}).encode(color=alt.Color("c:N", scale=None))
+    layers: list[Any] = [bars]
+    sides: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("above", {"align": "left", "dx": 4, "color": colour("ink")}),
+        ("below", {"align": "right", "dx": -4, "color": colour("ink")}),
+        ("absent", {"align": "left", "dx": 4, "color": colour("muted"), "fontStyle": "italic"}),
+    )
+    for side, marks in sides:
+        if any(d["s"] == side for d in data):
+            layers.append(
+                base.transform_filter(f"datum.s === '{side}'").mark_text(fontSize=12, **marks).encode(text="t:N")
+            )
+    heading = alt.TitleParams(title, fontSize=12, fontWeight=600, offset=2, color=colour("ink"))
+    return alt.layer(*layers).properties(width=WIDTH - left, height=22 * len(names), title=heading)
 
 
 def interval_dots(
@@ -142,7 +159,7 @@ def interval_dots(
             axis=alt.Axis(
                 ticks=False,
                 domain=False,
-                labelLimit=210,
+                labelLimit=190,
                 grid=True,
                 gridDash=[1, 3],
                 labelColor=colour("ink"),
@@ -174,7 +191,9 @@ def interval_dots(
         )
     )
     # Labels of categories take a third of the width; a row is 19 pixels, legible on a telephone.
-    return finish(alt.layer(*layers).properties(width=WIDTH - 160, height=19 * max(len(names), 1)), caption)
+    return finish(
+        alt.layer(*layers).properties(width=WIDTH - label_width(names), height=19 * max(len(names), 1)), caption
+    )
 
 
 def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Caption, format: str = "+.2f") -> alt.Chart:
@@ -221,4 +240,4 @@ def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Captio
     )
     text = alt.Text(f"{value}:Q", format=format)
     layered = alt.layer(bars, zero, ups.encode(text=text), downs.encode(text=text))
-    return finish(layered.properties(width=WIDTH - 160, height=22 * max(len(names), 1)), caption)
+    return finish(layered.properties(width=WIDTH - label_width(names), height=22 * max(len(names), 1)), caption)

@@ -40,6 +40,9 @@ _IDLE = (
     "version",
 )
 _PAINT = ("fill", "stroke")
+_INHERITED = ("fill", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-weight", "text-anchor")
+_TRANSLATE = re.compile(r"translate\((-?[\d.]+),(-?[\d.]+)\)")
+_DOT = re.compile(r"M([\d.]+),0A\1,\1,0,1,1,-\1,0A\1,\1,0,1,1,\1,0(?:Z)?")
 _NOISE = {
     "opacity": "1",
     "stroke-width": "1",
@@ -107,9 +110,10 @@ def _polish(svg: str, *, mode: Mode, ident: str, title: str, desc: str) -> str:
     root = ET.fromstring(svg)
     _clean(root, mode)
     _rename(root, ident)
+    _flatten(root)
     box = root.get("viewBox", "0 0 460 240")
     inner = "".join(ET.tostring(child, encoding="unicode") for child in root)
-    inner = inner.replace(f' xmlns="{_SVG}"', "")
+    inner = inner.replace(f' xmlns="{_SVG}"', "").replace(" />", "/>")
     inner = re.sub(r"<g>(<(?:path|line|rect|text)[^<>]*/>)</g>", r"\1", inner)
     width, height = box.split()[2:]
     font = {"page": "", "file": f' font-family="{escape(FONT)}"', "print": f' font-family="{PRINT_FONT}"'}[mode]
@@ -143,6 +147,43 @@ def _clean(element: ET.Element, mode: Mode) -> None:
             element.set(name, _NUMBER.sub(lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), value))
     if element.get("transform") in ("translate(0,0)", "translate(0, 0)"):
         del element.attrib["transform"]
+
+
+def _flatten(element: ET.Element) -> None:
+    """Unwrap groups that say nothing, write text and dots briefly, and say once what all children say."""
+    children: list[ET.Element] = []
+    for child in element:
+        _flatten(child)
+        _brief(child)
+        bare = child.tag == f"{{{_SVG}}}g" and not child.attrib
+        children.extend(list(child) if bare else [child])
+    element[:] = children
+    if element.tag != f"{{{_SVG}}}g" or len(children) < 2:
+        return
+    for name in _INHERITED:
+        said = {child.get(name) for child in children}
+        if len(said) == 1 and None not in said and name not in element.attrib:
+            element.set(name, str(said.pop()))
+            for child in children:
+                del child.attrib[name]
+
+
+def _brief(element: ET.Element) -> None:
+    place = _TRANSLATE.fullmatch(element.get("transform", ""))
+    if element.tag == f"{{{_SVG}}}text":
+        if element.get("text-anchor") == "start":
+            del element.attrib["text-anchor"]
+        # A text of two lines places its lines itself.
+        if place and len(element) == 0 and not {"x", "y"} & set(element.attrib):
+            del element.attrib["transform"]
+            element.set("x", place[1])
+            element.set("y", place[2])
+    elif element.tag == f"{{{_SVG}}}path" and place and (dot := _DOT.fullmatch(element.get("d", ""))):
+        element.tag = f"{{{_SVG}}}circle"
+        del element.attrib["transform"], element.attrib["d"]
+        element.set("cx", place[1])
+        element.set("cy", place[2])
+        element.set("r", dot[1])
 
 
 def _rename(root: ET.Element, ident: str) -> None:

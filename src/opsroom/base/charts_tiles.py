@@ -74,7 +74,7 @@ def tile_map(
                 "x": int(tile["x"]),
                 "y": int(tile["y"]),
                 "code": str(tile["code"]),
-                "name": str(tile.get("name", tile["code"])),
+                "name": _two_lines(str(tile.get("name", tile["code"]))),
                 "text": f"{number:.{decimals}f}" if number is not None else "–",
                 "fill": ramp[step] if step is not None else colour("paper"),
                 "ink": _ink_on(step, len(ramp)),
@@ -94,10 +94,10 @@ def tile_map(
     )
     chart = alt.layer(
         grid.mark_rect(cornerRadius=4, stroke=colour("faint"), strokeWidth=1).encode(color=fill),
-        grid.mark_text(dy=-side * 0.2, fontSize=11, limit=side - 8).encode(
+        grid.mark_text(dy=-side * 0.22, fontSize=11, limit=side - 6, lineBreak="\n", lineHeight=12).encode(
             text="name:N", color=alt.Color("ink:N", scale=None)
         ),
-        grid.mark_text(dy=side * 0.12, fontSize=20, fontWeight=600).encode(
+        grid.mark_text(dy=side * 0.2, fontSize=20, fontWeight=600).encode(
             text="text:N", color=alt.Color("ink:N", scale=None)
         ),
     ).properties(width=side * columns, height=side * rows)
@@ -176,6 +176,11 @@ def revision_triangle(
         .properties(width=min(side * max(n_x, 1), WIDTH), height=min(side * max(n_y, 1), 340))
     )  # fmt: skip
     return finish(alt.vconcat(chart, _key(list(thresholds), DIVERGING, "")).configure_concat(spacing=8), caption)
+
+
+def _two_lines(name: str) -> str:
+    """Break a long name of two words, so that it fits its tile."""
+    return name.replace(" ", "\n", 1) if len(name) > 10 else name
 
 
 def _ink_on(step: int | None, classes: int) -> str:

@@ -40,12 +40,12 @@ class Frequency(StrEnum):
 
 _PANDAS = {"H": "h", "D": "D", "W": "W-SUN", "M": "M", "Q": "Q-DEC", "A": "Y-DEC", "event": "D"}
 
-_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?)?")
+_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?)?", re.ASCII)
 _PATTERNS = {
-    Frequency.WEEKLY: re.compile(r"(\d{4})-?W(\d{1,2})"),
-    Frequency.MONTHLY: re.compile(r"(\d{4})[-M](\d{1,2})"),
-    Frequency.QUARTERLY: re.compile(r"(\d{4})-?Q([1-4])"),
-    Frequency.ANNUAL: re.compile(r"(\d{4})"),
+    Frequency.WEEKLY: re.compile(r"(\d{4})-?W(\d{1,2})", re.ASCII),
+    Frequency.MONTHLY: re.compile(r"(\d{4})[-M](\d{1,2})", re.ASCII),
+    Frequency.QUARTERLY: re.compile(r"(\d{4})-?Q([1-4])", re.ASCII),
+    Frequency.ANNUAL: re.compile(r"(\d{4})", re.ASCII),
 }
 
 

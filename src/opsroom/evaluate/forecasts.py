@@ -78,7 +78,7 @@ class ForecastScores:
             for row in self.table.to_dict("records")
         ]
         caption = Caption(finding="Mean absolute error of what was said", unit="unit of the outcome")
-        return option_bars(rows, option="name", measures={"mae": ""}, caption=caption, format=".2f")
+        return option_bars(rows, option="name", measures={"mae": ""}, caption=caption, write="{:.2f}".format)
 
     def cells(self, name: str, *, unit: str = "points", against: str = "final", decimals: int = 2) -> list[Cells]:
         """Return the publishable cells of a ``scores.*`` series; a function of releases alone.

@@ -93,6 +93,8 @@ def name_code(desk: Desk, dimension: str, code: str) -> str:
         return region_name(desk, code)
     if dimension == "country":
         return country_name(code)
+    if dimension == "series" and len(code) == 2:
+        return country_name(code.upper())
     if dimension in ("option", "component"):
         return words.label(dimension, code)
     return "all" if code == "_T" else code
@@ -110,3 +112,9 @@ def title_of(desk: Desk, release: Any) -> str:
     if rest == "levels" or family == "activity":
         return str(known.get("title") or dataset.replace("_", " ").capitalize())
     return words.label("series", release.name)
+
+
+def series_title(release: Any, code: str) -> str:
+    """Return the title of a series that a release names by code: the release's own words first."""
+    titles = release.facts.get("titles") or {}
+    return str(titles.get(code, code))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opsroom.faces import words as w
-from opsroom.faces.codes import country_name, title_of
+from opsroom.faces.codes import country_name, series_title, title_of
 from opsroom.faces.reader import Desk, day_of, measures_of, number, one, records
 
 MOST = 9
@@ -194,7 +194,9 @@ def _nowcast(desk: Desk) -> Iterator[Kpi]:
     following = release.facts.get("next_release") or {}
     note = ""
     if following.get("series") and following.get("date"):
-        note = w.say("kpi.next", series=str(following["series"]), date=w.day(str(following["date"])))
+        note = w.say(
+            "kpi.next", series=series_title(release, str(following["series"])), date=w.day(str(following["date"]))
+        )
     yield from _kpi(desk, "nowcast", "nowcast.gdp", "growth", pick, note=note)
 
 

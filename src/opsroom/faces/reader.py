@@ -145,6 +145,12 @@ def one(release: ReleaseView | None, **where: str) -> dict[str, Any] | None:
     return found[-1] if found else None
 
 
+def bounds(row: dict[str, Any] | None, name: str) -> tuple[float, float] | None:
+    """Return the published interval of a measure, or None."""
+    lower, upper = number(row, f"{name}_lower"), number(row, f"{name}_upper")
+    return None if lower is None or upper is None else (lower, upper)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """The releases as of one published day: what every page, figure and sentence is made from.

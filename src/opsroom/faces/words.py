@@ -153,6 +153,14 @@ def money(value: float, currency: str) -> str:
     return f"{currency}{NBSP}{number(value)}"
 
 
+def amount(value: float) -> str:
+    """Write an amount in short, to stand beside a bar: ``2.4 bn``, ``198 m``."""
+    for limit, word in ((1e9, "bn"), (1e6, "m")):
+        if abs(value) >= limit:
+            return f"{number(value / limit, 1 if abs(value) < 100 * limit else 0)}{NBSP}{word}"
+    return number(value)
+
+
 def day(value: date | str) -> str:
     """Write a day: ``4 March 2020``."""
     at = date.fromisoformat(value[:10]) if isinstance(value, str) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,9 +72,11 @@ def _scored_nowcast(desk: Desk) -> Iterator[Part]:
     if scores is None or not rows:
         return
     wanted = float(current.facts.get("horizon_days") or 0) if current is not None else 0.0
-    # The published horizon that is nearest to today's.
-    row = min(rows, key=lambda r: abs(_days(r.get("horizon")) - wanted))
+    # The published horizon that holds today's, or is nearest to it.
+    row = min(rows, key=lambda r: _distance(str(r.get("horizon")), wanted))
     horizon = str(row.get("horizon"))
+    if _distance(horizon, wanted) == float("inf"):
+        return
     values = {"horizon": horizon, "mae": w.number(float(row["mae"]), 2)}
     naive = number(one(scores, method="ar1", horizon=horizon), "mae")
     if naive is not None:
@@ -82,8 +85,9 @@ def _scored_nowcast(desk: Desk) -> Iterator[Part]:
         yield "story.score_nowcast_plain", values, (scores,)
 
 
-def _days(code: object) -> float:
-    try:
-        return float(str(code))
-    except ValueError:
+def _distance(horizon: str, days: float) -> float:
+    """Return how far a horizon such as ``"60"`` or ``"60 to 89"`` lies from a number of days."""
+    ends = [float(number) for number in re.findall(r"\d+", horizon)]
+    if not ends:
         return float("inf")
+    return max(min(ends) - days, days - max(ends), 0.0)

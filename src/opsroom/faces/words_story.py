@@ -8,9 +8,10 @@ from typing import Any
 
 from opsroom.base.errors import InternalError
 from opsroom.faces import words as w
-from opsroom.faces.codes import country_name, currency_of, section_name, title_of
-from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, number, one, records
+from opsroom.faces.codes import currency_of, section_name, series_title
+from opsroom.faces.reader import Desk, ReleasesReader, bounds, day_of, desk_at, number, one, records
 from opsroom.faces.words import Sentence
+from opsroom.faces.words_public import activity, gaps, growth
 from opsroom.faces.words_record import Part, record
 
 TOPICS = ("work", "output", "credit", "options", "record")
@@ -59,12 +60,6 @@ def tell(desk: Desk) -> list[Sentence]:
                 Sentence(message, text, topic, tuple(r.id for r in used), {k: str(v) for k, v in values.items()})
             )
     return told
-
-
-def bounds(row: dict[str, Any] | None, name: str) -> tuple[float, float] | None:
-    """Return the published interval of a measure, or None."""
-    lower, upper = number(row, f"{name}_lower"), number(row, f"{name}_upper")
-    return None if lower is None or upper is None else (lower, upper)
 
 
 def _work(desk: Desk) -> Iterator[Part]:
@@ -177,8 +172,8 @@ def _output(desk: Desk) -> Iterator[Part]:
     for name in desk.names():
         release = desk.get(name)
         if name.startswith("activity.") and release is not None:
-            yield from _activity(desk, release)
-    yield from _growth(desk)
+            yield from activity(desk, release)
+    yield from growth(desk)
 
 
 def _nowcast(desk: Desk) -> Iterator[Part]:
@@ -205,14 +200,13 @@ def _nowcast(desk: Desk) -> Iterator[Part]:
             {"date": w.day(previous["day"]), "before": w.percent(float(previous["growth"]))},
             (release,),
         )
-    titles = release.facts.get("titles") or {}
     news = [n for n in release.facts.get("news") or [] if n.get("contribution")]
     if news:
         top = max(news, key=lambda n: abs(float(n["contribution"])))
         yield (
             "story.nowcast_news",
             {
-                "series": str(titles.get(top["series"], top["series"])),
+                "series": series_title(release, str(top["series"])),
                 "contribution": w.signed(float(top["contribution"]), 2),
             },
             (release,),
@@ -222,103 +216,17 @@ def _nowcast(desk: Desk) -> Iterator[Part]:
         yield (
             "story.nowcast_next",
             {
-                "series": str(titles.get(following["series"], following["series"])),
+                "series": series_title(release, str(following["series"])),
                 "date": w.day(following["date"]),
             },
             (release,),
         )
 
 
-def _activity(desk: Desk, release: Any) -> Iterator[Part]:
-    rows = [r for r in records(release) if number(r, "gap") is not None and bounds(r, "gap")]
-    if not rows:
-        return
-    last = rows[-1]
-    gap, band = number(last, "gap"), bounds(last, "gap")
-    if gap is None or band is None:
-        return
-    yield (
-        "story.activity",
-        {
-            "title": title_of(desk, release),
-            "gap": w.percent(abs(gap)),
-            "sense": w.say("words.above" if gap >= 0 else "words.below"),
-            "at": w.at(str(last["date"])),
-            "interval": w.interval(*band),
-        },
-        (release,),
-    )
-    span = _span([r for r in rows if r.get("series") == last.get("series")])
-    if span is not None:
-        values = {"gap": w.signed(span[0]), "start": w.day(span[1]), "end": w.day(span[2])}
-        yield "story.activity_span", values, (release,)
-    if release.facts.get("weather") is False:
-        yield "story.activity_weather", {}, (release,)
-
-
-def _span(rows: list[dict[str, Any]], days: int = 28) -> tuple[float, str, str] | None:
-    """Return the mean gap of the four weeks that lay furthest below normal, with their first and last day."""
-    gaps = [float(r["gap"]) for r in rows]
-    if len(gaps) < 2 * days:
-        return None
-    means = [sum(gaps[k : k + days]) / days for k in range(len(gaps) - days + 1)]
-    start = min(range(len(means)), key=means.__getitem__)
-    return means[start], str(rows[start]["date"]), str(rows[start + days - 1]["date"])
-
-
-def _growth(desk: Desk) -> Iterator[Part]:
-    release = desk.get("prices.growth")
-    latest: dict[str, dict[str, Any]] = {}
-    for row in records(release):
-        if number(row, "value") is not None:
-            latest[str(row["series"])] = row
-    if release is None or len(latest) < 2:
-        return
-    ranked = sorted(latest.values(), key=lambda row: float(row["value"]))
-    low, high = ranked[0], ranked[-1]
-    yield (
-        "story.growth",
-        {
-            "period": w.period(str(high["date"])),
-            "rising": str(sum(float(row["value"]) > 0 for row in ranked)),
-            "all": str(len(ranked)),
-            "high": country_name(str(high["series"]).upper()),
-            "high_value": w.signed(float(high["value"])),
-            "low": country_name(str(low["series"]).upper()),
-            "low_value": w.signed(float(low["value"])),
-        },
-        (release,),
-    )
-
-
-def _gaps(release: Any) -> Iterator[Part]:
-    latest: dict[str, dict[str, Any]] = {}
-    for row in records(release):
-        if number(row, "gap") is not None:
-            latest[str(row.get("country", ""))] = row
-    if latest:
-        gaps = [float(row["gap"]) for row in latest.values()]
-        yield (
-            "story.credit_gaps",
-            {"all": str(len(gaps)), "two": str(sum(g > 2 for g in gaps)), "ten": str(sum(g > 10 for g in gaps))},
-            (release,),
-        )
-    for code, row in sorted(latest.items(), key=lambda item: -float(item[1]["gap"]))[:3]:
-        values = {
-            "country": country_name(code),
-            "gap": w.signed(float(row["gap"])),
-            "quarter": w.period(str(row["quarter"])),
-        }
-        if (buffer := number(row, "buffer")) is not None:
-            yield "story.credit_gap", {**values, "buffer": w.percent(buffer, 2)}, (release,)
-        else:
-            yield "story.credit_gap_plain", values, (release,)
-
-
 def _credit(desk: Desk) -> Iterator[Part]:
-    gaps = desk.get("credit.gap")
-    if gaps is not None:
-        yield from _gaps(gaps)
+    credit = desk.get("credit.gap")
+    if credit is not None:
+        yield from gaps(credit)
     loans = desk.get("loans.section")
     if loans is not None:
         month = max((str(r["month"]) for r in records(loans)), default="")
@@ -342,7 +250,10 @@ def _credit(desk: Desk) -> Iterator[Part]:
             for r in sorted(records(loans, month=month), key=lambda r: -(number(r, "z") or 0.0))
             if r.get("warning") == "yes" and r["section"] != "_T"
         ]
-        if flagged:
+        if len(flagged) > 4:
+            values = {"n": str(len(flagged)), "sections": w.listing(flagged[:3])}
+            yield "story.warnings_many", values, (loans,)
+        elif flagged:
             yield "story.warnings", {"sections": w.listing(flagged)}, (loans,)
         elif month:
             yield "story.no_warnings", {}, (loans,)
@@ -399,7 +310,15 @@ def _options(desk: Desk) -> Iterator[Part]:
         months = release.facts.get("months")
         if months is not None:
             accrues = "words.accrues" if release.facts.get("interest_accrues") else "words.accrues_not"
-            yield "story.holiday", {**values, "months": str(months), "accrues": w.say(accrues)}, (release,)
+            yield (
+                "story.holiday",
+                {
+                    **values,
+                    "months": w.number(float(months), 0 if float(months).is_integer() else 1),
+                    "accrues": w.say(accrues),
+                },
+                (release,),
+            )
         else:
             yield "story.holiday_plain", values, (release,)
     yield from _whom(desk, release, best)
@@ -437,3 +356,9 @@ def _deadline(desk: Desk, release: Any) -> Iterator[Part]:
     if at:
         late = str(at)[:10] < desk.day.isoformat()
         yield "story.deadline_past" if late else "story.deadline", {"date": w.day(str(at))}, (release,)
+        return
+    reached = [r for r in records(other) if number(r, "share_reached") is not None]
+    if other is not None and reached and float(reached[-1]["share_reached"]) > 50.0:
+        last = reached[-1]
+        values = {"date": w.day(str(last["start"])), "share": w.percent(float(last["share_reached"]), 0)}
+        yield "story.deadline_later", values, (other,)

@@ -9,8 +9,7 @@ from opsroom.base.charts import Caption, is_period
 from opsroom.faces import words as w
 from opsroom.faces.codes import country_name, name_code, title_of
 from opsroom.faces.figures.figure import Figure, table
-from opsroom.faces.reader import Desk, day_of, measures_of, number, records
-from opsroom.faces.words_story import bounds
+from opsroom.faces.reader import Desk, bounds, day_of, measures_of, number, records
 
 TIMES = ("date", "day", "week", "month", "quarter", "year", "period", "reference", "time")
 MOST_LINES = 5

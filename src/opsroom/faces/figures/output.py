@@ -6,6 +6,7 @@ from typing import Any
 
 from opsroom.base.charts import Caption
 from opsroom.faces import words as w
+from opsroom.faces.codes import series_title
 from opsroom.faces.figures.figure import Figure, table
 from opsroom.faces.reader import Desk, day_of, number, one
 
@@ -88,12 +89,19 @@ def news(desk: Desk) -> Figure | None:
     """Which data moved the nowcast since the last release."""
     release = desk.get("nowcast.gdp")
     items = [n for n in (release.facts.get("news") or [] if release is not None else []) if n.get("series")]
-    rows = [{"series": str(n["series"]), "contribution": number(n, "contribution")} for n in items]
+    rows = [
+        {
+            "series": str(n["series"]),
+            "name": series_title(release, str(n["series"])),
+            "contribution": number(n, "contribution"),
+        }
+        for n in items
+    ]
     rows = [r for r in rows if r["contribution"]]
     if release is None or not rows:
         return None
     rows.sort(key=lambda r: (-abs(float(r["contribution"] or 0.0)), str(r["series"])))
-    top = str(rows[0]["series"])
+    top = str(rows[0]["name"])
     quarter = str(release.facts.get("target_quarter", ""))
     now = number(one(release, quarter=quarter, kind="nowcast"), "growth")
     before = (release.facts.get("previous") or {}).get("growth")
@@ -107,13 +115,13 @@ def news(desk: Desk) -> Figure | None:
         if before is not None and now is not None
         else w.say("fig.news.finding", series=top)
     )
-    columns = ("series", "contribution")
+    columns = ("series", "name", "contribution")
     caption = Caption(finding, w.say("fig.news.unit"), str(release.source), day_of(release.day).isoformat())
 
     def draw() -> Any:
         from opsroom.base.charts_bars import news_bars
 
-        return news_bars(rows[:12], category="series", value="contribution", caption=caption)
+        return news_bars(rows[:12], category="name", value="contribution", caption=caption)
 
     return Figure(
         "nowcast.gdp--news",

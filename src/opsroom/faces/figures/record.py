@@ -107,7 +107,7 @@ def scores_nowcast(desk: Desk) -> Figure | None:
         else w.say("fig.scores.finding_plain", ours=w.number(ours, 2))
     )
     columns = ("horizon", *methods)
-    shown = [{**r, "name": f"{r['horizon']} days"} for r in rows]
+    shown = [{**r, "name": "all horizons" if r["horizon"] == "all" else f"{r['horizon']} days"} for r in rows]
     caption = Caption(finding, w.say("fig.scores.unit"), str(release.source), day_of(release.day).isoformat())
 
     def draw() -> Any:

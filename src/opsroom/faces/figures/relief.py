@@ -88,7 +88,8 @@ def classes(desk: Desk) -> Figure | None:
     rows = []
     for option in _options(release):
         row = one(release, option=option, month="all", section="_T")
-        if row and any(number(row, c) is not None for c in CLASSES):
+        # Doing nothing gives relief to nobody: its zeros would read as if nobody ran out of cash.
+        if option != "none" and row and any(number(row, c) is not None for c in CLASSES):
             counts = {c: number(row, c) for c in CLASSES} | {f"jobs_{c}": number(row, f"jobs_{c}") for c in CLASSES}
             rows.append({"option": option, "name": w.label("option", option), **counts})
     best = strongest(release)
@@ -154,9 +155,13 @@ def costs(desk: Desk) -> Figure | None:
     def draw() -> Any:
         from opsroom.base.charts_bars import option_bars
 
-        panels = {c: w.label("cost", c) for c in COSTS}
         alarm = [c for c in COSTS if c.startswith("expected_loss")]
-        return option_bars(rows, option="name", measures=panels, caption=caption, format=".3~s", alarm=alarm)
+        change = str(release.facts.get("expected_loss", "")).startswith("change")
+        panels = {
+            c: w.say("words.against_nothing", cost=w.label("cost", c)) if change and c in alarm else w.label("cost", c)
+            for c in COSTS
+        }
+        return option_bars(rows, option="name", measures=panels, caption=caption, write=w.amount, alarm=alarm)
 
     return Figure(
         "relief.options--costs",
@@ -175,11 +180,19 @@ def deadline(desk: Desk) -> Figure | None:
     release = desk.get("relief.deadline")
     rows = [r for r in records(release) if number(r, "share_reached") is not None]
     at = release.facts.get("last_date_half") if release is not None else None
-    if release is None or not rows or not at:
+    if release is None or not rows:
         return None
-    columns = ("start", "share_reached")
+    last = rows[-1]
+    share = w.percent(float(last["share_reached"]), 0)
+    finding = (
+        w.say("fig.deadline.finding", date=w.day(str(at)))
+        if at
+        else w.say("fig.deadline.finding_later", date=w.day(str(last["start"])), share=share)
+    )
+    banded = "share_reached_lower" in release.columns
+    columns = ("start", "share_reached", *(("share_reached_lower", "share_reached_upper") if banded else ()))
     caption = Caption(
-        w.say("fig.deadline.finding", date=w.day(str(at))),
+        finding,
         w.say("fig.deadline.unit"), str(release.source), day_of(release.day).isoformat(),
     )  # fmt: skip
 
@@ -189,7 +202,8 @@ def deadline(desk: Desk) -> Figure | None:
         return line_band(
             rows,
             x="start",
-            lines={"share_reached": ""},
+            lines={"share_reached": w.say("chart.reached")},
+            band=("share_reached_lower", "share_reached_upper") if banded else None,
             caption=caption,
             domain=(0, 100),
             rule=50.0,

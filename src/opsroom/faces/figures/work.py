@@ -36,23 +36,35 @@ def _complete(release: Any, **where: str) -> list[dict[str, Any]]:
     return [r for r in records(release, **where) if not at or str(r["date"]) <= at]
 
 
-def _joined(desk: Desk, name: str, **where: str) -> list[dict[str, Any]]:
-    """Return each date's last published row: a release holds the weeks that it revises, earlier ones the rest."""
+def _joined(desk: Desk, *, complete: bool = True, **where: str) -> list[dict[str, Any]]:
+    """Return each date's last published national row, with the day of the release that it stands in.
+
+    A release holds the weeks that it revises, earlier ones hold the rest.
+    """
     rows: dict[str, dict[str, Any]] = {}
-    for release in desk.past(name):
-        rows |= {str(row["date"]): row for row in _complete(release, **where)}
+    for release in desk.past("resumption.national"):
+        found = _complete(release, **where) if complete else records(release, **where)
+        vintage = day_of(release.day).isoformat()
+        rows |= {str(row["date"]): {**row, "vintage": vintage} for row in found}
     return [rows[date] for date in sorted(rows)]
+
+
+def _behind(desk: Desk, rows: list[dict[str, Any]]) -> tuple[Any, ...]:
+    """Return the releases that the rows stand in, the latest first."""
+    days = {row["vintage"] for row in rows}
+    past = desk.past("resumption.national")
+    return tuple(r for r in reversed(past) if r is past[-1] or day_of(r.day).isoformat() in days)
 
 
 def resumption(desk: Desk) -> Figure | None:
     """Corrected against uncorrected, with the band; each day as last published."""
     release = desk.get("resumption.national")
-    rows = _joined(desk, "resumption.national", weight="count", size="_T") if release is not None else []
+    rows = _joined(desk, weight="count", size="_T")
     last = rows[-1] if rows else None
     share = number(last, "resumed")
     if release is None or last is None or share is None:
         return None
-    columns = ("date", "resumed", "resumed_lower", "resumed_upper", "uncorrected", "coverage")
+    columns = ("date", "resumed", "resumed_lower", "resumed_upper", "uncorrected", "coverage", "vintage")
     naive = number(last, "uncorrected")
     caption = Caption(
         w.say("fig.resumption.finding", resumed=w.percent(share), date=w.day(str(last["date"]))),
@@ -83,7 +95,7 @@ def resumption(desk: Desk) -> Figure | None:
         caption,
         columns,
         table(rows, columns),
-        (release,),
+        _behind(desk, rows),
         draw,
         how="how.resumption",
     )
@@ -96,14 +108,15 @@ def weights(desk: Desk) -> Figure | None:
         return None
     merged: dict[str, dict[str, Any]] = {}
     for weight in ("count", "jobs", "sales"):
-        for row in _complete(release, weight=weight, size="_T"):
-            merged.setdefault(str(row["date"]), {"date": row["date"]})[weight] = row["resumed"]
+        for row in _joined(desk, weight=weight, size="_T"):
+            at = merged.setdefault(str(row["date"]), {"date": row["date"], "vintage": row["vintage"]})
+            at[weight] = row["resumed"]
     rows = [merged[d] for d in sorted(merged)]
     last = rows[-1] if rows else {}
     now = {k: number(last, k) for k in ("count", "jobs", "sales")}
     if any(v is None for v in now.values()):
         return None
-    columns = ("date", "count", "jobs", "sales")
+    columns = ("date", "count", "jobs", "sales", "vintage")
     caption = Caption(
         w.say("fig.weights.finding", **{k: w.percent(v or 0.0) for k, v in now.items()}),
         w.say("fig.weights.unit"), _source(release), day_of(release.day).isoformat(),
@@ -116,7 +129,7 @@ def weights(desk: Desk) -> Figure | None:
         return line_band(rows, x="date", lines=lines, caption=caption, spans=_spans(release), domain=(0, 100))
 
     return Figure(
-        "resumption.national--weights", "work", caption, columns, table(rows, columns), (release,), draw,
+        "resumption.national--weights", "work", caption, columns, table(rows, columns), _behind(desk, rows), draw,
         how="how.resumption",
     )  # fmt: skip
 
@@ -124,12 +137,12 @@ def weights(desk: Desk) -> Figure | None:
 def capacity(desk: Desk) -> Figure | None:
     """Share of normal consumption above the closed-day base."""
     release = desk.get("resumption.national")
-    rows = _complete(release, weight="count", size="_T") if release is not None else []
+    rows = _joined(desk, weight="count", size="_T")
     last = rows[-1] if rows else None
     value = number(last, "capacity")
     if release is None or last is None or value is None:
         return None
-    columns = ("date", "capacity", "capacity_lower", "capacity_upper")
+    columns = ("date", "capacity", "capacity_lower", "capacity_upper", "vintage")
     caption = Caption(
         w.say("fig.capacity.finding", capacity=w.percent(value), date=w.day(str(last["date"]))),
         w.say("fig.capacity.unit"), _source(release), day_of(release.day).isoformat(),
@@ -144,7 +157,7 @@ def capacity(desk: Desk) -> Figure | None:
         )  # fmt: skip
 
     return Figure(
-        "resumption.national--capacity", "work", caption, columns, table(rows, columns), (release,), draw,
+        "resumption.national--capacity", "work", caption, columns, table(rows, columns), _behind(desk, rows), draw,
         how="how.resumption",
     )  # fmt: skip
 
@@ -152,12 +165,13 @@ def capacity(desk: Desk) -> Figure | None:
 def coverage(desk: Desk) -> Figure | None:
     """Share of the cohort with a reading, incomplete days included."""
     release = desk.get("resumption.national")
-    rows = [r for r in records(release, weight="count", size="_T") if number(r, "coverage") is not None]
+    joined = _joined(desk, complete=False, weight="count", size="_T")
+    rows = [r for r in joined if number(r, "coverage") is not None]
     at = _reference(release) if release is not None else ""
     value = number(next((r for r in rows if str(r["date"]) == at), None), "coverage")
     if release is None or value is None:
         return None
-    columns = ("date", "coverage", "companies", "complete")
+    columns = ("date", "coverage", "companies", "complete", "vintage")
     caption = Caption(
         w.say("fig.coverage.finding", coverage=w.percent(value), date=w.day(at)),
         w.say("fig.coverage.unit", n=str(release.facts.get("incomplete_days", 0))),
@@ -172,7 +186,7 @@ def coverage(desk: Desk) -> Figure | None:
         return line_band(rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100))
 
     return Figure(
-        "resumption.national--coverage", "work", caption, columns, table(rows, columns), (release,), draw,
+        "resumption.national--coverage", "work", caption, columns, table(rows, columns), _behind(desk, rows), draw,
         how="how.resumption",
     )  # fmt: skip
 

@@ -257,7 +257,9 @@ def first_page(desk: Desk) -> list[tuple[str, list[Figure]]]:
         wanted = FIRST_PAGE.get(group, ())
         named = {f.name: f for f in figures}
         chosen = [named[n] for n in wanted if n in named]
-        chosen += [f for f in figures if f.name not in wanted and f.name not in SPECIAL_ONLY]
+        rest = [f for f in figures if f.name not in wanted and f.name not in SPECIAL_ONLY]
+        # A table without a picture has its own page: the overview links to it.
+        chosen += [f for f in rest if f.draw is not None]
         chosen = chosen[: max(0, MOST_FIGURES - count)]
         count += len(chosen)
         if chosen:
@@ -266,12 +268,17 @@ def first_page(desk: Desk) -> list[tuple[str, list[Figure]]]:
 
 
 def csv_text(figure: Figure) -> str:
-    """Return a figure's data as CSV; the last columns name the release, its hash and its licence."""
-    stamp = figure.stamps()[0]
+    """Return a figure's data as CSV; the last columns name each row's release, its hash and its licence."""
+    stamps = figure.stamps()
+    by_day = {stamp["day"]: stamp for stamp in reversed(stamps)}
+    vintage = figure.columns.index("vintage") if "vintage" in figure.columns else None
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*figure.columns, "release", "release_hash", "licence"])
     for row in figure.rows:
+        # A figure that joins releases says of each row in which it stands; a table of vintages is one release.
+        joined = vintage is not None and len(stamps) > 1
+        stamp = by_day.get(str(row[vintage]), stamps[0]) if joined and vintage is not None else stamps[0]
         cells = ["" if v is None else v for v in row]
         writer.writerow([*cells, stamp["id"], stamp["hash"], figure.main.licence])
     return out.getvalue()

@@ -1,0 +1,97 @@
+"""The part of the story that public series tell: activity against normal, growth, the credit gap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from opsroom.faces import words as w
+from opsroom.faces.codes import country_name, title_of
+from opsroom.faces.reader import Desk, bounds, number, records
+from opsroom.faces.words_record import Part
+
+
+def activity(desk: Desk, release: Any) -> Iterator[Part]:
+    rows = [r for r in records(release) if number(r, "gap") is not None and bounds(r, "gap")]
+    if not rows:
+        return
+    last = rows[-1]
+    gap, band = number(last, "gap"), bounds(last, "gap")
+    if gap is None or band is None:
+        return
+    yield (
+        "story.activity",
+        {
+            "title": title_of(desk, release),
+            "gap": w.percent(abs(gap)),
+            "sense": w.say("words.above" if gap >= 0 else "words.below"),
+            "at": w.at(str(last["date"])),
+            "interval": w.interval(*band),
+        },
+        (release,),
+    )
+    span = _span([r for r in rows if r.get("series") == last.get("series")])
+    if span is not None:
+        values = {"gap": w.signed(span[0]), "start": w.day(span[1]), "end": w.day(span[2])}
+        yield "story.activity_span", values, (release,)
+    if release.facts.get("weather") is False:
+        yield "story.activity_weather", {}, (release,)
+
+
+def _span(rows: list[dict[str, Any]], days: int = 28) -> tuple[float, str, str] | None:
+    """Return the mean gap of the four weeks that lay furthest below normal, with their first and last day."""
+    gaps = [float(r["gap"]) for r in rows]
+    if len(gaps) < 2 * days:
+        return None
+    means = [sum(gaps[k : k + days]) / days for k in range(len(gaps) - days + 1)]
+    start = min(range(len(means)), key=means.__getitem__)
+    return means[start], str(rows[start]["date"]), str(rows[start + days - 1]["date"])
+
+
+def growth(desk: Desk) -> Iterator[Part]:
+    release = desk.get("prices.growth")
+    latest: dict[str, dict[str, Any]] = {}
+    for row in records(release):
+        if number(row, "value") is not None:
+            latest[str(row["series"])] = row
+    if release is None or len(latest) < 2:
+        return
+    ranked = sorted(latest.values(), key=lambda row: float(row["value"]))
+    low, high = ranked[0], ranked[-1]
+    yield (
+        "story.growth",
+        {
+            "period": w.period(str(high["date"])),
+            "rising": str(sum(float(row["value"]) > 0 for row in ranked)),
+            "all": str(len(ranked)),
+            "high": country_name(str(high["series"]).upper()),
+            "high_value": w.signed(float(high["value"])),
+            "low": country_name(str(low["series"]).upper()),
+            "low_value": w.signed(float(low["value"])),
+        },
+        (release,),
+    )
+
+
+def gaps(release: Any) -> Iterator[Part]:
+    latest: dict[str, dict[str, Any]] = {}
+    for row in records(release):
+        if number(row, "gap") is not None:
+            latest[str(row.get("country", ""))] = row
+    if latest:
+        gaps = [float(row["gap"]) for row in latest.values()]
+        yield (
+            "story.credit_gaps",
+            {"all": str(len(gaps)), "two": str(sum(g > 2 for g in gaps)), "ten": str(sum(g > 10 for g in gaps))},
+            (release,),
+        )
+    for code, row in sorted(latest.items(), key=lambda item: -float(item[1]["gap"]))[:3]:
+        values = {
+            "country": country_name(code),
+            "gap": w.signed(float(row["gap"])),
+            "quarter": w.period(str(row["quarter"])),
+        }
+        if (buffer := number(row, "buffer")) is not None:
+            yield "story.credit_gap", {**values, "buffer": w.percent(buffer, 2)}, (release,)
+        else:
+            yield "story.credit_gap_plain", values, (release,)
