@@ -39,7 +39,6 @@ Values = npt.NDArray[Any]
 SKETCH_FAMILIES = 2
 SKETCH_SETS = 32
 _WIDTH = SKETCH_FAMILIES * SKETCH_SETS
-_EXACT = 2.0**53
 _REST = "__rest"
 
 
@@ -92,7 +91,7 @@ def parts_from_units(
     absent = [c for c in values.values() if c not in frame.columns]
     if absent:
         raise UsageError(f"the frame of units lacks the column(s) {', '.join(absent)}.")
-    data = {part: _numbers(frame[column].to_numpy(), part) for part, column in values.items()}
+    data = {part: _numbers(frame[column].to_numpy()[:, None], part) for part, column in values.items()}
     cube = _Cube(frame, dimensions, group, totals, hierarchies or {})
     return _sorted(cube.frames(data, shares or {}), dimensions)
 
@@ -130,19 +129,13 @@ def parts_from_panel(
     pandas.DataFrame
         One row a period and cell, sorted by period and dimension codes.
     """
-    import pandas as pd
-
     arrays = {part: np.asarray(x) for part, x in panel.items()}
     for part, x in arrays.items():
         if x.shape != (len(units), len(periods)):
             raise UsageError(f"part {part!r} has not the shape (units, periods).")
+    data = {part: _numbers(x, part) for part, x in arrays.items()}
     cube = _Cube(units, dimensions, group, totals, hierarchies or {})
-    frames = []
-    for column, code in enumerate(periods):
-        data = {part: _numbers(x[:, column], part) for part, x in arrays.items()}
-        table = pd.concat(cube.frames(data, shares or {}), ignore_index=True)
-        table.insert(0, period, str(code))
-        frames.append(table)
+    frames = cube.frames(data, shares or {}, period=period, codes=[str(code) for code in periods])
     return _sorted(frames, (period, *dimensions))
 
 
@@ -166,14 +159,14 @@ def _numbers(column: Values, part: str) -> Values:
     """Return a part's contributions as int64 or float64, all present."""
     kind = column.dtype.kind
     if kind in "biu":
-        return column.astype(np.int64)
+        return np.ascontiguousarray(column, dtype=np.int64)
     if kind == "f":
         if not np.isfinite(column).all():
             raise UsageError(
                 f"part {part!r} lacks the value of some unit, or it is not finite.",
                 remedy="Leave the unit out of the frame, or give it 0.",
             )
-        return column.astype(np.float64)
+        return np.ascontiguousarray(column, dtype=np.float64)
     raise UsageError(f"part {part!r} is not a number or lacks the value of some unit.")
 
 
@@ -220,33 +213,42 @@ class _Cube:
         unique, self.finest = np.unique(cells, return_inverse=True)
         self.n_finest = len(unique)
         member = [(hashes >> np.uint64(16 * f)) % np.uint64(SKETCH_SETS) for f in range(SKETCH_FAMILIES)]
-        self.slots = [
-            self.finest * _WIDTH + family * SKETCH_SETS + m.astype(np.int64)[groups] for family, m in enumerate(member)
-        ]
+        self.slots = np.column_stack(
+            [family * SKETCH_SETS + m.astype(np.int64)[groups] for family, m in enumerate(member)]
+        )
         self.margins = [
             _Margin([c for c, _ in combination], [n for _, n in combination], groups, hashes, self)
             for combination in product(*levels)
         ]
 
-    def frames(self, data: dict[str, Values], shares: Mapping[str, str]) -> list[pd.DataFrame]:
-        """Return one frame a combination of levels that has units."""
+    def frames(
+        self,
+        data: dict[str, Values],
+        shares: Mapping[str, str],
+        *,
+        period: str | None = None,
+        codes: Sequence[str] = ("",),
+    ) -> list[pd.DataFrame]:
+        """Return one frame a combination of levels that has units; arrays are (units, periods)."""
         complete = _with_rests(data, shares)
         signed = {part for part in data if (data[part] < 0).any()}
         sketches = {part: self._sketch(x) for part, x in data.items()}
-        return [m.frame(self.dimensions, complete, signed, sketches) for m in self.margins if len(m.rows)]
+        made = []
+        for margin in self.margins:
+            if len(margin.rows):
+                table = margin.frame(self.dimensions, complete, signed, sketches)
+                if period is not None:
+                    table.insert(0, period, np.tile(np.asarray(codes, dtype=object), margin.cells))
+                made.append(table)
+        return made
 
     def _sketch(self, x: Values) -> Values:
-        """Return the sums over random sets of groups by finest cell, exact for integers."""
-        size = self.n_finest * _WIDTH
-        if x.dtype.kind == "i" and float(np.abs(x.astype(np.float64)).sum()) >= _EXACT:
-            exact = np.zeros(size, dtype=np.int64)
-            for slot in self.slots:
-                np.add.at(exact, slot, x)
-            return exact.reshape(self.n_finest, _WIDTH)
-        total = np.zeros(size)
-        for slot in self.slots:
-            total += np.bincount(slot, weights=x, minlength=size)
-        return total.astype(x.dtype).reshape(self.n_finest, _WIDTH)
+        """Return the sums over random sets of groups, (finest cells, periods, sets)."""
+        from opsroom.base.cells_kernel import sketch
+
+        table = np.zeros((self.n_finest, x.shape[1], _WIDTH), dtype=x.dtype)
+        sketch(x, self.finest, self.slots, table)
+        return table
 
 
 class _Margin:
@@ -262,19 +264,26 @@ class _Margin:
         group = groups[self.rows]
         new = np.ones(len(cell), dtype=bool)
         new[1:] = (cell[1:] != cell[:-1]) | (group[1:] != group[:-1])
-        self.starts = np.flatnonzero(new)
-        self.merged = len(self.starts) != len(self.rows)
-        owner = cell[self.starts]
-        self.holders = _nonzero(hashes[group[self.starts]].view(np.int64))
-        self.bounds = _runs(owner)
-        unique = owner[self.bounds]
-        self.cell = np.repeat(np.arange(len(unique)), np.diff(np.append(self.bounds, len(owner))))
+        starts = np.flatnonzero(new)
+        owner = cell[starts]
+        bounds = _runs(owner)
+        self.holders = _nonzero(hashes[group[starts]].view(np.int64))
+        self.starts = np.append(starts, len(cell))
+        self.bounds = np.append(bounds, len(starts))
+        unique = owner[bounds]
         self.coordinates = [
             np.asarray(name, dtype=object)[index]
             for name, index in zip(names, np.unravel_index(unique, sizes), strict=True)
         ]
-        self.inside = np.full(cube.n_finest, -1, dtype=np.int64)
-        self.inside[cube.finest[self.rows]] = np.searchsorted(unique, cell)
+        inside = np.full(cube.n_finest, -1, dtype=np.int64)
+        inside[cube.finest[self.rows]] = np.searchsorted(unique, cell)
+        self.finest = np.flatnonzero(inside >= 0)
+        self.inside = inside[self.finest]
+
+    @property
+    def cells(self) -> int:
+        """Number of cells that have units."""
+        return len(self.bounds) - 1
 
     def frame(
         self,
@@ -283,39 +292,32 @@ class _Margin:
         signed: set[str],
         sketches: Mapping[str, Values],
     ) -> pd.DataFrame:
-        """Return the parts of the cells of this combination."""
+        """Return the parts of the cells of this combination, one row a cell and period."""
         import pandas as pd
 
-        columns: dict[str, Any] = dict(zip(dimensions, self.coordinates, strict=True))
-        for part, x in data.items():
-            contribution = np.add.reduceat(x[self.rows], self.starts) if self.merged else x[self.rows]
-            if not part.endswith(_REST):
-                columns[part] = np.add.reduceat(contribution, self.bounds)
-            if part in signed:
-                columns[f"{part}__abs"] = np.add.reduceat(np.abs(contribution), self.bounds)
-            joint = "_" if part.endswith(_REST) else "__"
-            columns.update({part + joint + k: v for k, v in self._contributors(contribution).items()})
-        used = self.inside >= 0
-        for part, finest in sketches.items():
-            table = np.zeros((len(self.bounds), _WIDTH), dtype=finest.dtype)
-            np.add.at(table, self.inside[used], finest[used])
-            columns[f"{part}__sketch"] = _pack(table)
-        return pd.DataFrame(columns)
+        from opsroom.base.cells_kernel import contributors
 
-    def _contributors(self, contribution: Values) -> dict[str, Values]:
-        """Return the number of groups, their largest contributions and the single holder, by cell."""
-        size = np.abs(contribution)
-        number = np.add.reduceat((size > 0).astype(np.int64), self.bounds)
-        columns: dict[str, Values] = {"groups": number}
-        for k in range(1, TOP + 1):
-            top = np.maximum.reduceat(size, self.bounds)
-            columns[f"top{k}"] = top
-            hits = np.flatnonzero(size == top[self.cell])
-            hits = hits[_runs(self.cell[hits])]
-            if k == 1:
-                columns["holder"] = np.where(number == 1, self.holders[hits], 0)
-            size[hits] = 0
-        return columns
+        periods = next(iter(data.values())).shape[1]
+        shape = (self.cells, periods)
+        columns: dict[str, Any] = {d: np.repeat(c, periods) for d, c in zip(dimensions, self.coordinates, strict=True)}
+        for part, x in data.items():
+            total, size = np.zeros(shape, x.dtype), np.zeros(shape, x.dtype)
+            top = np.zeros((TOP, *shape), x.dtype)
+            number, holder = contributors(x, self.rows, self.starts, self.bounds, self.holders, total, size, top)
+            rest = part.endswith(_REST)
+            joint = part + ("_" if rest else "__")
+            if not rest:
+                columns[part] = total.ravel()
+            if part in signed:
+                columns[f"{part}__abs"] = size.ravel()
+            columns[joint + "groups"] = number.ravel()
+            columns |= {f"{joint}top{k + 1}": top[k].ravel() for k in range(TOP)}
+            columns[joint + "holder"] = holder.ravel()
+        for part, finest in sketches.items():
+            table = np.zeros((*shape, _WIDTH), dtype=finest.dtype)
+            np.add.at(table, self.inside, finest[self.finest])
+            columns[f"{part}__sketch"] = _pack(table.reshape(-1, _WIDTH))
+        return pd.DataFrame(columns)
 
 
 def _levels(

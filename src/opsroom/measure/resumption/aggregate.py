@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import sparse
 
 from opsroom.base.errors import UsageError
+from opsroom.measure.resumption.aggregate_kernel import add_companies
 from opsroom.measure.resumption.readings import F32, Bools, date_of
 
 F64 = npt.NDArray[np.float64]
@@ -156,49 +155,98 @@ def tabulate(
 ) -> list[pd.DataFrame]:
     """Return `aggregate` of every group at once: group numbers by company in `code`, -1 for none."""
     span = slice(None) if days is None else days
-    at = np.flatnonzero(code >= 0)
-    w = panel.weight(weight)[at].astype(np.float64)
-    size = np.bincount(code[at], minlength=groups)
-    total = np.bincount(code[at], weights=w, minlength=groups)
-    if not len(at) or (total <= 0).any():
-        raise UsageError("there is no company in a group.", remedy="Choose groups that have companies.")
-    share = w / total[code[at]]
-
-    def sums(array: npt.NDArray[Any], power: int = 1) -> F64:
-        matrix = sparse.csr_array((share**power, (code[at], at)), shape=(groups, len(code)))
-        return np.asarray(matrix @ array.astype(np.float32, copy=False), dtype=np.float64)
-
-    p, c = panel.working[:, span], panel.capacity[:, span]
-    resumed, capacity = sums(p), sums(c)
-    doubtful = np.float32(MISREAD) + np.float32(1 - 2 * MISREAD) * p
-    unsure, shaky = _variance(panel.doubt, code, at, share, groups, span)
-    half = Z * np.sqrt(sums(doubtful * (1 - doubtful), 2) + unsure)
-    squares = np.bincount(code[at], weights=share**2, minlength=groups)[:, None]
-    spread = sums(c * c, 2) - 2 * capacity * sums(c, 2) + capacity**2 * squares
-    half_capacity = Z * np.sqrt(CAPACITY_NOISE * np.maximum(spread, 0) + shaky)
-    use = panel.naive[:, span]
-    reporting, on, seen = sums(use >= 0), sums(use == 1), sums(panel.seen[:, span])
-    naive = np.divide(on, reporting, out=np.full_like(on, np.nan), where=reporting > 0)
-    columns = {
-        "resumed": resumed, "resumed_lower": np.clip(resumed - half, 0, 1),
-        "resumed_upper": np.clip(resumed + half, 0, 1), "capacity": capacity,
-        "capacity_lower": np.maximum(capacity - half_capacity, 0),
-        "capacity_upper": capacity + half_capacity, "uncorrected": naive, "coverage": seen,
-    }  # fmt: skip
+    found = Moments.of(panel, code, groups, weight=weight, days=span)
+    columns = found.shares(panel.doubt, span)
     index = pd.DatetimeIndex(panel.dates[span], name="date")
     return [
-        pd.DataFrame({k: 100 * v[g] for k, v in columns.items()} | {"companies": int(size[g])}, index=index)
+        pd.DataFrame({k: v[g] for k, v in columns.items()} | {"companies": int(found.size[g])}, index=index)
         for g in range(groups)
     ]
 
 
-def _variance(
-    doubt: Doubt, code: npt.NDArray[np.int64], at: npt.NDArray[np.int64], share: F64, groups: int, days: slice
-) -> tuple[F64, F64]:
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Weighted sums over the companies of groups: those of a margin are the sums of its cells'.
+
+    Attributes
+    ----------
+    sums
+        See `aggregate_kernel.add_companies`, (8, groups, days).
+    total, square, size
+        Sum of weights, of squared weights, and number of companies, (groups,).
+    strata
+        Sum of weights by stratum of the systematic errors, (groups, strata).
+    """
+
+    sums: F64
+    total: F64
+    square: F64
+    size: F64
+    strata: F64
+
+    @classmethod
+    def of(cls, panel: Panel, code: npt.NDArray[np.int64], groups: int, *, weight: str, days: slice) -> Moments:
+        """Add up the companies of each group; -1 in `code` leaves a company out.
+
+        Raises
+        ------
+        UsageError
+            If there is no company or no weight in a group.
+        """
+        at = np.flatnonzero(code >= 0)
+        w = panel.weight(weight).astype(np.float64)
+        total = _by_group(code[at], w[at], groups)
+        if not len(at) or (total <= 0).any():
+            raise UsageError("there is no company in a group.", remedy="Choose groups that have companies.")
+        count = len(panel.doubt.state[0])
+        sums = np.zeros((8, groups, len(range(*days.indices(panel.working.shape[1])))))
+        add_companies(
+            panel.working[:, days], panel.capacity[:, days], panel.naive[:, days], panel.seen[:, days],
+            code, w, MISREAD, sums,
+        )  # fmt: skip
+        strata = _by_group(code[at] * count + panel.doubt.stratum[at], w[at], groups * count)
+        square, size = _by_group(code[at], w[at] ** 2, groups), _by_group(code[at], np.ones(len(at)), groups)
+        return cls(sums, total, square, size, strata.reshape(groups, count))
+
+    def rolled(self, to: npt.NDArray[np.int64], groups: int) -> Moments:
+        """Return the moments of margins: `to` gives the margin of each group."""
+        sums = np.zeros((len(self.sums), groups, self.sums.shape[2]))
+        strata = np.zeros((groups, self.strata.shape[1]))
+        total, square, size = (np.zeros(groups) for _ in range(3))
+        for group, margin in enumerate(to):
+            sums[:, margin] += self.sums[:, group]
+            strata[margin] += self.strata[group]
+            total[margin] += self.total[group]
+            square[margin] += self.square[group]
+            size[margin] += self.size[group]
+        return Moments(sums, total, square, size, strata)
+
+    def shares(self, doubt: Doubt, days: slice) -> dict[str, F64]:
+        """Return shares and bounds in per cent, (groups, days) each."""
+        total = self.total[:, None]
+        resumed, capacity = self.sums[0] / total, self.sums[1] / total
+        noise, squares, crossed = (self.sums[k] / total**2 for k in (2, 3, 4))
+        reporting, on, seen = (self.sums[k] / total for k in (5, 6, 7))
+        unsure, shaky = _variance(doubt, self.strata / total, days)
+        half = Z * np.sqrt(noise + unsure)
+        spread = squares - 2 * capacity * crossed + capacity**2 * self.square[:, None] / total**2
+        half_capacity = Z * np.sqrt(CAPACITY_NOISE * np.maximum(spread, 0) + shaky)
+        naive = np.divide(on, reporting, out=np.full_like(on, np.nan), where=reporting > 0)
+        columns = {
+            "resumed": resumed, "resumed_lower": np.clip(resumed - half, 0, 1),
+            "resumed_upper": np.clip(resumed + half, 0, 1), "capacity": capacity,
+            "capacity_lower": np.maximum(capacity - half_capacity, 0),
+            "capacity_upper": capacity + half_capacity, "uncorrected": naive, "coverage": seen,
+        }  # fmt: skip
+        return {name: 100 * value for name, value in columns.items()}
+
+
+def _by_group(code: npt.NDArray[np.int64], weight: F64, groups: int) -> F64:
+    return np.asarray(np.bincount(code, weights=weight, minlength=groups), dtype=np.float64)
+
+
+def _variance(doubt: Doubt, weights: F64, days: slice) -> tuple[F64, F64]:
     """Return the systematic variance of state and capacity, (groups, days) each."""
-    strata = len(doubt.state[0])
-    flat = np.bincount(code[at] * strata + doubt.stratum[at], weights=share, minlength=groups * strata)
-    weights = flat.reshape(groups, strata)
     state = sum(((weights @ table[:, days]) ** 2 for table in doubt.state), np.zeros(1))
     capacity = sum(((weights @ table[:, days]) ** 2 for table in doubt.capacity), np.zeros(1))
     return np.asarray(state), np.asarray(capacity)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from opsroom.base.cells import parts_from_panel, parts_from_units
 from opsroom.base.results import TOTAL, Cells, Measure, Part
-from opsroom.measure.resumption.aggregate import WEIGHTS, Panel, tabulate
+from opsroom.measure.resumption.aggregate import WEIGHTS, Moments, Panel
 from opsroom.measure.resumption.change import COMPONENTS, contributions
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ CAPACITY_BOUNDS = ("capacity_lower", "capacity_upper")
 WEEK = 7
 SECTION_PARTS = ("at_work", "cohort", "used", "normal")
 WEIGHTED_PARTS = (*SECTION_PARTS, "reporting")
+ESTIMATES = {
+    "resumed": "resumed__adjusted", "capacity": "capacity__adjusted", **{b: b for b in (*BOUNDS, *CAPACITY_BOUNDS)}
+}  # fmt: skip
+"""Estimate → its column in the cells."""
+
 SHARES = {"at_work": "cohort", "reporting": "cohort"}
 PARTS = (
     Part("at_work", "weight"), Part("cohort", "weight"), Part("reporting", "weight"),
@@ -237,23 +242,30 @@ def _estimates(
 ) -> pd.DataFrame:
     """Return estimates and bounds of every cell, margins over any of the dimensions included."""
     low, high = int(groups[0][0]), int(groups[-1][-1]) + 1
+    days = slice(low, high)
+    number, labels = _cross(units, dims)
+    code = np.full(len(panel.companies), -1, dtype=np.int64)
+    code[rows] = number
+    finest = Moments.of(panel, code, len(labels), weight=weight, days=days)
     pieces = []
     for chosen in product((True, False), repeat=len(dims)):
-        kept = [d for d, yes in zip(dims, chosen, strict=True) if yes]
-        number, labels = _cross(units, kept)
-        code = np.full(len(panel.companies), -1, dtype=np.int64)
-        code[rows] = number
-        frames = tabulate(panel, code, len(labels), weight=weight, days=slice(low, high))
-        for label, frame in zip(labels, frames, strict=True):
-            values = dict(zip(kept, label, strict=True))
-            block = frame.to_numpy(dtype=np.float64)
-            means = pd.DataFrame([block[g - low].mean(axis=0) for g in groups], columns=frame.columns)
-            pieces.append(means.assign(**{period: list(codes)}, **{d: values.get(d, TOTAL) for d in dims}))
-    table = pd.concat(pieces, ignore_index=True)
-    out = table.rename(columns={"resumed": "resumed__adjusted", "capacity": "capacity__adjusted"})
+        margins = [tuple(x if yes else TOTAL for x, yes in zip(label, chosen, strict=True)) for label in labels]
+        position = {label: at for at, label in enumerate(dict.fromkeys(margins))}
+        to = np.array([position[label] for label in margins], dtype=np.int64)
+        shares = finest.rolled(to, len(position)).shares(panel.doubt, days)
+        columns: dict[str, Any] = {
+            ESTIMATES[name]: np.column_stack([value[:, g - low].mean(axis=1) for g in groups]).ravel()
+            for name, value in shares.items()
+            if name in ESTIMATES
+        }
+        columns[period] = np.tile(np.array(codes, dtype=object), len(position))
+        for at, dim in enumerate(dims):
+            columns[dim] = np.repeat(np.array([label[at] for label in position], dtype=object), len(codes))
+        pieces.append(pd.DataFrame(columns))
+    out = pd.concat(pieces, ignore_index=True)
     for bound in (*BOUNDS, *CAPACITY_BOUNDS):
         out[bound] = out[bound].round(1)
-    return out.drop(columns=["uncorrected", "coverage", "companies"])
+    return out
 
 
 def _cross(units: pd.DataFrame, dims: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[tuple[str, ...]]]:
