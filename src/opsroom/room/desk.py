@@ -86,7 +86,7 @@ class View:
     def vintages(self, dataset: str, columns: list[str] | None = None) -> pd.DataFrame:
         """Return every vintage of the dataset known by the day, oldest first, with ``known_at``."""
         self._note(dataset)
-        frame: pd.DataFrame = self._store.vintages(dataset, self.as_of, columns=columns).to_pandas()
+        frame: pd.DataFrame = self._store.vintages(dataset, self.as_of, columns=columns).to_pandas(date_as_object=False)
         return frame
 
     def datasets(self) -> list[str]:
@@ -111,8 +111,8 @@ class View:
     def frame(
         self, dataset: str, columns: list[str] | None = None, *, period_from: dt.date | None = None
     ) -> pd.DataFrame:
-        """Return the dataset as of the day, as a pandas frame, from a reference period on."""
-        frame: pd.DataFrame = self.arrow(dataset, columns, period_from=period_from).to_pandas()
+        """Return the dataset as of the day, as a pandas frame with datetime64 dates, from a reference period on."""
+        frame: pd.DataFrame = self.arrow(dataset, columns, period_from=period_from).to_pandas(date_as_object=False)
         return frame
 
     def uses(self, outcome: DeskOutcome) -> None:

@@ -182,10 +182,13 @@ def _solve(
 def _robust_scale(residual: Floats, used: npt.NDArray[np.bool_]) -> Floats:
     """Return 1.4826 × the median absolute residual of each row, over the days used.
 
-    Sorting with unused days at infinity keeps the batch rectangular: a masked median would loop.
+    Unused days stand at infinity, beyond the median of those used.
     """
     size = np.where(used, np.abs(residual), np.inf)
-    size.partition(np.unique(np.clip((used.sum(axis=1) - 1) // 2, 0, None)), axis=1)
     middle = np.clip((used.sum(axis=1) - 1) // 2, 0, None)
-    value = size[np.arange(len(size)), middle]
+    value = np.empty(len(size), dtype=size.dtype)
+    # Rows with as many days share their median's place: one cheap partition each, not one for all places.
+    for place in np.unique(middle):
+        rows = np.flatnonzero(middle == place)
+        value[rows] = np.partition(size[rows], place, axis=1)[:, place]
     return np.asarray(np.where(np.isfinite(value), MAD * value, 0), dtype=residual.dtype)

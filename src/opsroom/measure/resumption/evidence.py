@@ -11,6 +11,7 @@ import pandas as pd
 from opsroom.measure.resumption.baseline import Baseline, Surroundings
 from opsroom.measure.resumption.closing import closed_now
 from opsroom.measure.resumption.readings import F32, Bools, Chains, Ints, Use, chain_use, company_use
+from opsroom.measure.resumption.readings_kernel import forgive_short
 from opsroom.measure.resumption.states import GONE, SEEN, SILENT, UNKNOWN, Evidence
 
 LATE_DAYS = 7
@@ -81,24 +82,13 @@ def silence(seen: Bools, active: npt.NDArray[np.int8], region: Ints, gone: Ints,
         if len(out):
             block = code[np.ix_(rows, out)]
             code[np.ix_(rows, out)] = np.where(block == SILENT, UNKNOWN, block)
-    code[_short(code == SILENT)] = UNKNOWN
+    # A company that has closed its connection is silent for weeks; a week of silence or less, also the
+    # last week, may be lost or late.
+    forgive_short(code, SILENT, UNKNOWN, LATE_DAYS)
     code[(active == 0) & (active.max(axis=1) > 0)[:, None]] = GONE
     day = np.arange(days) + start
     code[day[None, :] >= gone[:, None]] = GONE
     return code
-
-
-def _short(silent: Bools) -> Bools:
-    """Return the days of runs of silence too short to mean anything: lost or late readings.
-
-    A company that has closed its connection is silent for weeks; a week of silence or less, also the
-    last week, may be lost or late.
-    """
-    days = silent.shape[1]
-    day = np.arange(days, dtype=np.int32)[None, :]
-    before = np.maximum.accumulate(np.where(silent, -1, day), axis=1)
-    after = np.minimum.accumulate(np.where(silent, days, day)[:, ::-1], axis=1)[:, ::-1]
-    return np.asarray(silent & (after - before - 1 <= LATE_DAYS))
 
 
 def evidence(

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from opsroom.base.errors import DataError, FitError
 from opsroom.measure.resumption.chains_kernel import add_chains
+from opsroom.measure.resumption.readings_kernel import look_up, place, repair
 
 F32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -198,19 +199,11 @@ def scatter(readings: Any, meters: Ints, *, start: int, days: int) -> F32:
         First day (days since 1970) and number of days wanted.
     """
     out = np.full((len(meters), days), np.nan, dtype=np.float32)
-    flat = out.reshape(-1)
     find = _Finder(meters)
     for batch in batches(readings):
         meter = batch.column("meter_id").to_numpy(zero_copy_only=False)
         day = batch.column("date").cast(pa.date32()).cast(pa.int32()).to_numpy(zero_copy_only=False)
-        value = batch.column("wh").to_numpy(zero_copy_only=False)
-        row = find(meter)
-        column = day - np.int32(start)
-        good = (row >= 0) & (column >= 0) & (column < days)
-        if good.all():
-            flat[row.astype(np.int64) * days + column] = value
-        else:
-            flat[row[good].astype(np.int64) * days + column[good]] = value[good]
+        place(find(meter), day, batch.column("wh").to_numpy(zero_copy_only=False), start, out)
     return out
 
 
@@ -230,11 +223,9 @@ class _Finder:
         if not len(self._meters):
             return np.full(len(ids), -1, dtype=np.int32)
         if self._table is not None:
-            at = ids - self._low
-            inside = (at >= 0) & (at < len(self._table))
-            if inside.all():
-                return self._table[at]
-            return np.where(inside, self._table[np.where(inside, at, 0)], np.int32(-1))
+            out = np.empty(len(ids), dtype=np.int32)
+            look_up(ids, self._low, self._table, out)
+            return out
         at = np.minimum(np.searchsorted(self._meters, ids), len(self._meters) - 1)
         return np.where(self._meters[at] == ids, at, -1).astype(np.int32)
 
@@ -284,7 +275,9 @@ def chain_use(readings: Any, chains: Chains, *, start: int, days: int, level: F3
     del by_meter
     if level is None:
         level = _usual(value)
-    repaired, dropped = _repair(value, level)
+    # One a thousand times too low is left out: a closed company may truly use next to nothing, and
+    # multiplying would read it as open.
+    repaired, dropped = repair(value, level, SLIP, SLIP_FROM, SLIP_TO, WILD)
     return ChainUse(value, linked, level, repaired, dropped)
 
 
@@ -299,29 +292,6 @@ def _usual(value: F32, chunk: int = 4096) -> F32:
         middle = ranked[np.arange(len(block)), np.maximum(count - 1, 0) // 2]
         out[start : start + chunk] = np.where(count >= FEWEST, middle, 0)
     return out
-
-
-def _repair(value: F32, level: F32, chunk: int = 4096) -> tuple[int, int]:
-    """Bring readings in the wrong unit back, in place, and drop those that make no sense.
-
-    A reading a thousand times too high comes back to the right unit. One a thousand times too low is
-    left out: a closed company may truly use next to nothing, and multiplying would read it as open.
-    """
-    repaired = dropped = 0
-    for start in range(0, len(value), chunk):
-        block = value[start : start + chunk]
-        usual = np.maximum(level[start : start + chunk], np.float32(1e-6))[:, None]
-        with np.errstate(invalid="ignore"):
-            size = block / usual
-            known = level[start : start + chunk][:, None] > 0
-            slip = known & (size > SLIP_FROM) & (size < SLIP_TO)
-            tiny = known & (block > 0) & (size > 1 / SLIP_TO) & (size < 1 / SLIP_FROM)
-            wild = known & (size > WILD) & ~slip
-        block[slip] /= np.float32(SLIP)
-        block[wild | tiny] = np.nan
-        repaired += int(slip.sum())
-        dropped += int((wild | tiny).sum())
-    return repaired, dropped
 
 
 def company_use(chains: Chains, use: ChainUse, *, start: int, enterprises: Ints) -> Use:

@@ -34,11 +34,13 @@ class OutcomesDesk:
         decided = [d for d in load(view.state, view.day) if d.forecast is not None]
         if not decided or not all(view.has(name) for name in names):
             return DeskOutcome(None, note="nothing was decided with a forecast yet")
-        accounts = view.frame(names[0], ["enterprise_id", "group_id", "month", "cash", "undrawn_credit"])
+        first = min(d.decided_on for d in decided).replace(day=1)
+        wanted = ["enterprise_id", "group_id", "month", "cash", "undrawn_credit"]
+        accounts = view.frame(names[0], wanted, period_from=first)
         register = view.frame(names[1], ["enterprise_id", "legal_form"])
         natural = set(register.loc[register["legal_form"] == "SOLE", "enterprise_id"])
         accounts = accounts[~accounts["enterprise_id"].isin(natural)]
-        accounts["month"] = pd.to_datetime(accounts["month"]).dt.date
+        accounts = accounts.assign(month=pd.to_datetime(accounts["month"]))
         pieces = [_since(accounts, d.id, d.decided_on) for d in decided]
         rows = pd.concat([p for p in pieces if len(p)] or pieces[:1], ignore_index=True)
         if rows.empty:
@@ -67,22 +69,14 @@ def _since(accounts: pd.DataFrame, decision: str, decided_on: dt.date) -> pd.Dat
     """Return one row a company and month: whether it has been out of cash by then, since the decision."""
     import pandas as pd
 
-    first = decided_on.replace(day=1)
-    later = accounts[accounts["month"] >= first].sort_values("month", kind="stable")
-    months = sorted(later["month"].unique())
+    later = accounts[accounts["month"] >= pd.Timestamp(decided_on.replace(day=1))]
     empty = later["cash"] + later["undrawn_credit"] <= 0
-    hit = later[empty].drop_duplicates("enterprise_id", keep="first")[["enterprise_id", "group_id", "month"]]
+    when = later[empty].groupby("enterprise_id")["month"].min()
     known = later.drop_duplicates("enterprise_id", keep="first")[["enterprise_id", "group_id"]]
-    when = known["enterprise_id"].map(hit.set_index("enterprise_id")["month"])
+    out = when.reindex(known["enterprise_id"]).to_numpy()
     pieces = [
-        known.assign(
-            decision_id=decision,
-            month=month.strftime("%Y-%m"),
-            out=(when.notna() & (when <= month)).astype(int),
-        )
-        if when.notna().any()
-        else known.assign(decision_id=decision, month=month.strftime("%Y-%m"), out=0)
-        for month in months
+        known.assign(decision_id=decision, month=month.strftime("%Y-%m"), out=(out <= month.to_numpy()).astype(int))
+        for month in sorted(later["month"].unique())
     ]
     return pd.concat(pieces, ignore_index=True) if pieces else known.assign(decision_id="", month="", out=0).iloc[:0]
 
