@@ -28,9 +28,6 @@ from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError, Table
 from opsroom.observe.views import quote, scan
 
-WORK_MEMORY = "320MB"
-"""Memory of the engine that compares a delivery with the store; beyond, it spills to disk."""
-
 
 class Job:
     """One attempt to commit one delivery; the caller holds the dataset's lock.
@@ -133,7 +130,7 @@ class Job:
             stage.discard()
             quarantine.discard()
             return found
-        with self._engine() as con:
+        with self._store.workbench() as con:
             for chunk in stage.chunks():
                 self._place(con, chunk, quarantine, stamp, undo)
         self._check_back_dating(self._earliest())
@@ -240,6 +237,7 @@ class Job:
             return self._table.commit(self._written, self._number, [mark], record.to_json())
         except (ConflictError, StoreError):
             # The log may hold the commit although what follows it (a checkpoint) failed.
+            self._table.refresh(certain=True)
             if self._table.delivery_of(mark) == self._number:
                 return self._table.version
             raise
@@ -293,20 +291,6 @@ class Job:
         found = [f.stats["maxValues"]["known_at"] for f in self._written]
         last = datetime.fromisoformat(max(found)) if found else None
         return last or self._latest or self._moment
-
-    def _engine(self) -> duckdb.DuckDBPyConnection:
-        folder = self._store.path / "lake" / ".spill"
-        folder.mkdir(parents=True, exist_ok=True)
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": WORK_MEMORY,
-            "temp_directory": str(folder),
-            "preserve_insertion_order": "false",
-        }
-        if self._store.threads is not None:
-            config["threads"] = self._store.threads
-        con = duckdb.connect(":memory:", config=config)
-        con.execute("SET TimeZone = 'UTC'")
-        return con
 
 
 @contextlib.contextmanager

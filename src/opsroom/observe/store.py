@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +24,15 @@ from opsroom.observe.tables import StoredFile, Table
 from opsroom.observe.views import as_of_sql, vintages_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import duckdb
     import ibis
     from ibis.backends.duckdb import Backend
+
+
+WORK_MEMORY = "320MB"
+"""Memory of the engine that compares a delivery with the store; beyond, it spills to disk."""
 
 
 def _now() -> datetime:
@@ -78,6 +85,7 @@ class Store:
         self._pins: dict[str, int] = {}
         self.threads = threads
         self._backend: Backend | None = None
+        self._bench: duckdb.DuckDBPyConnection | None = None
         self._origins: dict[str, tuple[str, int]] = {}
         for spec in specs.values() if isinstance(specs, Mapping) else specs:
             self.add(spec)
@@ -298,6 +306,30 @@ class Store:
             self._backend.raw_sql("SET TimeZone = 'UTC'")
         return self._backend
 
+    @contextlib.contextmanager
+    def workbench(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend a connection on which a delivery is compared with the store; its temporary tables go with it.
+
+        The engine behind it has little memory of its own and spills to ``lake/.spill``. It is started once:
+        starting one takes as long as a small delivery.
+        """
+        if self._bench is None:
+            import duckdb
+
+            folder = self.path / "lake" / ".spill"
+            folder.mkdir(parents=True, exist_ok=True)
+            config: dict[str, str | bool | int | float | list[str]] = {
+                "memory_limit": WORK_MEMORY,
+                "temp_directory": str(folder),
+                "preserve_insertion_order": "false",
+            }
+            if self.threads is not None:
+                config["threads"] = self.threads
+            self._bench = duckdb.connect(":memory:", config=config)
+        with self._bench.cursor() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+
     def provenance(self, expression: ibis.Expr) -> dict[str, int] | None:
         """Return dataset → Delta version for all leaves of an expression, or None if any leaf is foreign.
 
@@ -379,7 +411,10 @@ class Store:
         return len(orphans)
 
     def close(self) -> None:
-        """Close the query engine."""
+        """Close the query engines."""
+        if self._bench is not None:
+            self._bench.close()
+            self._bench = None
         if self._backend is not None:
             self._backend.disconnect()
             self._backend = None

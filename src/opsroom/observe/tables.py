@@ -78,9 +78,16 @@ class Table:
         self.path, self.spec = path, spec
         self._handle: DeltaTable | None = None
         self._files: dict[int, tuple[StoredFile, ...]] = {}
+        self._held = False
 
-    def refresh(self) -> DeltaTable | None:
-        """Bring the handle up to date; None while nothing was committed."""
+    def refresh(self, *, certain: bool = False) -> DeltaTable | None:
+        """Bring the handle up to date; None while nothing was committed.
+
+        While this process holds the writer lock, nobody else of this machine commits and the log is not asked
+        again, unless `certain` asks for it: before and after a commit, and after a conflict.
+        """
+        if self._held and self._handle is not None and not certain:
+            return self._handle
         try:
             if self._handle is None:
                 if not DeltaTable.is_deltatable(str(self.path)):
@@ -156,7 +163,7 @@ class Table:
         ConflictError
             Another writer was faster.
         """
-        if self.refresh() is None:
+        if self.refresh(certain=True) is None:
             self._create()
         handle = self.refresh()
         if handle is None:
@@ -176,7 +183,9 @@ class Table:
                 post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
             )
         except CommitFailedError:
+            self.refresh(certain=True)
             raise ConflictError from None
+        self.refresh(certain=True)
         return self.version
 
     def _create(self) -> None:
@@ -212,7 +221,12 @@ class Table:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with (self.path.parent / f".{self.path.name}.lock").open("a") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            self.refresh()
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
 
     def orphans(self) -> list[Path]:
         """Return data files that no commit names: what killed writers left behind."""
