@@ -132,6 +132,14 @@ def last_number(state: State, dataset: str) -> int:
     return int(found or 0)
 
 
+def version_of(state: State, dataset: str, delivery: int) -> int | None:
+    """Return the Delta version that a delivery made, None where `room.db` does not hold it."""
+    here = (TABLE.c.dataset == dataset) & (TABLE.c.delivery == delivery)
+    with state.read() as connection:
+        found = connection.scalar(sa.select(TABLE.c.version).where(here))
+    return None if found is None else int(found)
+
+
 def last_known_at(state: State) -> datetime | None:
     """Return the largest knowledge time in `room.db`."""
     # ISO text in UTC with six decimals sorts as time does.

@@ -19,7 +19,7 @@ from opsroom.base.periods import AsOf, resolve_as_of, zone
 from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
 from opsroom.observe.checks import QUARANTINE
-from opsroom.observe.deliveries import Delivery, forget, last_known_at, last_number, recall, remember
+from opsroom.observe.deliveries import Delivery, forget, last_known_at, last_number, recall, remember, version_of
 from opsroom.observe.tables import StoredFile, Table
 from opsroom.observe.views import as_of_sql, vintages_sql
 
@@ -138,12 +138,29 @@ class Store:
         if self._pins:
             raise UsageError("a pinned store is for reading.", remedy="Ingest into the room's own store.")
 
-    def version(self, dataset: str) -> int:
-        """Return the Delta version that reads of a dataset use: pinned or latest; -1 before any delivery."""
+    def version(self, dataset: str, as_of: AsOf = None) -> int:
+        """Return the Delta version that reads of a dataset use; -1 before any delivery.
+
+        Parameters
+        ----------
+        dataset
+            Its name.
+        as_of
+            None for the pinned or latest version. With a moment, the version that first held every row known by
+            then: what was delivered afterwards about later moments does not change it, so that a figure
+            computed late states the same origin as one computed on the day.
+        """
         table = self.delta(dataset)
-        if dataset in self._pins:
-            return self._pins[dataset]
-        return table.version
+        latest = self._pins.get(dataset, table.version)
+        if as_of is None:
+            return latest
+        moment = self.moment(as_of)
+        numbers = [f.low["delivery"] for f in self.files(dataset) if f.low["known_at"] <= moment]
+        if not numbers:
+            return -1
+        self._catch_up(dataset)
+        found = version_of(self.state, dataset, max(numbers))
+        return latest if found is None else min(found, latest)
 
     def pinned(self, versions: Mapping[str, int]) -> Store:
         """Return a store that reads these versions, for exact replay; others are read at their latest."""

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from opsroom.base.errors import UsageError
 from opsroom.base.progress import track
-from opsroom.economy import Delivery, meridia
+from opsroom.economy import Truth, meridia
 from opsroom.room.calendar import publication_days
+from opsroom.room.feed import Feeder, truth_folder
 from opsroom.room.room import Room
-
-if TYPE_CHECKING:
-    from opsroom.economy import Truth
 
 DECISION_DAY = dt.date(2020, 3, 4)
 """In Meridia the payment holiday is decided on this day, on what the room had published by then."""
@@ -44,6 +40,8 @@ def build_meridia(
 ) -> Built:
     """Build Meridia's room: ingest each delivery when it arrives, publish on each publication day.
 
+    A process of its own generates and ingests; this one publishes each day once all of it is in.
+
     Parameters
     ----------
     folder
@@ -66,37 +64,28 @@ def build_meridia(
     if calendar.first is None or calendar.last is None:
         raise UsageError("Meridia's calendar needs a first and a last day.", code="OPS-U040")
     days = publication_days(calendar.first, min(calendar.last, until or calendar.last), calendar)
-    arrivals = _Arrivals(world.deliveries(until=days[-1]))
-    for day in track(days, "living through the shock, week by week"):
-        for delivery in arrivals.up_to(room.moment(day)):
-            room.ingest(delivery.dataset, delivery.source, delivery.known_at)
-        room.publish(day)
-        if day == DECISION_DAY:
-            room.decide(
-                "holiday_both",
-                decider="Minister of Finance of Meridia (fictional)",
-                legal_basis="Payment Holiday Act of Meridia, section 3 (fictional)",
-                review_date=dt.date(2020, 6, 24),
-                as_of=day,
-                question="Shall companies' loan payments be deferred for three months?",
-            )
-    truth = world.truth
-    truth.save(folder.with_name(folder.name + "-truth"))
-    return Built(room, tuple(days), truth)
+    feeder = Feeder(room.path, companies=companies, seed=seed, until=days[-1], actor=actor)
+    try:
+        for day in track(days, "living through the shock, week by week"):
+            feeder.wait(room.moment(day))
+            room.publish(day)
+            if day == DECISION_DAY:
+                _decide(room, day)
+        feeder.finish()
+    finally:
+        feeder.stop()
+    return Built(room, tuple(days), Truth.load(truth_folder(room.path)))
 
 
-class _Arrivals:
-    """Deliveries in order of arrival, taken as days pass."""
-
-    def __init__(self, deliveries: Iterator[Delivery]) -> None:
-        self._deliveries = deliveries
-        self._next: Delivery | None = next(deliveries, None)
-
-    def up_to(self, moment: dt.datetime) -> Iterator[Delivery]:
-        """Yield the deliveries that have arrived by a moment."""
-        while self._next is not None and self._next.known_at <= moment:
-            yield self._next
-            self._next = next(self._deliveries, None)
+def _decide(room: Room, day: dt.date) -> None:
+    room.decide(
+        "holiday_both",
+        decider="Minister of Finance of Meridia (fictional)",
+        legal_basis="Payment Holiday Act of Meridia, section 3 (fictional)",
+        review_date=dt.date(2020, 6, 24),
+        as_of=day,
+        question="Shall companies' loan payments be deferred for three months?",
+    )
 
 
 def build_us(folder: Path, *, actor: str = "steward") -> Built:

@@ -143,7 +143,8 @@ class View:
 
     def _note(self, dataset: str) -> None:
         spec = self._store.spec(dataset)
-        self._read[dataset] = self._store.version(dataset)
+        version = self._store.version(dataset, self.as_of)
+        self._read[dataset] = max(version, self._read.get(dataset, version))
         if spec.confidential:
             self._log["public"] = False
 

@@ -69,6 +69,7 @@ class Room:
         self.ledger = Ledger(self.state)
         self.audit = AuditLog(self.state)
         self.memory: dict[str, Any] = {}
+        self._reader: Releases | None = None
         write_public(self.path, self.settings, self.store)
 
     # -- life ---------------------------------------------------------------------------------
@@ -137,6 +138,9 @@ class Room:
         """Close the room's database."""
         self.store.close()
         self.state.close()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def __enter__(self) -> Room:
         return self
@@ -339,7 +343,9 @@ class Room:
 
     def releases(self) -> Releases:
         """Return the read-only reader that faces are given."""
-        return Releases(self.path)
+        if self._reader is None:
+            self._reader = Releases(self.path)
+        return self._reader
 
     def brief(self, as_of: AsOf = None) -> Any:  # the briefing's class lives above the room
         """Return the briefing of a day, made of stored releases.
