@@ -27,6 +27,7 @@ from opsroom.economy.population import Chunk, Population
 from opsroom.economy.readings import Readings
 from opsroom.economy.registers import Registers
 from opsroom.economy.scenario import Scenario
+from opsroom.economy.spool import Spool
 from opsroom.economy.surroundings import Surroundings
 
 HISTORY_MONTHS: Final = month_number(HISTORY_KNOWN.date()) - 1
@@ -53,6 +54,7 @@ class ChunkWorks:
     chunk: Chunk
     pressure: Pressure
     policy: bool
+    spool: Spool | None = None
 
     @property
     def scenario(self) -> Scenario:
@@ -77,6 +79,9 @@ class ChunkWorks:
         tables = {
             name: monthly_table(name, self.chunk, books, HISTORY_MONTHS, MONTHS_DELIVERED - 1) for name in MONTHLY
         }
+        if self.spool is not None:
+            for name in MONTHLY:  # a longer run begins with the shorter one, so this is the history, too
+                self.spool.put(f"{name}-{self.chunk.number}", self._history(name, books))
         late = [report_delay(self.chunk, books, m) for m in range(HISTORY_MONTHS, MONTHS_DELIVERED)]
         return _Recent(books.died, tables, late, market_of(self.chunk, books))
 
@@ -102,7 +107,10 @@ class ChunkWorks:
 
     def history(self, dataset: str) -> pa.Table:
         """Return the monthly rows of the history delivery."""
-        books = self.books(months=HISTORY_MONTHS)
+        aside = None if self.spool is None else self.spool.take(f"{dataset}-{self.chunk.number}")
+        return self._history(dataset, self.books(months=HISTORY_MONTHS)) if aside is None else aside
+
+    def _history(self, dataset: str, books: Books) -> pa.Table:
         return monthly_table(dataset, self.chunk, books, 0, HISTORY_MONTHS - 1)
 
     @cached_property
@@ -129,6 +137,8 @@ class Workshop:
         self.surroundings = Surroundings(population.seed, scenario)
         self.pressure = Pressure(self.surroundings)
         self._kept: OrderedDict[int, ChunkWorks] = OrderedDict()
+        # Only while chunks are not made twice: the histories of a large world are too much for a spare disk.
+        self._spool = Spool() if population.chunks <= KEPT_CHUNKS else None
 
     @cached_property
     def official(self) -> Official:
@@ -149,7 +159,7 @@ class Workshop:
         """Return a chunk's works."""
         works = self._kept.pop(number, None)
         if works is None:
-            works = ChunkWorks(self.population.chunk(number), self.pressure, self.policy)
+            works = ChunkWorks(self.population.chunk(number), self.pressure, self.policy, self._spool)
         self._kept[number] = works
         if len(self._kept) > KEPT_CHUNKS:
             self._kept.popitem(last=False)
