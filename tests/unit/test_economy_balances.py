@@ -46,6 +46,21 @@ def test_every_company_balances(runs: dict[bool, Books], relief: bool) -> None:
 
 
 @pytest.mark.parametrize("relief", [True, False])
+def test_unpaid_bills_are_what_is_owed(runs: dict[bool, Books], relief: bool) -> None:
+    b = runs[relief]
+    goes_on = b.active[1:] & b.active[:-1]
+    materials = b["sales"] * b.firms.materials_ppm // 1_000_000
+    owing = (b["wage_bill"] - b["wages_paid"]) + (materials - b["materials_paid"]) + (b["tax_due"] - b["taxes_paid"])
+    # What is left over are unpaid fixed costs, whose bill is not written down: bills are paid in the order wages,
+    # materials, fixed costs, taxes, so where any tax was paid nothing of them is left.
+    fixed = (b["payables"][1:] - b["payables"][:-1]) - (owing - b["old_bills_paid"])[1:]
+    assert fixed[goes_on].min() == 0
+    assert not np.any(fixed[goes_on & (b["taxes_paid"][1:] > 0)])
+    assert (fixed <= 2 * b.firms.fixed)[goes_on].all()
+    assert fixed[goes_on].any()
+
+
+@pytest.mark.parametrize("relief", [True, False])
 def test_every_loan_balances(runs: dict[bool, Books], relief: bool) -> None:
     loans = runs[relief].lending
     owed = loans["outstanding"]
