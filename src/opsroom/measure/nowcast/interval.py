@@ -12,9 +12,9 @@ from scipy.special import stdtrit
 
 from opsroom.measure.nowcast.estimate import Fit
 from opsroom.measure.nowcast.linear import Projection
+from opsroom.measure.nowcast.model import quarter_moments
 from opsroom.measure.nowcast.panel import Floats
 from opsroom.measure.nowcast.spec import Settings
-from opsroom.measure.nowcast.steps import row_moments
 
 Basis = Literal["model", "past-errors", "earlier-shocks", "model-only-in-shock"]
 """What the interval rests on; a message id for the faces."""
@@ -46,11 +46,11 @@ def model_deviation(fit: Fit, projection: Projection, settings: Settings) -> flo
     its own with heavy tails.
     """
     p, seen = fit.parameters, fit.observations
-    phi, phi_cov = row_moments(seen, fit.posterior, fit.rows.decay)
     own = np.flatnonzero(seen.series == 0)
-    regressor = np.column_stack([np.ones(len(own)), phi[own]])
+    phi, phi_cov = quarter_moments(seen, fit.posterior, own)
+    regressor = np.column_stack([np.ones(len(own)), phi])
     gram = regressor[:, :, None] * regressor[:, None, :]
-    gram[:, 1:, 1:] += phi_cov[own]
+    gram[:, 1:, 1:] += phi_cov
     information = np.tensordot(1.0 / fit.rows.spread[own], gram, axes=1)
     at = np.concatenate([[1.0], projection.quarter_factors])
     equation = float(at @ np.linalg.pinv(information) @ at)
