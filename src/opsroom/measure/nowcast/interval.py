@@ -124,12 +124,17 @@ def interval(
 def _past(history: pd.DataFrame | None, horizon_days: int, *, shock: bool) -> list[float]:
     if history is None or history.empty:
         return []
-    rows = history.dropna(subset=["error"])
-    rows = rows[rows["shock"].astype(bool) == shock]
-    distance = (rows["horizon_days"] - horizon_days).abs()
-    rows = rows.assign(distance=distance)[distance <= _WINDOW_DAYS]
-    rows = rows.sort_values(["quarter", "distance", "horizon_days"]).drop_duplicates("quarter")
-    return [float(x) for x in (rows["error"].abs() / rows["deviation"])]
+    error, distance = history["error"].to_numpy(float), history["horizon_days"].to_numpy(float) - horizon_days
+    alike = history["shock"].to_numpy(bool) == shock
+    rows = np.flatnonzero(~np.isnan(error) & alike & (np.abs(distance) <= _WINDOW_DAYS))
+    quarter = history["quarter"].to_numpy(object)[rows].astype(str)
+    # By quarter, then nearest to the horizon, the later of two that are as near.
+    order = rows[np.lexsort((distance[rows], np.abs(distance[rows]), quarter))]
+    found: dict[str, float] = {}
+    deviation = history["deviation"].to_numpy(float)
+    for name, row in zip(np.sort(quarter).tolist(), order.tolist(), strict=True):
+        found.setdefault(name, abs(float(error[row])) / float(deviation[row]))
+    return list(found.values())
 
 
 def _conformal(errors: Sequence[float], level: float, fallback: float) -> float:
