@@ -12,6 +12,7 @@ from opsroom.base.errors import UsageError
 from opsroom.base.results import TOTAL, Cells, Measure
 from opsroom.protect.judgement import Judgement
 from opsroom.protect.ledger import Past
+from opsroom.protect.linear import Rows
 from opsroom.protect.quantities import REST, Key, Quantities, read_quantities, table_relations
 from opsroom.protect.rules import Rules
 from opsroom.protect.suppression import Problem, Solution, suppress
@@ -291,7 +292,7 @@ def _problem(
     local = system.local
     vectors = [tuple(sorted({local[int(numbers[r, q])] for r, q in vector})) for vector in gives.vectors]
     cost = np.array([_cost(quantities, *pair) for pair in zip(gives.units, gives.vectors, strict=True)])
-    equations = list(system.equations.values())
+    equations = Rows.of(system.equations.values())
     return Problem(len(local), equations, is_sensitive, is_known, vectors, cost, holder), local
 
 

@@ -13,108 +13,80 @@ callers therefore check with a second prime before they trust a "free".
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from opsroom.protect.elimination import eliminate, fill_in, join
+
 PRIMES = (2147483647, 2147483629)
 
-Row = dict[int, int]
-Pivot = tuple[int, Row]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 Sketch = npt.NDArray[np.int64]
 
 
-def echelon(
-    rows: Iterable[Mapping[int, int]], prime: int, *, side: Sketch | None = None
-) -> tuple[list[Pivot], list[int]]:
-    """Bring sparse rows into echelon form.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Sparse rows: row r has the columns ``column[start[r]:start[r + 1]]``, each once, with integer coefficients."""
 
-    Parameters
-    ----------
-    rows
-        Column → integer coefficient.
-    prime
-        The field.
-    side
-        Right-hand sides, shape (rows, sides): changed in place along with the rows.
+    start: Ints
+    column: Ints
+    coefficient: Ints
 
-    Returns
-    -------
-    pivots : list of (pivot column, row)
-        Each row has coefficient 1 at its pivot and holds no pivot of an earlier row.
-    numbers : list of int
-        Which of `rows` each pivot row was: the place of its right-hand side.
-    """
-    table: list[Row] = [{c: a % prime for c, a in row.items() if a % prime} for row in rows]
-    columns: dict[int, set[int]] = {}
-    for number, row in enumerate(table):
-        for column in row:
-            columns.setdefault(column, set()).add(number)
-    heap = [(len(row), number) for number, row in enumerate(table) if row]
-    heapq.heapify(heap)
-    done = [False] * len(table)
-    pivots: list[Pivot] = []
-    numbers: list[int] = []
-    while heap:
-        length, number = heapq.heappop(heap)
-        row = table[number]
-        if done[number] or not row or len(row) != length:
-            continue
-        done[number] = True
-        pivot = min(row, key=lambda c: len(columns[c]))
-        inverse = pow(row[pivot], -1, prime)
-        for column, a in row.items():
-            row[column] = a * inverse % prime
-            columns[column].discard(number)
-        if side is not None:
-            side[number] = side[number] * inverse % prime
-        rest = [(column, a) for column, a in row.items() if column != pivot]
-        for other in columns[pivot]:
-            target = table[other]
-            factor = target.pop(pivot)
-            if side is not None:
-                side[other] = (side[other] - side[number] * factor) % prime
-            for column, a in rest:
-                old = target.get(column)
-                new = ((old or 0) - factor * a) % prime
-                if new:
-                    target[column] = new
-                    if old is None:
-                        columns[column].add(other)
-                elif old is not None:
-                    del target[column]
-                    columns[column].discard(other)
-            heapq.heappush(heap, (len(target), other))
-        columns[pivot] = set()
-        pivots.append((pivot, row))
-        numbers.append(number)
-    return pivots, numbers
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[int, int]]) -> Rows:
+        """Lay out rows given as column → coefficient."""
+        table = list(rows)
+        start = np.cumsum([0, *map(len, table)], dtype=np.int64)
+        column = np.fromiter((c for row in table for c in row), dtype=np.int64, count=int(start[-1]))
+        coefficient = np.fromiter((a for row in table for a in row.values()), dtype=np.int64, count=int(start[-1]))
+        return cls(start, column, coefficient)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.start) - 1
+
+    def entry_rows(self) -> Ints:
+        """Return each entry's row."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.start))
+
+    def take(self, rows: Ints) -> Rows:
+        """Return some of the rows, in ascending order."""
+        keep = np.zeros(len(self), dtype=bool)
+        keep[rows] = True
+        inside = keep[self.entry_rows()]
+        start = np.concatenate([[0], np.cumsum(np.diff(self.start)[keep])])
+        return Rows(start, self.column[inside], self.coefficient[inside])
+
+    def without(self, known: Flags) -> tuple[Rows, Ints]:
+        """Return the rows without their known columns, and which ones they are: those that have any left."""
+        inside = ~known[self.column]
+        length = np.bincount(self.entry_rows()[inside], minlength=len(self))
+        numbers = np.flatnonzero(length)
+        start = np.concatenate([[0], np.cumsum(length[numbers])])
+        return Rows(start, self.column[inside], self.coefficient[inside]), numbers
+
+    def transposed(self) -> tuple[Rows, dict[int, int]]:
+        """Return the columns as rows, in order of appearance, and column → its row there."""
+        names, first, inverse = np.unique(self.column, return_index=True, return_inverse=True)
+        place = np.empty(len(names), dtype=np.int64)
+        place[np.argsort(first)] = np.arange(len(names))
+        order = np.argsort(place[inverse], kind="stable")
+        start = np.concatenate([[0], np.cumsum(np.bincount(place[inverse], minlength=len(names)))])
+        flipped = Rows(start, self.entry_rows()[order], self.coefficient[order])
+        return flipped, dict(zip(names.tolist(), place.tolist(), strict=True))
 
 
-def back_substitute(pivots: Sequence[Pivot], vectors: Sketch, prime: int, *, sides: Sketch | None = None) -> None:
-    """Fill in the pivots' entries of vectors whose free entries are set, shape (columns, vectors).
-
-    Where `sides` is given, shape (pivots, vectors), it holds the right-hand sides; else they are zero.
-    """
-    for number in range(len(pivots) - 1, -1, -1):
-        pivot, row = pivots[number]
-        value = 0 if sides is None else sides[number]
-        others = [c for c in row if c != pivot]
-        if others:
-            coefficients = np.fromiter((row[c] for c in others), dtype=np.int64, count=len(others))
-            value = value - (coefficients[:, None] * vectors[others] % prime).sum(axis=0)
-        vectors[pivot] = value % prime
-
-
-def null_sketch(rows: Sequence[Mapping[int, int]], size: int, prime: int, *, width: int = 8) -> Sketch:
+def null_sketch(rows: Rows, size: int, prime: int, *, width: int = 8) -> Sketch:
     """Return random vectors of the null space.
 
     Parameters
     ----------
     rows
-        Equations: column → integer coefficient, columns below `size`.
+        Equations, of columns below `size`.
     size
         Number of columns.
     prime
@@ -129,11 +101,24 @@ def null_sketch(rows: Sequence[Mapping[int, int]], size: int, prime: int, *, wid
         What is determined once further columns K are known are the v with row v in the span of the
         rows K, as long as `width` exceeds the rank of those.
     """
-    pivots, _ = echelon(rows, prime)
+    none = np.zeros((0, 0), dtype=np.int64)
+    echelon = eliminate(rows.start, rows.column, rows.coefficient, size, prime, np.zeros((len(rows), 0), np.int64))
+    pivots, _, start, column, coefficient = echelon
     # The draw needs no secrecy: it decides nothing that an attacker could influence.
     vectors = np.random.default_rng(prime).integers(1, prime, size=(size, width), dtype=np.int64)
-    back_substitute(pivots, vectors, prime)
+    fill_in(pivots, start, column, coefficient, vectors, none, prime)
     return vectors
+
+
+def solve(rows: Rows, columns: int, sides: Sketch, prime: int) -> Sketch:
+    """Return a solution of the rows for each right-hand side, shape (columns, sides); what is free is zero."""
+    sides = np.ascontiguousarray(sides, dtype=np.int64).copy()
+    pivots, numbers, start, column, coefficient = eliminate(
+        rows.start, rows.column, rows.coefficient, columns, prime, sides
+    )
+    solution = np.zeros((columns, sides.shape[1]), dtype=np.int64)
+    fill_in(pivots, start, column, coefficient, solution, sides[numbers], prime)
+    return solution
 
 
 def restrict(sketch: Sketch, known: Sequence[int], prime: int) -> tuple[Sketch, int]:
@@ -162,22 +147,11 @@ def restrict(sketch: Sketch, known: Sequence[int], prime: int) -> tuple[Sketch, 
     return reduced, rank
 
 
-def components(rows: Sequence[Mapping[int, int]], size: int) -> npt.NDArray[np.int64]:
+def components(rows: Rows, size: int) -> Ints:
     """Return a label per column: equal for columns that are connected by rows; labels are columns."""
-    parent = list(range(size))
-
-    def root(column: int) -> int:
-        while parent[column] != column:
-            parent[column] = parent[parent[column]]
-            column = parent[column]
-        return column
-
-    for row in rows:
-        columns = iter(row)
-        first = root(next(columns))
-        for column in columns:
-            parent[root(column)] = first
-    return np.fromiter((root(c) for c in range(size)), dtype=np.int64, count=size)
+    parent = np.arange(size, dtype=np.int64)
+    join(rows.start, rows.column, parent)
+    return parent
 
 
 def directions(sketch: Sketch, prime: int) -> npt.NDArray[np.int64]:
@@ -206,7 +180,7 @@ def _inverse(values: npt.NDArray[np.int64], prime: int) -> npt.NDArray[np.int64]
     return result
 
 
-def recipes(rows: Sequence[Mapping[int, int]], wanted: Sequence[Mapping[int, int]], prime: int) -> list[list[int]]:
+def recipes(rows: Rows, wanted: Sequence[Mapping[int, int]], prime: int) -> list[list[int]]:
     """Say from which equations linear combinations of columns are recomputed.
 
     Solves ``Aᵀ y = w`` for each w of `wanted` (column → coefficient), each in the row space of A.
@@ -217,27 +191,18 @@ def recipes(rows: Sequence[Mapping[int, int]], wanted: Sequence[Mapping[int, int
         For each w the numbers of the equations used. What comes back for a w that is not in the row
         space means nothing.
     """
-    transposed: dict[int, Row] = {}
-    for number, row in enumerate(rows):
-        for column, a in row.items():
-            transposed.setdefault(column, {})[number] = a
-    place = {column: k for k, column in enumerate(transposed)}
+    transposed, place = rows.transposed()
     side = np.zeros((len(transposed), len(wanted)), dtype=np.int64)
     for k, combination in enumerate(wanted):
         for column, a in combination.items():
             if column in place:
                 side[place[column], k] = a % prime
-    pivots, numbers = echelon(transposed.values(), prime, side=side)
-    solution = np.zeros((len(rows), len(wanted)), dtype=np.int64)
-    back_substitute(pivots, solution, prime, sides=side[numbers])
+    solution = solve(transposed, len(rows), side, prime)
     return [np.flatnonzero(solution[:, k]).tolist() for k in range(len(wanted))]
 
 
 def dependence(sketch: Sketch, target: int, known: Sequence[int], prime: int) -> dict[int, int]:
     """Return column → coefficient so that the target minus that combination of `known` is determined."""
-    rows = [{k: int(sketch[c, j]) for k, c in enumerate(known) if sketch[c, j]} for j in range(sketch.shape[1])]
-    side = sketch[target][:, None].copy()
-    pivots, numbers = echelon(rows, prime, side=side)
-    solution = np.zeros((len(known), 1), dtype=np.int64)
-    back_substitute(pivots, solution, prime, sides=side[numbers])
+    rows = Rows.of({k: int(sketch[c, j]) for k, c in enumerate(known) if sketch[c, j]} for j in range(sketch.shape[1]))
+    solution = solve(rows, len(known), sketch[target][:, None], prime)
     return {c: int(solution[k, 0]) for k, c in enumerate(known) if solution[k, 0]}

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from opsroom.protect.linear import (
     PRIMES,
+    Rows,
     Sketch,
     components,
     dependence,
@@ -27,7 +28,6 @@ from opsroom.protect.linear import (
 )
 
 Flags = npt.NDArray[np.bool_]
-Equation = Mapping[int, int]
 
 _WIDTH = 10
 _CLEAN_WIDTH = 48
@@ -42,7 +42,7 @@ class Problem:
     size
         Number of quantities.
     equations
-        Relations that sum to a constant: quantity → integer coefficient.
+        Relations that sum to a constant: quantities with integer coefficients.
     sensitive
         Quantities that must stay undetermined, shape (size,).
     fixed
@@ -56,7 +56,7 @@ class Problem:
     """
 
     size: int
-    equations: Sequence[Equation]
+    equations: Rows
     sensitive: Flags
     fixed: Flags
     units: Sequence[tuple[int, ...]]
@@ -128,13 +128,15 @@ class _Attack:
 @dataclass(slots=True)
 class _Work:
     problem: Problem
-    equations: list[Equation] = field(init=False)
+    equations: Rows = field(init=False)
     hidden: Flags = field(init=False)
     forced: Flags = field(init=False)
     lost: set[tuple[int, int]] = field(init=False, default_factory=set)
     """(quantity, holder): what a holder, or anyone (0), knows already whatever is hidden now."""
     giving: list[list[int]] = field(init=False)
     """Units by quantity."""
+    given: Rows = field(init=False)
+    """The units' quantities."""
 
     def __post_init__(self) -> None:
         problem = self.problem
@@ -145,31 +147,22 @@ class _Work:
             for q in quantities:
                 self.giving[q].append(unit)
         self.hidden = self.forced.copy()
+        self.given = Rows.of(dict.fromkeys(quantities, 1) for quantities in problem.units)
         # Only what is connected with something sensitive matters.
         label = components(problem.equations, problem.size)
         matters = np.zeros(problem.size, dtype=bool)
         matters[label[problem.sensitive & ~self.known()]] = True
-        self.equations = [e for e in problem.equations if matters[label[next(iter(e))]]]
+        equations = problem.equations
+        self.equations = equations.take(np.flatnonzero(matters[label[equations.column[equations.start[:-1]]]]))
 
     def known(self) -> Flags:
         known = self.problem.fixed.copy()
-        for unit in np.flatnonzero(~self.hidden).tolist():
-            known[list(self.problem.units[unit])] = True
+        known[self.given.column[~self.hidden[self.given.entry_rows()]]] = True
         return known
 
     def solution(self) -> Solution:
         lost = tuple(sorted(q for q, holder in self.lost if holder == 0))
         return Solution(self.hidden, self.forced, self.known(), lost)
-
-    def reduced(self, known: Flags) -> tuple[list[dict[int, int]], list[int]]:
-        """Return the relations between what is hidden, and which ones they are."""
-        rows, numbers = [], []
-        for number, equation in enumerate(self.equations):
-            row = {q: a for q, a in equation.items() if not known[q]}
-            if row:
-                rows.append(row)
-                numbers.append(number)
-        return rows, numbers
 
     def targets(self, known: Flags) -> Flags:
         targets = self.problem.sensitive & ~known
@@ -179,7 +172,7 @@ class _Work:
     def attacks(self, prime: int) -> list[_Attack]:
         """Return what can be recomputed, by an outsider or else by single contributors."""
         known = self.known()
-        rows, _ = self.reduced(known)
+        rows, _ = self.equations.without(known)
         targets = np.flatnonzero(self.targets(known))
         sketch = null_sketch(rows, self.problem.size, prime, width=_WIDTH)
         open_targets = targets[~sketch[targets].any(axis=1)]
@@ -198,7 +191,7 @@ class _Work:
                 found.append(_Attack(t, {**terms, t: 1}, holder))
         return found
 
-    def blocks(self, rows: Sequence[Mapping[int, int]], known: Flags) -> dict[int, _Block]:
+    def blocks(self, rows: Rows, known: Flags) -> dict[int, _Block]:
         """Split what is hidden into blocks that no relation connects; those with sensitive quantities."""
         label = components(rows, self.problem.size)
         targets = self.targets(known)
@@ -259,10 +252,11 @@ class _Work:
     def defend(self, attacks: Sequence[_Attack], prime: int) -> None:
         """Break the recipe of every attack that is not broken by what the round hid already."""
         known = self.known()
-        rows, numbers = self.reduced(known)
+        rows, numbers = self.equations.without(known)
         fresh: set[int] = set()
         for attack, used in zip(attacks, recipes(rows, [a.combination for a in attacks], prime), strict=True):
-            ingredients = {q for k in used for q in self.equations[numbers[k]] if known[q]}
+            terms = self.equations.take(numbers[used]).column
+            ingredients = set(terms[known[terms]].tolist())
             if ingredients & fresh:
                 continue
             prices = {q: self._price(q) for q in ingredients if not self.problem.fixed[q]}
@@ -280,7 +274,7 @@ class _Work:
     def clean(self, prime: int) -> None:
         """Publish again what was hidden in vain, dearest first."""
         known = self.known()
-        rows, _ = self.reduced(known)
+        rows, _ = self.equations.without(known)
         sketch = null_sketch(rows, self.problem.size, prime, width=_CLEAN_WIDTH)
         label = components(rows, self.problem.size)
         blocks = self.blocks(rows, known)

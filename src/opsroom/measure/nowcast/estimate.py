@@ -26,7 +26,7 @@ from opsroom.measure.nowcast.model import (
 from opsroom.measure.nowcast.panel import Floats, Panel
 from opsroom.measure.nowcast.spec import Settings
 from opsroom.measure.nowcast.start import start
-from opsroom.measure.nowcast.steps import MEMORY, VARIANCE_FLOOR, maximise, weight_density
+from opsroom.measure.nowcast.steps import MEMORY, VARIANCE_FLOOR, Expectation, Layout, expect, maximise, weight_density
 
 _STRETCH = 1.5
 _STRETCH_MOST = 20.0
@@ -108,18 +108,17 @@ def fit(panel: Panel, settings: Settings) -> Fit:
     """
     p = start(panel, settings)
     seen = observe(panel, p.center, p.scale)
-    rows = build_rows(seen, p)
-    posterior = smooth(rows, p)
-    objective = posterior.loglikelihood + weight_density(seen, p, settings)
+    layout = Layout.of(seen, p)
+    found, objective = _evaluate(layout, p, settings)
     path: list[float] = []
     gain, stretch = np.inf, 1.0
     for _ in range(settings.max_iterations):
-        step = maximise(seen, posterior, p, settings, panel.loads)
+        step = maximise(layout, found, p, settings, panel.loads)
         bold = _stretched(p, step, stretch) if stretch > 1.0 else step
-        rows, posterior, new = _evaluate(seen, bold, settings)
+        found, new = _evaluate(layout, bold, settings)
         if stretch > 1.0 and not new > objective:
             stretch, bold = 1.0, step
-            rows, posterior, new = _evaluate(seen, step, settings)
+            found, new = _evaluate(layout, step, settings)
         else:
             stretch = min(stretch * _STRETCH, _STRETCH_MOST)
         p = bold
@@ -151,13 +150,13 @@ def fit(panel: Panel, settings: Settings) -> Fit:
             code="OPS-M108",
             remedy="Check for a series in levels that should be in changes.",
         )
-    return Fit(p, posterior, seen, rows, report)
-
-
-def _evaluate(seen: Observations, p: Parameters, settings: Settings) -> tuple[Rows, Posterior, float]:
     rows = build_rows(seen, p)
-    posterior = smooth(rows, p)
-    return rows, posterior, posterior.loglikelihood + weight_density(seen, p, settings)
+    return Fit(p, smooth(rows, p), seen, rows, report)
+
+
+def _evaluate(layout: Layout, p: Parameters, settings: Settings) -> tuple[Expectation, float]:
+    found = expect(layout, p)
+    return found, found.loglikelihood + weight_density(layout.seen, p, settings)
 
 
 def _stretched(old: Parameters, new: Parameters, by: float) -> Parameters:

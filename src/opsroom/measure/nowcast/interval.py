@@ -12,9 +12,9 @@ from scipy.special import stdtrit
 
 from opsroom.measure.nowcast.estimate import Fit
 from opsroom.measure.nowcast.linear import Projection
+from opsroom.measure.nowcast.model import quarter_moments
 from opsroom.measure.nowcast.panel import Floats
 from opsroom.measure.nowcast.spec import Settings
-from opsroom.measure.nowcast.steps import row_moments
 
 Basis = Literal["model", "past-errors", "earlier-shocks", "model-only-in-shock"]
 """What the interval rests on; a message id for the faces."""
@@ -46,11 +46,11 @@ def model_deviation(fit: Fit, projection: Projection, settings: Settings) -> flo
     its own with heavy tails.
     """
     p, seen = fit.parameters, fit.observations
-    phi, phi_cov = row_moments(seen, fit.posterior, fit.rows.decay)
     own = np.flatnonzero(seen.series == 0)
-    regressor = np.column_stack([np.ones(len(own)), phi[own]])
+    phi, phi_cov = quarter_moments(seen, fit.posterior, own)
+    regressor = np.column_stack([np.ones(len(own)), phi])
     gram = regressor[:, :, None] * regressor[:, None, :]
-    gram[:, 1:, 1:] += phi_cov[own]
+    gram[:, 1:, 1:] += phi_cov
     information = np.tensordot(1.0 / fit.rows.spread[own], gram, axes=1)
     at = np.concatenate([[1.0], projection.quarter_factors])
     equation = float(at @ np.linalg.pinv(information) @ at)
@@ -124,12 +124,17 @@ def interval(
 def _past(history: pd.DataFrame | None, horizon_days: int, *, shock: bool) -> list[float]:
     if history is None or history.empty:
         return []
-    rows = history.dropna(subset=["error"])
-    rows = rows[rows["shock"].astype(bool) == shock]
-    distance = (rows["horizon_days"] - horizon_days).abs()
-    rows = rows.assign(distance=distance)[distance <= _WINDOW_DAYS]
-    rows = rows.sort_values(["quarter", "distance", "horizon_days"]).drop_duplicates("quarter")
-    return [float(x) for x in (rows["error"].abs() / rows["deviation"])]
+    error, distance = history["error"].to_numpy(float), history["horizon_days"].to_numpy(float) - horizon_days
+    alike = history["shock"].to_numpy(bool) == shock
+    rows = np.flatnonzero(~np.isnan(error) & alike & (np.abs(distance) <= _WINDOW_DAYS))
+    quarter = history["quarter"].to_numpy(object)[rows].astype(str)
+    # By quarter, then nearest to the horizon, the later of two that are as near.
+    order = rows[np.lexsort((distance[rows], np.abs(distance[rows]), quarter))]
+    found: dict[str, float] = {}
+    deviation = history["deviation"].to_numpy(float)
+    for name, row in zip(np.sort(quarter).tolist(), order.tolist(), strict=True):
+        found.setdefault(name, abs(float(error[row])) / float(deviation[row]))
+    return list(found.values())
 
 
 def _conformal(errors: Sequence[float], level: float, fallback: float) -> float:

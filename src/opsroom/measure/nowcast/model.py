@@ -213,31 +213,48 @@ def smooth(rows: Rows, p: Parameters) -> Posterior:
     try:
         factor = linalg.cholesky(precision, lower=True, overwrite_a=True)
     except (linalg.LinAlgError, ValueError) as error:
-        raise FitError(
-            "the factor model's information matrix is singular.",
-            code="OPS-M105",
-            remedy="Use fewer factors, or remove duplicate series.",
-        ) from error
+        raise singular() from error
     mean = linalg.cho_solve((factor, True), rows.design.T @ rows.value)
     covariance, info = linalg.lapack.dpotri(factor, lower=1)
     if info != 0:
-        raise FitError(
-            "the factor model's information matrix is singular.",
-            code="OPS-M105",
-            remedy="Use fewer factors, or remove duplicate series.",
-        )
+        raise singular()
     covariance = np.tril(covariance) + np.tril(covariance, -1).T
     residual = rows.value - rows.design @ mean
-    prior_logdet = r * float(np.log(p.calm[p.lags :]).sum()) - p.lags * r * np.log(START_VARIANCE)
-    fit = float(residual @ residual) + _prior_square(mean.reshape(months, r), p)
-    loglikelihood = -0.5 * (
-        len(rows.value) * np.log(2.0 * np.pi)
-        + 2.0 * float(np.log(rows.deviation).sum())
-        + 2.0 * float(np.log(np.diag(factor)).sum())
-        - prior_logdet
-        + fit
+    logdet = 2.0 * float(np.log(np.diag(factor)).sum())
+    mean = mean.reshape(months, r)
+    loglikelihood = likelihood(len(rows.value), rows.deviation, logdet, float(residual @ residual), mean, p)
+    return Posterior(mean, covariance, loglikelihood)
+
+
+def singular() -> FitError:
+    """Return the error of a precision that cannot be inverted."""
+    return FitError(
+        "the factor model's information matrix is singular.",
+        code="OPS-M105",
+        remedy="Use fewer factors, or remove duplicate series.",
     )
-    return Posterior(mean.reshape(months, r), covariance, float(loglikelihood))
+
+
+def likelihood(n: int, deviation: Floats, logdet: float, misfit: float, mean: Floats, p: Parameters) -> float:
+    """Return the log likelihood of n rows whose whitened residuals at the factors' mean have square sum `misfit`."""
+    prior_logdet = p.factors * float(np.log(p.calm[p.lags :]).sum()) - p.lags * p.factors * np.log(START_VARIANCE)
+    fit = misfit + _prior_square(mean, p)
+    spread = 2.0 * float(np.log(deviation).sum())
+    return float(-0.5 * (n * np.log(2.0 * np.pi) + spread + logdet - prior_logdet + fit))
+
+
+def quarter_moments(seen: Observations, posterior: Posterior, which: Ints) -> tuple[Floats, Floats]:
+    """Return mean and covariance of the factors' aggregate in the quarters of quarterly observations `which`."""
+    months, r = posterior.mean.shape
+    blocks = posterior.covariance.reshape(months, r, months, r)
+    weights = np.where(seen.average[which][:, None], LEVEL[None, :], GROWTH[None, :])
+    t = seen.month[which]
+    mean, cov = np.zeros((len(which), r)), np.zeros((len(which), r, r))
+    for a in range(len(GROWTH)):
+        mean += weights[:, a, None] * posterior.mean[t - a]
+        for c in range(len(GROWTH)):
+            cov += (weights[:, a] * weights[:, c])[:, None, None] * blocks[t - a, :, t - c, :]
+    return mean, cov
 
 
 def innovations(mean: Floats, p: Parameters) -> Floats:

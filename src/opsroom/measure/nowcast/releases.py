@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from opsroom.measure.nowcast.panel import long_frame
@@ -13,6 +14,7 @@ from opsroom.measure.nowcast.spec import Frequency, SeriesSpec
 
 _BULK = 2
 """More periods than this first seen in one delivery: a history being loaded, not a release."""
+_RULES = {"M": "M", "Q": "Q", "W": "W-SUN", "D": "D"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +45,18 @@ def learn_lags(first_seen: pd.DataFrame) -> dict[str, int]:
     frame = frame[together <= _BULK]
     lags: dict[str, int] = {}
     for name, group in frame.groupby("series", sort=True):
-        ends = [period_end(pd.Timestamp(p), f).date() for p, f in zip(group["period"], group["frequency"], strict=True)]
-        days = pd.Series([(k.date() - e).days for k, e in zip(group["day"], ends, strict=True)])
-        lags[str(name)] = round(float(days.median()))
+        days = np.empty(len(group))
+        for frequency in group["frequency"].unique():
+            here = (group["frequency"] == frequency).to_numpy()
+            ends = pd.DatetimeIndex(group["period"][here]).to_period(_RULES[frequency]).end_time
+            days[here] = (pd.DatetimeIndex(group["day"][here]).normalize() - ends.normalize()).days
+        lags[str(name)] = round(float(np.median(days)))
     return lags
 
 
 def period_end(day: pd.Timestamp, frequency: Frequency) -> pd.Timestamp:
     """Return the last day of the period in which a day lies."""
-    rule = {"M": "M", "Q": "Q", "W": "W-SUN", "D": "D"}[frequency]
-    return pd.Timestamp(pd.Period(day, rule).end_time.date())
+    return pd.Timestamp(pd.Period(day, _RULES[frequency]).end_time.date())
 
 
 def upcoming(
@@ -74,8 +78,7 @@ def upcoming(
         due = period_end(pd.Timestamp(newest[spec.name]), spec.frequency) + pd.Timedelta(days=1)
         end = period_end(due, spec.frequency)
         day = max(end + pd.Timedelta(days=lags[spec.name]), pd.Timestamp(as_of) + pd.Timedelta(days=1))
-        rule = {"M": "M", "Q": "Q", "W": "W-SUN", "D": "D"}[spec.frequency]
-        out.append(NextRelease(spec.name, _words(pd.Period(due, rule)), day.date()))
+        out.append(NextRelease(spec.name, _words(pd.Period(due, _RULES[spec.frequency])), day.date()))
     return sorted(out, key=lambda r: (r.date, r.series))
 
 

@@ -198,15 +198,20 @@ def first_growth(vintages: pd.DataFrame) -> dict[str, float]:
         Quarter → % on the quarter before, not annualised. A history that came in bulk counts only with
         its last quarter.
     """
-    frame = vintages.assign(quarter=pd.PeriodIndex(pd.to_datetime(vintages["period"]), freq="Q"))
-    frame = frame.sort_values("known_at", kind="stable")
+    quarter = pd.DatetimeIndex(pd.to_datetime(vintages["period"])).to_period("Q")
+    level = vintages["value"].to_numpy(np.float64)
+    vintage = pd.factorize(vintages["known_at"], sort=True)[0]
+    order = np.argsort(vintage, kind="stable")
+    bounds = np.flatnonzero(np.diff(vintage[order])) + 1
+    # Quarters as numbers since 1970.
+    number = quarter.asi8
     out: dict[str, float] = {}
-    levels: dict[pd.Period, float] = {}
-    newest: pd.Period | None = None
-    for _, group in frame.groupby("known_at", sort=True):
-        levels.update(zip(group["quarter"], group["value"].astype(float), strict=True))
+    levels: dict[int, float] = {}
+    newest: int | None = None
+    for group in np.split(order, bounds):
+        levels.update(zip(number[group].tolist(), level[group].tolist(), strict=True))
         latest = max(levels)
         if (newest is None or latest > newest) and latest - 1 in levels:
-            out[f"{latest.year}-Q{latest.quarter}"] = 100.0 * (levels[latest] / levels[latest - 1] - 1.0)
+            out[f"{1970 + latest // 4}-Q{latest % 4 + 1}"] = 100.0 * (levels[latest] / levels[latest - 1] - 1.0)
         newest = latest
     return out

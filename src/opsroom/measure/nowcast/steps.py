@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opsroom.measure.nowcast.model import Observations, Parameters, Posterior, memory_of
+from opsroom.measure.nowcast import loops
+from opsroom.measure.nowcast.model import START_VARIANCE, Observations, Parameters, likelihood, singular
 from opsroom.measure.nowcast.panel import GROWTH, LEVEL, Floats, Ints
 from opsroom.measure.nowcast.spec import Settings
 
@@ -33,151 +34,151 @@ def weighted(seen: Observations) -> Mask:
     return (seen.before >= 0) | seen.quarter
 
 
-def maximise(seen: Observations, posterior: Posterior, p: Parameters, settings: Settings, loads: Mask) -> Parameters:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where each observation of a panel stands in the factors; found once a fit.
+
+    Row k is the sum over ``a < terms[k]`` of ``part[k, a]`` times the loadings times the factors of month
+    ``at[k, a]``. `width` is the half-bandwidth of the factors' precision. Of an observation that has one before
+    it, ``part[k, 1]`` is scratch: each loop writes the decay that it goes by.
+    """
+
+    seen: Observations
+    at: Ints
+    part: Floats
+    terms: Ints
+    width: int
+
+    @classmethod
+    def of(cls, seen: Observations, p: Parameters) -> Layout:
+        """Lay out a panel's observations."""
+        n = len(seen.series)
+        at, part = np.zeros((n, len(GROWTH)), dtype=np.int64), np.zeros((n, len(GROWTH)))
+        terms = np.where(seen.quarter, len(GROWTH), np.where(seen.before >= 0, 2, 1))
+        at[:, 0], at[:, 1] = seen.month, np.maximum(seen.before, 0)
+        part[:, 0] = 1.0
+        q = np.flatnonzero(seen.quarter)
+        at[q] = seen.month[q, None] - np.arange(len(GROWTH))
+        part[q] = np.where(seen.average[q, None], LEVEL, GROWTH)
+        reach = max(p.lags, int(seen.gap.max(initial=0)), len(GROWTH) - 1 if len(q) else 0)
+        return cls(seen, at, part, terms, (reach + 1) * p.factors - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """The factors given the data: mean (months x factors), covariances near the diagonal, log likelihood.
+
+    ``near[i, k]`` is the covariance of the i-th with the (i-k)-th of all months' factors in one line;
+    `decay` and `spread` are those of `opsroom.measure.nowcast.model.Rows`.
+    """
+
+    mean: Floats
+    near: Floats
+    decay: Floats
+    spread: Floats
+    loglikelihood: float
+
+
+def expect(layout: Layout, p: Parameters) -> Expectation:
+    """Find the factors given the data: what `smooth` finds, near the diagonal alone.
+
+    Raises
+    ------
+    FitError
+        The precision is not positive definite or not finite.
+    """
+    seen, n, r = layout.seen, len(layout.terms), p.factors
+    months, lags = p.calm.shape[0], p.lags
+    decay, spread = _memories(seen, p, p.weights)
+    deviation = np.sqrt(p.variance[seen.series] * spread)
+    contrast = np.stack([np.eye(r), *(-p.transition[:, k * r : (k + 1) * r] for k in range(lags))])
+    band, near = np.zeros((months * r, layout.width + 1)), np.zeros((months * r, layout.width + 1))
+    right, white = np.zeros(months * r), np.empty(n)
+    loops.precision(
+        seen.series, seen.value, seen.value_before, layout.at, layout.part, layout.terms, decay, deviation,
+        p.intercept, p.loadings, contrast, p.calm, START_VARIANCE, band, right, white,
+    )  # fmt: skip
+    logdet = loops.solve(band, right, near)
+    if not np.isfinite(logdet):
+        raise singular()
+    mean = right.reshape(months, r)
+    rest = loops.misfit(seen.series, layout.at, layout.part, layout.terms, deviation, p.loadings, mean, white)
+    loglikelihood = likelihood(n, deviation, logdet, rest, mean, p)
+    return Expectation(mean, near, decay, spread, loglikelihood)
+
+
+def _memories(seen: Observations, p: Parameters, weights: Floats) -> tuple[Floats, Floats]:
+    decay, spread = np.empty(len(seen.series)), np.empty(len(seen.series))
+    loops.memories(seen.series, seen.month, seen.before, seen.quarter, p.memory, weights, decay, spread)
+    return decay, spread
+
+
+def maximise(layout: Layout, found: Expectation, p: Parameters, settings: Settings, loads: Mask) -> Parameters:
     """Raise the expected objective in the parameters, one group after another."""
-    p = _maximise_factors(posterior, p, settings)
-    return _maximise_series(seen, posterior, p, settings, loads)
+    p = _maximise_factors(found, p, settings)
+    p = _maximise_equations(layout, found, p, loads)
+    p = _maximise_memory(layout, found, p)
+    return _reweight(layout, found, p, settings)
 
 
-def _maximise_factors(posterior: Posterior, p: Parameters, settings: Settings) -> Parameters:
+def _maximise_factors(found: Expectation, p: Parameters, settings: Settings) -> Parameters:
     months, r, lags = p.calm.shape[0], p.factors, p.lags
-    t = np.arange(lags, months)
-    blocks = posterior.covariance.reshape(months, r, months, r)
-    width = r * (lags + 1)
-    moments = np.empty((len(t), width, width))
-    stacked = np.hstack([posterior.mean[t - a] for a in range(lags + 1)])
-    for a in range(lags + 1):
-        for b in range(lags + 1):
-            moments[:, a * r : (a + 1) * r, b * r : (b + 1) * r] = blocks[t - a, :, t - b, :]
-    moments += stacked[:, :, None] * stacked[:, None, :]
+    moments = np.empty((months - lags, r * (lags + 1), r * (lags + 1)))
+    loops.lagged_moments(found.mean, found.near, lags, moments)
     weighted = np.tensordot(p.calm[lags:], moments, axes=1)
     transition = np.linalg.solve(weighted[r:, r:], weighted[r:, :r]).T
     contrast = np.hstack([np.eye(r), -transition])
-    square = np.einsum("fa,tab,fb->t", contrast, moments, contrast)
+    square = np.tensordot(moments, contrast.T @ contrast, axes=2)
     calm = np.ones(months)
     calm[lags:] = (settings.shock_tail + r) / (settings.shock_tail + square)
     return replace(p, transition=np.asarray(transition), calm=calm)
 
 
-def row_moments(seen: Observations, posterior: Posterior, decay: Floats) -> tuple[Floats, Floats]:
-    """Return mean and covariance of what each row's loading multiplies (rows x factors, … x factors)."""
-    months, r = posterior.mean.shape
-    blocks = posterior.covariance.reshape(months, r, months, r)
-    mean = np.zeros((len(seen.series), r))
-    cov = np.zeros((len(seen.series), r, r))
-    m = ~seen.quarter
-    t, b = seen.month[m], np.maximum(seen.before[m], 0)
-    d = decay[m]
-    mean[m] = posterior.mean[t] - d[:, None] * posterior.mean[b]
-    cross = blocks[t, :, b, :]
-    cov[m] = (
-        blocks[t, :, t, :]
-        - d[:, None, None] * (cross + cross.transpose(0, 2, 1))
-        + (d**2)[:, None, None] * blocks[b, :, b, :]
-    )
-    q = np.flatnonzero(seen.quarter)
-    weights = np.where(seen.average[q][:, None], LEVEL[None, :], GROWTH[None, :])
-    t = seen.month[q]
-    for a in range(5):
-        mean[q] += weights[:, a, None] * posterior.mean[t - a]
-        for c in range(5):
-            cov[q] += (weights[:, a] * weights[:, c])[:, None, None] * blocks[t - a, :, t - c, :]
-    return mean, cov
-
-
-def _maximise_series(
-    seen: Observations, posterior: Posterior, p: Parameters, settings: Settings, loads: Mask
-) -> Parameters:
-    n, r = p.loadings.shape
-    decay, spread = memory_of(seen, p)
-    phi, phi_cov = row_moments(seen, posterior, decay)
-    level = 1.0 - decay
-    response = seen.value - decay * np.where(seen.before >= 0, seen.value_before, 0.0)
-    regressor = np.column_stack([level, phi])
-    gram = regressor[:, :, None] * regressor[:, None, :]
-    gram[:, 1:, 1:] += phi_cov
-    precision = 1.0 / spread
-    left = np.zeros((n, r + 1, r + 1))
-    right = np.zeros((n, r + 1))
-    np.add.at(left, seen.series, gram * precision[:, None, None])
-    np.add.at(right, seen.series, regressor * (precision * response)[:, None])
+def _maximise_equations(layout: Layout, found: Expectation, p: Parameters, loads: Mask) -> Parameters:
+    seen, (n, r) = layout.seen, p.loadings.shape
+    left, right, square = np.zeros((n, r + 1, r + 1)), np.zeros((n, r + 1)), np.zeros(n)
+    loops.regressions(
+        seen.series, seen.value, seen.value_before, layout.at, layout.part, layout.terms, found.decay, found.spread,
+        found.mean, found.near, left, right, square,
+    )  # fmt: skip
     # A factor that the series does not load on leaves the regression: its coefficient is 0.
     held = np.column_stack([np.zeros(n, bool), ~loads])
-    left = np.where(held[:, :, None] | held[:, None, :], 0.0, left)
-    left[:, np.arange(r + 1), np.arange(r + 1)] += held
-    beta = np.linalg.solve(left, np.where(held, 0.0, right)[:, :, None])[:, :, 0]
-    own = beta[seen.series]
-    square = (response - (regressor * own).sum(axis=1)) ** 2
-    square += np.einsum("ka,kab,kb->k", own[:, 1:], phi_cov, own[:, 1:])
+    system = np.where(held[:, :, None] | held[:, None, :], 0.0, left)
+    system[:, np.arange(r + 1), np.arange(r + 1)] += held
+    beta = np.linalg.solve(system, np.where(held, 0.0, right)[:, :, None])[:, :, 0]
+    explained = 2.0 * (beta * right).sum(axis=1) - np.einsum("ia,iab,ib->i", beta, left, beta)
     count = np.bincount(seen.series, minlength=n)
-    variance = np.maximum(np.bincount(seen.series, precision * square, minlength=n) / count, VARIANCE_FLOOR)
-    p = replace(p, intercept=beta[:, 0], loadings=beta[:, 1:], variance=variance)
-    p = _maximise_memory(seen, posterior, p)
-    return _reweight(seen, posterior, p, settings)
+    variance = np.maximum((square - explained) / count, VARIANCE_FLOOR)
+    return replace(p, intercept=beta[:, 0].copy(), loadings=beta[:, 1:].copy(), variance=variance)
 
 
-def _error_moments(seen: Observations, posterior: Posterior, p: Parameters) -> tuple[Floats, Floats, Floats]:
-    """Return E[e_t²], E[e_t e_before], E[e_before²] of the monthly series' own errors, per row."""
-    months, r = posterior.mean.shape
-    blocks = posterior.covariance.reshape(months, r, months, r)
-    load, mean = p.loadings[seen.series], p.intercept[seen.series]
-    t, b = seen.month, np.maximum(seen.before, 0)
-    now = seen.value - mean - (load * posterior.mean[t]).sum(axis=1)
-    then = seen.value_before - mean - (load * posterior.mean[b]).sum(axis=1)
-
-    def add(first: Ints, second: Ints) -> Floats:
-        return np.asarray(np.einsum("ka,kab,kb->k", load, blocks[first, :, second, :], load))
-
-    return now**2 + add(t, t), now * then + add(t, b), then**2 + add(b, b)
-
-
-def _maximise_memory(seen: Observations, posterior: Posterior, p: Parameters) -> Parameters:
-    n = len(p.variance)
-    now, cross, then = _error_moments(seen, posterior, p)
-    monthly = ~seen.quarter
+def _maximise_memory(layout: Layout, found: Expectation, p: Parameters) -> Parameters:
+    seen, n = layout.seen, len(p.variance)
+    moments = np.zeros((int(seen.gap.max(initial=0)) + 1, 4, n))
+    loops.own_errors(
+        seen.series, seen.month, seen.before, seen.quarter, seen.gap, seen.value, seen.value_before, p.intercept,
+        p.loadings, p.weights, found.mean, found.near, moments,
+    )  # fmt: skip
     grid = np.concatenate([np.repeat(MEMORY[:, None], n, axis=1), p.memory[None, :]])
+    squares = grid**2
     best = np.zeros_like(grid)
-    gap = seen.gap
-    weight = p.weights[seen.month, seen.series]
-    for g in np.unique(gap[monthly]):
-        k = np.flatnonzero(monthly & (gap == g))
-        s, w = seen.series[k], weight[k]
-        squares = grid**2
-        if g == 0:
-            spread, decay = 1.0 / (1.0 - squares), np.zeros_like(grid)
-        else:
-            spread = sum((squares**j for j in range(int(g))), np.zeros_like(grid))
-            decay = grid**g
-        n_g = np.bincount(s, minlength=n)
-        a, b, c = (np.bincount(s, w * v[k], minlength=n) for v in (now, cross, then))
-        total = a - 2.0 * decay * b + decay**2 * c
-        best += -0.5 * n_g * np.log(spread) - 0.5 * total / (spread * p.variance)
+    for gap in np.flatnonzero(moments[:, 0].any(axis=1)):
+        count, now, cross, then = moments[gap]
+        decay = grid**gap if gap else np.zeros_like(grid)
+        spread = sum((squares**j for j in range(int(gap))), np.zeros_like(grid)) if gap else 1.0 / (1.0 - squares)
+        total = now - 2.0 * decay * cross + decay**2 * then
+        best += -0.5 * count * np.log(spread) - 0.5 * total / (spread * p.variance)
     memory = grid[best.argmax(axis=0), np.arange(n)]
-    weights = p.weights
-    return replace(p, memory=np.where(_quarterly(seen, n), 0.0, memory), weights=weights)
+    quarterly = np.bincount(seen.series, seen.quarter, minlength=n) > 0
+    return replace(p, memory=np.where(quarterly, 0.0, memory))
 
 
-def _quarterly(seen: Observations, n: int) -> Mask:
-    return np.bincount(seen.series, seen.quarter, minlength=n) > 0
-
-
-def _reweight(seen: Observations, posterior: Posterior, p: Parameters, settings: Settings) -> Parameters:
-    flat = replace(p, weights=np.ones_like(p.weights))
-    decay, spread = memory_of(seen, flat)
-    phi, phi_cov = row_moments(seen, posterior, decay)
-    own = p.loadings[seen.series]
-    level = p.intercept[seen.series] * (1.0 - decay)
-    response = seen.value - decay * np.where(seen.before >= 0, seen.value_before, 0.0)
-    square = (response - level - (own * phi).sum(axis=1)) ** 2
-    square += np.einsum("ka,kab,kb->k", own, phi_cov, own)
-    ratio = square / (p.variance[seen.series] * spread)
-    free = weighted(seen)
-    weight = np.where(free, (settings.tail + 1.0) / (settings.tail + ratio), 1.0)
-    weights = np.ones_like(p.weights)
-    # Months of a jump without an observation share the weight of the observation that ends it.
-    for back in range(int(seen.gap.max(initial=1)), 0, -1):
-        k = np.flatnonzero(seen.gap >= back)
-        weights[seen.month[k] - back + 1, seen.series[k]] = weight[k]
-    quarter = np.flatnonzero(seen.quarter)
-    weights[seen.month[quarter], seen.series[quarter]] = weight[quarter]
+def _reweight(layout: Layout, found: Expectation, p: Parameters, settings: Settings) -> Parameters:
+    seen, weights = layout.seen, np.ones_like(p.weights)
+    decay, spread = _memories(seen, p, weights)
+    loops.reweigh(
+        seen.series, seen.month, seen.quarter, seen.gap, seen.value, seen.value_before, layout.at, layout.part,
+        layout.terms, decay, spread, p.intercept, p.loadings, p.variance, settings.tail, found.mean, found.near,
+        weights,
+    )  # fmt: skip
     return replace(p, weights=weights)

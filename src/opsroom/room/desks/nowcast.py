@@ -42,8 +42,8 @@ class NowcastDesk:
         if not all(view.has(name) for name in names):
             return DeskOutcome(None, note="not all of the nowcast's series are known yet")
         target = str(settings.require("target"))
-        vintages = read_vintages(view, names)
         specs = series_specs(settings)
+        vintages = read_vintages(view, names, [s.name for s in specs])
         lags = learnt_lags(vintages, specs)
         rehearsal = self._rehearsal(view, settings, vintages, specs, lags, target)
         history = None if rehearsal is None else rehearsal.to_frame()
@@ -117,8 +117,8 @@ class NowcastDesk:
         return rehearsed
 
 
-def read_vintages(view: View, datasets: list[str]) -> pd.DataFrame:
-    """Return every vintage known by the view's day: series, period, known_at, value; tombstones dropped."""
+def read_vintages(view: View, datasets: list[str], series: list[str]) -> pd.DataFrame:
+    """Return every vintage of some series known by the view's day: series, period, value, known_at."""
     import pandas as pd
 
     pieces = []
@@ -128,7 +128,7 @@ def read_vintages(view: View, datasets: list[str]) -> pd.DataFrame:
         value = next(f.name for f in spec.fields if f.type == "number")
         frame = view.vintages(name, [code, spec.period, value])
         frame.columns = ["series", "period", "value", "known_at"]
-        pieces.append(frame)
+        pieces.append(frame[frame["series"].isin(series)])
     long = pd.concat(pieces, ignore_index=True)
     long["period"] = pd.to_datetime(long["period"])
     return long.sort_values(["known_at"], kind="stable", ignore_index=True)
