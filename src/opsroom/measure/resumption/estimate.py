@@ -18,7 +18,8 @@ from opsroom.measure.resumption.baseline import Baseline, fit_baseline
 from opsroom.measure.resumption.companies import companies_on, telework_prior
 from opsroom.measure.resumption.doubt import doubts
 from opsroom.measure.resumption.evidence import Observed, evidence, observe, silence
-from opsroom.measure.resumption.readings import F32, Ints, batches, date_of, ordinal
+from opsroom.measure.resumption.meters import batches
+from opsroom.measure.resumption.readings import F32, Ints, date_of, ordinal
 from opsroom.measure.resumption.result import ResumptionResult
 from opsroom.measure.resumption.states import SEEN, UNKNOWN, States, infer, learn
 from opsroom.measure.resumption.threshold import AtWork, Tally, at_work, strata, sums_by

@@ -10,7 +10,7 @@ import pandas as pd
 
 from opsroom.measure.resumption.baseline import Baseline, Surroundings
 from opsroom.measure.resumption.closing import closed_now
-from opsroom.measure.resumption.readings import F32, Bools, Chains, Ints, Use, chain_use, company_use
+from opsroom.measure.resumption.readings import F32, Bools, Chains, Ints, Use, company_use
 from opsroom.measure.resumption.readings_kernel import forgive_short
 from opsroom.measure.resumption.states import GONE, SEEN, SILENT, UNKNOWN, Evidence
 
@@ -47,8 +47,9 @@ def observe(
 ) -> Observed:
     """Return use relative to what a workday would have used, with the normal factor of the day."""
     chains = Chains.of(links, enterprises=baseline.enterprise)
-    by_chain = chain_use(readings, chains, start=start, days=days, level=baseline.levels(chains))
-    use = company_use(chains, by_chain, start=start, enterprises=baseline.enterprise)
+    use = company_use(
+        readings, chains, start=start, days=days, enterprises=baseline.enterprise, level=baseline.levels(chains)
+    )
     around = Surroundings.of(weather, calendar, start=start, days=days)
     level, nu = baseline.normal(around)
     q = use.ratio / level
