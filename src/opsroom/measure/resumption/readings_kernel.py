@@ -1,4 +1,4 @@
-"""Laying readings out and telling silence from late data, compiled."""
+"""Laying readings out, compiled."""
 
 from __future__ import annotations
 
@@ -30,18 +30,3 @@ def look_up(ids: Any, low: int, table: Any, out: Any) -> None:
     for i in range(len(ids)):
         at = ids[i] - low
         out[i] = table[at] if 0 <= at < len(table) else -1
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def forgive_short(code: Any, silent: int, unknown: int, longest: int) -> None:
-    """Turn runs of silence of at most `longest` days into unknown, in place."""
-    for u in range(code.shape[0]):
-        begin = -1
-        for t in range(code.shape[1] + 1):
-            quiet = t < code.shape[1] and code[u, t] == silent
-            if quiet and begin < 0:
-                begin = t
-            if not quiet and begin >= 0:
-                if t - begin <= longest:
-                    code[u, begin:t] = unknown
-                begin = -1
