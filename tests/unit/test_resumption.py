@@ -21,7 +21,8 @@ from opsroom.measure.resumption import (
     resumption,
     turning_day,
 )
-from opsroom.measure.resumption.readings import Chains, chain_use, day_numbers, ordinal, scatter
+from opsroom.measure.resumption.meters import MeterDays
+from opsroom.measure.resumption.readings import Chains, company_use, day_numbers, ordinal
 
 HOLIDAY = (dt.date(2020, 1, 24), dt.date(2020, 2, 2))
 COHORT = dt.date(2020, 1, 17)
@@ -269,12 +270,14 @@ def test_shared_meters_several_sites_and_unit_slips_add_up() -> None:
     )
     chains = Chains.of(links, enterprises=np.array([100, 200]))
     assert len(chains.key) == 4
-    use = chain_use(table, chains, start=ordinal("2019-01-01"), days=40)
+    ids = np.array([100, 200])
+    use = company_use(table, chains, start=ordinal("2019-01-01"), days=40, enterprises=ids)
     by_company = {int(e): use.level[chains.enterprise == e].sum() for e in (100, 200)}
     assert by_company == {100: 250 + 500, 200: 750 + 100}
-    matrix = scatter(table, np.array([2, 3]), start=ordinal("2019-01-03"), days=5)
-    assert matrix.shape == (2, 5)
-    assert matrix[0, 0] == 500
+    held = MeterDays(ordinal("2019-01-03"), meters=np.array([2, 3]), days=5, only=True)
+    held.write(table)
+    assert held.array.shape == (2, 5)
+    assert held.array[0, 0] == 500
     assert day_numbers(pd.Series([pd.NaT]), missing=-1)[0] == -1
 
 

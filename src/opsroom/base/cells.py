@@ -92,7 +92,7 @@ def parts_from_units(
     if absent:
         raise UsageError(f"the frame of units lacks the column(s) {', '.join(absent)}.")
     data = {part: _numbers(frame[column].to_numpy()[:, None], part) for part, column in values.items()}
-    cube = _Cube(frame, dimensions, group, totals, hierarchies or {})
+    cube = Cube(frame, dimensions, group, totals=totals, hierarchies=hierarchies)
     return _sorted(cube.frames(data, shares or {}), dimensions)
 
 
@@ -107,6 +107,7 @@ def parts_from_panel(
     shares: Mapping[str, str] | None = None,
     totals: bool | Sequence[str] = True,
     hierarchies: Mapping[str, Mapping[str, str]] | None = None,
+    cube: Cube | None = None,
 ) -> pd.DataFrame:
     """Aggregate a panel, units by periods, to the parts of every cell, margin and period.
 
@@ -118,11 +119,14 @@ def parts_from_panel(
     units
         One row a unit: dimension codes and the enterprise group.
     panel
-        Part name → array of shape (units, periods). A unit that is not there in a period has 0.
+        Part name → array of shape (units, periods). A unit that is not there in a period has 0. What is the same
+        in all periods is counted once if it comes from `numpy.broadcast_to`.
     periods, period
         Codes of the periods, and the name of their dimension.
     dimensions, group, shares, totals, hierarchies
         As in `parts_from_units`, `period` left out of `dimensions`.
+    cube
+        `Cube` of the same units, dimensions and group, if there is one from an earlier call.
 
     Returns
     -------
@@ -133,8 +137,8 @@ def parts_from_panel(
     for part, x in arrays.items():
         if x.shape != (len(units), len(periods)):
             raise UsageError(f"part {part!r} has not the shape (units, periods).")
-    data = {part: _numbers(x, part) for part, x in arrays.items()}
-    cube = _Cube(units, dimensions, group, totals, hierarchies or {})
+    data = {part: _numbers(x if x.strides[1] else x[:, :1], part) for part, x in arrays.items()}
+    cube = cube if cube is not None else Cube(units, dimensions, group, totals=totals, hierarchies=hierarchies)
     frames = cube.frames(data, shares or {}, period=period, codes=[str(code) for code in periods])
     return _sorted(frames, (period, *dimensions))
 
@@ -184,26 +188,34 @@ def _with_rests(data: dict[str, Values], shares: Mapping[str, str]) -> dict[str,
     return complete
 
 
-class _Cube:
-    """Units sorted once by cell and group for every combination of levels of the dimensions."""
+class Cube:
+    """Units sorted once by cell and group for every combination of levels of the dimensions.
+
+    Parameters
+    ----------
+    frame, dimensions, group, totals, hierarchies
+        As in `parts_from_units`.
+    """
 
     def __init__(
         self,
         frame: pd.DataFrame,
         dimensions: Sequence[str],
         group: str,
-        totals: bool | Sequence[str],  # noqa: FBT001 - private; the public functions take it by keyword
-        hierarchies: Mapping[str, Mapping[str, str]],
+        *,
+        totals: bool | Sequence[str] = True,
+        hierarchies: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         import pandas as pd
 
+        parents = hierarchies or {}
         absent = [c for c in (*dimensions, group) if c not in frame.columns]
         if absent:
             raise UsageError(f"the frame of units lacks the column(s) {', '.join(absent)}.")
         if not dimensions:
             raise UsageError("parts need at least one dimension.")
         margins = set(dimensions if totals is True else () if totals is False else totals)
-        levels = [_levels(frame, d, hierarchies.get(d, {}), total=d in margins) for d in dimensions]
+        levels = [_levels(frame, d, parents.get(d, {}), total=d in margins) for d in dimensions]
         groups, labels = pd.factorize(frame[group], use_na_sentinel=True)
         if (groups < 0).any():
             raise UsageError(f"column {group!r} lacks the enterprise group of some unit.")
@@ -229,14 +241,17 @@ class _Cube:
         period: str | None = None,
         codes: Sequence[str] = ("",),
     ) -> list[pd.DataFrame]:
-        """Return one frame a combination of levels that has units; arrays are (units, periods)."""
+        """Return one frame a combination of levels that has units.
+
+        Arrays are (units, periods), or (units, 1) for what is the same in all periods.
+        """
         complete = _with_rests(data, shares)
         signed = {part for part in data if (data[part] < 0).any()}
         sketches = {part: self._sketch(x) for part, x in data.items()}
         made = []
         for margin in self.margins:
             if len(margin.rows):
-                table = margin.frame(self.dimensions, complete, signed, sketches)
+                table = margin.frame(self.dimensions, complete, signed, sketches, periods=len(codes))
                 if period is not None:
                     table.insert(0, period, np.tile(np.asarray(codes, dtype=object), margin.cells))
                 made.append(table)
@@ -254,7 +269,7 @@ class _Cube:
 class _Margin:
     """One combination of levels: which units, sorted by cell and group, make which cell."""
 
-    def __init__(self, codes: list[Ints], names: list[list[str]], groups: Ints, hashes: Hashes, cube: _Cube) -> None:
+    def __init__(self, codes: list[Ints], names: list[list[str]], groups: Ints, hashes: Hashes, cube: Cube) -> None:
         keep = np.flatnonzero(np.all([c >= 0 for c in codes], axis=0))
         sizes = [max(len(n), 1) for n in names]
         cell = np.ravel_multi_index([c[keep] for c in codes], sizes).astype(np.int64)
@@ -291,32 +306,36 @@ class _Margin:
         data: Mapping[str, Values],
         signed: set[str],
         sketches: Mapping[str, Values],
+        *,
+        periods: int,
     ) -> pd.DataFrame:
         """Return the parts of the cells of this combination, one row a cell and period."""
         import pandas as pd
 
         from opsroom.base.cells_kernel import contributors
 
-        periods = next(iter(data.values())).shape[1]
-        shape = (self.cells, periods)
+        def spread(found: Values) -> Values:
+            return found.ravel() if found.shape[1] == periods else np.repeat(found[:, 0], periods)
+
         columns: dict[str, Any] = {d: np.repeat(c, periods) for d, c in zip(dimensions, self.coordinates, strict=True)}
         for part, x in data.items():
+            shape = (self.cells, x.shape[1])
             total, size = np.zeros(shape, x.dtype), np.zeros(shape, x.dtype)
             top = np.zeros((TOP, *shape), x.dtype)
             number, holder = contributors(x, self.rows, self.starts, self.bounds, self.holders, total, size, top)
             rest = part.endswith(_REST)
             joint = part + ("_" if rest else "__")
             if not rest:
-                columns[part] = total.ravel()
+                columns[part] = spread(total)
             if part in signed:
-                columns[f"{part}__abs"] = size.ravel()
-            columns[joint + "groups"] = number.ravel()
-            columns |= {f"{joint}top{k + 1}": top[k].ravel() for k in range(TOP)}
-            columns[joint + "holder"] = holder.ravel()
+                columns[f"{part}__abs"] = spread(size)
+            columns[joint + "groups"] = spread(number)
+            columns |= {f"{joint}top{k + 1}": spread(top[k]) for k in range(TOP)}
+            columns[joint + "holder"] = spread(holder)
         for part, finest in sketches.items():
-            table = np.zeros((*shape, _WIDTH), dtype=finest.dtype)
+            table = np.zeros((self.cells, *finest.shape[1:]), dtype=finest.dtype)
             np.add.at(table, self.inside, finest[self.finest])
-            columns[f"{part}__sketch"] = _pack(table.reshape(-1, _WIDTH))
+            columns[f"{part}__sketch"] = spread(_pack(table.reshape(-1, _WIDTH)).reshape(table.shape[:2]))
         return pd.DataFrame(columns)
 
 

@@ -21,7 +21,7 @@ from opsroom.base.state import State
 from opsroom.observe.checks import QUARANTINE
 from opsroom.observe.deliveries import Delivery, forget, last_known_at, last_number, recall, remember, version_of
 from opsroom.observe.tables import StoredFile, Table
-from opsroom.observe.views import as_of_sql, vintages_sql
+from opsroom.observe.views import as_of_sql, changes_sql, is_settled, vintages_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -297,6 +297,39 @@ class Store:
         spec = self.spec(dataset)
         sql = vintages_sql(spec, self.files(dataset), self.moment(as_of), columns=columns)
         return self._execute(sql).to_arrow_table()
+
+    def last_delivery(self, dataset: str) -> int:
+        """Return the number of the last delivery of which reads of a dataset see rows; 0 before any."""
+        return max((int(f.low["delivery"]) for f in self.files(dataset)), default=0)
+
+    def changes(
+        self, dataset: str, columns: Sequence[str], *, after: datetime, until: datetime, delivery: int
+    ) -> pa.Table | None:
+        """Return the rows that became known after a moment, to bring a copy of a dataset up to date.
+
+        Parameters
+        ----------
+        dataset, columns
+            See `arrow`; the key should be among the columns.
+        after
+            Knowledge time of the copy.
+        until
+            Knowledge time wanted.
+        delivery
+            `last_delivery` when the copy was read.
+
+        Returns
+        -------
+        pyarrow.Table or None
+            The columns and ``taken_back`` (true for a tombstone, whose other fields are empty), in the order of
+            knowledge time and delivery: the last row of a key holds. None where a copy cannot be brought up to
+            date and has to be read afresh: it knows more than wanted, rows known by its moment were delivered
+            since (back-dated), or reads are pinned to an older version than it saw.
+        """
+        spec, files = self.spec(dataset), self.files(dataset)
+        if until < after or not is_settled(files, after, delivery) or self.last_delivery(dataset) < delivery:
+            return None
+        return self._execute(changes_sql(spec, files, after, until, columns=columns)).to_arrow_table()
 
     def _execute(self, sql: str) -> duckdb.DuckDBPyConnection:
         import duckdb

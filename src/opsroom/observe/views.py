@@ -150,3 +150,32 @@ def vintages_sql(
     names = ", ".join(quote(c) for c in wanted)
     condition = f"op = 0 AND known_at <= {literal(moment)}"
     return f"SELECT {names} FROM {scan(seen)} WHERE {condition} ORDER BY known_at, delivery"
+
+
+def is_settled(files: Iterable[StoredFile], moment: datetime, delivery: int) -> bool:
+    """Return whether every row known by a moment came with one of the deliveries up to a number."""
+    return all(f.low["delivery"] <= delivery or f.low["known_at"] > moment for f in files)
+
+
+def changes_sql(
+    spec: DatasetSpec, files: Sequence[StoredFile], after: datetime, until: datetime, *, columns: Sequence[str]
+) -> str:
+    """Return SQL of the rows that became known after one moment and by another, oldest first.
+
+    Parameters
+    ----------
+    spec, files
+        As in `as_of_sql`.
+    after, until
+        Knowledge time, UTC: first one exclusive, last one inclusive.
+    columns
+        Columns wanted; ``taken_back`` is always given and true for a tombstone.
+    """
+    seen = [f for f in files if f.low["known_at"] <= until and f.high["known_at"] > after]
+    if not seen:
+        return nothing(spec, columns).replace(" WHERE", ", false AS taken_back WHERE")
+    names = ", ".join(quote(c) for c in columns)
+    condition = f"known_at > {literal(after)} AND known_at <= {literal(until)}"
+    # Within a file rows need no sorting: a delivery holds a key once.
+    order = "" if len(seen) == 1 and not spec.known_at_field else " ORDER BY known_at, delivery"
+    return f"SELECT {names}, op <> 0 AS taken_back FROM {scan(seen)} WHERE {condition}{order}"

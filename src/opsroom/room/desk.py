@@ -89,6 +89,15 @@ class View:
         frame: pd.DataFrame = self._store.vintages(dataset, self.as_of, columns=columns).to_pandas(date_as_object=False)
         return frame
 
+    def last_delivery(self, dataset: str) -> int:
+        """Return the number of the last delivery of which reads see rows, as `changes` wants it."""
+        return self._store.last_delivery(dataset)
+
+    def changes(self, dataset: str, columns: list[str], *, after: dt.datetime, delivery: int) -> pa.Table | None:
+        """Return the rows that became known after a moment and by the day; see `Store.changes`."""
+        self._note(dataset)
+        return self._store.changes(dataset, columns, after=after, until=self.as_of, delivery=delivery)
+
     def datasets(self) -> list[str]:
         """Return the names of the room's datasets, sorted."""
         return sorted(self._store.specs)

@@ -19,7 +19,6 @@ from opsroom.measure.resumption.readings import (
     Chains,
     Ints,
     Use,
-    chain_use,
     company_use,
     date_of,
     day_numbers,
@@ -247,9 +246,8 @@ def fit_baseline(
     enterprises = companies["enterprise_id"].to_numpy(dtype=np.int64)
     first, days = ordinal(start), ordinal(end) - ordinal(start) + 1
     chains = Chains.of(links, enterprises=enterprises)
-    by_chain = chain_use(readings, chains, start=first, days=days)
-    use = company_use(chains, by_chain, start=first, enterprises=enterprises)
-    content = content_hash(links, by_chain.level, np.nansum(use.ratio, axis=1))
+    use = company_use(readings, chains, start=first, days=days, enterprises=enterprises)
+    content = content_hash(links, use.level, np.nansum(use.ratio, axis=1))
     around = Surroundings.of(weather, calendar, start=first, days=days)
     region = np.searchsorted(around.regions, companies["region"].astype(str).to_numpy()).astype(np.int64)
     fit = _Regressions.of(use, around, region)
@@ -257,7 +255,7 @@ def fit_baseline(
     return Baseline(
         enterprise=enterprises, regions=around.regions, region=region, coef=fit.coef, sigma=fit.sigma,
         memory=fit.memory, closed=closed[0], closed_sd=closed[1], own_closed=closed[2],
-        fitted=fit.rows >= 60, chain_key=chains.key, chain_level=by_chain.level, span=(start, end),
+        fitted=fit.rows >= 60, chain_key=chains.key, chain_level=use.level, span=(start, end),
         content=content, repaired=use.repaired, dropped=use.dropped,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opsroom.base.cells import parts_from_panel, parts_from_units
+from opsroom.base.cells import Cube, parts_from_panel, parts_from_units
 from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.measure.resumption.aggregate import WEIGHTS, Moments, Panel
 from opsroom.measure.resumption.change import COMPONENTS, contributions
@@ -93,7 +93,7 @@ def section_cells(result: ResumptionResult, *, since: dt.date | None = None) -> 
         weeks = [str(label[panel.column(result.reference_date)])]
     groups = [np.flatnonzero((label == w) & (days <= pd.Timestamp(result.reference_date))) for w in weeks]
     dims = {"section": "section", "size": "sme"}
-    frame = _table(panel, dims, groups, weeks, "week", "count", SECTION_PARTS)
+    frame = _Tables(panel, dims, groups, weeks, "week").of("count", SECTION_PARTS)
     return _cells(
         "resumption.section", ("week", "section", "size"), (RESUMED, CAPACITY), frame, ("section", "size"),
         _facts(result),
@@ -178,56 +178,79 @@ def _weighted(
     panel: Panel, dims: Mapping[str, str], groups: Sequence[npt.NDArray[np.int64]], codes: Sequence[str]
 ) -> pd.DataFrame:
     """Return the daily table for every weight; what only counting needs is absent from the others."""
+    tables = _Tables(panel, dims, groups, codes, "date")
     pieces = []
     for weight in WEIGHTS:
         names = tuple(p.name for p in PARTS) if weight == "count" else WEIGHTED_PARTS
-        pieces.append(_table(panel, dims, groups, codes, "date", weight, names).assign(weight=weight))
+        pieces.append(tables.of(weight, names).assign(weight=weight))
     return pd.concat(pieces, ignore_index=True)
 
 
-def _table(
-    panel: Panel,
-    dims: Mapping[str, str],
-    groups: Sequence[npt.NDArray[np.int64]],
-    codes: Sequence[str],
-    period: str,
-    weight: str,
-    names: Sequence[str],
-) -> pd.DataFrame:
-    """Return parts and estimates of every cell and margin; `groups` are the columns behind each period."""
-    rows = np.flatnonzero(~panel.companies["entrant"].to_numpy(dtype=bool))
-    units = pd.DataFrame({name: panel.companies[source].astype(str).to_numpy()[rows] for name, source in dims.items()})
-    units["group"] = panel.companies["group"].to_numpy()[rows]
-    data = _contributions(panel, rows, groups, weight)
-    parts = parts_from_panel(
-        units, {name: data[name] for name in names}, periods=list(codes), period=period,
-        dimensions=list(dims), group="group", shares={k: v for k, v in SHARES.items() if k in names},
-    )  # fmt: skip
-    estimates = _estimates(panel, units, rows, list(dims), groups, codes, period, weight)
-    return parts.merge(estimates, on=[period, *dims], how="left", validate="1:1")
+class _Tables:
+    """Parts and estimates of every cell and margin, by weight; what weights have in common is made once.
+
+    `groups` are the columns behind each period.
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        dims: Mapping[str, str],
+        groups: Sequence[npt.NDArray[np.int64]],
+        codes: Sequence[str],
+        period: str,
+    ) -> None:
+        self._panel, self._dims, self._groups = panel, list(dims), groups
+        self._codes, self._period = list(codes), period
+        self._rows = np.flatnonzero(~panel.companies["entrant"].to_numpy(dtype=bool))
+        columns = {name: panel.companies[source].astype("category") for name, source in dims.items()}
+        self._units = pd.DataFrame({name: column.iloc[self._rows] for name, column in columns.items()})
+        self._units["group"] = panel.companies["group"].to_numpy()[self._rows]
+        self._cube = Cube(self._units, self._dims, "group")
+        self._facts = _company_facts(panel, self._rows, groups)
+
+    def of(self, weight: str, names: Sequence[str]) -> pd.DataFrame:
+        """Return the table of one weight, with some of the parts."""
+        data = _contributions(self._facts, self._panel.weight(weight)[self._rows][:, None], names)
+        parts = parts_from_panel(
+            self._units, data, periods=self._codes, period=self._period, dimensions=self._dims, group="group",
+            shares={k: v for k, v in SHARES.items() if k in names}, cube=self._cube,
+        )  # fmt: skip
+        estimates = _estimates(
+            self._panel, self._units, self._rows, self._dims, self._groups, self._codes, self._period, weight
+        )
+        return parts.merge(estimates, on=[self._period, *self._dims], how="left", validate="1:1")
 
 
-def _contributions(
-    panel: Panel, rows: npt.NDArray[np.int64], groups: Sequence[npt.NDArray[np.int64]], weight: str
-) -> dict[str, npt.NDArray[np.int64]]:
-    """Return what each company adds to each part and period, whole numbers."""
-    w = panel.weight(weight)[rows][:, None]
+def _company_facts(
+    panel: Panel, rows: npt.NDArray[np.int64], groups: Sequence[npt.NDArray[np.int64]]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return what holds of each company in each period, yes or no, and its capacity in thousandths."""
     low, high = int(groups[0][0]), int(groups[-1][-1]) + 1
 
-    def mean(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        block = array[rows, low:high]
+    def mean(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if all(len(g) == 1 for g in groups):
             return block
         return np.column_stack([block[:, g - low].mean(axis=1) for g in groups])
 
-    working, capacity = mean(panel.working), mean(panel.capacity)
-    known = mean(panel.naive_known) > 0.5
-    ones = np.ones(working.shape, dtype=np.int64)
+    working, capacity, naive, seen = (
+        array[rows, low:high] for array in (panel.working, panel.capacity, panel.naive, panel.seen)
+    )
+    known = mean(naive >= 0) > 0.5
     return {
-        "at_work": w * (working >= 0.5), "cohort": w * ones, "reporting": w * (mean(panel.seen) > 0.5),
-        "used": w * np.rint(MILLE * np.maximum(capacity, 0)).astype(np.int64), "normal": w * ones * MILLE,
-        "naive_on": w * (known & (mean(panel.naive_on) > 0.5)), "naive_known": w * known, "n": ones,
+        "at_work": mean(working) >= 0.5, "reporting": mean(seen) > 0.5,
+        "used": np.rint(MILLE * np.maximum(mean(capacity), 0)).astype(np.int64),
+        "naive_on": known & (mean(naive == 1) > 0.5), "naive_known": known,
     }  # fmt: skip
+
+
+def _contributions(
+    facts: Mapping[str, npt.NDArray[Any]], w: npt.NDArray[np.int64], names: Sequence[str]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Return what each company adds to each part and period, whole numbers; `w` are weights, (companies, 1)."""
+    shape = facts["at_work"].shape
+    same = {"cohort": w, "normal": w * MILLE, "n": np.ones_like(w)}
+    return {name: np.broadcast_to(same[name], shape) if name in same else w * facts[name] for name in names}
 
 
 def _estimates(
@@ -271,9 +294,9 @@ def _estimates(
 def _cross(units: pd.DataFrame, dims: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[tuple[str, ...]]]:
     """Return each unit's group number over the crossing of `dims`, and the groups' codes."""
     number = np.zeros(len(units), dtype=np.int64)
-    names: list[npt.NDArray[np.str_]] = []
+    names: list[pd.Index] = []
     for dim in dims:
-        own, code = np.unique(units[dim].to_numpy(dtype=str), return_inverse=True)
+        code, own = pd.factorize(units[dim], sort=True)
         number = number * len(own) + code
         names.append(own)
     found, dense = np.unique(number, return_inverse=True)

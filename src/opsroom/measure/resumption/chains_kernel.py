@@ -1,4 +1,4 @@
-"""Adding metering points up to companies, compiled."""
+"""Following meters through replacements and adding metering points up to companies, compiled."""
 
 from __future__ import annotations
 
@@ -9,37 +9,122 @@ import numpy as np
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def add_chains(value: Any, linked: Any, level: Any, order: Any, bounds: Any) -> Any:
-    """Return each company's use relative to the level of what reported, and the share of level still linked.
+def add_up(
+    values: Any, offset: int, row: Any, low: Any, high: Any, share: Any, links: Any, order: Any, bounds: Any,
+    level: Any, fewest: int, slip: float, slip_from: float, slip_to: float, wild: float, ratio: Any, active: Any,
+) -> Any:  # fmt: skip
+    """Fill each company's use relative to the level of what reported, and the share of level still linked.
+
+    One company at a time, so that nothing but its own points is held.
 
     Parameters
     ----------
-    value, linked
-        Readings of chains and whether a meter was linked, (chains, days).
-    level
-        Usual level of each chain.
+    values
+        Readings, (meters, days); the window's first day is the column `offset`.
+    row, low, high, share
+        Of each link, sorted by chain: row in `values` (-1: never reported), first day in the window, the day
+        after the last, share of the meter.
+    links
+        Where each chain begins among the links, (chains + 1,).
     order, bounds
         Chains sorted by company, and where each company begins in that order, (companies + 1,).
+    level
+        Usual level of each chain, 0 if it has none. A negative one is filled in: the median of the positive
+        readings, 0 with fewer than `fewest` of them.
+    slip, slip_from, slip_to, wild
+        A reading between `slip_from` and `slip_to` times the level is divided by `slip`; one that is wild, or
+        as many times too low, is left out.
+    ratio, active
+        Filled, (companies, days).
+
+    Returns
+    -------
+    tuple of int
+        Readings repaired and dropped.
     """
-    n, days = len(bounds) - 1, value.shape[1]
-    ratio = np.full((n, days), np.nan, dtype=np.float32)
-    active = np.zeros((n, days), dtype=np.int8)
+    n, days = ratio.shape
+    value, known = np.empty(days, np.float32), np.empty(days, np.bool_)
+    total, seen, joined = np.empty(days, np.float64), np.empty(days, np.float64), np.empty(days, np.float64)
+    ranked = np.empty(days, np.float32)
+    repaired, dropped = 0, 0
     for u in range(n):
         whole = 0.0
+        total[:] = 0.0
+        seen[:] = 0.0
+        joined[:] = 0.0
         for i in range(bounds[u], bounds[u + 1]):
-            whole += level[order[i]]
-        if whole <= 0.0:
-            continue
+            chain = order[i]
+            value[:] = np.nan
+            known[:] = False
+            for link in range(links[chain], links[chain + 1]):
+                part, meter = share[link], row[link]
+                for t in range(low[link], high[link]):
+                    known[t] = True
+                    column = t + offset
+                    inside = meter >= 0 and 0 <= column < values.shape[1]
+                    value[t] = values[meter, column] * part if inside else np.float32(np.nan)
+            if level[chain] < 0:
+                level[chain] = _usual(value, ranked, fewest)
+            usual = level[chain]
+            if usual <= 0:
+                continue
+            whole += usual
+            scale = max(usual, np.float32(1e-6))
+            for t in range(days):
+                if not known[t]:
+                    continue
+                joined[t] += usual
+                here = value[t]
+                if not np.isfinite(here):
+                    continue
+                size = here / scale
+                if slip_from < size < slip_to:
+                    here /= np.float32(slip)
+                    repaired += 1
+                elif size > wild or 1 / slip_to < size < 1 / slip_from:
+                    dropped += 1
+                    continue
+                total[t] += here
+                seen[t] += usual
         for t in range(days):
-            total, seen, joined = 0.0, 0.0, 0.0
-            for i in range(bounds[u], bounds[u + 1]):
-                row = order[i]
-                if linked[row, t]:
-                    joined += level[row]
-                    if np.isfinite(value[row, t]):
-                        total += value[row, t]
-                        seen += level[row]
-            if seen > 0.5 * joined:
-                ratio[u, t] = total / seen
-            active[u, t] = np.int8(np.ceil(100.0 * joined / whole))
-    return ratio, active
+            ratio[u, t] = total[t] / seen[t] if whole > 0.0 and seen[t] > 0.5 * joined[t] else np.nan
+            active[u, t] = np.int8(np.ceil(100.0 * joined[t] / whole)) if whole > 0.0 else np.int8(0)
+    return repaired, dropped
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _usual(value: Any, ranked: Any, fewest: int) -> Any:
+    """Return the lower median of the positive values; 0 with fewer than `fewest` of them."""
+    count = 0
+    for t in range(len(value)):
+        if value[t] > 0:
+            ranked[count] = value[t]
+            count += 1
+    if count < fewest:
+        return np.float32(0.0)
+    return select(ranked, count, (count - 1) // 2)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def select(ranked: Any, count: int, place: int) -> Any:
+    """Return the value at a place in the order of the first `count` values, which are moved about."""
+    low, high = 0, count - 1
+    while low < high:
+        pivot = ranked[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while ranked[i] < pivot:
+                i += 1
+            while ranked[j] > pivot:
+                j -= 1
+            if i <= j:
+                ranked[i], ranked[j] = ranked[j], ranked[i]
+                i += 1
+                j -= 1
+        if place <= j:
+            high = j
+        elif place >= i:
+            low = i
+        else:
+            break
+    return ranked[place]

@@ -79,16 +79,20 @@ def _follow(
 ) -> None:
     """Fill `out` (companies, days) and `sd` (companies,), company by company."""
     n, days = q.shape
+    ratio, shows = np.zeros(days), np.zeros(days)
     for u in range(n):
         base = closed[u]
         sd[u] = max(closed_sd[u], 1e-4)
+        if trusted[u]:
+            for t in range(days):
+                shows[t] = 1.0 if np.isfinite(q[u, t]) and nu[u, t] <= base + NEAR else 0.0
+                ratio[t] = min(max(q[u, t] / max(nu[u, t], 1e-3), 0.3), 2.0) if shows[t] > 0.0 else 0.0
         for start in range(0, days, BLOCK):
             total, count = 0.0, 0.0
             if trusted[u]:
                 for t in range(max(start - REACH, 0), min(start + BLOCK + REACH, days)):
-                    if np.isfinite(q[u, t]) and nu[u, t] <= base + NEAR:
-                        total += min(max(q[u, t] / max(nu[u, t], 1e-3), 0.3), 2.0)
-                        count += 1.0
+                    total += ratio[t]
+                    count += shows[t]
             move = (total + PRIOR_DAYS) / (count + PRIOR_DAYS)
             for t in range(start, min(start + BLOCK, days)):
                 out[u, t] = base * move

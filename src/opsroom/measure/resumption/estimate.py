@@ -18,10 +18,12 @@ from opsroom.measure.resumption.baseline import Baseline, fit_baseline
 from opsroom.measure.resumption.companies import companies_on, telework_prior
 from opsroom.measure.resumption.doubt import doubts
 from opsroom.measure.resumption.evidence import Observed, evidence, observe, silence
-from opsroom.measure.resumption.readings import F32, Ints, batches, date_of, ordinal
+from opsroom.measure.resumption.meters import MeterDays, batches
+from opsroom.measure.resumption.panel_kernel import add_states, lay_out, tell_naive
+from opsroom.measure.resumption.readings import F32, Ints, date_of, ordinal
 from opsroom.measure.resumption.result import ResumptionResult
 from opsroom.measure.resumption.states import SEEN, UNKNOWN, States, infer, learn
-from opsroom.measure.resumption.threshold import AtWork, Tally, at_work, strata, sums_by
+from opsroom.measure.resumption.threshold import F64, AtWork, Tally, at_work, strata
 
 Frame: TypeAlias = pd.DataFrame | pa.Table
 
@@ -155,7 +157,7 @@ def resumption(
         )
     tables = [_pandas(t) for t in (links, register, weather, calendar)]
     if baseline is None:
-        readings = readings if isinstance(readings, pa.Table) else pa.Table.from_batches(list(batches(readings)))
+        readings = readings if isinstance(readings, pa.Table | MeterDays) else pa.Table.from_batches(list(batches(readings)))
         baseline = baseline_for(
             readings, links=tables[0], register=tables[1], weather=tables[2], calendar=tables[3],
             cohort_day=cohort_day, last=day,
@@ -205,14 +207,18 @@ def _trimmed(observed: Observed) -> Observed:
     days = int(any_seen[-1]) + 1
     around = observed.around
     return Observed(
-        use=replace(observed.use, ratio=observed.use.ratio[:, :days], active=observed.use.active[:, :days]),
+        use=replace(
+            observed.use,
+            ratio=np.ascontiguousarray(observed.use.ratio[:, :days]),
+            active=np.ascontiguousarray(observed.use.active[:, :days]),
+        ),
         around=replace(
             around, weekday=around.weekday[:days], kind=around.kind[:days], year_end=around.year_end[:days],
             degrees=around.degrees[:, :days],
         ),
         q=np.ascontiguousarray(observed.q[:, :days]),
         nu=np.ascontiguousarray(observed.nu[:, :days]),
-        seen=observed.seen[:, :days],
+        seen=np.ascontiguousarray(observed.seen[:, :days]),
     )  # fmt: skip
 
 
@@ -234,7 +240,7 @@ def _panel(
     region, section = (companies[c].to_numpy(dtype=str) for c in ("region", "section"))
     locked = locked_regions(restrictions, region)
     prior = telework_prior(section, telework)
-    code = np.unique(section, return_inverse=True)[1]
+    code = np.unique(section, return_inverse=True)[1].astype(np.int64)
     group = np.unique(code * 2 + locked, return_inverse=True)[1].astype(np.int64)
     facts = evidence(observed, part, miss=miss, group=group, holiday=span)
     states = infer(facts, learn(facts))
@@ -242,10 +248,12 @@ def _panel(
     measured = part.fitted & telling & (facts.miss < 2).any(axis=1)
     filled = _unmeasured(measured, companies)
     since = min(span[1] + 1 - start, days - 1)
-    tally = Tally.of(states.dark, states.faint, states.near, stratum=strata(prior, locked), prior=prior)
-    law = at_work(tally, since=since)
-    working = law.working(states.dark, states.faint)[filled]
-    capacity = _capacity(states, law, code)[filled]
+    stratum = strata(prior, locked)
+    low = np.zeros((3, int(stratum.max()) + 1, days))
+    lit = np.zeros((2, int(code.max()) + 1, days))
+    add_states(states.dark, states.faint, states.near, states.degree, stratum, code, low, lit)
+    tally = Tally.of(low, stratum=stratum, prior=prior)
+    working, capacity = _laid_out(states, at_work(tally, since=since), code, lit, filled)
     doubt = doubts(facts, states, tally, section=code, prior=prior, since=since, filled=filled)
     naive = _naive(observed.use.ratio, span[0] - start)
     panel = Panel(companies, start, working, capacity, observed.seen, naive, doubt)
@@ -309,29 +317,27 @@ def _unmeasured(measured: npt.NDArray[np.bool_], companies: pd.DataFrame) -> Int
     return donor
 
 
-def _capacity(states: States, law: AtWork, section: Ints) -> F32:
-    """Return use above the closed-day level relative to normal; work in the dark counts as in the light.
+def _laid_out(states: States, law: AtWork, section: Ints, lit: F64, filled: Ints) -> tuple[F32, F32]:
+    """Return the chance of being at work, and use above the closed-day level relative to normal, by company.
 
     Electricity cannot tell how much is done with the lights off: the mean degree of the section's open
-    companies on the day stands for it.
+    companies on the day stands for it, so that work in the dark counts as in the light.
     """
-    count = int(section.max()) + 1
-    lit = sums_by(1 - states.dark - states.faint, section, count)
-    typical = np.clip(sums_by(states.degree, section, count) / np.maximum(lit, 1e-6), 0, 1.2)
-    unseen = 1 - law.working(states.dark, states.faint)
-    np.subtract(states.dark + states.faint, unseen, out=unseen)
-    return states.degree + unseen * typical.astype(np.float32)[section]
+    typical = np.clip(lit[1] / np.maximum(lit[0], 1e-6), 0, 1.2).astype(np.float32)
+    shut = [1 - p.astype(np.float32) for p in (law.dark, law.faint)]
+    shape = (len(filled), states.dark.shape[1])
+    working, capacity = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
+    lay_out(
+        states.dark, states.faint, states.degree, filled, law.stratum, section, *shut, typical, working, capacity
+    )
+    return working, capacity
 
 
 def _naive(ratio: F32, before: int) -> npt.NDArray[np.int8]:
     """Return whether use exceeds the threshold times the own mean before the holiday; -1 unknown."""
-    days = max(before, 1)
-    seen = np.isfinite(ratio[:, :days])
-    count = seen.sum(axis=1)
-    mean = np.where(seen, ratio[:, :days], 0).sum(axis=1) / np.maximum(count, 1)
-    usable = (count >= 5) & (mean > 0)
-    on = ratio > THRESHOLD * mean[:, None]
-    return np.where(usable[:, None] & np.isfinite(ratio), on, -1).astype(np.int8)
+    out = np.empty(ratio.shape, dtype=np.int8)
+    tell_naive(ratio, min(max(before, 1), ratio.shape[1]), 5, THRESHOLD, out)
+    return out
 
 
 def _completeness(miss: npt.NDArray[np.int8], start: int) -> tuple[dt.date, int]:

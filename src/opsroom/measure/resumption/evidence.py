@@ -10,8 +10,8 @@ import pandas as pd
 
 from opsroom.measure.resumption.baseline import Baseline, Surroundings
 from opsroom.measure.resumption.closing import closed_now
-from opsroom.measure.resumption.readings import F32, Bools, Chains, Ints, Use, chain_use, company_use
-from opsroom.measure.resumption.readings_kernel import forgive_short
+from opsroom.measure.resumption.panel_kernel import count_seen, tell_silence, tell_use
+from opsroom.measure.resumption.readings import F32, Bools, Chains, Ints, Use, company_use
 from opsroom.measure.resumption.states import GONE, SEEN, SILENT, UNKNOWN, Evidence
 
 LATE_DAYS = 7
@@ -47,11 +47,12 @@ def observe(
 ) -> Observed:
     """Return use relative to what a workday would have used, with the normal factor of the day."""
     chains = Chains.of(links, enterprises=baseline.enterprise)
-    by_chain = chain_use(readings, chains, start=start, days=days, level=baseline.levels(chains))
-    use = company_use(chains, by_chain, start=start, enterprises=baseline.enterprise)
+    use = company_use(
+        readings, chains, start=start, days=days, enterprises=baseline.enterprise, level=baseline.levels(chains)
+    )
     around = Surroundings.of(weather, calendar, start=start, days=days)
     level, nu = baseline.normal(around)
-    q = use.ratio / level
+    q = np.divide(use.ratio, level, out=level)
     q[~baseline.fitted] = np.nan
     return Observed(use, around, q, nu, np.isfinite(use.ratio))
 
@@ -72,22 +73,19 @@ def silence(seen: Bools, active: npt.NDArray[np.int8], region: Ints, gone: Ints,
     start
         First day of the matrix.
     """
-    days = seen.shape[1]
-    code = np.where(seen, SEEN, SILENT).astype(np.int8)
+    regions = int(region.max()) + 1
+    count = np.zeros((regions, seen.shape[1]), dtype=np.int64)
+    count_seen(seen, region, count)
+    out = np.zeros(count.shape, dtype=bool)
     for r in np.unique(region):
-        rows = np.flatnonzero(region == r)
-        coverage = seen[rows].mean(axis=0)
+        coverage = count[r] / (region == r).sum()
         usual = pd.Series(coverage).rolling(29, center=True, min_periods=7).median().bfill().ffill().to_numpy()
-        out = np.flatnonzero(coverage < (1 - DROPOUT) * usual)
-        if len(out):
-            block = code[np.ix_(rows, out)]
-            code[np.ix_(rows, out)] = np.where(block == SILENT, UNKNOWN, block)
+        out[r] = coverage < (1 - DROPOUT) * usual
     # A company that has closed its connection is silent for weeks; a week of silence or less, also the
     # last week, may be lost or late.
-    forgive_short(code, SILENT, UNKNOWN, LATE_DAYS)
-    code[(active == 0) & (active.max(axis=1) > 0)[:, None]] = GONE
-    day = np.arange(days) + start
-    code[day[None, :] >= gone[:, None]] = GONE
+    code = np.empty(seen.shape, dtype=np.int8)
+    codes = np.array([SEEN, SILENT, UNKNOWN, GONE], dtype=np.int8)
+    tell_silence(seen, active, region, gone, start, out, LATE_DAYS, code, codes)
     return code
 
 
@@ -107,17 +105,16 @@ def evidence(
     """
     around = observed.around
     off = (around.weekday >= 5) | np.isin(around.kind, (3, 4))
-    nu = np.where(off[None, :] & (observed.nu < WORKS), 0, observed.nu).astype(np.float32)
-    seen = np.where(miss == SEEN, observed.q, np.nan).astype(np.float32)
-    known = np.isfinite(seen)
-    code = np.where((miss == SEEN) & ~known, UNKNOWN, miss).astype(np.int8)
+    seen, nu = np.empty_like(observed.q), np.empty_like(observed.nu)
+    code = np.empty_like(miss)
+    tell_use(observed.q, observed.nu, miss, off, WORKS, SEEN, UNKNOWN, seen, nu, code)
     weight = (1 - baseline.memory) / (1 + baseline.memory)
     closed, closed_sd = closed_now(
         seen, observed.nu, baseline.closed, baseline.closed_sd, baseline.sigma, baseline.own_closed,
         since=max(holiday[0] - around.start, 0),
     )  # fmt: skip
     return Evidence(
-        q=np.nan_to_num(seen, nan=0.0),
+        q=seen,
         nu=nu,
         miss=code,
         closed=closed,

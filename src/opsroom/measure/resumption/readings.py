@@ -1,20 +1,18 @@
-"""From meter readings to one row of relative use a company: scatter, repair, follow replaced meters."""
+"""From meter readings to one row of relative use a company: repair, follow replaced meters."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
-from opsroom.base.errors import DataError, FitError
-from opsroom.measure.resumption.chains_kernel import add_chains
-from opsroom.measure.resumption.readings_kernel import look_up, place, repair
+from opsroom.base.errors import FitError
+from opsroom.measure.resumption.chains_kernel import add_up
+from opsroom.measure.resumption.meters import MeterDays
 
 F32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -152,6 +150,8 @@ class Use:
     active
         Share of the company's usual level whose meters are still linked, shape (companies, days), as int8
         in per cent: 0 means disconnected for good.
+    level
+        What is usual for each chain, Wh a day, 0 if unknown, shape (chains,).
     repaired, dropped
         Readings brought back to their unit; readings so wild that they were left out.
     """
@@ -160,6 +160,7 @@ class Use:
     enterprise: Ints
     ratio: F32
     active: npt.NDArray[np.int8]
+    level: F32
     repaired: int
     dropped: int
 
@@ -169,143 +170,53 @@ class Use:
         return int(self.ratio.shape[1])
 
 
-def batches(readings: Any) -> Iterator[pa.RecordBatch]:
-    """Yield the record batches of a table, a reader, an Ibis table or a pandas frame."""
-    if isinstance(readings, pd.DataFrame):
-        readings = pa.Table.from_pandas(readings, preserve_index=False)
-    if isinstance(readings, pa.Table):
-        yield from readings.to_batches()
-    elif hasattr(readings, "to_pyarrow_batches"):
-        yield from readings.to_pyarrow_batches()
-    elif isinstance(readings, Iterable):
-        yield from readings
-    else:
-        raise DataError(
-            "readings are neither an Arrow table, a reader of record batches nor an Ibis table.",
-            remedy="Hand over columns meter_id, date, wh.",
-        )
-
-
-def scatter(readings: Any, meters: Ints, *, start: int, days: int) -> F32:
-    """Return readings as a matrix (meters, days), NaN where there is none.
+def company_use(
+    readings: Any, chains: Chains, *, start: int, days: int, enterprises: Ints, level: F32 | None = None
+) -> Use:
+    """Bring meters together to companies: repair slips of unit, find what is usual, divide by it.
 
     Parameters
     ----------
     readings
-        Columns ``meter_id`` (int64), ``date`` (date32) and ``wh`` (int64), any order, latest vintage only.
-    meters
-        Sorted ids of the meters wanted; others are passed over.
-    start, days
-        First day (days since 1970) and number of days wanted.
-    """
-    out = np.full((len(meters), days), np.nan, dtype=np.float32)
-    find = _Finder(meters)
-    for batch in batches(readings):
-        meter = batch.column("meter_id").to_numpy(zero_copy_only=False)
-        day = batch.column("date").cast(pa.date32()).cast(pa.int32()).to_numpy(zero_copy_only=False)
-        place(find(meter), day, batch.column("wh").to_numpy(zero_copy_only=False), start, out)
-    return out
-
-
-class _Finder:
-    """Row numbers of meter ids: a lookup table where ids are dense, a binary search where not."""
-
-    def __init__(self, meters: Ints) -> None:
-        self._meters = meters
-        low, high = (int(meters[0]), int(meters[-1])) if len(meters) else (0, 0)
-        self._low = low
-        self._table: npt.NDArray[np.int32] | None = None
-        if high - low < 64 * max(len(meters), 1) + 1024:
-            self._table = np.full(high - low + 1, -1, dtype=np.int32)
-            self._table[meters - low] = np.arange(len(meters), dtype=np.int32)
-
-    def __call__(self, ids: Ints) -> npt.NDArray[np.int32]:
-        if not len(self._meters):
-            return np.full(len(ids), -1, dtype=np.int32)
-        if self._table is not None:
-            out = np.empty(len(ids), dtype=np.int32)
-            look_up(ids, self._low, self._table, out)
-            return out
-        at = np.minimum(np.searchsorted(self._meters, ids), len(self._meters) - 1)
-        return np.where(self._meters[at] == ids, at, -1).astype(np.int32)
-
-
-@dataclass(frozen=True, slots=True)
-class ChainUse:
-    """Readings of chains, with the links' dates: `level` is what is usual for a chain (0 if unknown)."""
-
-    value: F32
-    linked: Bools
-    level: F32
-    repaired: int
-    dropped: int
-
-
-def chain_use(readings: Any, chains: Chains, *, start: int, days: int, level: F32 | None = None) -> ChainUse:
-    """Bring meters together to chains, repair slips of unit and find each chain's usual level.
-
-    Parameters
-    ----------
-    readings
-        As in `scatter`.
+        `MeterDays`, or what it can be written with, latest vintage only.
     chains
         See `Chains`.
     start, days
         Span wanted.
+    enterprises
+        Sorted ids of the companies wanted.
     level
-        Usual level of each chain, Wh a day; None: the median of the span, in which most days are usual.
+        Usual level of each chain, Wh a day, 0 if unknown; None: the median of the span, in which most days are
+        usual.
+
+    Raises
+    ------
+    FitError
+        If no chain has a usual level.
     """
-    meters = np.unique(chains.link_meter)
-    by_meter = scatter(readings, meters, start=start, days=days)
-    n = len(chains.key)
-    value = np.full((n, days), np.nan, dtype=np.float32)
-    linked = np.zeros((n, days), dtype=bool)
-    row = np.searchsorted(meters, chains.link_meter)
-    low = np.clip(chains.link_from - start, 0, days)
-    high = np.clip(chains.link_to - start + 1, 0, days)
-    whole = (low == 0) & (high == days)
-    single = np.bincount(chains.link_chain, minlength=n)[chains.link_chain] == 1
-    bulk = whole & single
-    value[chains.link_chain[bulk]] = by_meter[row[bulk]] * chains.link_share[bulk][:, None]
-    linked[chains.link_chain[bulk]] = True
-    for link in np.flatnonzero(~bulk):
-        span = slice(low[link], high[link])
-        value[chains.link_chain[link], span] = by_meter[row[link], span] * chains.link_share[link]
-        linked[chains.link_chain[link], span] = True
-    del by_meter
-    if level is None:
-        level = _usual(value)
+    if isinstance(readings, MeterDays):
+        held = readings
+    else:
+        held = MeterDays(start, meters=chains.link_meter, days=days, only=True)
+        held.write(readings)
+    usual = np.full(len(chains.key), -1, dtype=np.float32) if level is None else level.astype(np.float32)
+    code = np.searchsorted(enterprises, chains.enterprise)
+    order = np.argsort(code, kind="stable")
+    ratio = np.empty((len(enterprises), days), dtype=np.float32)
+    active = np.empty((len(enterprises), days), dtype=np.int8)
     # One a thousand times too low is left out: a closed company may truly use next to nothing, and
     # multiplying would read it as open.
-    repaired, dropped = repair(value, level, SLIP, SLIP_FROM, SLIP_TO, WILD)
-    return ChainUse(value, linked, level, repaired, dropped)
-
-
-def _usual(value: F32, chunk: int = 4096) -> F32:
-    """Return the median of the positive readings of each row; 0 with fewer than four weeks of them."""
-    out = np.zeros(len(value), dtype=np.float32)
-    for start in range(0, len(value), chunk):
-        block = value[start : start + chunk]
-        seen = block > 0
-        count = seen.sum(axis=1)
-        ranked = np.sort(np.where(seen, block, np.inf), axis=1)
-        middle = ranked[np.arange(len(block)), np.maximum(count - 1, 0) // 2]
-        out[start : start + chunk] = np.where(count >= FEWEST, middle, 0)
-    return out
-
-
-def company_use(chains: Chains, use: ChainUse, *, start: int, enterprises: Ints) -> Use:
-    """Add chains up to companies, relative to the usual level of the chains that reported."""
-    known = use.level > 0
-    if not known.any():
+    repaired, dropped = add_up(
+        held.array, start - held.start, held.rows(chains.link_meter),
+        np.clip(chains.link_from - start, 0, days), np.clip(chains.link_to - start + 1, 0, days),
+        chains.link_share, np.searchsorted(chains.link_chain, np.arange(len(chains.key) + 1)),
+        order, np.searchsorted(code[order], np.arange(len(enterprises) + 1)),
+        usual, FEWEST, SLIP, SLIP_FROM, SLIP_TO, WILD, ratio, active,
+    )  # fmt: skip
+    if not (usual > 0).any():
         raise FitError(
             "no meter of these companies has four weeks of readings.",
             remedy="Give more readings, or check the links between meters and companies.",
             code="OPS-M012",
         )
-    code = np.searchsorted(enterprises, chains.enterprise)
-    order = np.argsort(code, kind="stable")
-    order = order[known[order]]
-    bounds = np.searchsorted(code[order], np.arange(len(enterprises) + 1))
-    ratio, active = add_chains(use.value, use.linked, use.level, order, bounds)
-    return Use(start, enterprises, ratio, active, use.repaired, use.dropped)
+    return Use(start, enterprises, ratio, active, usual, repaired, dropped)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from opsroom.measure.resumption.kernel import LANES, smooth
+from opsroom.measure.resumption.kernel import LANES, STATES, smooth
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -59,10 +60,14 @@ class Evidence:
     def sample(self, every: int) -> Evidence:
         """Return every so-manieth company."""
         at = slice(None, None, every)
+        # Copies, for the compiled loops are compiled once more for arrays with gaps.
+        q, nu, miss, closed, closed_sd, sigma, group = (
+            np.ascontiguousarray(x[at])
+            for x in (self.q, self.nu, self.miss, self.closed, self.closed_sd, self.sigma, self.group)
+        )
         return replace(
-            self, q=self.q[at], nu=self.nu[at], miss=self.miss[at], closed=self.closed[at],
-            closed_sd=self.closed_sd[at], sigma=self.sigma[at], group=self.group[at],
-        )  # fmt: skip
+            self, q=q, nu=nu, miss=miss, closed=closed, closed_sd=closed_sd, sigma=sigma, group=group
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +115,16 @@ def learn(evidence: Evidence, *, iterations: int = 8, sample: int = 3000, first:
     """Learn the rates by expectation and maximisation on a systematic sample of the companies."""
     n, days = evidence.q.shape
     groups = int(evidence.group.max()) + 1 if n else 1
-    part = evidence.sample(max(1, n // sample))
+    smoother = _Smoother(evidence.sample(max(1, n // sample)), keep=True)
     rates = first if first is not None else Rates.guess(groups, days)
     for _ in range(iterations):
-        rates = _update(_run(part, rates)[4])
+        rates = _update(smoother.count(rates))
     return rates
 
 
 def infer(evidence: Evidence, rates: Rates) -> States:
     """Return every company's smoothed states under the given rates."""
-    dark, faint, near, degree, _ = _run(evidence, rates)
+    dark, faint, near, degree = _Smoother(evidence, keep=False).means(rates)
     return States(dark, faint, near, degree, rates)
 
 
@@ -135,49 +140,79 @@ class _Counts:
     """By state (closed, open): fell silent, could have, was heard again, could have."""
 
 
-def _blocks(group: Ints) -> tuple[Ints, Ints]:
-    """Return row numbers in blocks of one group each, -1 where a lane is empty, and each block's group."""
+    @classmethod
+    def none(cls, groups: int, days: int) -> _Counts:
+        """Return counts of nothing."""
+        return cls(np.zeros((4, groups, days)), np.zeros(STATES - 1), np.zeros(STATES), np.zeros((2, 4)))
+
+    def plus(self, more: _Counts) -> _Counts:
+        """Return the sum."""
+        return _Counts(
+            self.moves + more.moves, self.enter + more.enter, self.start + more.start, self.silence + more.silence
+        )
+
+
+def _blocks(group: Ints, busy: Ints) -> tuple[Ints, Ints]:
+    """Return row numbers in blocks of one group each, -1 where a lane is empty, and each block's group.
+
+    Companies that work on as many days stand together: a day that tells nothing of a whole block is skipped.
+    """
     blocks, groups = [], []
-    for code in np.unique(group):
-        rows = np.flatnonzero(group == code)
+    order = np.lexsort((busy, group))
+    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
         padded = np.full(-(-len(rows) // LANES) * LANES, -1, dtype=np.int64)
         padded[: len(rows)] = rows
         blocks.append(padded.reshape(-1, LANES))
-        groups.append(np.full(len(blocks[-1]), code, dtype=np.int64))
+        groups.append(np.full(len(blocks[-1]), group[rows[0]], dtype=np.int64))
     return np.concatenate(blocks), np.concatenate(groups)
 
 
-def _run(evidence: Evidence, rates: Rates) -> tuple[F32, F32, F32, F32, _Counts]:
-    n, days = evidence.q.shape
-    dark, faint, near, degree = (np.empty((n, days), np.float32) for _ in range(4))
-    blocks, groups = _blocks(evidence.group)
-    shared = [x.astype(np.float32) for x in (rates.opening, rates.closing, rates.enter, rates.start)]
-    chances = [x.astype(np.float32) for x in (rates.silence, rates.return_, GRID)]
+class _Smoother:
+    """The recursion over one evidence, for one set of rates after another."""
 
-    def run(part: Ints) -> _Counts:
-        counts = _Counts(
-            np.zeros((4, rates.opening.shape[0], days)), np.zeros(len(GRID) - 1), np.zeros(len(GRID)),
-            np.zeros((2, 4)),
-        )  # fmt: skip
-        arguments: tuple[Any, ...] = (
-            blocks[part], groups[part], evidence.q, evidence.nu, evidence.miss, evidence.closed,
-            evidence.closed_sd, evidence.sigma, np.float32(evidence.weight), *shared, np.float32(MOVING),
-            *chances, dark, faint, near, degree, counts.moves, counts.enter, counts.start, counts.silence,
-        )  # fmt: skip
-        smooth(*arguments)
-        return counts
+    def __init__(self, evidence: Evidence, *, keep: bool) -> None:
+        self._evidence = evidence
+        blocks, groups = _blocks(evidence.group, (evidence.nu > 0).sum(axis=1))
+        # The number of parts is fixed, so that sums of counts do not depend on the machine.
+        parts = np.array_split(np.arange(len(blocks)), PARTS)
+        self._parts = [(blocks[part], groups[part]) for part in parts]
+        days = evidence.q.shape[1]
+        shape = (days, STATES, LANES)
+        self._emit = [np.empty((len(part) if keep else 1, *shape), np.float32) for part in parts]
+        self._kept, self._ready = keep, False
 
-    # The compiled kernel lets go of the interpreter's lock. The number of parts is fixed, so that sums
-    # of counts do not depend on the machine.
-    with ThreadPoolExecutor(max_workers=PARTS) as pool:
-        done = list(pool.map(run, np.array_split(np.arange(len(blocks)), PARTS)))
-    total = _Counts(
-        moves=sum((c.moves for c in done[1:]), done[0].moves),
-        enter=sum((c.enter for c in done[1:]), done[0].enter),
-        start=sum((c.start for c in done[1:]), done[0].start),
-        silence=sum((c.silence for c in done[1:]), done[0].silence),
-    )
-    return dark, faint, near, degree, total
+    def count(self, rates: Rates) -> _Counts:
+        """Return the expected numbers of moves."""
+        done = self._run(rates, np.empty((4, 0, 0), np.float32), counting=True)
+        return reduce(_Counts.plus, done)
+
+    def means(self, rates: Rates) -> F32:
+        """Return the posterior means, (4, companies, days)."""
+        out = np.empty((4, *self._evidence.q.shape), np.float32)
+        self._run(rates, out, counting=False)
+        return out
+
+    def _run(self, rates: Rates, out: F32, *, counting: bool) -> list[_Counts]:
+        facts = self._evidence
+        days = facts.q.shape[1]
+        shared = [x.astype(np.float32) for x in (rates.opening, rates.closing, rates.enter, rates.start)]
+        chances = [x.astype(np.float32) for x in (rates.silence, rates.return_, GRID)]
+
+        def run(number: int) -> _Counts:
+            counts = _Counts.none(rates.opening.shape[0], days)
+            arguments: tuple[Any, ...] = (
+                *self._parts[number], facts.q, facts.nu, facts.miss, facts.closed, facts.closed_sd, facts.sigma,
+                np.float32(facts.weight), *shared, np.float32(MOVING), *chances, self._emit[number], self._ready,
+                counting, out, counts.moves, counts.enter, counts.start, counts.silence,
+            )  # fmt: skip
+            smooth(*arguments)
+            return counts
+
+        # The compiled kernel lets go of the interpreter's lock.
+        with ThreadPoolExecutor(max_workers=PARTS) as pool:
+            done = list(pool.map(run, range(PARTS)))
+        self._ready = self._kept
+        return done
 
 
 def _update(counts: _Counts) -> Rates:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from opsroom.measure.resumption.readings import F32
 
@@ -62,24 +61,23 @@ class Tally:
     near: F64
 
     @classmethod
-    def of(cls, dark: F32, faint: F32, near: F32, *, stratum: Ints, prior: F64) -> Tally:
-        """Count the companies of each stratum.
+    def of(cls, sums: F64, *, stratum: Ints, prior: F64) -> Tally:
+        """Smooth the numbers of companies of each stratum.
 
         Parameters
         ----------
-        dark, faint, near
-            Probabilities of dark use, of faint use and of the degree above, (companies, days).
+        sums
+            Chances of dark use, of faint use and of the degree above, added up, (3, strata, days).
         stratum
             See `strata`.
         prior
             Share of the section's companies (or jobs) that can work with empty premises.
         """
-        count = int(stratum.max()) + 1
-        low = np.zeros(count, dtype=bool)
+        low = np.zeros(sums.shape[1], dtype=bool)
         low[np.unique(stratum[prior < LOW])] = True
         if not low.any():
             low[:] = True
-        return cls(stratum, low, *(_smooth(sums_by(x, stratum, count)) for x in (dark, faint, near)))
+        return cls(stratum, low, *(_smooth(x) for x in sums))
 
 
 def at_work(tally: Tally, *, since: int, factor: float = 1.0) -> AtWork:
@@ -117,13 +115,6 @@ def at_work(tally: Tally, *, since: int, factor: float = 1.0) -> AtWork:
     p_dark = np.minimum(HIDDEN * working / np.maximum(d, 1e-6), 0.5)
     calm = np.arange(d.shape[1]) < since
     return AtWork(tally.stratum, np.where(calm, 0, p_dark), np.where(calm, 1, p_faint), caretaker)
-
-
-def sums_by(x: F32, stratum: Ints, count: int) -> F64:
-    """Return sums over the companies of each stratum, (strata, days)."""
-    ones = np.ones(len(stratum), dtype=np.float32)
-    matrix = sparse.csr_array((ones, (stratum, np.arange(len(stratum)))), shape=(count, len(stratum)))
-    return np.asarray(matrix @ x, dtype=np.float64)
 
 
 def _smooth(x: F64) -> F64:

@@ -18,6 +18,7 @@ from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.calendar import is_due, publication_days
 from opsroom.room.desk import DeskOutcome, View, earlier_release
 from opsroom.room.desks.publicdata import optional_frame
+from opsroom.room.desks.readings import forget, readings_of
 
 if TYPE_CHECKING:
     from opsroom.base.results import Cells
@@ -93,12 +94,10 @@ class ResumptionDesk:
 
         cohort = dates["cohort_day"]
         baseline = self._baseline(view, settings, names, cohort)
-        recent = view.arrow(
-            names.meters,
-            ["meter_id", "date", "wh"],
-            period_from=cohort - dt.timedelta(days=LEAD),
-            period_to=view.day,
-        )
+        first = cohort - dt.timedelta(days=LEAD)
+        recent = readings_of(view, names.meters, start=first)
+        if view.day > cohort + SETTLED:
+            forget(view, before=first)  # normals stand still: the time before is not needed again
         return resumption(
             recent,
             links=view.frame(names.links),
@@ -111,7 +110,7 @@ class ResumptionDesk:
             telework=_telework(view, settings),
             restrictions=optional_frame(view, settings, "restrictions"),
             baseline=baseline,
-            window_from=cohort - dt.timedelta(days=LEAD),
+            window_from=first,
         )
 
     def _baseline(self, view: View, settings: DeskSettings, names: _Names, cohort: dt.date) -> Baseline:
@@ -124,11 +123,8 @@ class ResumptionDesk:
         kept = view.memory.setdefault("resumption.baselines", {})
         if fitted_on not in kept:
             kept.clear()
-            history = then.arrow(
-                names.meters, ["meter_id", "date", "wh"], period_from=start, period_to=min(cohort, fitted_on)
-            )
             kept[fitted_on] = fit_baseline(
-                history,
+                readings_of(then, names.meters, start=start),
                 links=then.frame(names.links),
                 register=then.frame(names.register),
                 weather=then.frame(names.weather),
