@@ -50,7 +50,7 @@ def meridia(
         raise UsageError(
             "Meridia needs at least 100 companies and a seed of 0 or more.",
             remedy="Give a larger size, or another seed.",
-            code="OPS-U050",
+            code="OPS-U042",
         )
     if not isinstance(scenario, Scenario):
         scenario = Scenario.load(scenario or "early_2020")

@@ -104,7 +104,7 @@ class AuditLog:
                     raise StoreError(
                         f"the audit log is not intact at entry {row.seq}.",
                         remedy="Restore room.db from a backup and find out who altered it.",
-                        code="OPS-F023",
+                        code="OPS-F033",
                     )
                 previous, count = row.hash, row.seq
         return count

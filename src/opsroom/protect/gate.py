@@ -113,7 +113,7 @@ def _make(
 ) -> tuple[Release, Judgement | None]:
     verdict: Verdict | None = None
     if not cells.public:
-        _refuse_unjudgeable(cells)
+        _refuse_unjudgeable(cells, rules)
         verdict = judge(cells, rules, past, entry=head.seq + 1)
         if verdict.hidden and not verdict.shown:
             raise DisclosureError(
@@ -140,8 +140,14 @@ def _make(
     return read_release(canonical(document)), verdict.judgement if verdict else None
 
 
-def _refuse_unjudgeable(cells: Cells) -> None:
-    """Refuse confidential cells of which the gate is not told what is behind them."""
+def _refuse_unjudgeable(cells: Cells, rules: Rules) -> None:
+    """Refuse confidential cells for which there are no rules, or of which nothing behind them is told."""
+    if rules.profile == PUBLIC.profile:
+        raise DisclosureError(
+            f"{cells.name}: the result is confidential, and the room's profile of rules is for public data alone.",
+            remedy='Set profile = "business" under [rules] in room.toml.',
+            code="OPS-P005",
+        )
     gated = [m for m in cells.measures if m.kind != "public"]
     if not cells.parts:
         raise DisclosureError(

@@ -93,5 +93,5 @@ class Judgement:
             raise StoreError(
                 "a stored judgement cannot be read: the ledger is damaged.",
                 remedy="Run `opsroom audit verify` and restore room.db.",
-                code="OPS-F024",
+                code="OPS-F034",
             ) from None

@@ -17,6 +17,7 @@ from opsroom.base.state import METADATA, State
 from opsroom.protect.judgement import Judgement
 from opsroom.protect.reader import LEDGER, REFUSALS, Releases
 from opsroom.protect.release import GENESIS, Release, content_of, digest, read_release, seal
+from opsroom.protect.rules import PUBLIC
 
 __all__ = ["Head", "Ledger", "Past", "Releases"]
 
@@ -145,7 +146,9 @@ class Ledger:
             rows = connection.execute(sa.select(JUDGEMENTS.c.seq, JUDGEMENTS.c.digest)).all()
             digests: dict[int, str] = {row.seq: row.digest for row in rows}
             for row in connection.execute(sa.select(LEDGER).order_by(LEDGER.c.seq)):
-                _check(row._mapping, head)
+                profile = _check(row._mapping, head)
+                if profile != PUBLIC.profile and row.seq not in digests:
+                    raise _broken(row.seq)  # without its judgement the gate would forget what is out
                 if row.seq in digests:
                     body = connection.scalar(sa.select(JUDGEMENTS.c.body).where(JUDGEMENTS.c.seq == row.seq))
                     if body is None or _sha(body) != digests.pop(row.seq):
@@ -162,7 +165,8 @@ def _head(connection: sa.Connection) -> Head:
     return Head(0, GENESIS) if row is None else Head(row.seq, row.hash)
 
 
-def _check(row: sa.RowMapping, head: Head) -> None:
+def _check(row: sa.RowMapping, head: Head) -> str:
+    """Return the profile under which an intact entry was released."""
     seq, blob = row["seq"], row["document"]
     try:
         document = json.loads(blob)
@@ -175,10 +179,12 @@ def _check(row: sa.RowMapping, head: Head) -> None:
             and (row["id"], row["name"], row["day"]) == (document["id"], document["name"], document["day"])
             and row["as_of"] == document["as_of"]
         )
+        profile = str(stamp["profile"])
     except (ValueError, KeyError, TypeError):
-        intact = False
+        raise _broken(seq) from None
     if not intact:
         raise _broken(seq)
+    return profile
 
 
 def _sha(body: bytes) -> str:
@@ -195,5 +201,5 @@ def _broken(seq: object) -> StoreError:
     return StoreError(
         f"the ledger is not intact at entry {seq}.",
         remedy="Restore room.db from a backup and find out who altered it.",
-        code="OPS-F022",
+        code="OPS-F032",
     )

@@ -161,7 +161,7 @@ def read_release(blob: bytes) -> Release:
             raise StoreError(
                 f"a stored release has schema version {version}; this opsroom knows {SCHEMA_VERSION}.",
                 remedy="Use a newer opsroom.",
-                code="OPS-F020",
+                code="OPS-F030",
             )
         return Release(
             json_bytes=blob,
@@ -188,5 +188,5 @@ def read_release(blob: bytes) -> Release:
         raise StoreError(
             "a stored release cannot be read: the ledger is damaged.",
             remedy="Run `opsroom audit verify` and restore room.db.",
-            code="OPS-F021",
+            code="OPS-F031",
         ) from None

@@ -1,0 +1,64 @@
+"""The gate's count rule and suppression against GaussSuppression (R), on a table both were given.
+
+The reference (Langsrud and Lupp, GaussSuppression 1.2.3, ``SuppressFewContributors`` with ``maxN=1`` on the data
+``magnitude1`` of SSBtools): every row of the microdata is a contributor, cells with one are primary, and
+suppression is complementary over both margins. Its dominance and p% rules are not among the outputs kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from opsroom.base.cells import parts_from_units
+from opsroom.base.results import TOTAL, Cells, Measure, Part
+from opsroom.protect.judge import judge
+from opsroom.protect.rules import Rules
+
+pytestmark = pytest.mark.shared_data
+
+KEY = ["sector4", "geo"]
+
+
+@pytest.fixture
+def micro(shared_data: Path) -> pd.DataFrame:
+    """The microdata, in tenths so that sums are exact, one contributor a row."""
+    frame = pd.read_csv(shared_data / "hub" / "sdc" / "magnitude1_micro.csv")
+    return frame.assign(contributor=range(len(frame)), value=(frame["value"] * 10).round().astype("int64"))
+
+
+@pytest.fixture
+def golden(shared_data: Path) -> pd.DataFrame:
+    """What the reference found, by cell."""
+    frame = pd.read_csv(shared_data / "hub" / "sdc" / "golden_gauss_magnitude1_sector4_geo_maxN1.csv")
+    return frame.replace({"Total": TOTAL}).set_index(KEY).sort_index()
+
+
+def test_counts_primaries_and_pattern_are_those_of_the_reference(micro: pd.DataFrame, golden: pd.DataFrame) -> None:
+    frame = parts_from_units(micro, dimensions=KEY, group="contributor", values={"value": "value"})
+    cells = Cells(
+        name="table.magnitude",
+        dimensions=tuple(KEY),
+        measures=(Measure("value", "sum", "", ("value",), decimals=0),),
+        parts=(Part("value", ""),),
+        additive=tuple(KEY),
+        frame=frame,
+    )
+    verdict = judge(cells, Rules(min_contributors=2, dominance=()), [], entry=1)
+    ours = frame.set_index(KEY)
+    assert (golden.loc[golden.index.difference(ours.index), "value"] == 0).all(), "we leave out empty cells only"
+    shared = golden.loc[ours.index]
+    assert (ours["value"] / 10).tolist() == shared["value"].tolist()
+    assert ours["value__groups"].tolist() == shared["nRule"].tolist()
+    keys = ours.index.tolist()
+    assert {keys[row] for row, _ in verdict.primary} == set(golden.index[golden["primary"]])
+    assert {keys[row] for row, _ in verdict.hidden} == set(golden.index[golden["suppressed"]])
+
+
+def test_by_company_fewer_stand_behind_a_cell_than_by_row(micro: pd.DataFrame, golden: pd.DataFrame) -> None:
+    """The four companies report in several cells: counted once each, a total has at most four of them."""
+    frame = parts_from_units(micro, dimensions=KEY, group="company", values={"value": "value"}).set_index(KEY)
+    assert frame.loc[(TOTAL, TOTAL), "value__groups"] == micro["company"].nunique() == 4
+    assert (frame["value__groups"] <= golden.loc[frame.index, "nRule"]).all()
