@@ -113,6 +113,24 @@ def test_vintages_and_news_draw() -> None:
     assert {"+0.20", "−0.10"} <= set(re.findall(r">([^<>]+)</text>", svg))
 
 
+def test_signs_are_true_and_zero_has_none() -> None:
+    assert [charts.signed(v, 2) for v in (0.2, -0.1, -0.001, 0.0)] == ["+0.20", "−0.10", "0.00", "0.00"]
+    rows = [{"n": "a", "v": 0.2}, {"n": "b", "v": -0.0004}]
+    svg = charts_render.render_svg(charts_bars.news_bars(rows, category="n", value="v", caption=CAPTION))
+    assert {"+0.20", "0.00"} <= set(re.findall(r">([^<>]+)</text>", svg))
+
+
+def test_a_number_does_not_lie_on_the_hollow_dot() -> None:
+    rows = [{"n": "near", "v": 1.0, "o": 1.1}, {"n": "far", "v": 1.0, "o": 3.0}, {"n": "left", "v": 1.0, "o": 0.9}]
+    spec = charts_bars.interval_dots(rows, category="n", value="v", other="o", caption=CAPTION).to_dict(validate=False)
+    places = {
+        d["n"]: d["at"]
+        for layer in spec["layer"]
+        for d in (layer.get("data") or spec.get("data", {})).get("values", [])
+    }
+    assert places == {"near": 1.1, "far": 1.0, "left": 1.0}
+
+
 def test_sparkline_marks_gaps_and_needs_two_points() -> None:
     assert charts_render.sparkline([1.0]) == ""
     assert charts_render.sparkline([1.0, None, 2.0, 3.0]).count("M") == 2

@@ -59,7 +59,7 @@ def _data(briefing: Briefing) -> dict[str, Any]:
                 "alt": figure.caption.description,
                 "svg": drawing,
                 "wide": _aspect(drawing) if drawing else 0.0,
-                "source": f"Source: {str(figure.main.source).rstrip('.')}. As of {w.day(figure.day)}. "
+                "source": f"Source: {figure.source.rstrip('.')}. As of {w.day(figure.day)}. "
                 f"Licence: {figure.main.licence}. Release {figure.main.id}.",
                 "titles": table["titles"] if not drawing else [],
                 "numeric": table["numeric"],

@@ -84,7 +84,7 @@ def _read_me(book: Any, formats: dict[str, Any], briefing: Briefing, names: dict
         formats,
         row + 1,
         ["sheet", "what it shows", "source", "licence"],
-        [[names[f.name], f.caption.finding, str(f.main.source), str(f.main.licence)] for f in briefing.figures],
+        [[names[f.name], f.caption.finding, f.source, str(f.main.licence)] for f in briefing.figures],
     )
     stamps = briefing.document["releases"]
     keys = ["id", "hash", "profile", "ledger", "cells", "suppressed"]

@@ -289,7 +289,7 @@ def citation(desk: Desk, figure: Figure) -> str:
     stamp = figure.stamps()[0]
     return (
         f"{desk.room['title']}: {figure.caption.finding}. Method: {figure.main.method}. "
-        f"Source: {figure.main.source}. Release {stamp['id']}, {stamp['hash'][:19]}."
+        f"Source: {figure.source}. Release {stamp['id']}, {stamp['hash'][:19]}."
     )
 
 
