@@ -156,13 +156,8 @@ def interval_dots(
 
     wanted = [n for n in (category, value, lower, upper, other, flag) if n]
     data = [r for r in values(rows, list(dict.fromkeys(wanted))) if r[value] is not None]
-    ends = [float(r[n]) for r in data for n in (value, other) if n and r[n] is not None]
-    span = max(ends, default=0.0) - min(ends, default=0.0)
     for row in data:
         row["tint"] = colour("alarm") if flag and row.get(flag) else colour("main")
-        # The number stands to the right of both dots, where the second would lie on it.
-        near, far = float(row[value]), float(row[other] if other and row[other] is not None else row[value])
-        row["at"] = far if 0 < far - near < 0.16 * span else near
     names = [str(r[category]) for r in data]
     base = plot(data).encode(
         y=alt.Y(
@@ -198,15 +193,15 @@ def interval_dots(
             .encode(x=f"{other}:Q")
         )
     layers.append(base.mark_point(size=70, filled=True, opacity=1).encode(color=tint))
-    layers.append(
-        base.mark_text(align="left", dx=8, fontSize=11).encode(
-            x="at:Q", text=alt.Text(f"{value}:Q", format=format), color=alt.value(colour("muted"))
-        )
-    )
+    # With a second dot the numbers stand in a column of their own: beside the first they would lie on the second.
+    wide = WIDTH - label_width(names) - (26 if other else 0)
+    number = {"text": alt.Text(f"{value}:Q", format=format), "color": alt.value(colour("muted"))}
+    if other:
+        layers.append(base.mark_text(align="left", fontSize=11).encode(x=alt.value(wide + 8), **number))
+    else:
+        layers.append(base.mark_text(align="left", dx=8, fontSize=11).encode(**number))
     # Labels of categories take a third of the width; a row is 19 pixels, legible on a telephone.
-    return finish(
-        alt.layer(*layers).properties(width=WIDTH - label_width(names), height=19 * max(len(names), 1)), caption
-    )
+    return finish(alt.layer(*layers).properties(width=wide, height=19 * max(len(names), 1)), caption)
 
 
 def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Caption, decimals: int = 2) -> alt.Chart:

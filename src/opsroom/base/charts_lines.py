@@ -188,7 +188,8 @@ def _time_axis(data: Sequence[Row]) -> Any:
     days = [str(row["x"]) for row in data]
     years = {d[:4] for d in days}
     # A short window names its days, a long one its years.
-    form = "%Y" if len(years) > 3 else "%b %Y" if len(years) > 1 else "%-d %b"
+    months = len(days) > 1 and all(d.endswith("-01") for d in days)
+    form = "%Y" if len(years) > 3 else "%b %Y" if len(years) > 1 or months else "%-d %b"
     # Universal time on scale and labels: a day must not move by one in another time zone.
     return alt.X(
         "x:T", title=None, scale=alt.Scale(type="utc"),

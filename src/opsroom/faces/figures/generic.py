@@ -13,6 +13,11 @@ from opsroom.faces.reader import Desk, bounds, day_of, measures_of, number, reco
 
 TIMES = ("date", "day", "week", "month", "quarter", "year", "period", "reference", "time")
 MOST_LINES = 5
+GROUPS = {
+    "resumption": "work", "nowcast": "output", "prices": "output", "loans": "credit", "liquidity": "credit",
+    "credit": "credit", "relief": "options", "scores": "record", "data": "record", "decisions": "record",
+}  # fmt: skip
+"""Family of a series → the part of the page in which a plain figure of it stands."""
 DRAWN = 400
 """A long series is drawn for its last observations; the data beside it have them all."""
 LEVELS_DRAWN = 120
@@ -43,7 +48,8 @@ def gap(name: str) -> Callable[[Desk], Figure | None]:
                 "fig.activity.finding", title=title_of(desk, release), gap=w.percent(abs(value)),
                 sense=w.say("words.above" if value >= 0 else "words.below"), at=w.at(str(rows[-1]["date"])),
             ),
-            w.say("fig.activity.unit"), source_of(release), day_of(release.day).isoformat(),
+            w.say("fig.activity.unit_calendar" if release.facts.get("weather") is False else "fig.activity.unit"),
+            source_of(release), day_of(release.day).isoformat(),
         )  # fmt: skip
 
         def draw() -> Any:
@@ -194,15 +200,12 @@ def plain(name: str) -> Callable[[Desk], Figure | None]:
         drawn: list[dict[str, Any]] = []
         if time and known and not mixed:
             lines, drawn = _lines(desk, release, known, time, main.name)
-            top = next(r for r in reversed(drawn) if r["s0"] is not None)
-            value = w.with_unit(float(top["s0"]), main.unit, main.decimals)
-            said = {"series": title, "value": value, "at": w.at(str(top[time]))}
-            finding = w.say("fig.generic.finding", **said)
-            if len(lines) > 1:
-                finding = w.say("fig.generic.finding_of", name=lines["s0"], **said)
+            finding = _highest(title, lines, drawn, time, main)
         elif mixed and time:
             known = _latest(known, time, release.dimensions)
-        unit = w.say("fig.generic.unit", measure=main.name.replace("_", " "), unit=main.unit).rstrip(", ")
+        unit = main.unit
+        if main.name != "value" or not unit:
+            unit = w.say("fig.generic.unit", measure=main.name.replace("_", " "), unit=main.unit).rstrip(", ")
         caption = Caption(finding, unit, source_of(release), day_of(release.day).isoformat())
 
         def draw() -> Any:
@@ -212,7 +215,8 @@ def plain(name: str) -> Callable[[Desk], Figure | None]:
 
         chart = draw if len(drawn) > 1 else None
         shown = known if mixed and time else rows
-        return Figure(name, "other", caption, columns, table(shown, columns), (release,), chart, how=how_of(name))
+        group = GROUPS.get(name.partition(".")[0], "other")
+        return Figure(name, group, caption, columns, table(shown, columns), (release,), chart, how=how_of(name))
 
     return make
 
@@ -224,6 +228,21 @@ def _time(release: Any, rows: list[dict[str, Any]]) -> str:
         if rows and all(is_period(r[name]) for r in rows[:50]):
             return str(name)
     return ""
+
+
+def _highest(title: str, lines: dict[str, str], drawn: list[dict[str, Any]], time: str, main: Any) -> str:
+    """Say where one line stands, or which of several stands highest; nothing of a single point in time."""
+    if len(drawn) < 2:
+        return w.say("fig.generic.finding_plain", series=title)
+    top = next(r for r in reversed(drawn) if r["s0"] is not None)
+    # A unit of several words stands under the title, not in its middle.
+    unit = main.unit if main.unit.startswith("%") or " " not in main.unit else ""
+    said = {
+        "series": title, "value": w.with_unit(float(top["s0"]), unit, main.decimals), "at": w.at(str(top[time])),
+    }  # fmt: skip
+    if len(lines) == 1:
+        return w.say("fig.generic.finding", **said)
+    return w.say("fig.generic.finding_of", name=lines["s0"], **said)
 
 
 def _latest(rows: list[dict[str, Any]], time: str, dimensions: Any) -> list[dict[str, Any]]:

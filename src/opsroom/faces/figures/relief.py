@@ -141,12 +141,18 @@ def costs(desk: Desk) -> Figure | None:
         zero = {c: 0.0 if c in ("deferred", "outlay", "contingent") else None for c in COSTS}
         rows.insert(0, {"option": "none", "name": w.label("option", "none"), **zero})
     columns = ("option", "name", *COSTS)
+    idle = [c for c in COSTS if all(not r[c] for r in rows)]
     basis, currency = release.facts.get("equal_cost"), currency_of(release)
     unit = (
         w.say("fig.costs.unit_basis", currency=currency, basis=str(basis))
         if basis
         else w.say("fig.costs.unit", currency=currency)
     )
+    if idle:
+        # A panel of noughts takes the place of what differs: say it in words.
+        unit = w.say(
+            "fig.costs.unit_idle", unit=unit, none=w.listing([w.lower_first(w.label("cost", c)) for c in idle])
+        )
     caption = Caption(
         w.say("fig.costs.finding"), unit,
         source_of(release), day_of(release.day).isoformat(),
@@ -160,6 +166,7 @@ def costs(desk: Desk) -> Figure | None:
         panels = {
             c: w.say("words.against_nothing", cost=w.label("cost", c)) if change and c in alarm else w.label("cost", c)
             for c in COSTS
+            if c not in idle
         }
         return option_bars(rows, option="name", measures=panels, caption=caption, write=w.amount, alarm=alarm)
 

@@ -324,7 +324,7 @@ def published(desk: Desk) -> Figure | None:
     for release in past:
         v = day_of(release.day).isoformat()
         own = [r for r in rows if r["vintage"] == v]
-        drawn += own if v == newest else own[-14:]
+        drawn += own if v == newest else own[-21:]
 
     def draw() -> Any:
         from opsroom.base.charts_lines import vintages
