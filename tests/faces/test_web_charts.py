@@ -113,6 +113,28 @@ def test_vintages_and_news_draw() -> None:
     assert {"+0.20", "−0.10"} <= set(re.findall(r">([^<>]+)</text>", svg))
 
 
+def test_signs_are_true_and_zero_has_none() -> None:
+    assert [charts.signed(v, 2) for v in (0.2, -0.1, -0.001, 0.0)] == ["+0.20", "−0.10", "0.00", "0.00"]
+    rows = [{"n": "a", "v": 0.2}, {"n": "b", "v": -0.0004}]
+    svg = charts_render.render_svg(charts_bars.news_bars(rows, category="n", value="v", caption=CAPTION))
+    assert {"+0.20", "0.00"} <= set(re.findall(r">([^<>]+)</text>", svg))
+
+
+def test_numbers_beside_two_dots_stand_in_a_column() -> None:
+    rows = [{"n": "near", "v": 1.0, "o": 1.1}, {"n": "far", "v": 1.2, "o": 3.0}]
+    chart = charts_bars.interval_dots(rows, category="n", value="v", other="o", caption=CAPTION, format=".1f")
+    spec = chart.to_dict(validate=False)
+    numbers = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "text")
+    assert numbers["encoding"]["x"] == {"value": spec["width"] + 8}
+
+
+def test_months_are_not_written_as_days() -> None:
+    rows = [{"m": f"2020-0{k}", "v": float(k)} for k in (3, 4, 5)]
+    svg = charts_render.render_svg(charts_lines.line_band(rows, x="m", lines={"v": "a"}, caption=CAPTION))
+    assert "Mar 2020" in svg
+    assert "1 Mar" not in svg
+
+
 def test_sparkline_marks_gaps_and_needs_two_points() -> None:
     assert charts_render.sparkline([1.0]) == ""
     assert charts_render.sparkline([1.0, None, 2.0, 3.0]).count("M") == 2

@@ -40,8 +40,8 @@ def test_overview_has_every_key_figure(client: Any) -> None:
     text = client.get("/?as_of=2020-03-04").text
     for label in (
         "Companies at work",
-        "weighted by jobs",
-        "weighted by sales",
+        "At work, by jobs",
+        "At work, by sales",
         "Capacity recovered",
         "GDP nowcast",
         "Jobs with &lt; 30 days of cash",

@@ -28,6 +28,14 @@ from opsroom.faces.words_story import TOPICS, story
         (w.interval(-1.0, 2.0), "−1.0 to 2.0"),
         (w.money(2.1e9, "MER"), "MER\u00a02.1\u00a0billion"),
         (w.money(950_000.0, "MER"), "MER\u00a0950,000"),
+        (w.money(11.04e6, "MER"), "MER\u00a011\u00a0million"),
+        (w.money(9.96e6, ""), "10\u00a0million"),
+        (w.amount(-7.52e6), "−7.5\u00a0m"),
+        (w.days("2020-02-06", "2020-02-10"), "6 to 10\u00a0February\u00a02020"),
+        (w.days("2020-01-28", "2020-02-03"), "28\u00a0January to 3\u00a0February\u00a02020"),
+        (w.days("2019-12-28", "2020-01-03"), "28\u00a0December\u00a02019 to 3\u00a0January\u00a02020"),
+        (w.days("2020-02-06", "2020-02-06"), "6\u00a0February\u00a02020"),
+        (w.upper_first("nowcast of GDP"), "Nowcast of GDP"),
         (w.day("2020-03-04"), "4\u00a0March\u00a02020"),
         (w.period("2020-W10"), "week 10 of 2020"),
         (w.period("2020-03"), "March\u00a02020"),
@@ -162,6 +170,42 @@ def test_story_leaves_out_what_is_suppressed(builder: Any) -> None:
     release = builder.make("resumption.national", day, ["date", "weight", "size"], measures, rows,
                            {"reference_date": "2020-03-01", "cohort_day": "2020-01-17"})  # fmt: skip
     assert story(builder.MemoryReleases([release], {})) == []
+
+
+def test_losses_fall_or_rise_in_words_without_a_minus_sign() -> None:
+    from opsroom.faces.words_story import _loss_changes
+
+    assert _loss_changes({"bank": -198e6, "state": -11e6, "other": -7.5e6}, "MER") == (
+        "Against doing nothing it lowers expected losses by MER\u00a0198\u00a0million at banks, "
+        "11\u00a0million at the state and 7.5\u00a0million at others."
+    )
+    assert _loss_changes({"bank": -2e6, "state": 3e6, "other": 0.0}, "MER") == (
+        "Against doing nothing it lowers expected losses by MER\u00a02.0\u00a0million at banks "
+        "but raises them by MER\u00a03.0\u00a0million at the state."
+    )
+    assert _loss_changes({"bank": 2e6}, "MER").startswith("Against doing nothing it raises expected losses by")
+    assert "as they are" in _loss_changes({"bank": 0.0}, "MER")
+
+
+def test_the_story_reads_well_on_every_day(meridia_releases: Any, builder: Any) -> None:
+    for day in builder.WEDNESDAYS:
+        for sentence in story(meridia_releases, day):
+            assert not re.search(r"[A-Z]{3}\u00a0[−-]|outlay of MER\u00a00| are [A-Z][a-z]+ sales, on", sentence.text)
+            assert "holiday_" not in sentence.text
+
+
+def test_a_model_estimated_anew_is_no_data_release(builder: Any) -> None:
+    day = builder.WEDNESDAYS[6]
+    measures = [("growth", "%", "public", 2, ["growth_lower", "growth_upper"])]
+
+    def told(contribution: float) -> dict[str, str]:
+        facts = {"target_quarter": "2020-Q1", "news": [{"series": "estimation", "contribution": contribution}]}
+        rows = [["2020-Q1", "nowcast", 0.7, 0.3, 1.1]]
+        release = builder.make("nowcast.gdp", day, ["quarter", "kind"], measures, rows, facts)
+        return {s.id: s.text for s in story(builder.MemoryReleases([release], {}))}
+
+    assert told(0.04)["story.nowcast_estimation"] == "Estimating the model anew moved it most (+0.04 points)."
+    assert not {"story.nowcast_news", "story.nowcast_estimation"} & set(told(0.004))
 
 
 def test_story_of_a_public_room(public_releases: Any) -> None:

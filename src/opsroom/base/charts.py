@@ -65,7 +65,7 @@ PALETTE: dict[str, tuple[str, str]] = {
 
 RAMP = tuple(PALETTE[f"r{k}"][0] for k in range(7))
 DIVERGING = tuple(PALETTE[f"d{k}"][0] for k in range(7))
-SERIES = tuple(PALETTE[name][0] for name in ("main", "compare", "third", "fourth", "faint"))
+SERIES = tuple(PALETTE[name][0] for name in ("main", "compare", "third", "fourth", "muted"))
 
 
 def colour(name: str) -> str:
@@ -195,6 +195,14 @@ def label_width(names: Sequence[str], *, most: int = 190) -> int:
 def thousands(value: float) -> str:
     """Write a whole number with commas and a true minus sign."""
     return f"{value:,.0f}".replace("-", "\u2212")
+
+
+def signed(value: float, decimals: int) -> str:
+    """Write a change with its sign and a true minus; what rounds to zero has none."""
+    text = f"{value:+,.{decimals}f}"
+    if not any(digit in "123456789" for digit in text):
+        text = text[1:]
+    return text.replace("-", "\u2212")
 
 
 def wrap(text: str, width: int = 46) -> list[str]:

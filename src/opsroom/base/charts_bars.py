@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from opsroom.base.charts import SERIES, WIDTH, Caption, Row, colour, finish, label_width, plot, thousands, values
+from opsroom.base.charts import (
+    SERIES,
+    WIDTH,
+    Caption,
+    Row,
+    colour,
+    finish,
+    label_width,
+    plot,
+    signed,
+    thousands,
+    values,
+)
 
 if TYPE_CHECKING:
     import altair as alt
@@ -111,7 +123,6 @@ def interval_dots(
     lower: str | None = None,
     upper: str | None = None,
     other: str | None = None,
-    labels: tuple[str, str] = ("", ""),
     format: str = ".0f",
     rule: float | None = None,
     flag: str | None = None,
@@ -130,8 +141,6 @@ def interval_dots(
         Fields with the bounds of the interval.
     other
         Field of a second number to draw as a hollow dot (a year ago, another size class).
-    labels
-        Words of the legend for the two dots.
     format
         d3 format of the number written beside the dot.
     rule
@@ -149,7 +158,6 @@ def interval_dots(
     data = [r for r in values(rows, list(dict.fromkeys(wanted))) if r[value] is not None]
     for row in data:
         row["tint"] = colour("alarm") if flag and row.get(flag) else colour("main")
-        row["label"] = labels[0] or value
     names = [str(r[category]) for r in data]
     base = plot(data).encode(
         y=alt.Y(
@@ -185,18 +193,18 @@ def interval_dots(
             .encode(x=f"{other}:Q")
         )
     layers.append(base.mark_point(size=70, filled=True, opacity=1).encode(color=tint))
-    layers.append(
-        base.mark_text(align="left", dx=8, fontSize=11).encode(
-            text=alt.Text(f"{value}:Q", format=format), color=alt.value(colour("muted"))
-        )
-    )
+    # With a second dot the numbers stand in a column of their own: beside the first they would lie on the second.
+    wide = WIDTH - label_width(names) - (26 if other else 0)
+    number = {"text": alt.Text(f"{value}:Q", format=format), "color": alt.value(colour("muted"))}
+    if other:
+        layers.append(base.mark_text(align="left", fontSize=11).encode(x=alt.value(wide + 8), **number))
+    else:
+        layers.append(base.mark_text(align="left", dx=8, fontSize=11).encode(**number))
     # Labels of categories take a third of the width; a row is 19 pixels, legible on a telephone.
-    return finish(
-        alt.layer(*layers).properties(width=WIDTH - label_width(names), height=19 * max(len(names), 1)), caption
-    )
+    return finish(alt.layer(*layers).properties(width=wide, height=19 * max(len(names), 1)), caption)
 
 
-def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Caption, format: str = "+.2f") -> alt.Chart:
+def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Caption, decimals: int = 2) -> alt.Chart:
     """Draw signed contributions about zero, such as the news of each data release in a nowcast.
 
     Parameters
@@ -207,8 +215,8 @@ def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Captio
         Names of the fields.
     caption
         Finding, unit, source and as-of day.
-    format
-        d3 format of the numbers.
+    decimals
+        Decimals of the numbers.
 
     Returns
     -------
@@ -221,6 +229,7 @@ def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Captio
     top = 1.7 * max((abs(float(r[value])) for r in data), default=1.0) or 1.0
     for row in data:
         row["tint"] = colour("main") if row[value] >= 0 else colour("compare")
+        row["text"] = signed(float(row[value]), decimals)
     # The same encoding in every layer: layers with different axes of one channel do not merge.
     across = alt.X(f"{value}:Q", axis=None, scale=alt.Scale(domain=[-top, top]))
     base = plot(data).encode(
@@ -238,6 +247,6 @@ def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Captio
     downs = base.transform_filter(f"datum['{value}'] < 0").mark_text(
         align="right", dx=-4, fontSize=12, color=colour("ink")
     )
-    text = alt.Text(f"{value}:Q", format=format)
+    text = alt.Text("text:N")
     layered = alt.layer(bars, zero, ups.encode(text=text), downs.encode(text=text))
     return finish(layered.properties(width=WIDTH - label_width(names), height=22 * max(len(names), 1)), caption)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import altair as alt
 
 
+_DASHES = ([1, 0], [5, 3], [2, 2], [8, 3], [8, 3, 2, 3])
+"""A line is told from another by its dashes, too: colour alone must not carry it."""
+
+
 def line_band(
     rows: Sequence[Row],
     *,
@@ -36,6 +40,7 @@ def line_band(
     domain: tuple[float, float] | None = None,
     band_label: str = "90 % interval",
     points: bool = False,
+    low_labels: bool = False,
 ) -> alt.Chart:
     """Draw one or more series over time, the first with its interval.
 
@@ -61,6 +66,8 @@ def line_band(
         What the band is, for the legend.
     points
         Mark each observation with a dot (few observations, or gaps between them).
+    low_labels
+        Name the spans at the foot of the picture, where the line runs along its top.
 
     Returns
     -------
@@ -74,7 +81,7 @@ def line_band(
     vertical = alt.Scale(domain=list(domain), clamp=True) if domain else alt.Scale(zero=False, nice=True)
     axis_y = alt.Y("value:Q", title=None, scale=vertical)
     layers: list[Any] = []
-    layers += _shades(spans, data)
+    layers += _shades(spans, data, y=HEIGHT - 26 if low_labels else 22)
     legend_domain, legend_range = labels, list(SERIES[: len(labels)])
     if band:
         area = (
@@ -96,7 +103,7 @@ def line_band(
     scale = alt.Scale(domain=legend_domain, range=legend_range)
     columns = legend_columns(legend_domain)
     legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=3, columns=columns) if len(legend_domain) > 1 else None
-    dash = alt.Scale(domain=labels, range=[[1, 0] if k == 0 else [5, 3] for k in range(len(labels))])
+    dash = alt.Scale(domain=labels, range=[_DASHES[k % len(_DASHES)] for k in range(len(labels))])
     layers.append(
         plot(long)
         .mark_line(
@@ -181,7 +188,8 @@ def _time_axis(data: Sequence[Row]) -> Any:
     days = [str(row["x"]) for row in data]
     years = {d[:4] for d in days}
     # A short window names its days, a long one its years.
-    form = "%Y" if len(years) > 3 else "%b %Y" if len(years) > 1 else "%-d %b"
+    months = len(days) > 1 and all(d.endswith("-01") for d in days)
+    form = "%Y" if len(years) > 3 else "%b %Y" if len(years) > 1 or months else "%-d %b"
     # Universal time on scale and labels: a day must not move by one in another time zone.
     return alt.X(
         "x:T", title=None, scale=alt.Scale(type="utc"),
@@ -189,7 +197,7 @@ def _time_axis(data: Sequence[Row]) -> Any:
     )  # fmt: skip
 
 
-def _shades(spans: Sequence[Span], data: Sequence[Row]) -> list[Any]:
+def _shades(spans: Sequence[Span], data: Sequence[Row], *, y: int = 22) -> list[Any]:
     """Shade the spans that overlap the data's window, with their names beside them."""
     import altair as alt
 
@@ -206,7 +214,7 @@ def _shades(spans: Sequence[Span], data: Sequence[Row]) -> list[Any]:
         return []
     base = plot(shown).encode(x=alt.X("x:T", scale=alt.Scale(type="utc"), title=None), x2=alt.X2("end:T"))
     words = plot(shown).encode(
-        x=alt.X("end:T", scale=alt.Scale(type="utc"), title=None), y=alt.value(22), text="label:N"
+        x=alt.X("end:T", scale=alt.Scale(type="utc"), title=None), y=alt.value(y), text="label:N"
     )
     return [
         base.mark_rect(color=colour("shade")),

@@ -200,7 +200,9 @@ def _key(edges: Sequence[float], ramp: Sequence[str], unit: str) -> Any:
     marks = [
         {
             "x": (k + 1) * width,
-            "text": f"{edge:+g}" if min(edges) < 0 else f"{edge:g}{suffix if k + 1 == len(edges) else ''}",
+            "text": f"{edge:+g}".replace("-", "\u2212")
+            if min(edges) < 0
+            else f"{edge:g}{suffix if k + 1 == len(edges) else ''}",
         }
         for k, edge in enumerate(edges)
     ]

@@ -93,10 +93,22 @@ def name_code(desk: Desk, dimension: str, code: str) -> str:
         return region_name(desk, code)
     if dimension == "country":
         return country_name(code)
-    if dimension == "series" and len(code) == 2:
-        return country_name(code.upper())
+    if dimension == "series":
+        return _series_name(desk, code)
+    if dimension == "dataset":
+        return str(((desk.room.get("datasets") or {}).get(code) or {}).get("title") or code)
     if dimension in ("option", "component"):
         return words.label(dimension, code)
+    return "all" if code == "_T" else code
+
+
+def _series_name(desk: Desk, code: str) -> str:
+    """Return the words for the code of a series: a country, or a title that the nowcast's release names."""
+    if len(code) == 2 and code != "_T":
+        return country_name(code.upper())
+    release = desk.get("nowcast.gdp")
+    if release is not None:
+        return series_title(release, code) if code != "_T" else "all"
     return "all" if code == "_T" else code
 
 
@@ -116,5 +128,7 @@ def title_of(desk: Desk, release: Any) -> str:
 
 def series_title(release: Any, code: str) -> str:
     """Return the title of a series that a release names by code: the release's own words first."""
+    from opsroom.faces import words
+
     titles = release.facts.get("titles") or {}
-    return str(titles.get(code, code))
+    return words.say("words.estimation") if code == "estimation" else str(titles.get(code, code))

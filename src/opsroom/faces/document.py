@@ -32,7 +32,7 @@ def figure_document(desk: Desk, figure: Figure) -> dict[str, Any]:
         "finding": figure.caption.finding,
         "unit": figure.caption.unit,
         "description": figure.caption.description,
-        "source": str(main.source),
+        "source": figure.source,
         "licence": str(main.licence),
         "method": str(main.method),
         "synthetic": desk.synthetic,

@@ -96,12 +96,22 @@ def _all(desk: Desk) -> Iterator[Kpi]:
         if name.startswith("activity."):
             title = title_of(desk, release)
             yield from _kpi(
-                desk, "activity", name, "gap", _last("date", "gap"), label=title, note=w.say("kpi.activity")
+                desk,
+                "activity",
+                name,
+                "gap",
+                _last("date", "gap"),
+                label=title,
+                note=w.say("kpi.activity"),
+                signed=True,
             )
         elif name == "credit.gap":
             for code in _largest_gaps(release):
                 label = w.say("kpi.credit_gap", country=country_name(code))
-                yield from _kpi(desk, "credit_gap", name, "gap", _last("quarter", "gap", country=code), label=label)
+                pick = _last("quarter", "gap", country=code)
+                yield from _kpi(desk, "credit_gap", name, "gap", pick, label=label, signed=True)
+        elif name == "prices.growth":
+            yield from _growth(desk, release)
         elif name.endswith(".levels"):
             main = measures_of(release)[0].name
             time = str(release.dimensions[0])
@@ -134,6 +144,22 @@ def _last(time: str, measure: str, **where: str) -> Pick:
     return pick
 
 
+def _growth(desk: Desk, release: Any) -> Iterator[Kpi]:
+    """The fastest and the slowest growth among several economies."""
+    latest: dict[str, float] = {}
+    for row in records(release):
+        if (value := number(row, "value")) is not None:
+            latest[str(row["series"])] = value
+    if len(latest) < 2:
+        return
+    for id, code in (
+        ("growth_high", max(latest, key=latest.__getitem__)),
+        ("growth_low", min(latest, key=latest.__getitem__)),
+    ):
+        label = w.say(f"kpi.{id}", country=country_name(code.upper()))
+        yield from _kpi(desk, id, release.name, "value", _last("date", "value", series=code), label=label, signed=True)
+
+
 def _largest_gaps(release: Any) -> list[str]:
     latest: dict[str, float] = {}
     for row in records(release):
@@ -144,7 +170,7 @@ def _largest_gaps(release: Any) -> list[str]:
 
 def _kpi(
     desk: Desk, id: str, series: str, measure: str, pick: Pick, *, figure: str = "", label: str = "",
-    census: bool = False, note: str = "",
+    census: bool = False, note: str = "", decimals: int | None = None, signed: bool = False,
 ) -> Iterator[Kpi]:  # fmt: skip
     past = desk.past(series)
     release = past[-1] if past else None
@@ -157,12 +183,14 @@ def _kpi(
         return
     lower, upper = number(row, f"{measure}_lower"), number(row, f"{measure}_upper")
     history = tuple(number(pick(r)[0], measure) for r in past)
+    places = info.decimals if decimals is None else decimals
+    plus = "+" if signed and round(value, places) > 0 else ""
     yield Kpi(
-        id, label or w.say(f"kpi.{id}"), value, info.unit, info.decimals,
-        w.with_unit(value, "%" if info.unit.startswith("%") else info.unit, info.decimals),
-        _said(lower, upper, info.decimals, census=census),
-        w.say("kpi.about", period=w.period(about)),
-        _change(value, history, past, info.unit, info.decimals),
+        id, label or w.say(f"kpi.{id}"), value, info.unit, places,
+        plus + w.with_unit(value, "%" if info.unit.startswith("%") else info.unit, places),
+        _said(lower, upper, places, census=census),
+        w.say("kpi.about", at=w.at(about)),
+        _change(value, history, past, info.unit, places),
         figure or series, (release.id,), lower, upper, history, note,
     )  # fmt: skip
 
@@ -178,8 +206,11 @@ def _change(value: float, history: tuple[float | None, ...], past: list[Any], un
     if before is None:
         return w.say("kpi.first")
     points = " points" if unit.startswith("%") else ""
-    moved = w.signed(round(value, decimals) - round(before, decimals), decimals)
-    return w.say("kpi.change", change=f"{moved}{points}", day=w.day(day_of(past[-2].day)))
+    moved = round(round(value, decimals) - round(before, decimals), decimals)
+    since = w.day(day_of(past[-2].day))
+    if not moved:
+        return w.say("kpi.unchanged", day=since)
+    return w.say("kpi.change", change=f"{w.signed(moved, decimals)}{points}", day=since)
 
 
 def _nowcast(desk: Desk) -> Iterator[Kpi]:
@@ -197,7 +228,8 @@ def _nowcast(desk: Desk) -> Iterator[Kpi]:
         note = w.say(
             "kpi.next", series=series_title(release, str(following["series"])), date=w.day(str(following["date"]))
         )
-    yield from _kpi(desk, "nowcast", "nowcast.gdp", "growth", pick, note=note)
+    # One decimal, as in the story: the interval is points wide.
+    yield from _kpi(desk, "nowcast", "nowcast.gdp", "growth", pick, note=note, decimals=1)
 
 
 def _arrears(desk: Desk) -> Iterator[Kpi]:
@@ -217,6 +249,6 @@ def _arrears(desk: Desk) -> Iterator[Kpi]:
     history = tuple(total(r)[0] for r in past)
     yield Kpi(
         "arrears", w.say("kpi.arrears"), value, "%", 1, w.percent(value), w.say("kpi.no_interval_census"),
-        w.say("kpi.about", period=w.period(month)), _change(value, history, past, "%", 1),
+        w.say("kpi.about", at=w.at(month)), _change(value, history, past, "%", 1),
         "loans.section", (past[-1].id,), history=history,
     )  # fmt: skip

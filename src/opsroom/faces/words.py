@@ -146,18 +146,20 @@ def interval(lower: float, upper: float, decimals: int = 1) -> str:
 
 
 def money(value: float, currency: str) -> str:
-    """Write an amount of money in words that fit its size."""
-    for limit, word in ((1e9, "billion"), (1e6, "million")):
-        if abs(value) >= limit:
-            return f"{currency}{NBSP}{number(value / limit, 1 if abs(value) < 100 * limit else 0)}{NBSP}{word}"
-    return f"{currency}{NBSP}{number(value)}"
+    """Write an amount of money in words that fit its size; without a currency, the amount alone."""
+    return f"{currency}{NBSP}{_sized(value, 'billion', 'million')}".removeprefix(NBSP)
 
 
 def amount(value: float) -> str:
     """Write an amount in short, to stand beside a bar: ``2.4 bn``, ``198 m``."""
-    for limit, word in ((1e9, "bn"), (1e6, "m")):
+    return _sized(value, "bn", "m")
+
+
+def _sized(value: float, billion: str, million: str) -> str:
+    """Write an amount to two significant figures or more: a minister reads 11 million, not 11.0."""
+    for limit, word in ((1e9, billion), (1e6, million)):
         if abs(value) >= limit:
-            return f"{number(value / limit, 1 if abs(value) < 100 * limit else 0)}{NBSP}{word}"
+            return f"{number(value / limit, 1 if abs(value) < 9.95 * limit else 0)}{NBSP}{word}"
     return number(value)
 
 
@@ -165,6 +167,27 @@ def day(value: date | str) -> str:
     """Write a day: ``4 March 2020``."""
     at = date.fromisoformat(value[:10]) if isinstance(value, str) else value
     return f"{at.day}{NBSP}{_MONTHS[at.month - 1]}{NBSP}{at.year}"
+
+
+def days(first: str, last: str) -> str:
+    """Write a stretch of days briefly: ``6 to 10 February 2020``, ``28 January to 3 February 2020``."""
+    start, end = date.fromisoformat(first[:10]), date.fromisoformat(last[:10])
+    if start == end:
+        return day(end)
+    if start.year != end.year:
+        return f"{day(start)} to {day(end)}"
+    month = "" if start.month == end.month else f"{NBSP}{_MONTHS[start.month - 1]}"
+    return f"{start.day}{month} to {day(end)}"
+
+
+def upper_first(text: str) -> str:
+    """Return a text with its first letter as a capital and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def lower_first(text: str) -> str:
+    """Return a text with its first letter small and the rest as it is."""
+    return text[:1].lower() + text[1:]
 
 
 def period(code: str) -> str:

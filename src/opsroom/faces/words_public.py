@@ -62,6 +62,7 @@ def growth(desk: Desk) -> Iterator[Part]:
         "story.growth",
         {
             "period": w.period(str(high["date"])),
+            "title": w.lower_first(str(release.facts.get("title") or w.say("words.values"))).partition(",")[0],
             "rising": str(sum(float(row["value"]) > 0 for row in ranked)),
             "all": str(len(ranked)),
             "high": country_name(str(high["series"]).upper()),
@@ -80,11 +81,13 @@ def gaps(release: Any) -> Iterator[Part]:
             latest[str(row.get("country", ""))] = row
     if latest:
         gaps = [float(row["gap"]) for row in latest.values()]
-        yield (
-            "story.credit_gaps",
-            {"all": str(len(gaps)), "two": str(sum(g > 2 for g in gaps)), "ten": str(sum(g > 10 for g in gaps))},
-            (release,),
-        )
+        wide = sum(g > 10 for g in gaps)
+        values = {
+            "all": str(len(gaps)),
+            "two": str(sum(g > 2 for g in gaps)),
+            "ten": str(wide) if wide else w.say("words.none_of"),
+        }
+        yield "story.credit_gaps", values, (release,)
     for code, row in sorted(latest.items(), key=lambda item: -float(item[1]["gap"]))[:3]:
         values = {
             "country": country_name(code),

@@ -23,18 +23,26 @@ def record(desk: Desk) -> Iterator[Part]:
         low, high = number(row, "lower"), number(row, "upper")
         if log is None or forecast is None or low is None or high is None:
             continue
+        target = row.get("target_date")
         values = {
-            "id": str(row["decision_id"]),
-            "option": w.label("option_long", str(row.get("option", ""))),
+            "option": w.lower_first(w.label("option_long", str(row.get("option", "")))),
+            "by": w.say("words.by_day", day=w.day(str(target))) if target else w.say("words.by_review"),
             "decider": str(row.get("decider", "")),
             "date": w.day(str(row["decided_on"])),
             "forecast": w.number(forecast),
             "interval": f"90 % interval {w.interval(low, high, 0)}",
         }
         if outcome is not None:
-            yield "story.decision_scored", {**values, "outcome": w.number(outcome)}, (log,)
+            verdict = verdict_on(outcome, low, high)
+            yield "story.decision_scored", {**values, "outcome": w.number(outcome), "verdict": verdict}, (log,)
         elif row.get("review_date"):
             yield "story.decision_open", {**values, "review": w.day(str(row["review_date"]))}, (log,)
+
+
+def verdict_on(outcome: float, lower: float, upper: float) -> str:
+    """Say whether an outcome lies inside the interval that was forecast."""
+    side = "inside" if lower <= outcome <= upper else "outside_above" if outcome > upper else "outside_below"
+    return w.say(f"words.{side}")
 
 
 def mean_score(rows: list[dict[str, Any]], name: str) -> float | None:

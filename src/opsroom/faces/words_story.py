@@ -134,7 +134,7 @@ def _work(desk: Desk) -> Iterator[Part]:
         if low and high:
             yield (
                 "story.turning",
-                {"date": w.day(turn), "interval": f"90 % interval {w.day(low)} to {w.day(high)}"},
+                {"date": w.day(turn), "interval": f"90 % interval {w.days(str(low), str(high))}"},
                 (release,),
             )
         else:
@@ -153,9 +153,11 @@ def _moved(desk: Desk, release: Any) -> Iterator[Part]:
     said = number(one(before, date=at, weight="count", size="_T"), "resumed")
     if said is None or any(v is None for v in parts.values()):
         return
+    week = (day_of(release.day) - day_of(before.day)).days == 7
     yield (
-        "story.change",
+        "story.change" if week else "story.change_since",
         {
+            **({} if week else {"said_on": w.day(day_of(before.day))}),
             "before": w.percent(said),
             "before_date": w.day(at),
             "total": w.signed(parts["_T"] or 0.0),
@@ -200,17 +202,15 @@ def _nowcast(desk: Desk) -> Iterator[Part]:
             {"date": w.day(previous["day"]), "before": w.percent(float(previous["growth"]))},
             (release,),
         )
-    news = [n for n in release.facts.get("news") or [] if n.get("contribution")]
+    # News that rounds to nothing is no news.
+    news = [n for n in release.facts.get("news") or [] if abs(float(n.get("contribution") or 0.0)) >= 0.005]
     if news:
         top = max(news, key=lambda n: abs(float(n["contribution"])))
-        yield (
-            "story.nowcast_news",
-            {
-                "series": series_title(release, str(top["series"])),
-                "contribution": w.signed(float(top["contribution"]), 2),
-            },
-            (release,),
-        )
+        moved = {"contribution": w.signed(float(top["contribution"]), 2)}
+        if top["series"] == "estimation":
+            yield "story.nowcast_estimation", moved, (release,)
+        else:
+            yield "story.nowcast_news", {"series": series_title(release, str(top["series"])), **moved}, (release,)
     following = release.facts.get("next_release") or {}
     if following.get("series") and following.get("date"):
         yield (
@@ -233,16 +233,12 @@ def _credit(desk: Desk) -> Iterator[Part]:
         row = one(loans, month=month, section="_T")
         late, eased = number(row, "delinquent"), number(row, "forborne")
         if late is not None and eased is not None:
-            yield (
-                "story.arrears",
-                {
-                    "month": w.period(month),
-                    "arrears": w.percent(late + eased),
-                    "delinquent": w.percent(late),
-                    "forborne": w.percent(eased),
-                },
-                (loans,),
-            )
+            values = {"month": w.period(month), "delinquent": w.percent(late)}
+            if eased < 0.05:
+                yield "story.arrears_no_holiday", values, (loans,)
+            else:
+                values |= {"arrears": w.percent(late + eased), "forborne": w.percent(eased)}
+                yield "story.arrears", values, (loans,)
         if (collection := number(row, "collection")) is not None and collection >= 0.05:
             yield "story.collection", {"collection": w.number(collection, 1)}, (loans,)
         flagged = [
@@ -262,7 +258,7 @@ def _credit(desk: Desk) -> Iterator[Part]:
         month = max((str(r["month"]) for r in records(liquidity)), default="")
         jobs = number(one(liquidity, month=month, section="_T", size="_T"), "jobs_under_30_days")
         if jobs is not None:
-            yield "story.liquidity", {"jobs": w.number(jobs)}, (liquidity,)
+            yield "story.liquidity", {"jobs": w.number(jobs), "month": w.period(month)}, (liquidity,)
 
 
 def strongest(release: Any) -> str | None:
@@ -307,7 +303,9 @@ def _options(desk: Desk) -> Iterator[Part]:
     if best and saved is not None and all(v is not None for v in classes.values()):
         values = {k: w.number(v or 0.0) for k, v in classes.items()}
         values |= {"option": w.label("option_long", best), "jobs": w.number(saved)}
-        months = release.facts.get("months")
+        # At equal cost an option may run longer or shorter than the one it is compared with.
+        own = (release.facts.get("options") or {}).get(best) or {}
+        months = own.get("months", release.facts.get("months"))
         if months is not None:
             accrues = "words.accrues" if release.facts.get("interest_accrues") else "words.accrues_not"
             yield (
@@ -322,18 +320,52 @@ def _options(desk: Desk) -> Iterator[Part]:
         else:
             yield "story.holiday_plain", values, (release,)
     yield from _whom(desk, release, best)
-    names = {
-        "deferred": "deferred",
-        "outlay": "outlay",
-        "bank": "expected_loss_bank",
-        "state": "expected_loss_state",
-        "other": "expected_loss_other",
-        "contingent": "contingent",
+    yield from _cost(release, row)
+
+
+def _cost(release: Any, row: dict[str, Any] | None) -> Iterator[Part]:
+    """Say what an option defers, needs and puts at risk, each by itself."""
+    deferred, outlay, contingent = (number(row, name) for name in ("deferred", "outlay", "contingent"))
+    losses = {whom: number(row, f"expected_loss_{whom}") for whom in ("bank", "state", "other")}
+    if deferred is None or outlay is None or contingent is None or any(v is None for v in losses.values()):
+        return
+    unit = currency_of(release)
+    needs = w.say("words.outlay", amount=w.money(outlay, unit)) if outlay else w.say("words.outlay_none")
+    change = str(release.facts.get("expected_loss", "")).startswith("change")
+    known = {whom: v for whom, v in losses.items() if v is not None}
+    values = {
+        "deferred": w.money(deferred, unit),
+        "outlay": needs,
+        "losses": _loss_changes(known, unit) if change else w.say("words.losses_level", amounts=_at(known, unit)),
+        "contingent": w.money(contingent, unit),
     }
-    amounts = {key: number(row, name) for key, name in names.items()}
-    if row and all(v is not None for v in amounts.values()):
-        unit = currency_of(release)
-        yield "story.cost", {k: w.money(v or 0.0, unit) for k, v in amounts.items()}, (release,)
+    yield "story.cost", values, (release,)
+
+
+def _loss_changes(losses: dict[str, float], unit: str) -> str:
+    """Say by how much expected losses fall at some and rise at others."""
+    falls = {whom: -v for whom, v in losses.items() if v < 0}
+    rises = {whom: v for whom, v in losses.items() if v > 0}
+    if falls and rises:
+        first, second = _at(falls, unit), _at(rises, unit)
+        lower, more = w.say("words.losses_lower", amounts=first), w.say("words.losses_raise", amounts=second)
+        changes = w.say("words.and_but", first=lower, second=more)
+    elif falls:
+        changes = w.say("words.losses_lower", amounts=_at(falls, unit))
+    elif rises:
+        changes = w.say("words.losses_raise_alone", amounts=_at(rises, unit))
+    else:
+        changes = w.say("words.losses_same")
+    return w.say("words.losses_change", changes=changes)
+
+
+def _at(losses: dict[str, float], unit: str) -> str:
+    """List amounts with those who bear them; the currency stands once, with the first."""
+    said = [
+        w.say("words.loss_at", amount=w.money(v, "" if k else unit), whom=w.say(f"words.whom_{whom}"))
+        for k, (whom, v) in enumerate(losses.items())
+    ]
+    return w.listing(said)
 
 
 def _whom(desk: Desk, release: Any, best: str | None) -> Iterator[Part]:

@@ -18,6 +18,10 @@ PRINTED_ROWS = 14
 """Rows of a table in print: figures without a chart are tables, and a page has an end."""
 
 
+TWICE = frozenset({"nowcast.news"})
+"""Tables whose numbers a drawing beside them shows already: in print they would push warnings off their page."""
+
+
 def to_pdf(briefing: Briefing) -> bytes:
     """Return the briefing as a tagged PDF.
 
@@ -52,6 +56,8 @@ def _data(briefing: Briefing) -> dict[str, Any]:
     for figure in briefing.figures:
         table = briefing.tables[figure.name]
         drawing = briefing.svg(figure, printed=True)
+        if figure.name in TWICE and not drawing:
+            continue
         groups.setdefault(figure.group, []).append(
             {
                 "finding": figure.caption.finding,
@@ -59,13 +65,15 @@ def _data(briefing: Briefing) -> dict[str, Any]:
                 "alt": figure.caption.description,
                 "svg": drawing,
                 "wide": _aspect(drawing) if drawing else 0.0,
-                "source": f"Source: {str(figure.main.source).rstrip('.')}. As of {w.day(figure.day)}. "
+                "source": f"Source: {figure.source.rstrip('.')}. As of {w.day(figure.day)}. "
                 f"Licence: {figure.main.licence}. Release {figure.main.id}.",
                 "titles": table["titles"] if not drawing else [],
                 "numeric": table["numeric"],
                 "rows": table["rows"][:PRINTED_ROWS] if not drawing else [],
             }
         )
+    for items in groups.values():
+        _stack(items)
     return {
         "title": briefing.title,
         "day": w.day(briefing.day),
@@ -106,6 +114,16 @@ def _data(briefing: Briefing) -> dict[str, Any]:
             for s in briefing.document["releases"]
         ],
     }
+
+
+def _stack(figures: list[dict[str, Any]]) -> None:
+    """Give each drawing to the left or the right stack, whichever is shorter so far."""
+    heights = [0.0, 0.0]
+    for figure in figures:
+        side = 0 if heights[0] <= heights[1] else 1
+        figure["stack"] = side
+        # Words around a drawing take about as much as a drawing of 0.4.
+        heights[side] += figure["wide"] + 0.4 if figure["svg"] else 0.0
 
 
 def _aspect(svg: str) -> float:

@@ -41,6 +41,7 @@ def to_xlsx(briefing: Briefing) -> bytes:
         "head": book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"}),
         "title": book.add_format({"bold": True, "font_size": 14}),
         "soft": book.add_format({"font_color": "#56636f"}),
+        "day": book.add_format({"num_format": "yyyy-mm-dd", "align": "left"}),
         "wrap": book.add_format({"text_wrap": True, "valign": "top"}),
     }
     names = _sheet_names(briefing)
@@ -84,7 +85,7 @@ def _read_me(book: Any, formats: dict[str, Any], briefing: Briefing, names: dict
         formats,
         row + 1,
         ["sheet", "what it shows", "source", "licence"],
-        [[names[f.name], f.caption.finding, str(f.main.source), str(f.main.licence)] for f in briefing.figures],
+        [[names[f.name], f.caption.finding, f.source, str(f.main.licence)] for f in briefing.figures],
     )
     stamps = briefing.document["releases"]
     keys = ["id", "hash", "profile", "ledger", "cells", "suppressed"]
@@ -125,7 +126,9 @@ def _kpis(book: Any, formats: dict[str, Any], briefing: Briefing) -> None:
 
 def _figure(book: Any, formats: dict[str, Any], figure: Figure, name: str) -> None:
     sheet = book.add_worksheet(name)
-    sheet.set_column(0, max(len(figure.columns) - 1, 0), 18)
+    wide = [max([len(column_title(c)), *(len(str(v)) for v in values)]) for c, values in _by_column(figure)]
+    for k, width in enumerate(wide):
+        sheet.set_column(k, k, min(max(width + 2, 12), 48))
     stamp = figure.stamps()[0]
     sheet.write_string(0, 0, figure.caption.finding, formats["title"])
     sheet.write_string(1, 0, figure.caption.unit, formats["soft"])
@@ -133,6 +136,20 @@ def _figure(book: Any, formats: dict[str, Any], figure: Figure, name: str) -> No
     sheet.write_string(2, 0, said, formats["soft"])
     _table(sheet, formats, 4, [column_title(c) for c in figure.columns], figure.rows)
     sheet.freeze_panes(5, 0)
+
+
+def _by_column(figure: Figure) -> list[tuple[str, list[Any]]]:
+    return [(name, [row[k] for row in figure.rows[:200]]) for k, name in enumerate(figure.columns)]
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a day of the calendar that a release writes as text, for a cell that sorts and subtracts as one."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None  # a code that only looks like a day stays text
 
 
 def _table(sheet: Any, formats: dict[str, Any], top: int, titles: list[str], rows: Any) -> int:
@@ -146,6 +163,8 @@ def _table(sheet: Any, formats: dict[str, Any], top: int, titles: list[str], row
                 sheet.write_boolean(row, column, value)
             elif isinstance(value, (int, float)):
                 sheet.write_number(row, column, value)
+            elif isinstance(value, str) and (moment := _moment(value)) is not None:
+                sheet.write_datetime(row, column, moment, formats["day"])
             elif value is not None:
                 sheet.write_string(row, column, str(value))
     return row + 1

@@ -7,7 +7,7 @@ from typing import Any
 from opsroom.base.charts import Caption
 from opsroom.faces import words as w
 from opsroom.faces.codes import section_name
-from opsroom.faces.figures.figure import Figure, table
+from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, day_of, number, records
 
 
@@ -28,7 +28,7 @@ def states(desk: Desk) -> Figure | None:
     columns = ("month", "arrears", "delinquent", "forborne", "ability", "collection")
     caption = Caption(
         w.say("fig.loans.finding", arrears=w.percent(float(rows[-1]["arrears"]))),
-        w.say("fig.loans.unit"), str(release.source), day_of(release.day).isoformat(),
+        w.say("fig.loans.unit"), source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -72,7 +72,7 @@ def warnings(desk: Desk) -> Figure | None:
     caption = Caption(
         finding,
         w.say("fig.warnings.unit", month=w.period(month)),
-        str(release.source),
+        source_of(release),
         day_of(release.day).isoformat(),
     )
 
@@ -118,7 +118,7 @@ def liquidity(desk: Desk) -> Figure | None:
     caption = Caption(
         w.say("fig.liquidity.finding", jobs=w.number(jobs)),
         w.say("fig.liquidity.unit", month=w.period(month)),
-        str(release.source),
+        source_of(release),
         day_of(release.day).isoformat(),
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 from opsroom._version import __version__
 from opsroom.base.charts import Caption
 from opsroom.base.charts_render import DrawingCache, Mode, render_svg
+from opsroom.faces import words as w
 from opsroom.faces.reader import day_of
 
 
@@ -52,6 +53,11 @@ class Figure:
         return self.releases[0]
 
     @property
+    def source(self) -> str:
+        """Who provided the data: named by the release, or this room's own releases."""
+        return source_of(self.main)
+
+    @property
     def day(self) -> str:
         """Day of the main release, ISO."""
         return day_of(self.main.day).isoformat()
@@ -78,6 +84,11 @@ class Figure:
                 draw(), mode=mode, ident=ident, title=self.caption.finding, desc=self.caption.description
             ),
         )
+
+
+def source_of(release: Any) -> str:
+    """Return a release's source; a release about releases, such as a score, is made from this room's own."""
+    return str(release.source) or w.say("words.own_source")
 
 
 def stamp_of(release: Any) -> dict[str, Any]:

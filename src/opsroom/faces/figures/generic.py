@@ -8,13 +8,20 @@ from typing import Any
 from opsroom.base.charts import Caption, is_period
 from opsroom.faces import words as w
 from opsroom.faces.codes import country_name, name_code, title_of
-from opsroom.faces.figures.figure import Figure, table
+from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, bounds, day_of, measures_of, number, records
 
 TIMES = ("date", "day", "week", "month", "quarter", "year", "period", "reference", "time")
 MOST_LINES = 5
+GROUPS = {
+    "resumption": "work", "nowcast": "output", "prices": "output", "loans": "credit", "liquidity": "credit",
+    "credit": "credit", "relief": "options", "scores": "record", "data": "record", "decisions": "record",
+}  # fmt: skip
+"""Family of a series → the part of the page in which a plain figure of it stands."""
 DRAWN = 400
 """A long series is drawn for its last observations; the data beside it have them all."""
+LEVELS_DRAWN = 120
+"""Observed against expected can be told apart over four months of days, not over a year."""
 
 
 def how_of(name: str) -> str:
@@ -41,25 +48,34 @@ def gap(name: str) -> Callable[[Desk], Figure | None]:
                 "fig.activity.finding", title=title_of(desk, release), gap=w.percent(abs(value)),
                 sense=w.say("words.above" if value >= 0 else "words.below"), at=w.at(str(rows[-1]["date"])),
             ),
-            w.say("fig.activity.unit"), str(release.source), day_of(release.day).isoformat(),
+            w.say("fig.activity.unit_calendar" if release.facts.get("weather") is False else "fig.activity.unit"),
+            source_of(release), day_of(release.day).isoformat(),
         )  # fmt: skip
 
         def draw() -> Any:
             from opsroom.base.charts_lines import line_band
 
             band = ("gap_lower", "gap_upper") if banded else None
+            # A day's noise hides what months say: the line is the mean of a week, the band that of one day.
             return line_band(
-                rows[-DRAWN:],
+                _weekly(rows)[-DRAWN:],
                 x="date",
-                lines={"gap": w.say("chart.gap")},
+                lines={"mean": w.say("chart.gap")},
                 band=band,
                 caption=caption,
                 rule=0.0,
+                band_label=w.say("chart.interval_day"),
             )
 
         return Figure(name, "output", caption, columns, table(rows, columns), (release,), draw, how="how.activity")
 
     return make
+
+
+def _weekly(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with the mean gap of the seven days that end with each."""
+    gaps = [float(r["gap"]) for r in rows]
+    return [{**r, "mean": sum(gaps[max(0, k - 6) : k + 1]) / min(7, k + 1)} for k, r in enumerate(rows)]
 
 
 def against_expected(name: str) -> Callable[[Desk], Figure | None]:
@@ -73,7 +89,8 @@ def against_expected(name: str) -> Callable[[Desk], Figure | None]:
         unit = next((m.unit for m in measures_of(release) if m.name == "observed"), "")
         columns = ("date", "observed", "expected")
         caption = Caption(
-            w.say("fig.activity_levels.finding", title=title_of(desk, release)), unit, str(release.source),
+            w.say("fig.activity_levels.finding", title=title_of(desk, release), n=str(min(len(rows), LEVELS_DRAWN))),
+            unit, source_of(release),
             day_of(release.day).isoformat(),
         )  # fmt: skip
 
@@ -81,7 +98,7 @@ def against_expected(name: str) -> Callable[[Desk], Figure | None]:
             from opsroom.base.charts_lines import line_band
 
             lines = {"observed": w.say("chart.observed"), "expected": w.say("chart.expected")}
-            return line_band(rows[-DRAWN:], x="date", lines=lines, caption=caption)
+            return line_band(rows[-LEVELS_DRAWN:], x="date", lines=lines, caption=caption)
 
         return Figure(
             f"{name}--levels",
@@ -112,8 +129,10 @@ def credit_gap(desk: Desk) -> Figure | None:
     drawn = [merged[q] for q in sorted(merged)][-120:]
     columns = tuple(c for c in release.columns if c != "status")
     caption = Caption(
-        w.say("fig.credit_gap.finding", country=country_name(top[0]), gap=w.signed(latest[top[0]])),
-        w.say("fig.credit_gap.unit"), str(release.source), day_of(release.day).isoformat(),
+        w.say(
+            "fig.credit_gap.finding", country=country_name(top[0]), gap=w.signed(latest[top[0]]), n=str(len(latest))
+        ),
+        w.say("fig.credit_gap.unit", n=str(len(top)) ), source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -122,6 +141,38 @@ def credit_gap(desk: Desk) -> Figure | None:
         return line_band(drawn, x="quarter", lines={c: country_name(c) for c in top}, caption=caption, rule=0.0)
 
     return Figure("credit.gap", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.credit")
+
+
+def growth(desk: Desk) -> Figure | None:
+    """Growth of each series in the latest period that most of them have, the fastest first."""
+    release = desk.get("prices.growth")
+    latest: dict[str, dict[str, Any]] = {}
+    for row in records(release):
+        if number(row, "value") is not None:
+            latest[str(row["series"])] = row
+    if release is None or len(latest) < 3:
+        return None
+    ranked = sorted(latest.values(), key=lambda r: (-float(r["value"]), str(r["series"])))
+    drawn = [{"name": name_code(desk, "series", str(r["series"])), "value": r["value"]} for r in ranked]
+    rows = [r for r in records(release) if number(r, "value") is not None]
+    columns = tuple(c for c in release.columns if c != "status")
+    high, low = drawn[0], drawn[-1]
+    caption = Caption(
+        w.say(
+            "fig.growth.finding", title=title_of(desk, release).partition(",")[0],
+            rising=str(sum(float(r["value"]) > 0 for r in drawn)), all=str(len(drawn)), high=high["name"],
+            high_value=w.signed(float(high["value"])), low=low["name"], low_value=w.signed(float(low["value"])),
+        ),
+        w.say("fig.growth.unit", period=w.period(max(str(r["date"]) for r in ranked))),
+        source_of(release), day_of(release.day).isoformat(),
+    )  # fmt: skip
+
+    def draw() -> Any:
+        from opsroom.base.charts_bars import interval_dots
+
+        return interval_dots(drawn, category="name", value="value", caption=caption, format="+.1f", rule=0.0)
+
+    return Figure("prices.growth", "output", caption, columns, table(rows, columns), (release,), draw, how="how.prices")
 
 
 def plain(name: str) -> Callable[[Desk], Figure | None]:
@@ -143,16 +194,19 @@ def plain(name: str) -> Callable[[Desk], Figure | None]:
         known = [r for r in rows if number(r, main.name) is not None]
         title = title_of(desk, release)
         finding = w.say("fig.generic.finding_plain", series=title)
+        # Series of different kinds under one name have no unit in common: a table says them better.
+        mixed = not main.unit and len({tuple(r[d] for d in release.dimensions if d != time) for r in known}) > 1
         lines: dict[str, str] = {}
         drawn: list[dict[str, Any]] = []
-        if time and known:
+        if time and known and not mixed:
             lines, drawn = _lines(desk, release, known, time, main.name)
-            if len(lines) == 1:
-                last = max(known, key=lambda r: str(r[time]))
-                value = w.with_unit(float(last[main.name]), main.unit, main.decimals)
-                finding = w.say("fig.generic.finding", series=title, value=value, at=w.at(str(last[time])))
-        unit = w.say("fig.generic.unit", measure=main.name.replace("_", " "), unit=main.unit).rstrip(", ")
-        caption = Caption(finding, unit, str(release.source), day_of(release.day).isoformat())
+            finding = _highest(title, lines, drawn, time, main)
+        elif mixed and time:
+            known = _latest(known, time, release.dimensions)
+        unit = main.unit
+        if main.name != "value" or not unit:
+            unit = w.say("fig.generic.unit", measure=main.name.replace("_", " "), unit=main.unit).rstrip(", ")
+        caption = Caption(finding, unit, source_of(release), day_of(release.day).isoformat())
 
         def draw() -> Any:
             from opsroom.base.charts_lines import line_band
@@ -160,7 +214,9 @@ def plain(name: str) -> Callable[[Desk], Figure | None]:
             return line_band(drawn, x=time, lines=lines, caption=caption, points=len(drawn) < 20)
 
         chart = draw if len(drawn) > 1 else None
-        return Figure(name, "other", caption, columns, table(rows, columns), (release,), chart, how=how_of(name))
+        shown = known if mixed and time else rows
+        group = GROUPS.get(name.partition(".")[0], "other")
+        return Figure(name, group, caption, columns, table(shown, columns), (release,), chart, how=how_of(name))
 
     return make
 
@@ -172,6 +228,29 @@ def _time(release: Any, rows: list[dict[str, Any]]) -> str:
         if rows and all(is_period(r[name]) for r in rows[:50]):
             return str(name)
     return ""
+
+
+def _highest(title: str, lines: dict[str, str], drawn: list[dict[str, Any]], time: str, main: Any) -> str:
+    """Say where one line stands, or which of several stands highest; nothing of a single point in time."""
+    if len(drawn) < 2:
+        return w.say("fig.generic.finding_plain", series=title)
+    top = next(r for r in reversed(drawn) if r["s0"] is not None)
+    # A unit of several words stands under the title, not in its middle.
+    unit = main.unit if main.unit.startswith("%") or " " not in main.unit else ""
+    said = {
+        "series": title, "value": w.with_unit(float(top["s0"]), unit, main.decimals), "at": w.at(str(top[time])),
+    }  # fmt: skip
+    if len(lines) == 1:
+        return w.say("fig.generic.finding", **said)
+    return w.say("fig.generic.finding_of", name=lines["s0"], **said)
+
+
+def _latest(rows: list[dict[str, Any]], time: str, dimensions: Any) -> list[dict[str, Any]]:
+    """Return the latest row of each series."""
+    newest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda r: str(r[time])):
+        newest[tuple(row[d] for d in dimensions if d != time)] = row
+    return list(newest.values())
 
 
 def _lines(

@@ -7,7 +7,7 @@ from typing import Any
 from opsroom.base.charts import Caption
 from opsroom.faces import words as w
 from opsroom.faces.codes import series_title
-from opsroom.faces.figures.figure import Figure, table
+from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, day_of, number, one
 
 
@@ -52,7 +52,7 @@ def nowcast(desk: Desk) -> Figure | None:
     )
     caption = Caption(
         w.say("fig.nowcast.finding", quarter=w.period(quarter), growth=w.percent(growth)),
-        w.say("fig.nowcast.unit"), str(release.source), day_of(release.day).isoformat(),
+        w.say("fig.nowcast.unit"), source_of(release), day_of(release.day).isoformat(),
         w.say("fig.nowcast.alt", quarter=w.period(quarter), growth=w.percent(growth)),
     )  # fmt: skip
     lines = {"growth": w.say("chart.nowcast")}
@@ -101,7 +101,7 @@ def news(desk: Desk) -> Figure | None:
     if release is None or not rows:
         return None
     rows.sort(key=lambda r: (-abs(float(r["contribution"] or 0.0)), str(r["series"])))
-    top = str(rows[0]["name"])
+    top, moved = str(rows[0]["name"]), abs(float(rows[0]["contribution"] or 0.0))
     quarter = str(release.facts.get("target_quarter", ""))
     now = number(one(release, quarter=quarter, kind="nowcast"), "growth")
     before = (release.facts.get("previous") or {}).get("growth")
@@ -115,13 +115,18 @@ def news(desk: Desk) -> Figure | None:
         if before is not None and now is not None
         else w.say("fig.news.finding", series=top)
     )
+    if moved < 0.005:
+        finding = w.say("fig.news.finding_none")
+    elif rows[0]["series"] == "estimation":
+        finding = w.say("fig.news.finding_estimation")
+    drawn = [r for r in rows if abs(float(r["contribution"] or 0.0)) >= 0.005] or rows[:3]
     columns = ("series", "name", "contribution")
-    caption = Caption(finding, w.say("fig.news.unit"), str(release.source), day_of(release.day).isoformat())
+    caption = Caption(finding, w.say("fig.news.unit"), source_of(release), day_of(release.day).isoformat())
 
     def draw() -> Any:
         from opsroom.base.charts_bars import news_bars
 
-        return news_bars(rows[:12], category="name", value="contribution", caption=caption)
+        return news_bars(drawn[:12], category="name", value="contribution", caption=caption)
 
     return Figure(
         "nowcast.gdp--news",

@@ -29,6 +29,7 @@ SPECIAL: dict[str, Builder] = {
     "relief.options--classes": relief.classes,
     "relief.options--costs": relief.costs,
     "relief.deadline": relief.deadline,
+    "relief.outcome": record.outcome,
     "data.revisions": record.revisions,
     "data.quality": record.quality,
     "decisions.log": record.decisions,
@@ -49,6 +50,8 @@ def builder(desk: Desk, name: str) -> Builder | None:
         return {"": generic.gap(series), "levels": generic.against_expected(series)}.get(view)
     if series == "credit.gap" and not view:
         return generic.credit_gap
+    if series == "prices.growth" and not view and generic.growth(desk) is not None:
+        return generic.growth
     return generic.plain(series) if not view else None
 
 

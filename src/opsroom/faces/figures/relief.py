@@ -7,7 +7,7 @@ from typing import Any
 from opsroom.base.charts import Caption
 from opsroom.faces import words as w
 from opsroom.faces.codes import currency_of
-from opsroom.faces.figures.figure import Figure, table
+from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, day_of, number, one, records
 from opsroom.faces.words_story import last_month, strongest
 
@@ -59,7 +59,7 @@ def paths(desk: Desk) -> Figure | None:
         else w.say("fig.relief.finding_none", **words)
     )
     columns = ("month", *names, "none_lower", "none_upper")
-    caption = Caption(finding, w.say("fig.relief.unit"), str(release.source), day_of(release.day).isoformat())
+    caption = Caption(finding, w.say("fig.relief.unit"), source_of(release), day_of(release.day).isoformat())
     # Five lines at most: more cannot be told apart.
     lines = {o: w.label("option", o) for o in names[:5]}
 
@@ -100,7 +100,7 @@ def classes(desk: Desk) -> Figure | None:
     caption = Caption(
         w.say("fig.classes.finding", option=w.label("option_long", best), decisive=w.number(float(saved or 0.0))),
         w.say("fig.classes.unit"),
-        str(release.source),
+        source_of(release),
         day_of(release.day).isoformat(),
     )
 
@@ -141,15 +141,21 @@ def costs(desk: Desk) -> Figure | None:
         zero = {c: 0.0 if c in ("deferred", "outlay", "contingent") else None for c in COSTS}
         rows.insert(0, {"option": "none", "name": w.label("option", "none"), **zero})
     columns = ("option", "name", *COSTS)
+    idle = [c for c in COSTS if all(not r[c] for r in rows)]
     basis, currency = release.facts.get("equal_cost"), currency_of(release)
     unit = (
         w.say("fig.costs.unit_basis", currency=currency, basis=str(basis))
         if basis
         else w.say("fig.costs.unit", currency=currency)
     )
+    if idle:
+        # A panel of noughts takes the place of what differs: say it in words.
+        unit = w.say(
+            "fig.costs.unit_idle", unit=unit, none=w.listing([w.lower_first(w.label("cost", c)) for c in idle])
+        )
     caption = Caption(
         w.say("fig.costs.finding"), unit,
-        str(release.source), day_of(release.day).isoformat(),
+        source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -160,6 +166,7 @@ def costs(desk: Desk) -> Figure | None:
         panels = {
             c: w.say("words.against_nothing", cost=w.label("cost", c)) if change and c in alarm else w.label("cost", c)
             for c in COSTS
+            if c not in idle
         }
         return option_bars(rows, option="name", measures=panels, caption=caption, write=w.amount, alarm=alarm)
 
@@ -193,7 +200,7 @@ def deadline(desk: Desk) -> Figure | None:
     columns = ("start", "share_reached", *(("share_reached_lower", "share_reached_upper") if banded else ()))
     caption = Caption(
         finding,
-        w.say("fig.deadline.unit"), str(release.source), day_of(release.day).isoformat(),
+        w.say("fig.deadline.unit"), source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
     def draw() -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from opsroom.base.charts import Caption, Span
 from opsroom.faces import words as w
 from opsroom.faces.codes import region_name, section_name
-from opsroom.faces.figures.figure import Figure, table
+from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, day_of, number, one, records
 
 THRESHOLDS = (10, 25, 40, 55, 70, 85)
@@ -16,10 +16,6 @@ THRESHOLDS = (10, 25, 40, 55, 70, 85)
 
 def _reference(release: Any) -> str:
     return str(release.facts.get("reference_date", ""))
-
-
-def _source(release: Any) -> str:
-    return str(release.source)
 
 
 def _spans(release: Any) -> list[Span]:
@@ -69,7 +65,7 @@ def resumption(desk: Desk) -> Figure | None:
     caption = Caption(
         w.say("fig.resumption.finding", resumed=w.percent(share), date=w.day(str(last["date"]))),
         w.say("fig.resumption.unit"),
-        _source(release),
+        source_of(release),
         day_of(release.day).isoformat(),
         w.say(
             "fig.resumption.alt",
@@ -119,7 +115,7 @@ def weights(desk: Desk) -> Figure | None:
     columns = ("date", "count", "jobs", "sales", "vintage")
     caption = Caption(
         w.say("fig.weights.finding", **{k: w.percent(v or 0.0) for k, v in now.items()}),
-        w.say("fig.weights.unit"), _source(release), day_of(release.day).isoformat(),
+        w.say("fig.weights.unit"), source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -145,7 +141,7 @@ def capacity(desk: Desk) -> Figure | None:
     columns = ("date", "capacity", "capacity_lower", "capacity_upper", "vintage")
     caption = Caption(
         w.say("fig.capacity.finding", capacity=w.percent(value), date=w.day(str(last["date"]))),
-        w.say("fig.capacity.unit"), _source(release), day_of(release.day).isoformat(),
+        w.say("fig.capacity.unit"), source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -175,7 +171,7 @@ def coverage(desk: Desk) -> Figure | None:
     caption = Caption(
         w.say("fig.coverage.finding", coverage=w.percent(value), date=w.day(at)),
         w.say("fig.coverage.unit", n=str(release.facts.get("incomplete_days", 0))),
-        _source(release), day_of(release.day).isoformat(),
+        source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -183,7 +179,9 @@ def coverage(desk: Desk) -> Figure | None:
 
         last = str(rows[-1]["date"])
         spans = [*_spans(release), *([Span(at, last, w.say("chart.incomplete"))] if last > at else [])]
-        return line_band(rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100))
+        return line_band(
+            rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100), low_labels=True
+        )
 
     return Figure(
         "resumption.national--coverage", "work", caption, columns, table(rows, columns), _behind(desk, rows), draw,
@@ -214,7 +212,7 @@ def regions(desk: Desk) -> Figure | None:
     caption = Caption(
         w.say("fig.map.finding", **values),
         w.say("fig.map.unit", date=w.day(date), total=w.percent(total)),
-        _source(release), day_of(release.day).isoformat(), w.say("fig.map.alt", **values),
+        source_of(release), day_of(release.day).isoformat(), w.say("fig.map.alt", **values),
     )  # fmt: skip
     tiles = [
         {"code": c, "name": p.get("name", c), "x": p["x"], "y": p["y"], "resumed": found.get(c)}
@@ -268,7 +266,7 @@ def sections(desk: Desk) -> Figure | None:
             "fig.sections.finding", low=rows[-1]["name"], low_value=w.percent(float(rows[-1]["resumed"]), 0),
             high=rows[0]["name"], high_value=w.percent(float(rows[0]["resumed"]), 0),
         ),
-        w.say("fig.sections.unit", week=w.period(week)), _source(release), day_of(release.day).isoformat(),
+        w.say("fig.sections.unit", week=w.period(week)), source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -318,7 +316,7 @@ def published(desk: Desk) -> Figure | None:
     )
     columns = ("vintage", "date", "resumed")
     caption = Caption(
-        finding, w.say("fig.vintages.unit", n=str(len(past))), _source(last), day_of(last.day).isoformat()
+        finding, w.say("fig.vintages.unit", n=str(len(past))), source_of(last), day_of(last.day).isoformat()
     )
     # An old vintage is drawn for its last three weeks alone: before that it lies under the others.
     newest = day_of(last.day).isoformat()
@@ -326,7 +324,7 @@ def published(desk: Desk) -> Figure | None:
     for release in past:
         v = day_of(release.day).isoformat()
         own = [r for r in rows if r["vintage"] == v]
-        drawn += own if v == newest else own[-14:]
+        drawn += own if v == newest else own[-21:]
 
     def draw() -> Any:
         from opsroom.base.charts_lines import vintages
@@ -369,13 +367,13 @@ def change(desk: Desk) -> Figure | None:
     columns = ("component", "name", "value")
     caption = Caption(
         w.say("fig.change.finding", activity=w.signed(activity), total=w.signed(total)),
-        w.say("fig.change.unit"), _source(release), day_of(release.day).isoformat(),
+        w.say("fig.change.unit"), source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
     def draw() -> Any:
         from opsroom.base.charts_bars import news_bars
 
-        return news_bars(rows, category="name", value="value", caption=caption, format="+.1f")
+        return news_bars(rows, category="name", value="value", caption=caption, decimals=1)
 
     return Figure(
         "resumption.change",

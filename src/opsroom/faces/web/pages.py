@@ -23,21 +23,22 @@ from opsroom.faces import words as w
 from opsroom.faces.codes import title_of
 from opsroom.faces.document import figure_document
 from opsroom.faces.figures import Figure, attempt, available, build, grouped
-from opsroom.faces.figures.figure import stamp_of
+from opsroom.faces.figures.figure import source_of, stamp_of
 from opsroom.faces.figures.generic import how_of
 from opsroom.faces.kpis import kpis
 from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, measures_of, published_days, room_of
-from opsroom.faces.tables import cell, column_title, shown_rows
+from opsroom.faces.tables import cell, column_title, decision_words, shown_rows
+from opsroom.faces.words_methods import METHODS
 from opsroom.faces.words_story import TOPICS, tell
 
 HERE = Path(__file__).parent
 
 FIRST_PAGE = {
-    "work": ("resumption.national", "resumption.region", "resumption.section", "resumption.change"),
+    "work": ("resumption.national", "resumption.change", "resumption.region", "resumption.section"),
     "output": ("nowcast.gdp", "nowcast.gdp--news"),
     "credit": ("loans.section--warnings", "liquidity.section", "loans.section"),
-    "options": ("relief.options", "relief.options--classes", "relief.options--costs", "relief.deadline"),
-    "record": ("resumption.national--vintages", "scores.resumption"),
+    "options": ("relief.options", "relief.deadline", "relief.options--classes", "relief.options--costs"),
+    "record": ("resumption.national--vintages", "scores.resumption", "scores.nowcast", "relief.outcome"),
 }
 """Figures of the overview where the room has them; series not named here follow in their group."""
 
@@ -49,7 +50,7 @@ SPECIAL_ONLY = frozenset(
         "data.revisions",
         "data.quality",
         "decisions.log",
-        "scores.nowcast",
+        "nowcast.news",
     }
 )
 """Figures with a page of their own or a place on the data page."""
@@ -75,6 +76,7 @@ def environment() -> Environment:
         number=w.number,
         cell=cell,
         column_title=column_title,
+        source_of=source_of,
         stamp_of=stamp_of,
         measures_of=measures_of,
         label=w.label,
@@ -114,7 +116,7 @@ class Pages:
             request, desk, "overview.html", "overview",
             kpis=cards, topics=[(t, [s for s in told if s.topic == t]) for t in TOPICS],
             groups=[(g, [(f, self._svg(f)) for f in figures]) for g, figures in groups],
-            more=[n for n in available(desk) if n not in shown],
+            more=[(n, f.caption.finding) for n in available(desk) if n not in shown and (f := attempt(desk, n))],
         )  # fmt: skip
 
     def data(self, request: Request) -> Response:
@@ -142,7 +144,7 @@ class Pages:
         drawn = [figure for n in wanted if n in names and (figure := attempt(desk, n)) is not None]
         return self._page(
             request, desk, "decisions.html", "decisions",
-            log=log, rows=[_ordered(r) for r in log.records()] if log else [],
+            log=log, rows=[decision_words(r) for r in log.records()] if log else [],
             sentences=[s for s in tell(desk) if s.topic == "record"],
             figures=[(f, self._svg(f)) for f in drawn],
         )  # fmt: skip
@@ -164,7 +166,9 @@ class Pages:
     def methods(self, request: Request) -> Response:
         """How the figures are made, all methods on one page."""
         desk = self._desk(request)
-        keys = list(dict.fromkeys(how_of(r.name) for r in desk))
+        used = {how_of(r.name) for r in desk}
+        # In the order of the loop, not of the alphabet; what the catalogue does not know comes last.
+        keys = [key for key in METHODS if key in used]
         return self._page(request, desk, "methods.html", "methods", methods=[_method(desk, k) for k in keys])
 
     def method(self, request: Request) -> Response:
@@ -289,7 +293,7 @@ def citation(desk: Desk, figure: Figure) -> str:
     stamp = figure.stamps()[0]
     return (
         f"{desk.room['title']}: {figure.caption.finding}. Method: {figure.main.method}. "
-        f"Source: {figure.main.source}. Release {stamp['id']}, {stamp['hash'][:19]}."
+        f"Source: {figure.source}. Release {stamp['id']}, {stamp['hash'][:19]}."
     )
 
 
@@ -297,16 +301,10 @@ def _method(desk: Desk, key: str) -> dict[str, Any]:
     used = [r for r in desk if how_of(r.name) == key]
     return {
         "key": key.removeprefix("how."),
-        "title": w.label("topic", key.removeprefix("how.")).capitalize(),
+        "title": w.upper_first(w.label("topic", key.removeprefix("how."))),
         "text": w.say(key).split("\n"),
         "series": [(r.name, title_of(desk, r), r.method) for r in used if attempt(desk, r.name) is not None],
     }
-
-
-def _ordered(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a decision record with who and when before the numbers."""
-    first = ("decision_id", "option", "decider", "legal_basis", "decided_on", "review_date")
-    return {k: record[k] for k in (*(k for k in first if k in record), *(k for k in record if k not in first))}
 
 
 def _facts(release: Any) -> list[tuple[str, str]]:
@@ -314,9 +312,11 @@ def _facts(release: Any) -> list[tuple[str, str]]:
     facts = release.facts if release is not None else {}
     found = []
     for key, value in facts.items():
-        if value is None or isinstance(value, (list, dict)):
+        # A setting without words for people stays in the .json.
+        if value is None or isinstance(value, (list, dict)) or not w.CATALOGUE.has(f"fact.{key}"):
             continue
-        text = w.period(value) if isinstance(value, str) else cell(value)
+        whole = isinstance(value, float) and value == round(value)
+        text = w.period(value) if isinstance(value, str) else cell(value, 0 if whole else None)
         found.append((w.label("fact", key), text))
     return found
 
