@@ -28,12 +28,20 @@ def invert(value: int, prime: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def invert_all(values: Any, prime: int, out: Any) -> None:
+    """Fill in the inverses modulo a prime; 0 for 0."""
+    for k in range(len(values)):
+        out[k] = invert(values[k], prime)
+
+
+@njit(cache=True, nogil=True)
 def grown(pool: Any, used: int, wanted: int) -> Any:
     """Return the pool, or a larger copy where it has no room for `wanted` numbers after `used`."""
     if used + wanted <= len(pool):
         return pool
     larger = np.empty(2 * (used + wanted), np.int64)
-    larger[:used] = pool[:used]
+    for k in range(used):
+        larger[k] = pool[k]
     return larger
 
 

@@ -157,7 +157,7 @@ class _Work:
 
     def known(self) -> Flags:
         known = self.problem.fixed.copy()
-        known[self.given.column[~self.hidden[self.given.entry_rows()]]] = True
+        known[self.given.column[~self.hidden[self.given.row]]] = True
         return known
 
     def solution(self) -> Solution:
@@ -196,11 +196,12 @@ class _Work:
         label = components(rows, self.problem.size)
         targets = self.targets(known)
         mine = (self.problem.holder != 0) & ~known
-        wanted = set(label[targets].tolist())
+        wanted = np.zeros(self.problem.size, dtype=bool)
+        wanted[label[targets]] = True
         members: dict[int, list[int]] = {}
-        for q in np.flatnonzero(~known).tolist():
-            if int(label[q]) in wanted:
-                members.setdefault(int(label[q]), []).append(q)
+        inside_any = np.flatnonzero(~known & wanted[label])
+        for q, block in zip(inside_any.tolist(), label[inside_any].tolist(), strict=True):
+            members.setdefault(block, []).append(q)
         blocks = {}
         for key, inside in members.items():
             owned: dict[int, list[int]] = {}
