@@ -103,23 +103,20 @@ def null_sketch(rows: Rows, size: int, prime: int, *, width: int = 8) -> Sketch:
         What is determined once further columns K are known are the v with row v in the span of the
         rows K, as long as `width` exceeds the rank of those.
     """
-    none = np.zeros((0, 0), dtype=np.int64)
-    echelon = eliminate(rows.start, rows.column, rows.coefficient, size, prime, np.zeros((len(rows), 0), np.int64))
-    pivots, _, start, column, coefficient = echelon
+    none = np.zeros((len(rows), 0), dtype=np.int64)
+    echelon = eliminate(rows.start, rows.column, rows.coefficient, size, prime, none)
     # The draw needs no secrecy: it decides nothing that an attacker could influence.
     vectors = np.random.default_rng(prime).integers(1, prime, size=(size, width), dtype=np.int64)
-    fill_in(pivots, start, column, coefficient, vectors, none, prime)
+    fill_in(vectors, none, prime, *echelon)
     return vectors
 
 
 def solve(rows: Rows, columns: int, sides: Sketch, prime: int) -> Sketch:
     """Return a solution of the rows for each right-hand side, shape (columns, sides); what is free is zero."""
     sides = np.ascontiguousarray(sides, dtype=np.int64).copy()
-    pivots, numbers, start, column, coefficient = eliminate(
-        rows.start, rows.column, rows.coefficient, columns, prime, sides
-    )
+    echelon = eliminate(rows.start, rows.column, rows.coefficient, columns, prime, sides)
     solution = np.zeros((columns, sides.shape[1]), dtype=np.int64)
-    fill_in(pivots, start, column, coefficient, solution, sides[numbers], prime)
+    fill_in(solution, sides, prime, *echelon)
     return solution
 
 
