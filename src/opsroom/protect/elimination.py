@@ -28,12 +28,20 @@ def invert(value: int, prime: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def invert_all(values: Any, prime: int, out: Any) -> None:
+    """Fill in the inverses modulo a prime; 0 for 0."""
+    for k in range(len(values)):
+        out[k] = invert(values[k], prime)
+
+
+@njit(cache=True, nogil=True)
 def grown(pool: Any, used: int, wanted: int) -> Any:
     """Return the pool, or a larger copy where it has no room for `wanted` numbers after `used`."""
     if used + wanted <= len(pool):
         return pool
     larger = np.empty(2 * (used + wanted), np.int64)
-    larger[:used] = pool[:used]
+    for k in range(used):
+        larger[k] = pool[k]
     return larger
 
 
@@ -65,6 +73,42 @@ def pop(heap: Any, size: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def subtract(
+    column: Any, value: Any, first: int, size: int, pivot: int, factor: int, prime: int, place: int, other: int,
+    length: Any, where: Any, count: Any, head: Any, link: Any, link_row: Any, links: int,
+) -> int:  # fmt: skip
+    """Take a multiple of the pivot row from the row `other` at `place`; return how many links there are."""
+    end = place + length[other]
+    for k in range(place, end):
+        where[column[k]] = k
+    value[where[pivot]] = 0
+    for k in range(first, first + size):
+        c = column[k]
+        if c == pivot:
+            continue
+        change = factor * value[k] % prime
+        if where[c] >= 0:
+            left = value[where[c]] - change
+            value[where[c]] = left + prime if left < 0 else left
+            if left == 0:
+                count[c] -= 1
+        else:
+            column[end], value[end] = c, prime - change
+            end += 1
+            count[c] += 1
+            link[links], link_row[links], head[c] = head[c], other, links
+            links += 1
+    kept = place
+    for k in range(place, end):
+        where[column[k]] = -1
+        if value[k] != 0:
+            column[kept], value[kept] = column[k], value[k]
+            kept += 1
+    length[other] = kept - place
+    return links
+
+
+@njit(cache=True, nogil=True)
 def eliminate(start: Any, column: Any, coefficient: Any, columns: int, prime: int, side: Any) -> Any:
     """Bring rows into echelon form: the shortest row next, its rarest column as pivot.
 
@@ -82,9 +126,12 @@ def eliminate(start: Any, column: Any, coefficient: Any, columns: int, prime: in
     Returns
     -------
     pivots, numbers : numpy.ndarray of int64
-        Pivot columns in order, and which row each pivot row was.
-    start, column, coefficient : numpy.ndarray of int64
-        The pivot rows without their pivots, which have coefficient 1; no pivot of an earlier row occurs.
+        Pivot columns in order, and which row each pivot row was; filled up to `taken`.
+    taken : int
+        How many pivots there are.
+    at, length, column, coefficient : numpy.ndarray of int64
+        Row r holds the entries from ``at[r]`` to ``at[r] + length[r]``. A pivot row has coefficient 1 at its
+        pivot, and holds no pivot of an earlier row.
     """
     rows = len(start) - 1
     at, length, room = np.empty(rows, np.int64), np.zeros(rows, np.int64), np.empty(rows, np.int64)
@@ -92,7 +139,9 @@ def eliminate(start: Any, column: Any, coefficient: Any, columns: int, prime: in
     link, link_row = np.empty(2 * len(column) + 1, np.int64), np.empty(2 * len(column) + 1, np.int64)
     head, count = np.full(columns, -1, np.int64), np.zeros(columns, np.int64)
     heap = np.empty(2 * rows + 1, np.int64)
-    used, links, heaped = 0, 0, 0
+    # Typed at once: a plain 0 would have the helpers compiled twice.
+    zero: Any = np.int64(0)
+    used, links, heaped = zero, zero, zero
     for r in range(rows):
         at[r] = used
         for k in range(start[r], start[r + 1]):
@@ -153,79 +202,48 @@ def eliminate(start: Any, column: Any, coefficient: Any, columns: int, prime: in
                 at[other] = used
                 place = used
                 used += room[other]
-            for k in range(place, place + length[other]):
-                where[pool_column[k]] = k
-            end = place + length[other]
-            pool_value[where[pivot]] = 0
             link, link_row = grown(link, links, size), grown(link_row, links, size)
-            for k in range(first, first + size):
-                c = pool_column[k]
-                if c == pivot:
-                    continue
-                change = factor * pool_value[k] % prime
-                if where[c] >= 0:
-                    value = pool_value[where[c]] - change
-                    pool_value[where[c]] = value + prime if value < 0 else value
-                    if value == 0:
-                        count[c] -= 1
-                else:
-                    pool_column[end], pool_value[end] = c, prime - change
-                    end += 1
-                    count[c] += 1
-                    link[links], link_row[links], head[c] = head[c], other, links
-                    links += 1
-            kept = place
-            for k in range(place, end):
-                where[pool_column[k]] = -1
-                if pool_value[k] != 0:
-                    pool_column[kept], pool_value[kept] = pool_column[k], pool_value[k]
-                    kept += 1
-            length[other] = kept - place
+            links = subtract(
+                pool_column, pool_value, first, size, pivot, factor, prime, place, other, length, where, count,
+                head, link, link_row, links,
+            )  # fmt: skip
             for s in range(side.shape[1]):
                 value = side[other, s] - side[r, s] * factor % prime
                 side[other, s] = value + prime if value < 0 else value
             if length[other] > 0:
-                heap = grown(heap, heaped, 1)
+                heap = grown(heap, heaped, zero + 1)
                 push(heap, heaped, length[other] * _ROW + other)
                 heaped += 1
         pivots[taken], numbers[taken] = pivot, r
         taken += 1
-    out, total = np.zeros(taken + 1, np.int64), 0
-    for n in range(taken):
-        total += length[numbers[n]] - 1
-        out[n + 1] = total
-    out_column, out_value = np.empty(total, np.int64), np.empty(total, np.int64)
-    total = 0
-    for n in range(taken):
-        r = numbers[n]
-        for k in range(at[r], at[r] + length[r]):
-            if pool_column[k] != pivots[n]:
-                out_column[total], out_value[total] = pool_column[k], pool_value[k]
-                total += 1
-    return pivots[:taken], numbers[:taken], out, out_column, out_value
+    return pivots, numbers, taken, at, length, pool_column, pool_value
 
 
 @njit(cache=True, nogil=True)
-def fill_in(pivots: Any, start: Any, column: Any, coefficient: Any, vectors: Any, sides: Any, prime: int) -> None:
+def fill_in(
+    vectors: Any, sides: Any, prime: int, pivots: Any, numbers: Any, taken: int, at: Any, length: Any, column: Any,
+    coefficient: Any,
+) -> None:  # fmt: skip
     """Fill in the pivots' entries of vectors whose free entries are set, last pivot first.
 
     Parameters
     ----------
-    pivots, start, column, coefficient
-        From `eliminate`.
     vectors
         Shape (columns, vectors), changed in place.
     sides
-        Right-hand sides in the order of the pivots, shape (pivots, vectors); of no rows where they are zero.
+        Right-hand sides by row, shape (rows, vectors); without columns where they are zero.
     prime
         The field.
+    pivots, numbers, taken, at, length, column, coefficient
+        From `eliminate`.
     """
-    for n in range(len(pivots) - 1, -1, -1):
-        p = pivots[n]
+    for n in range(taken - 1, -1, -1):
+        p, r = pivots[n], numbers[n]
         for v in range(vectors.shape[1]):
-            value = sides[n, v] if len(sides) else 0
-            for k in range(start[n], start[n + 1]):
-                value -= coefficient[k] * vectors[column[k], v] % prime
+            value = sides[r, v] if sides.shape[1] > 0 else 0
+            for k in range(at[r], at[r] + length[r]):
+                if column[k] != p:
+                    value -= coefficient[k] * vectors[column[k], v] % prime
             vectors[p, v] = value % prime
 
 

@@ -180,17 +180,18 @@ def _units(cells: Cells, quantities: Quantities) -> tuple[list[Unit], list[list[
     shown = shown_rows(cells)
     units: list[Unit] = []
     vectors: list[list[tuple[int, int]]] = []
+    there_is = quantities.present.tolist()
     for measure in cells.measures:
         columns = _behind(measure, cells, quantities)
-        for row in np.flatnonzero(shown):
-            present = [q for q in columns if quantities.present[row, q]]
+        for row in np.flatnonzero(shown).tolist():
+            present = [q for q in columns if there_is[row][q]]
             if measure.kind == "public":
                 there = bool(present)
             else:
                 there = len(present) == len(columns)
             if there:
-                units.append((int(row), measure.name))
-                vectors.append([(int(row), q) for q in present])
+                units.append((row, measure.name))
+                vectors.append([(row, q) for q in present])
     return units, vectors
 
 
@@ -222,7 +223,7 @@ class _System:
 
     def __init__(self) -> None:
         self.local: dict[int, int] = {}
-        self.equations: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
+        self.equations: dict[frozenset[tuple[int, int]], dict[int, int]] = {}
         self._marks: list[tuple[Flags, Flags, Ints, Ints]] = []
 
     def at(self, number: int) -> int:
@@ -243,13 +244,16 @@ class _System:
     def relate(self, relations: _Relations, keep: Flags) -> None:
         """Add relations, each once."""
         numbers, coefficients = relations.number.tolist(), relations.coefficient.tolist()
+        start, at = relations.start.tolist(), self.at
         for r in np.flatnonzero(keep).tolist():
             terms: dict[int, int] = {}
-            for k in range(relations.start[r], relations.start[r + 1]):
-                q = self.at(numbers[k])
+            for k in range(start[r], start[r + 1]):
+                q = at(numbers[k])
                 terms[q] = terms.get(q, 0) + coefficients[k]
-            terms = {q: a for q, a in terms.items() if a}
-            self.equations.setdefault(tuple(sorted(terms.items())), terms)
+            if 0 in terms.values():
+                terms = {q: a for q, a in terms.items() if a}
+            if terms:  # one that says that nothing is nothing tells nothing
+                self.equations.setdefault(frozenset(terms.items()), terms)
 
     def flags(self) -> tuple[Flags, Flags, Ints]:
         """Return sensitive, known and holder by position."""
@@ -290,15 +294,19 @@ def _problem(
     system.mark_unknown(extra)
     is_sensitive, is_known, holder = system.flags()
     local = system.local
-    vectors = [tuple(sorted({local[int(numbers[r, q])] for r, q in vector})) for vector in gives.vectors]
-    cost = np.array([_cost(quantities, *pair) for pair in zip(gives.units, gives.vectors, strict=True)])
+    number = numbers.tolist()
+    vectors = [tuple(sorted({local[number[r][q]] for r, q in vector})) for vector in gives.vectors]
+    size = np.abs(quantities.value).tolist()
+    cost = np.array([_cost(quantities, size, *pair) for pair in zip(gives.units, gives.vectors, strict=True)])
     equations = Rows.of(system.equations.values())
     return Problem(len(local), equations, is_sensitive, is_known, vectors, cost, holder), local
 
 
-def _cost(quantities: Quantities, unit: Unit, vector: Sequence[tuple[int, int]]) -> float:
+def _cost(
+    quantities: Quantities, sizes: Sequence[Sequence[float]], unit: Unit, vector: Sequence[tuple[int, int]]
+) -> float:
     """Price of hiding a unit: the largest quantity behind it, dearer for each total that it is."""
-    size = max(abs(float(quantities.value[r, q])) for r, q in vector)
+    size = max(sizes[r][q] for r, q in vector)
     totals = sum(code == TOTAL for code in quantities.keys[unit[0]])
     return float((1.0 + size) * (1.0 + totals))
 

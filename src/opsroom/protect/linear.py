@@ -14,12 +14,12 @@ callers therefore check with a second prime before they trust a "free".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from opsroom.protect.elimination import eliminate, fill_in, join
+from opsroom.protect.elimination import eliminate, fill_in, invert_all, join
 
 PRIMES = (2147483647, 2147483629)
 
@@ -35,6 +35,12 @@ class Rows:
     start: Ints
     column: Ints
     coefficient: Ints
+    row: Ints = field(init=False)
+    """Each entry's row."""
+
+    def __post_init__(self) -> None:
+        rows = np.repeat(np.arange(len(self.start) - 1, dtype=np.int64), np.diff(self.start))
+        object.__setattr__(self, "row", rows)
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[int, int]]) -> Rows:
@@ -49,22 +55,18 @@ class Rows:
         """Return the number of rows."""
         return len(self.start) - 1
 
-    def entry_rows(self) -> Ints:
-        """Return each entry's row."""
-        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.start))
-
     def take(self, rows: Ints) -> Rows:
         """Return some of the rows, in ascending order."""
         keep = np.zeros(len(self), dtype=bool)
         keep[rows] = True
-        inside = keep[self.entry_rows()]
+        inside = keep[self.row]
         start = np.concatenate([[0], np.cumsum(np.diff(self.start)[keep])])
         return Rows(start, self.column[inside], self.coefficient[inside])
 
     def without(self, known: Flags) -> tuple[Rows, Ints]:
         """Return the rows without their known columns, and which ones they are: those that have any left."""
         inside = ~known[self.column]
-        length = np.bincount(self.entry_rows()[inside], minlength=len(self))
+        length = np.bincount(self.row[inside], minlength=len(self))
         numbers = np.flatnonzero(length)
         start = np.concatenate([[0], np.cumsum(length[numbers])])
         return Rows(start, self.column[inside], self.coefficient[inside]), numbers
@@ -76,7 +78,7 @@ class Rows:
         place[np.argsort(first)] = np.arange(len(names))
         order = np.argsort(place[inverse], kind="stable")
         start = np.concatenate([[0], np.cumsum(np.bincount(place[inverse], minlength=len(names)))])
-        flipped = Rows(start, self.entry_rows()[order], self.coefficient[order])
+        flipped = Rows(start, self.row[order], self.coefficient[order])
         return flipped, dict(zip(names.tolist(), place.tolist(), strict=True))
 
 
@@ -101,23 +103,20 @@ def null_sketch(rows: Rows, size: int, prime: int, *, width: int = 8) -> Sketch:
         What is determined once further columns K are known are the v with row v in the span of the
         rows K, as long as `width` exceeds the rank of those.
     """
-    none = np.zeros((0, 0), dtype=np.int64)
-    echelon = eliminate(rows.start, rows.column, rows.coefficient, size, prime, np.zeros((len(rows), 0), np.int64))
-    pivots, _, start, column, coefficient = echelon
+    none = np.zeros((len(rows), 0), dtype=np.int64)
+    echelon = eliminate(rows.start, rows.column, rows.coefficient, size, prime, none)
     # The draw needs no secrecy: it decides nothing that an attacker could influence.
     vectors = np.random.default_rng(prime).integers(1, prime, size=(size, width), dtype=np.int64)
-    fill_in(pivots, start, column, coefficient, vectors, none, prime)
+    fill_in(vectors, none, prime, *echelon)
     return vectors
 
 
 def solve(rows: Rows, columns: int, sides: Sketch, prime: int) -> Sketch:
     """Return a solution of the rows for each right-hand side, shape (columns, sides); what is free is zero."""
     sides = np.ascontiguousarray(sides, dtype=np.int64).copy()
-    pivots, numbers, start, column, coefficient = eliminate(
-        rows.start, rows.column, rows.coefficient, columns, prime, sides
-    )
+    echelon = eliminate(rows.start, rows.column, rows.coefficient, columns, prime, sides)
     solution = np.zeros((columns, sides.shape[1]), dtype=np.int64)
-    fill_in(pivots, start, column, coefficient, solution, sides[numbers], prime)
+    fill_in(solution, sides, prime, *echelon)
     return solution
 
 
@@ -162,22 +161,12 @@ def directions(sketch: Sketch, prime: int) -> npt.NDArray[np.int64]:
     filled = sketch != 0
     first = filled.argmax(axis=1)
     lead = sketch[np.arange(len(sketch)), first]
-    scaled = sketch * _inverse(lead, prime)[:, None] % prime
+    inverse = np.empty_like(lead)
+    invert_all(lead, prime, inverse)
+    scaled = sketch * inverse[:, None] % prime
     draw = np.random.default_rng(prime + 1).integers(1, prime, size=(2, sketch.shape[1]), dtype=np.int64)
     one, two = ((scaled * line % prime).sum(axis=1) % prime for line in draw)
     return np.where(filled.any(axis=1), (one << 31 | two) + 1, 0)
-
-
-def _inverse(values: npt.NDArray[np.int64], prime: int) -> npt.NDArray[np.int64]:
-    """Return the inverses modulo a prime, by Fermat; 0 for 0."""
-    result = np.ones_like(values)
-    base, exponent = values % prime, prime - 2
-    while exponent:
-        if exponent & 1:
-            result = result * base % prime
-        base = base * base % prime
-        exponent >>= 1
-    return result
 
 
 def recipes(rows: Rows, wanted: Sequence[Mapping[int, int]], prime: int) -> list[list[int]]:

@@ -121,7 +121,10 @@ def read_quantities(cells: Cells, rules: Rules) -> Quantities:
         if column not in frame.columns:
             return np.full(n, np.nan)
         try:
-            return frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
+            found = frame[column]
+            if isinstance(found.dtype, np.dtype) and found.dtype.kind in "fiu":
+                return found.to_numpy(dtype=np.float64)  # no missing value but NaN: nothing to look for
+            return found.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             raise UsageError(f"cells {cells.name!r}: column {column!r} is not a number.") from None
 
@@ -283,12 +286,12 @@ def _identities(quantities: Quantities, n_parts: int) -> Iterator[tuple[int, tup
     if len(filled) < 2:
         return
     probe = int(np.argmax(np.abs(values).sum(axis=1)))
-    at = values[probe]
+    at = values[probe].tolist()
     for target in filled:
         others = [k for k in filled if k != target]
         for size in range(1, min(MAX_IDENTITY, len(others)) + 1):
             for members in combinations(others, size):
-                gap = at[list(members)].sum() - at[target]
+                gap = sum([at[k] for k in members]) - at[target]
                 if abs(gap) > 1e-9 * (abs(at[target]) + 1e-300):
                     continue
                 rows = quantities.present[:, [target, *members]].all(axis=1)

@@ -112,7 +112,8 @@ def suppress(problem: Problem) -> Solution:
     work.protect()
     before = work.hidden.copy()
     work.clean(PRIMES[0])
-    if any(work.attacks(prime) for prime in PRIMES):
+    # What `protect` left was verified; only what was published again since needs to be.
+    if (work.hidden != before).any() and any(work.attacks(prime) for prime in PRIMES):
         work.hidden = before
     return work.solution()
 
@@ -157,7 +158,7 @@ class _Work:
 
     def known(self) -> Flags:
         known = self.problem.fixed.copy()
-        known[self.given.column[~self.hidden[self.given.entry_rows()]]] = True
+        known[self.given.column[~self.hidden[self.given.row]]] = True
         return known
 
     def solution(self) -> Solution:
@@ -196,11 +197,12 @@ class _Work:
         label = components(rows, self.problem.size)
         targets = self.targets(known)
         mine = (self.problem.holder != 0) & ~known
-        wanted = set(label[targets].tolist())
+        wanted = np.zeros(self.problem.size, dtype=bool)
+        wanted[label[targets]] = True
         members: dict[int, list[int]] = {}
-        for q in np.flatnonzero(~known).tolist():
-            if int(label[q]) in wanted:
-                members.setdefault(int(label[q]), []).append(q)
+        inside_any = np.flatnonzero(~known & wanted[label])
+        for q, block in zip(inside_any.tolist(), label[inside_any].tolist(), strict=True):
+            members.setdefault(block, []).append(q)
         blocks = {}
         for key, inside in members.items():
             owned: dict[int, list[int]] = {}
@@ -214,15 +216,16 @@ class _Work:
         """Yield (target, holder): what holders of single contributions can recompute in a block."""
         if not block.owned or len(block.targets) < 2:
             return
-        code = directions(sketch, prime)
+        at, lines = block.at, block.lines
+        used = block.used
+        code = dict(zip(used.tolist(), directions(sketch[used], prime).tolist(), strict=True))
         alike: dict[int, list[int]] = {}
         for t in block.targets:
-            alike.setdefault(int(code[block.at[t]]), []).append(t)
-        lines = np.array([block.at[t] for t in block.targets])
+            alike.setdefault(code[at[t]], []).append(t)
         filled = np.flatnonzero(sketch.any(axis=0))
         for holder, quantities in block.owned.items():
-            places = [block.at[q] for q in quantities]
-            kinds = {int(code[k]) for k in places} - {0}
+            places = [at[q] for q in quantities]
+            kinds = {code[k] for k in places} - {0}
             if len(kinds) <= 1:
                 found = [t for kind in kinds for t in alike.get(kind, ())]
             else:
@@ -295,8 +298,7 @@ class _Work:
                 if left[key] < len(places):
                     break
                 rest, rank = restrict(local[key], places, prime)
-                lines = [block.at[t] for t in block.targets]
-                if not rest[lines].any(axis=1).all() or any(True for _ in self.inside(block, rest, prime)):
+                if not rest[block.lines].any(axis=1).all() or any(True for _ in self.inside(block, rest, prime)):
                     break
                 trial[key] = (rest, rank)
             else:
@@ -316,9 +318,17 @@ class _Block:
     owned: dict[int, list[int]]
     """Holder → the quantities that it knows as their only contributor."""
     at: dict[int, int] = field(init=False)
+    """Quantity → its place among the members."""
+    lines: npt.NDArray[np.intp] = field(init=False)
+    """Places of the targets."""
+    used: npt.NDArray[np.intp] = field(init=False)
+    """Places of the targets and of what anyone owns."""
 
     def __post_init__(self) -> None:
         self.at = {q: k for k, q in enumerate(self.members.tolist())}
+        self.lines = np.array([self.at[t] for t in self.targets], dtype=np.intp)
+        owned = [self.at[q] for quantities in self.owned.values() for q in quantities]
+        self.used = np.union1d(self.lines, np.array(owned, dtype=np.intp))
 
     def most_owned(self) -> int:
         return max((len(quantities) for quantities in self.owned.values()), default=0)
