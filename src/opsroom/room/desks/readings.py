@@ -97,6 +97,7 @@ def _read(view: View, dataset: str, start: dt.date) -> _Kept:
         following = (low.replace(day=1) + dt.timedelta(days=31)).replace(day=1)
         # The last piece has no end: a reading dated ahead must be noticed, since it may become due.
         high = following - dt.timedelta(days=1) if following <= view.day else None
-        kept.days.write(view.arrow(dataset, COLUMNS, period_from=low, period_to=high), until=last)
+        piece = view.arrow(dataset, COLUMNS, period_from=low, period_to=high)
+        kept.days.write(piece.combine_chunks(), until=last)  # in one, so that new meters are looked for once
         low = following
     return kept
