@@ -1,4 +1,4 @@
-"""Penalised, robust least squares of many series on one shared design, by matrix products alone."""
+"""Penalised, robust least squares of many series on one shared design."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def fit_batch(
     Notes
     -----
     With weights :math:`w_{ut}` the Gram matrix of series :math:`u` is :math:`\\sum_t w_{ut} x_t x_t'`.
-    The outer products of the shared design are formed once, so all Gram matrices are one matrix
-    product :math:`W Z`; the cost is ``days × terms²`` a series, whatever is missing. Huber's loss is
+    The outer products of the shared design are formed once; where there are more series than terms, the Gram
+    matrix of all days is too, and each series only takes away what its missing and outlying days lack. Huber's loss is
     minimised by iterative re-weighting with :math:`w = \\min(1, c s / |r|)`, :math:`s` the residuals'
     median absolute deviation times 1.4826. What fails most often: a series that is zero throughout
     (its scale is zero); callers drop it.
@@ -105,8 +105,9 @@ def fit_batch(
     n, k = y.shape[0], x.shape[1]
     dtype = y.dtype
     x = np.ascontiguousarray(x, dtype=dtype)
-    products = _products(x) if n > k else None
     ridge = _penalty_matrix(penalty, k)
+    if n > k:
+        return _fit_many(y, x, weights, ridge, huber, iterations)
     coef = np.zeros((n, k), dtype=dtype)
     scale = np.zeros(n, dtype=dtype)
     rows = np.zeros(n, dtype=np.int64)
@@ -123,7 +124,7 @@ def fit_batch(
         rows[part] = used.sum(axis=1)
         w = prior
         for step in range(steps):
-            coef[part] = _solve(w, filled, x, products, ridge)
+            coef[part] = _solve(w, filled, x, ridge)
             residual = filled - coef[part] @ x.T
             scale[part] = _robust_scale(residual, used)
             if huber is not None and step < steps - 1:
@@ -144,39 +145,50 @@ def _penalty_matrix(penalty: Floats | None, k: int) -> npt.NDArray[np.float64]:
     return ridge + (np.diag(penalty) if penalty.ndim == 1 else penalty)
 
 
-def _products(x: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Return the outer products of each row, upper triangle, and where each stands in the square.
-
-    They pay where there are more series than terms; below that the plain product is cheaper.
-    """
-    k = x.shape[1]
-    upper = np.triu_indices(k)
-    square = np.zeros((k, k), dtype=np.int64)
-    square[upper] = np.arange(len(upper[0]))
-    return np.ascontiguousarray(x[:, upper[0]] * x[:, upper[1]]), np.maximum(square, square.T)
-
-
-def _solve(
-    w: Floats,
+def _fit_many(
     y: Floats,
     x: Floats,
-    products: tuple[Floats, npt.NDArray[np.int64]] | None,
+    weights: Floats | None,
     ridge: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+    huber: float | None,
+    iterations: int,
+) -> BatchFit:
+    """Fit one series after another in compiled loops; compiling pays where there are many."""
+    from opsroom.measure.adjust.batch_kernel import fit_rows
+
+    n, k = y.shape[0], x.shape[1]
+    design = x.astype(np.float64)
+    upper = np.triu_indices(k)
+    every = np.ones(1) if weights is None else np.asarray(weights, dtype=np.float64)
+    coef, scale, rows = np.zeros((n, k), dtype=y.dtype), np.zeros(n), np.zeros(n, dtype=np.int64)
+    products = design[:, upper[0]] * design[:, upper[1]]
+    solved = fit_rows(
+        np.ascontiguousarray(y), np.ascontiguousarray(design.T), products, np.broadcast_to(every, y.shape), ridge,
+        huber or 0.0, 1 if huber is None else iterations, coef, scale, rows,
+    )  # fmt: skip
+    if not solved:
+        raise _singular()
+    freedom = np.maximum(rows - np.minimum(k, rows // 2), 1)
+    scale *= np.sqrt(np.maximum(rows, 1) / freedom)
+    return BatchFit(coef=coef, scale=scale.astype(y.dtype), rows=rows)
+
+
+def _singular() -> FitError:
+    return FitError(
+        "a regression is singular: the terms of the design cannot be told apart on these days.",
+        remedy="Give more days, drop terms or add a penalty.",
+        code="OPS-M010",
+    )
+
+
+def _solve(w: Floats, y: Floats, x: Floats, ridge: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Solve the weighted normal equations of each series, in double precision."""
-    if products is None:
-        gram = np.stack([(x * row[:, None]).T @ x for row in w]).astype(np.float64) + ridge
-    else:
-        gram = (w @ products[0]).astype(np.float64)[:, products[1]] + ridge
+    gram = np.stack([(x * row[:, None]).T @ x for row in w]).astype(np.float64) + ridge
     moment = ((w * y) @ x).astype(np.float64)
     try:
         return np.asarray(np.linalg.solve(gram, moment[:, :, None])[:, :, 0])
     except np.linalg.LinAlgError:
-        raise FitError(
-            "a regression is singular: the terms of the design cannot be told apart on these days.",
-            remedy="Give more days, drop terms or add a penalty.",
-            code="OPS-M010",
-        ) from None
+        raise _singular() from None
 
 
 def _robust_scale(residual: Floats, used: npt.NDArray[np.bool_]) -> Floats:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,8 @@ class Panel:
         1 yes, 0 no, -1 no reading.
     doubt
         Systematic errors.
+    shelf
+        Work on the companies alone, kept from panel to panel while they stay the same.
     """
 
     companies: pd.DataFrame
@@ -82,6 +85,7 @@ class Panel:
     seen: Bools
     naive: npt.NDArray[np.int8]
     doubt: Doubt
+    shelf: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def dates(self) -> pd.DatetimeIndex:

@@ -203,10 +203,12 @@ class _Tables:
         self._panel, self._dims, self._groups = panel, list(dims), groups
         self._codes, self._period = list(codes), period
         self._rows = np.flatnonzero(~panel.companies["entrant"].to_numpy(dtype=bool))
-        columns = {name: panel.companies[source].astype("category") for name, source in dims.items()}
-        self._units = pd.DataFrame({name: column.iloc[self._rows] for name, column in columns.items()})
-        self._units["group"] = panel.companies["group"].to_numpy()[self._rows]
-        self._cube = Cube(self._units, self._dims, "group")
+        key = ("cells", *dims.items())
+        if key not in panel.shelf:
+            units = panel.companies.loc[self._rows, [*dims.values(), "group"]]
+            units.columns = pd.Index([*dims, "group"])
+            panel.shelf[key] = units, Cube(units, self._dims, "group"), _cross(units, self._dims)
+        self._units, self._cube, self._crossed = panel.shelf[key]
         self._facts = _company_facts(panel, self._rows, groups)
 
     def of(self, weight: str, names: Sequence[str]) -> pd.DataFrame:
@@ -217,7 +219,7 @@ class _Tables:
             shares={k: v for k, v in SHARES.items() if k in names}, cube=self._cube,
         )  # fmt: skip
         estimates = _estimates(
-            self._panel, self._units, self._rows, self._dims, self._groups, self._codes, self._period, weight
+            self._panel, self._crossed, self._rows, self._dims, self._groups, self._codes, self._period, weight
         )
         return parts.merge(estimates, on=[self._period, *self._dims], how="left", validate="1:1")
 
@@ -255,7 +257,7 @@ def _contributions(
 
 def _estimates(
     panel: Panel,
-    units: pd.DataFrame,
+    crossed: tuple[npt.NDArray[np.int64], list[tuple[str, ...]]],
     rows: npt.NDArray[np.int64],
     dims: list[str],
     groups: Sequence[npt.NDArray[np.int64]],
@@ -266,7 +268,7 @@ def _estimates(
     """Return estimates and bounds of every cell, margins over any of the dimensions included."""
     low, high = int(groups[0][0]), int(groups[-1][-1]) + 1
     days = slice(low, high)
-    number, labels = _cross(units, dims)
+    number, labels = crossed
     code = np.full(len(panel.companies), -1, dtype=np.int64)
     code[rows] = number
     finest = Moments.of(panel, code, len(labels), weight=weight, days=days)

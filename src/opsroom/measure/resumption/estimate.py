@@ -18,6 +18,7 @@ from opsroom.measure.resumption.baseline import Baseline, fit_baseline
 from opsroom.measure.resumption.companies import companies_on, telework_prior
 from opsroom.measure.resumption.doubt import doubts
 from opsroom.measure.resumption.evidence import Observed, evidence, observe, silence
+from opsroom.measure.resumption.groundwork import Groundwork
 from opsroom.measure.resumption.meters import MeterDays, batches
 from opsroom.measure.resumption.panel_kernel import add_states, lay_out, tell_naive
 from opsroom.measure.resumption.readings import F32, Ints, date_of, ordinal
@@ -86,6 +87,7 @@ def resumption(
     restrictions: Frame | None = None,
     baseline: Baseline | None = None,
     window_from: dt.date | None = None,
+    groundwork: Groundwork | None = None,
 ) -> ResumptionResult:
     """Estimate which share of companies is back at work, and how much of normal they use.
 
@@ -120,6 +122,9 @@ def resumption(
         From `baseline_for`; None fits it from the readings.
     window_from
         First day of the index; None: sixteen days before `cohort_day`.
+    groundwork
+        `Groundwork` of the same tables and baseline from an earlier call; None, or one that does not hold any
+        more: it is made.
 
     Returns
     -------
@@ -157,20 +162,23 @@ def resumption(
         )
     tables = [_pandas(t) for t in (links, register, weather, calendar)]
     if baseline is None:
-        readings = readings if isinstance(readings, pa.Table | MeterDays) else pa.Table.from_batches(list(batches(readings)))
+        readings = (
+            readings if isinstance(readings, pa.Table | MeterDays) else pa.Table.from_batches(list(batches(readings)))
+        )
         baseline = baseline_for(
             readings, links=tables[0], register=tables[1], weather=tables[2], calendar=tables[3],
             cohort_day=cohort_day, last=day,
         )  # fmt: skip
     start = ordinal(window_from or cohort_day - dt.timedelta(days=LEAD))
-    companies = _matched(companies_on(tables[1], cohort_day=cohort_day, last=day), baseline)
+    made_of = (tables[1], tables[0], baseline)
+    if groundwork is None or not groundwork.holds(*made_of, cohort_day=cohort_day, last=day):
+        groundwork = Groundwork.of(*made_of, cohort_day=cohort_day, last=day)
     observed = observe(
-        readings, baseline=baseline, links=tables[0], weather=tables[2], calendar=tables[3],
-        start=start, days=ordinal(day) - start + 1,
-    )  # fmt: skip
+        readings, groundwork, weather=tables[2], calendar=tables[3], start=start, days=ordinal(day) - start + 1
+    )
     observed = _trimmed(observed)
     rest = _pandas(restrictions) if restrictions is not None else None
-    panel, states, miss = _panel(observed, baseline, companies, holiday, telework, rest)
+    panel, states, miss = _panel(observed, groundwork, holiday, telework, rest)
     national = aggregate(panel)
     reference, incomplete = _completeness(miss, start)
     return ResumptionResult(
@@ -187,16 +195,6 @@ def resumption(
 def _pandas(table: Frame) -> pd.DataFrame:
     """Return a small table as pandas."""
     return table if isinstance(table, pd.DataFrame) else table.to_pandas()
-
-
-def _matched(companies: pd.DataFrame, baseline: Baseline) -> pd.DataFrame:
-    """Return the companies in the baseline's order; those that it does not know come without a normal.
-
-    Entrants since the fit have no normal of before the holiday; they are counted, not measured.
-    """
-    known = companies.set_index("enterprise_id").reindex(baseline.enterprise)
-    known = known[known["region"].notna()].reset_index()
-    return known.astype({"entrant": bool, "group": np.int64, "employees": np.int64, "annual_sales": np.int64})
 
 
 def _trimmed(observed: Observed) -> Observed:
@@ -224,23 +222,23 @@ def _trimmed(observed: Observed) -> Observed:
 
 def _panel(
     observed: Observed,
-    baseline: Baseline,
-    companies: pd.DataFrame,
+    groundwork: Groundwork,
     holiday: tuple[dt.date, dt.date],
     telework: Mapping[str, float] | None,
     restrictions: pd.DataFrame | None,
 ) -> tuple[Panel, States, npt.NDArray[np.int8]]:
     """Infer every company's state and lay out the panel."""
     start, days = observed.around.start, observed.q.shape[1]
+    baseline, companies = groundwork.baseline, groundwork.companies
     span = (ordinal(holiday[0]), ordinal(holiday[1]))
     keep = np.searchsorted(baseline.enterprise, companies["enterprise_id"].to_numpy())
     observed, part = _rows(observed, keep), _baseline_rows(baseline, keep)
     gone = companies["gone"].to_numpy(dtype=np.int64)
     miss = silence(observed.seen, observed.use.active, part.region, gone, start)
-    region, section = (companies[c].to_numpy(dtype=str) for c in ("region", "section"))
-    locked = locked_regions(restrictions, region)
-    prior = telework_prior(section, telework)
-    code = np.unique(section, return_inverse=True)[1].astype(np.int64)
+    (region, regions), (code, sections) = (pd.factorize(companies[c], sort=True) for c in ("region", "section"))
+    locked = locked_regions(restrictions, np.asarray(regions, dtype=str))[region]
+    prior = telework_prior(np.asarray(sections, dtype=str), telework)[code]
+    code = code.astype(np.int64)
     group = np.unique(code * 2 + locked, return_inverse=True)[1].astype(np.int64)
     facts = evidence(observed, part, miss=miss, group=group, holiday=span)
     states = infer(facts, learn(facts))
@@ -256,7 +254,7 @@ def _panel(
     working, capacity = _laid_out(states, at_work(tally, since=since), code, lit, filled)
     doubt = doubts(facts, states, tally, section=code, prior=prior, since=since, filled=filled)
     naive = _naive(observed.use.ratio, span[0] - start)
-    panel = Panel(companies, start, working, capacity, observed.seen, naive, doubt)
+    panel = Panel(companies, start, working, capacity, observed.seen, naive, doubt, groundwork.shelf)
     return panel, states, miss
 
 
@@ -328,7 +326,17 @@ def _laid_out(states: States, law: AtWork, section: Ints, lit: F64, filled: Ints
     shape = (len(filled), states.dark.shape[1])
     working, capacity = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
     lay_out(
-        states.dark, states.faint, states.degree, filled, law.stratum, section, *shut, typical, working, capacity
+        states.dark,
+        states.faint,
+        states.degree,
+        filled,
+        law.stratum,
+        section,
+        shut[0],
+        shut[1],
+        typical,
+        working,
+        capacity,
     )
     return working, capacity
 

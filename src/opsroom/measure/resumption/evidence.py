@@ -10,8 +10,9 @@ import pandas as pd
 
 from opsroom.measure.resumption.baseline import Baseline, Surroundings
 from opsroom.measure.resumption.closing import closed_now
+from opsroom.measure.resumption.groundwork import Groundwork
 from opsroom.measure.resumption.panel_kernel import count_seen, tell_silence, tell_use
-from opsroom.measure.resumption.readings import F32, Bools, Chains, Ints, Use, company_use
+from opsroom.measure.resumption.readings import F32, Bools, Ints, Use, company_use
 from opsroom.measure.resumption.states import GONE, SEEN, SILENT, UNKNOWN, Evidence
 
 LATE_DAYS = 7
@@ -37,18 +38,17 @@ class Observed:
 
 def observe(
     readings: object,
+    groundwork: Groundwork,
     *,
-    baseline: Baseline,
-    links: pd.DataFrame,
     weather: pd.DataFrame,
     calendar: pd.DataFrame,
     start: int,
     days: int,
 ) -> Observed:
     """Return use relative to what a workday would have used, with the normal factor of the day."""
-    chains = Chains.of(links, enterprises=baseline.enterprise)
+    baseline = groundwork.baseline
     use = company_use(
-        readings, chains, start=start, days=days, enterprises=baseline.enterprise, level=baseline.levels(chains)
+        readings, groundwork.chains, start=start, days=days, enterprises=baseline.enterprise, level=groundwork.level
     )
     around = Surroundings.of(weather, calendar, start=start, days=days)
     level, nu = baseline.normal(around)

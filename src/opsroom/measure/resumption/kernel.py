@@ -104,11 +104,8 @@ def _silence_odds(rows: Any, miss: Any, silence: Any, back: Any, odds: Any) -> N
                 silent = False
 
 
-
 @numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _forward(
-    emit: Any, odds: Any, opening: Any, closing: Any, enter: Any, start: Any, moving: Any, alpha: Any
-) -> None:
+def _forward(emit: Any, odds: Any, opening: Any, closing: Any, enter: Any, start: Any, moving: Any, alpha: Any) -> None:
     """Fill `alpha` (days, states, lanes): the chance of each state given all up to a day, up to a factor."""
     one = np.float32(1.0)
     keep = one - np.float32(2.0) * moving
@@ -231,7 +228,7 @@ def _count_silence(rows: Any, miss: Any, t: int, closed: Any, n_silence: Any) ->
 def smooth(
     blocks: Any, block_group: Any, q: Any, nu: Any, miss: Any, closed: Any, closed_sd: Any, sigma: Any,
     weight: Any, opening: Any, closing: Any, enter: Any, start: Any, moving: Any, silence: Any, back: Any,
-    grid: Any, emit: Any, ready: bool, counting: bool, out: Any, moves: Any, n_enter: Any, n_start: Any,
+    grid: Any, emit: Any, ready: Any, counting: Any, out: Any, moves: Any, n_enter: Any, n_start: Any,
     n_silence: Any,
 ) -> None:  # fmt: skip
     """Fill `out` with posterior means, or add expected moves to the counts.

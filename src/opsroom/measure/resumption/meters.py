@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from opsroom.base.errors import DataError
-from opsroom.measure.resumption.readings_kernel import NOTHING, look_up, place
+from opsroom.measure.resumption.readings_kernel import NOTHING, look_up, place, search
 
 F32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -124,7 +124,7 @@ class MeterDays:
 
 
 class _Finder:
-    """Row numbers of ids: a lookup table where ids are dense, a binary search where not."""
+    """Row numbers of ids: a lookup table where ids are dense, a search where not."""
 
     def __init__(self, ids: Ints) -> None:
         low, high = (int(ids.min()), int(ids.max())) if len(ids) else (0, 0)
@@ -139,12 +139,12 @@ class _Finder:
             self._sorted = ids[self._order]
 
     def __call__(self, ids: Ints) -> Rows:
+        out = np.empty(len(ids), dtype=np.int32)
         if self._table is not None:
-            out = np.empty(len(ids), dtype=np.int32)
             look_up(ids, self._low, self._table, out)
-            return out
-        at = np.minimum(np.searchsorted(self._sorted, ids), len(self._sorted) - 1)
-        return np.where(self._sorted[at] == ids, self._order[at], -1).astype(np.int32)
+        else:
+            search(ids, self._sorted, self._order, out)
+        return out
 
 
 def batches(readings: Any) -> Iterator[pa.RecordBatch]:

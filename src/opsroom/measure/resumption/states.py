@@ -61,13 +61,11 @@ class Evidence:
         """Return every so-manieth company."""
         at = slice(None, None, every)
         # Copies, for the compiled loops are compiled once more for arrays with gaps.
-        q, nu, miss, closed, closed_sd, sigma, group = (
-            np.ascontiguousarray(x[at])
-            for x in (self.q, self.nu, self.miss, self.closed, self.closed_sd, self.sigma, self.group)
-        )
         return replace(
-            self, q=q, nu=nu, miss=miss, closed=closed, closed_sd=closed_sd, sigma=sigma, group=group
-        )
+            self, q=self.q[at].copy(), nu=self.nu[at].copy(), miss=self.miss[at].copy(),
+            closed=self.closed[at].copy(), closed_sd=self.closed_sd[at].copy(), sigma=self.sigma[at].copy(),
+            group=self.group[at].copy(),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,6 @@ class _Counts:
     start: F64
     silence: F64
     """By state (closed, open): fell silent, could have, was heard again, could have."""
-
 
     @classmethod
     def none(cls, groups: int, days: int) -> _Counts:

@@ -1,4 +1,4 @@
-"""Meter readings as of the desk's day, kept from publication to publication and brought up to date.
+"""What a desk reads as of its day, kept from publication to publication and brought up to date.
 
 A week brings a seventieth of all readings. What is kept is never trusted beyond what the store can vouch for:
 where it cannot be brought to the day by what became known since, everything is read afresh.
@@ -11,11 +11,39 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from opsroom.measure.resumption.meters import MeterDays
     from opsroom.room.desk import View
 
 COLUMNS = ["meter_id", "date", "wh"]
 _KEY = "resumption.meters"
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A whole dataset with the knowledge that it holds."""
+
+    as_of: dt.datetime
+    delivery: int
+    frame: pd.DataFrame
+
+
+def frame_of(view: View, dataset: str) -> pd.DataFrame:
+    """Return a dataset as of the view's moment: the very frame of last time while nothing became known."""
+    shelf: dict[str, _Frame] = view.memory.setdefault("resumption.frames", {})
+    kept = shelf.get(dataset)
+    delivery = view.last_delivery(dataset)
+    if kept is not None:
+        key = list(view.spec(dataset).key)
+        rows = view.changes(dataset, key, after=kept.as_of, delivery=kept.delivery)
+        if rows is not None and not rows.num_rows:
+            kept.as_of, kept.delivery = view.as_of, delivery
+            return kept.frame
+    frame = view.frame(dataset)
+    if kept is None or kept.as_of <= view.as_of:
+        shelf[dataset] = _Frame(view.as_of, delivery, frame)
+    return frame
 
 
 @dataclass(slots=True)
@@ -69,6 +97,7 @@ def _read(view: View, dataset: str, start: dt.date) -> _Kept:
         following = (low.replace(day=1) + dt.timedelta(days=31)).replace(day=1)
         # The last piece has no end: a reading dated ahead must be noticed, since it may become due.
         high = following - dt.timedelta(days=1) if following <= view.day else None
-        kept.days.write(view.arrow(dataset, COLUMNS, period_from=low, period_to=high), until=last)
+        piece = view.arrow(dataset, COLUMNS, period_from=low, period_to=high)
+        kept.days.write(piece.combine_chunks(), until=last)  # in one, so that new meters are looked for once
         low = following
     return kept

@@ -18,7 +18,7 @@ from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.calendar import is_due, publication_days
 from opsroom.room.desk import DeskOutcome, View, earlier_release
 from opsroom.room.desks.publicdata import optional_frame
-from opsroom.room.desks.readings import forget, readings_of
+from opsroom.room.desks.readings import forget, frame_of, readings_of
 
 if TYPE_CHECKING:
     from opsroom.base.results import Cells
@@ -91,6 +91,7 @@ class ResumptionDesk:
         self, view: View, settings: DeskSettings, names: _Names, dates: Mapping[str, dt.date]
     ) -> ResumptionResult:
         from opsroom.measure.resumption import resumption
+        from opsroom.measure.resumption.groundwork import Groundwork
 
         cohort = dates["cohort_day"]
         baseline = self._baseline(view, settings, names, cohort)
@@ -98,10 +99,16 @@ class ResumptionDesk:
         recent = readings_of(view, names.meters, start=first)
         if view.day > cohort + SETTLED:
             forget(view, before=first)  # normals stand still: the time before is not needed again
+        links, register = frame_of(view, names.links), frame_of(view, names.register)
+        groundwork: Groundwork | None = view.memory.get("resumption.groundwork")
+        made_of = (register, links, baseline)
+        if groundwork is None or not groundwork.holds(*made_of, cohort_day=cohort, last=view.day):
+            groundwork = Groundwork.of(*made_of, cohort_day=cohort, last=view.day)
+            view.memory["resumption.groundwork"] = groundwork
         return resumption(
             recent,
-            links=view.frame(names.links),
-            register=view.frame(names.register),
+            links=links,
+            register=register,
             weather=view.frame(names.weather),
             calendar=view.frame(names.calendar),
             as_of=view.day,
@@ -111,6 +118,7 @@ class ResumptionDesk:
             restrictions=optional_frame(view, settings, "restrictions"),
             baseline=baseline,
             window_from=first,
+            groundwork=groundwork,
         )
 
     def _baseline(self, view: View, settings: DeskSettings, names: _Names, cohort: dt.date) -> Baseline:
@@ -125,8 +133,8 @@ class ResumptionDesk:
             kept.clear()
             kept[fitted_on] = fit_baseline(
                 readings_of(then, names.meters, start=start),
-                links=then.frame(names.links),
-                register=then.frame(names.register),
+                links=frame_of(then, names.links),
+                register=frame_of(then, names.register),
                 weather=then.frame(names.weather),
                 calendar=then.frame(names.calendar),
                 cohort_day=cohort,
