@@ -208,7 +208,7 @@ def firms_from_tables(
             share = firms["enterprise_id"].map(then.astype(np.float64)).to_numpy(dtype=np.float64)
             sales = sales.fillna(firms["sales_normal"] * pd.Series(sold.sales(share), index=firms.index))
         whole = np.rint(sales.fillna(firms["sales_now"]).to_numpy(dtype=np.float64))
-        found: pd.Series[int] = pd.Series(whole.astype(np.int64), index=firms.index)
+        found: pd.Series[int] = pd.Series(whole, index=firms.index).astype(np.int64)
         return found
 
     firms["sales_before"] = sales_of(begins - pd.DateOffset(months=1))
