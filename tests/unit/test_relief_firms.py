@@ -10,6 +10,10 @@ import pytest
 
 from opsroom.base.errors import DataError, UsageError
 from opsroom.decide.relief import FIRM_COLUMNS, Habits, firms_from_tables
+from opsroom.decide.relief.habits import usual_year
+from opsroom.decide.relief.panel import company_panel, month_number
+from opsroom.decide.relief.rehearsal import rehearse
+from opsroom.decide.relief.response import Response
 
 DAY = dt.date(2020, 3, 16)
 
@@ -78,7 +82,7 @@ def loans() -> pd.DataFrame:
 
 def test_firm_by_hand() -> None:
     firms = firms_from_tables(register(), accounts(), loans(), firm_months(), as_of=DAY, roll=False)
-    assert list(firms.columns) == [*FIRM_COLUMNS, "sales_before"]
+    assert list(firms.columns) == [*FIRM_COLUMNS, "sales_before", "rolled", "rolled_gap"]
     assert len(firms) == 1  # 2 is a sole trader, 3 has died, 4 has no accounts
     row = firms.iloc[0]
     assert (row["section"], row["employees"]) == ("G", 6)  # as registered since February
@@ -88,15 +92,28 @@ def test_firm_by_hand() -> None:
     assert (row["days_past_due"], bool(row["forborne"])) == (45, True)
 
 
-def test_cash_is_carried_forward_from_the_accounts_to_the_day() -> None:
-    """Accounts end in January; February had sales of 40, the half of March that has passed is like it."""
+def test_cash_is_carried_forward_from_the_accounts_to_the_beginning_of_the_month() -> None:
+    """Accounts end in January; February had sales of 40."""
     firms = firms_from_tables(register(), accounts(), loans(), firm_months(), as_of=DAY)
-    monthly = 40 // 2 - 40 - 60 - 10 - 42
-    assert firms["cash"].item() == round(1_000 + monthly + 16 / 31 * monthly)
-    moving = Habits(wage_flex=0.5, tax_flex=1.0)
+    flow = 40 // 2 - 40 - 60 - 10
+    assert firms["cash"].item() == 1_000 + flow - 42
+    assert (firms["rolled"].item(), firms["rolled_gap"].item()) == (flow, round(0.8 * 100))
+    moving = Habits(wage_flex=0.5, tax_flex=1.0, cushion=0.5)
     eased = firms_from_tables(register(), accounts(), loans(), firm_months(), as_of=DAY, habits=moving)
-    monthly = 20 - 40 - (60 - 30 * 0.8) - (10 - 10 * 0.8) - 42
-    assert eased["cash"].item() == round(1_000 + monthly + 16 / 31 * monthly)
+    flow = 20 - 40 - (60 - 30 * 0.8) - (10 - 10 * 0.8)
+    assert eased["cash"].item() == 1_000 + flow // 2 - 42
+    assert eased["rolled_gap"].item() == round(0.8 * (100 - 30 - 10))
+
+
+def test_sales_since_the_accounts_are_those_of_the_activity_measured() -> None:
+    reported = firm_months()
+    reported = reported[reported["month"].astype(str) < "2020-02"]
+    known = pd.DataFrame({"enterprise_id": [1], "month": [pd.Timestamp("2020-02-01")], "capacity": [0.5]})
+    firms = firms_from_tables(
+        register(), accounts(), loans(), reported, as_of=DAY, activity_months=known, response=Response(0.8, 0.1)
+    )
+    assert firms["sales_before"].item() == 120
+    assert firms["cash"].item() == 1_000 + 60 - 110 - 42
 
 
 def test_known_activity_comes_before_reported_sales() -> None:
@@ -164,3 +181,60 @@ def test_habits_stay_where_too_little_is_known() -> None:
     assert found == prior
     with pytest.raises(UsageError, match="OPS-U084"):
         Habits(wage_flex=1.5)
+
+
+def test_sales_answer_activity_as_months_in_the_slump_show() -> None:
+    books, rows = panel(flex=0.4, lag=0.3, cushion=0.0)
+    known = company_panel(books, rows, as_of=dt.date(2020, 3, 1))
+    base = usual_year(known)[0]
+    slump = known.column(month_number(dt.date(2020, 1, 1)))
+    share = known.sales[:, slump] / base
+    activity = pd.DataFrame(
+        {"enterprise_id": known.ids, "month": pd.Timestamp("2020-01-01"), "capacity": 1.0 - (1.0 - share) / 0.7}
+    )
+    found = Response().fit(known, activity)
+    assert 0.7 < found.share < 0.8
+    assert found.error < Response().error
+    slight = activity.assign(capacity=0.9)  # a fall that a season may be as well tells nothing
+    assert Response().fit(known, slight) == Response()
+
+
+def test_wages_follow_what_activity_moves_and_not_the_noise_of_sales() -> None:
+    rng = np.random.default_rng(3)
+    books, rows = panel(400, flex=0.4, lag=0.3, cushion=0.0)
+    last = rows["month"] == rows["month"].max()
+    activity = rows.loc[last, ["enterprise_id"]].copy()
+    base = rows[rows["month"] < "2019-12-01"].groupby("enterprise_id")["sales"].mean()
+    activity["capacity"] = rows[last]["sales"].to_numpy() / base.reindex(activity["enterprise_id"]).to_numpy()
+    noisy = rows.assign(sales=np.rint(rows["sales"] * rng.uniform(0.3, 1.7, len(rows))).astype(np.int64))
+    found = Habits().fit(books, noisy, as_of=dt.date(2020, 3, 1), activity=activity)
+    assert found.wage_flex == pytest.approx(0.4, abs=0.08)
+    assert Habits().fit(books, noisy, as_of=dt.date(2020, 3, 1)).wage_flex < found.wage_flex - 0.03
+
+
+def test_a_rehearsal_finds_the_cushion_that_agrees_with_who_ran_out() -> None:
+    """Companies with 0.2 to 1.8 months of burn left: with half of it cushioned, fewer run out than expected."""
+    rng = np.random.default_rng(5)
+    index = months("2018-07-01", 20)
+    books, rows = [], []
+    for company in range(600):
+        act = np.where(index >= "2020-01-01", 0.2, 1.0)
+        left = rng.uniform(0.2, 1.8) * 30_000
+        drained = np.cumsum(np.where(index >= "2020-01-01", 0.5 * 30_000, 0))
+        cash = np.maximum(left - drained, 0)
+        rows.append(pd.DataFrame({"enterprise_id": company, "month": index, "sales": (100_000 * act).astype(np.int64),
+                                  "wage_bill": 40_000, "payments_in": (100_000 * act).astype(np.int64)}))  # fmt: skip
+        books.append(pd.DataFrame({"enterprise_id": company, "month": index, "cash": cash.astype(np.int64),
+                                   "undrawn_credit": 0, "fixed_costs": 0, "materials_ppm": 500_000,
+                                   "tax_due": 0}))  # fmt: skip
+    known = company_panel(pd.concat(books), pd.concat(rows), as_of=dt.date(2020, 3, 1))
+    none = pd.DataFrame({"enterprise_id": [], "month": pd.to_datetime([]), "interest_due": [], "principal_due": [],
+                         "forborne": []})  # fmt: skip
+    found = rehearse(known, none, Habits())
+    assert found.table["month"].tolist() == ["2019-12", "2020-01", "2020-02"]
+    assert (found.table["expected"] >= found.table["observed"]).all()
+    assert 0.15 < found.habits.cushion <= 0.5  # two months that disagree on how much do not outweigh all doubt
+    assert 0.2 < found.habits.cushion_error < 0.4
+    calm = rehearse(company_panel(pd.concat(books), pd.concat(rows), as_of=dt.date(2019, 12, 1)), none, Habits())
+    assert calm.habits.cushion == 0  # nobody ran out: nothing is learnt
+    assert calm.habits.cushion_error > 0

@@ -43,9 +43,9 @@ ENGLISH: dict[str, str] = {
     "story.liquidity": "In {month}, {jobs} jobs were at companies with less than 30 days of cash.",
     # -- story: options
     "story.none": "Without action, {companies} companies ({interval}) with {jobs} jobs run out of cash by {month}. Illiquid is not failed; jobs at risk are not jobs lost.",
-    "story.deadline": "A decision by {date} still reaches half of the companies that it would save.",
-    "story.deadline_later": "Even a decision taken on {date}, the last day looked at, still reaches {share} of the companies that it would save.",
-    "story.deadline_past": "The last day on which a decision would have reached half of the companies that it would save was {date}.",
+    "story.deadline": "A decision by {date} still reaches half of the companies that would run out within half a year and that it would save.",
+    "story.deadline_later": "Even a decision taken on {date}, the last day looked at, still reaches {share} of the companies that would run out within half a year and that it would save.",
+    "story.deadline_past": "The last day on which a decision would have reached half of the companies that would have run out within half a year and that it would have saved was {date}.",
     "story.holiday": "{option} for {months} months ({accrues}) is decisive for {decisive} companies with {jobs} jobs. Another {windfall} would survive without it (windfall), {futile} run out of cash all the same (futile), and {cliff} do so when it ends (cliff).",
     "story.holiday_plain": "{option} is decisive for {decisive} companies with {jobs} jobs. Another {windfall} would survive without it (windfall), {futile} run out of cash all the same (futile), and {cliff} do so when it ends (cliff).",
     "story.whom": "The largest numbers of these jobs are in {sections}.",

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from opsroom.warn.loan_states import month_numbers
+
 Floats = npt.NDArray[np.float64]
 
 NORMAL = 0.97
@@ -22,6 +24,7 @@ RULES = (0.0, 0.5, 1.0)
 """Months of fixed costs that must be left after paying the arrears for a company to look able."""
 _SHRINK = 15.0
 _LEAST_GAP = 0.15
+_NEVER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,24 @@ def looks_able(months: pd.DataFrame, accounts: pd.DataFrame) -> Floats:
     numpy.ndarray
         Shape (rules, rows): 1, 0 or NaN.
     """
-    known = accounts[["enterprise_id", "month", "cash", "undrawn_credit", "fixed_costs"]]
-    known = known.assign(month=pd.to_datetime(known["month"]))
-    both = months[["enterprise_id", "month", "arrears"]].merge(known, on=["enterprise_id", "month"], how="left")
-    stock = (both["cash"] + both["undrawn_credit"]).to_numpy(dtype=np.float64)
-    fixed = both["fixed_costs"].to_numpy(dtype=np.float64)
-    need = both["arrears"].to_numpy(dtype=np.float64)
+    then, here = (month_numbers(t["month"]) for t in (accounts, months))
+    first = int(min(x.min(initial=_NEVER) for x in (then, here)))
+    span = int(max(x.max(initial=-_NEVER) for x in (then, here))) - first + 1
+    firm = accounts["enterprise_id"].to_numpy(dtype=np.int64)
+    ids = np.unique(firm)
+    asked = months["enterprise_id"].to_numpy(dtype=np.int64)
+    at = np.full(len(ids) * span, -1, dtype=np.int64)
+    at[np.searchsorted(ids, firm) * span + then - first] = np.arange(len(firm))
+    place = np.minimum(np.searchsorted(ids, asked), max(len(ids) - 1, 0))
+    row = at[place * span + here - first] if len(ids) else np.full(len(asked), -1, dtype=np.int64)
+    row = np.where((row >= 0) & (ids[place] == asked), row, -1) if len(ids) else row
+
+    def of(values: Floats) -> Floats:
+        return np.asarray(np.where(row >= 0, values[row], np.nan) if len(values) else np.full(len(row), np.nan))
+
+    stock = of((accounts["cash"] + accounts["undrawn_credit"]).to_numpy(dtype=np.float64))
+    fixed = of(accounts["fixed_costs"].to_numpy(dtype=np.float64))
+    need = months["arrears"].to_numpy(dtype=np.float64)
     return np.stack([np.where(np.isnan(stock), np.nan, stock >= need + rule * fixed) for rule in RULES])
 
 
@@ -159,7 +174,7 @@ def split(
     late = now["delinquent"].to_numpy(dtype=np.float64)
     fine = now["performing"].to_numpy(dtype=np.float64)
     codes = {section: k for k, section in enumerate(sections, start=1)}
-    where = np.array([codes[s] for s in now["section"]], dtype=np.int64)
+    where = np.asarray(now["section"].map(codes).to_numpy(dtype=np.int64), dtype=np.int64)
     rng = np.random.default_rng(seed)
     weights = np.vstack([np.ones(len(now)), rng.poisson(1.0, (replicates, len(now)))])
     outstanding, delinquent = (

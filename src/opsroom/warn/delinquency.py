@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.cells import parts_from_units
@@ -285,7 +286,7 @@ def delinquency(
     return DelinquencyResult(
         as_of=as_of,
         table=table.reset_index(drop=True),
-        companies=kept.assign(month=kept["month"].dt.strftime("%Y-%m")).reset_index(drop=True),
+        companies=kept.assign(month=_named(kept["month"])).reset_index(drop=True),
         alarm_rate=history.alarm_rate(quiet),
         false_discoveries=false_discoveries,
         identified=identified,
@@ -293,13 +294,27 @@ def delinquency(
     )
 
 
+def _named(months: pd.Series[pd.Timestamp]) -> pd.Categorical[str]:
+    """Return months as text, written out once each."""
+    codes, unique = pd.factorize(months, sort=True)
+    return pd.Categorical.from_codes(codes, categories=pd.Index([str(m)[:7] for m in unique]))
+
+
 def _shares(panel: pd.DataFrame, sections: list[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return shares by month and section, and the same as arrays (sections first: all) over months."""
-    columns = [*STATES, "early", "late", "outstanding"]
-    data = panel.assign(companies=1)
-    wanted = [*columns, "companies", "is_delinquent", "in_arrears"]
-    by = data.groupby(["month", "section"])[wanted].sum().reset_index()
-    every = data.groupby("month")[wanted].sum().reset_index().assign(section=TOTAL)
+    wanted = [*STATES, "early", "late", "outstanding", "is_delinquent", "in_arrears"]
+    when, months = pd.factorize(panel["month"], sort=True)
+    where = np.searchsorted(sections, panel["section"].cat.categories.to_numpy(dtype=str))[panel["section"].cat.codes]
+    cell = when * len(sections) + where
+    size = (len(months), len(sections))
+    count = np.bincount(cell, minlength=size[0] * size[1]).reshape(size)
+    sums = {name: _sums(cell, panel[name].to_numpy(dtype=np.int64), size) for name in wanted} | {"companies": count}
+    some, column_of = np.nonzero(count)
+    by = pd.DataFrame(
+        {"month": months[some], "section": np.array(sections, dtype=object)[column_of]}
+        | {name: x[some, column_of] for name, x in sums.items()}
+    )
+    every = pd.DataFrame({"month": months, "section": TOTAL} | {name: x.sum(axis=1) for name, x in sums.items()})
     table = pd.concat([every, by], ignore_index=True).sort_values(["month", "section"], ignore_index=True)
     owed = table["outstanding"].astype(np.float64)
     for column in (*STATES, "early", "late"):
@@ -316,6 +331,14 @@ def _shares(panel: pd.DataFrame, sections: list[str]) -> tuple[pd.DataFrame, dic
     shown = ["month", "section", *STATES, "early", "late", "arrears_with_forborne"]
     shown += ["delinquent_companies", "arrears_companies"]
     return table[shown], grid
+
+
+def _sums(cell: npt.NDArray[np.int64], values: npt.NDArray[np.int64], size: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Return exact sums by month and section."""
+    total = np.zeros(size[0] * size[1], dtype=np.int64)
+    some = np.flatnonzero(values)
+    np.add.at(total, cell[some], values[some])
+    return total.reshape(size)
 
 
 def _history(grid: dict[str, Any], history: int, rate: float) -> OwnHistory:
@@ -370,9 +393,12 @@ def _causes(
     columns = ["month", "section", "collection", "collection_lower", "collection_upper"]
     if accounts is None or capacity.empty:
         return pd.DataFrame(columns=columns).astype({"month": "datetime64[ns]", "section": str}), False
-    able = collect.looks_able(panel, accounts)
     reduced = capacity[capacity < collect.NORMAL]
     first = reduced.index.min() if len(reduced) else panel["month"].max() + pd.DateOffset(months=1)
+    # only the delinquent of the time before, and the recent months since, are looked at
+    from_now_on = max(first, recent[0])
+    panel = panel[(panel["month"] >= from_now_on) | panel["is_delinquent"]]
+    able = collect.looks_able(panel, accounts)
     usual, spread = collect.usual_able_share(panel, able, capacity, sections, first)
     rows, identified = [], False
     for month in recent:

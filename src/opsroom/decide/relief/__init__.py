@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from opsroom.decide.relief.losses import Losses
     from opsroom.decide.relief.options import NONE, Holiday
     from opsroom.decide.relief.recovery import Recovery
+    from opsroom.decide.relief.response import Response
     from opsroom.decide.relief.result import ReliefResult
     from opsroom.decide.relief.run import relief
 
@@ -34,6 +35,7 @@ __all__ = [
     "Losses",
     "Recovery",
     "ReliefResult",
+    "Response",
     "deadline",
     "firms_from_tables",
     "liquidity",
@@ -50,6 +52,7 @@ _HOME = {
     "Losses": "losses",
     "Recovery": "recovery",
     "ReliefResult": "result",
+    "Response": "response",
     "deadline": "deadlines",
     "firms_from_tables": "firms",
     "liquidity": "buffers",

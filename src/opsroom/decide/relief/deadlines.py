@@ -142,7 +142,8 @@ def deadline(
     option
         Name of the option; the one with most decisive companies by default.
     weeks
-        Weeks looked at, from the study's day on.
+        Weeks looked at, from the study's day on. Only who would run out within them counts: who runs out later
+        is reached by a decision in any of them.
     half_of
         Share of the decisive companies to be reached.
     lead_days
@@ -156,15 +157,17 @@ def deadline(
     Raises
     ------
     FitError
-        If the option is decisive for no company.
+        If the option is decisive for no company that runs out in the weeks looked at.
 
     Notes
     -----
-    A company that is decisive in a draw is *reached* by a decision in week w if, with the same draw and the
-    holiday starting then, it still runs out at no time within the horizon. Flows and dues are taken to fall
-    evenly within a month (due days are not known), so liquidity is piecewise linear, and it is enough to
-    look at the ends of months and at the start of the holiday: the slope falls at its expiry, hence
-    no minimum lies there. The date returned is that of the last week before the share first falls below.
+    Decisive here are companies that without the option run out by the end of the month in which the last
+    week falls, and with it do not within the horizon. Such a company is, in a draw, *reached* by a decision in
+    week w if, with the same draw and the holiday starting then, it still runs out at no time within the
+    horizon. Flows and dues are taken to fall evenly within a month (due days are not known), so liquidity is
+    piecewise linear, and it is enough to look at the ends of months and at the start of the holiday: the slope
+    falls at its expiry, hence no minimum lies there. The date returned is that of the last week before the
+    share first falls below.
     """
     row = _row(result, option)
     if row == 0 or not 1 <= weeks <= 104 or not 0 < half_of <= 1 or lead_days < 0:
@@ -174,14 +177,11 @@ def deadline(
         )
     chosen = result.basis.options[row]
     subset = np.flatnonzero(result.by_firm.classes[row][:, DECISIVE] > 0)
-    if len(subset) == 0:
-        raise FitError(
-            f"option {chosen.name!r} is decisive for no company.",
-            remedy="There is no date to give.",
-            code="OPS-M070",
-        )
     horizon = result.basis.horizon
-    weekly = (7.0 * np.arange(weeks) + lead_days) / DAYS_PER_MONTH
+    first = result.start
+    weekly = first + (7.0 * np.arange(weeks) + lead_days) / DAYS_PER_MONTH
+    # who runs out after the last week looked at is reached by a decision in any of them: that tells nothing
+    within = min(int(np.ceil(first + 7.0 * weeks / DAYS_PER_MONTH)), horizon)
     starts = weekly[weekly < horizon - 1].astype(np.float64)
     reached = np.zeros((len(starts), result.basis.draws), dtype=np.int64)
     decisive = np.zeros(result.basis.draws, dtype=np.int64)
@@ -191,28 +191,34 @@ def deadline(
         rows = subset[at : at + _CHUNK]
         problem = result.problem.rows(rows)
         part = loans.of(rows)
-        dues = [schedule(part, chosen, horizon=horizon, start=float(s)).paid.cumsum(axis=1) for s in (0.0, *starts)]
+        dues = [schedule(part, chosen, horizon=horizon, start=float(s)).paid.cumsum(axis=1) for s in (first, *starts)]
         found = (reached, decisive, by_firm[at : at + _CHUNK])
         stacked = np.stack(dues)
-        _reach(compiled_paths(problem), problem.liquid, problem.dues[0], stacked, starts, found)
+        _reach(*compiled_paths(problem), problem.dues[0], stacked, starts, within, found)
+    if not decisive.any():
+        raise FitError(
+            f"option {chosen.name!r} is decisive for no company that runs out in these weeks.",
+            remedy="There is no date to give.",
+            code="OPS-M070",
+        )
     firms = _by_firm(result, subset, by_firm)
     return _result(result, chosen.name, half_of, reached, decisive, firms)
 
 
 @nb.njit(cache=True)
 def _reach(
-    x: Ints, liquid: Ints, none: Ints, dues: Ints, starts: Floats, found: tuple[Ints, Ints, Ints]
+    x: Ints, begun: Ints, none: Ints, dues: Ints, starts: Floats, within: int, found: tuple[Ints, Ints, Ints]
 ) -> None:  # pragma: no cover - compiled
     """Add the decisive (option from day 0, dues[0]) and those reached from each later start (dues[1:])."""
     reached, decisive, by_firm = found
     n, horizon, draws = x.shape
     for i in range(n):
-        if liquid[i] < 0:
-            continue
         for d in range(draws):
+            if begun[i, d] < 0:
+                continue
             fails, saved = False, True
             for t in range(horizon):
-                fails = fails or x[i, t, d] < none[i, t]
+                fails = fails or (t < within and x[i, t, d] < none[i, t])
                 saved = saved and x[i, t, d] >= dues[0, i, t]
             if not (fails and saved):
                 continue
@@ -221,7 +227,7 @@ def _reach(
             for w in range(len(starts)):
                 month = int(starts[w])
                 part = starts[w] - month
-                before = x[i, month - 1, d] - none[i, month - 1] if month > 0 else liquid[i]
+                before = x[i, month - 1, d] - none[i, month - 1] if month > 0 else begun[i, d]
                 after = x[i, month, d] - none[i, month]
                 if before + part * (after - before) < 0.0:
                     continue

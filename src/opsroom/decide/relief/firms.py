@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from opsroom.base.errors import DataError
 from opsroom.decide.relief.habits import Habits
+from opsroom.decide.relief.response import Response
 
 FIRM_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -53,6 +54,9 @@ _OF_LOANS = (
     "rate_bp",
 )
 SOLE = "SOLE"
+ROLLED = ("rolled", "rolled_gap")
+"""Within ``cash``, the operating flow since the accounts' date before any cushion, and what of it lost activity took;
+zero where absent."""
 _FLOWS = (
     "fixed_costs",
     "wage_bill",
@@ -88,10 +92,10 @@ def check_firms(firms: pd.DataFrame) -> pd.DataFrame:
     before = "sales_before" if "sales_before" in firms.columns else "sales_now"
     frame = (
         firms.loc[:, list(FIRM_COLUMNS)]
-        .assign(sales_before=firms[before])
+        .assign(sales_before=firms[before], **{c: firms[c] if c in firms.columns else 0 for c in ROLLED})
         .sort_values("enterprise_id", kind="stable", ignore_index=True)
     )
-    for column, kind in (*FIRM_COLUMNS.items(), ("sales_before", "money")):
+    for column, kind in (*FIRM_COLUMNS.items(), ("sales_before", "money"), *((c, "money") for c in ROLLED)):
         if frame[column].isna().any():
             raise DataError(f"column {column!r} of the firms lacks values.", code="OPS-D073")
         if kind == "code":
@@ -117,6 +121,8 @@ def firms_from_tables(
     firm_months: pd.DataFrame,
     resumption_states: pd.DataFrame | None = None,
     *,
+    activity_months: pd.DataFrame | None = None,
+    response: Response | None = None,
     as_of: dt.date,
     normal_until: dt.date | None = None,
     habits: Habits | None = None,
@@ -139,14 +145,19 @@ def firms_from_tables(
     resumption_states
         Optional: ``enterprise_id`` and ``capacity`` (activity as a share of normal, 1 = normal): what the
         room knows of present activity where sales are not reported yet.
+    activity_months
+        Optional: ``enterprise_id``, ``month`` and ``capacity``, the mean of the month: activity between the
+        accounts' date and the study, where sales are not reported yet.
+    response
+        Which sales an activity stands for; by default the same share of normal.
     as_of
         The day. Rows of later reference months are ignored; knowledge time is the caller's matter.
     normal_until
         Normal sales are the mean of the twelve months up to this day; the end of the previous year by
         default.
     roll
-        Carry cash from the accounts' date forward to the day, at the sales known or estimated since. Without
-        it a balance two months old would count as today's.
+        Carry cash from the accounts' date forward to the beginning of the month of the study, at the sales
+        known or estimated since. Without it a balance two months old would count as the last.
 
     Returns
     -------
@@ -160,9 +171,10 @@ def firms_from_tables(
 
     Notes
     -----
-    Present sales are, in this order: `capacity` times normal sales; the last reported month, where it is not
+    Present sales are, in this order: those that `capacity` stands for; the last reported month, where it is not
     older than two months; normal sales.
     """
+    sold = response or Response(1.0, 0.0)
     now = pd.Timestamp(as_of)
     end = pd.Timestamp(normal_until) if normal_until else pd.Timestamp(now.year - 1, 12, 31)
     firms = _active(register, now)
@@ -184,13 +196,24 @@ def firms_from_tables(
     empty = ("wage_bill", "tax_due", "sales_normal", "employees", *_OF_LOANS)
     firms[list(empty)] = firms[list(empty)].fillna(0)
     firms["forborne"] = firms["forborne"].eq(True)  # missing where there is no loan
-    firms["sales_now"] = _present(firms, resumption_states, now)
-    before = firm_months[firm_months["month"] == now.replace(day=1) - pd.DateOffset(months=1)].set_index(
-        "enterprise_id"
-    )["sales"]
-    firms["sales_before"] = firms["enterprise_id"].map(before).fillna(firms["sales_now"])
+    firms["sales_now"] = _present(firms, resumption_states, now, sold)
+    begins = now.replace(day=1)
+
+    def sales_of(month: pd.Timestamp) -> pd.Series[int]:
+        """Return the sales of a month: reported, else those of its activity, else the present ones."""
+        reported = firm_months[firm_months["month"] == month].drop_duplicates("enterprise_id", keep="last")
+        sales = firms["enterprise_id"].map(reported.set_index("enterprise_id")["sales"]).astype(np.float64)
+        if activity_months is not None:
+            then = activity_months[activity_months["month"] == month].set_index("enterprise_id")["capacity"]
+            share = firms["enterprise_id"].map(then.astype(np.float64)).to_numpy(dtype=np.float64)
+            sales = sales.fillna(firms["sales_normal"] * pd.Series(sold.sales(share), index=firms.index))
+        whole = np.rint(sales.fillna(firms["sales_now"]).to_numpy(dtype=np.float64))
+        found: pd.Series[int] = pd.Series(whole, index=firms.index).astype(np.int64)
+        return found
+
+    firms["sales_before"] = sales_of(begins - pd.DateOffset(months=1))
     if roll:
-        firms["cash"] = _rolled(firms, firm_months, now, habits or Habits())
+        _roll(firms, sales_of, begins, habits or Habits())
     return check_firms(firms)
 
 
@@ -295,41 +318,36 @@ def _loan_totals(loans: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
     return pd.DataFrame(sums.reset_index())
 
 
-def _present(firms: pd.DataFrame, states: pd.DataFrame | None, now: pd.Timestamp) -> pd.Series[int]:
+def _present(firms: pd.DataFrame, states: pd.DataFrame | None, now: pd.Timestamp, sold: Response) -> pd.Series[int]:
     """Return present monthly sales."""
     recent = firms["sales_month"] >= (now - pd.DateOffset(months=2)).replace(day=1)
     present = firms["sales_last"].where(recent).fillna(firms["sales_normal"])
     if states is not None:
         share = states.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")["capacity"]
-        share = firms["enterprise_id"].map(share.astype(np.float64)).clip(0.0, 2.0)
-        present = (share * firms["sales_normal"]).fillna(present)
+        known = firms["enterprise_id"].map(share.astype(np.float64)).clip(0.0, 2.0)
+        lost = pd.Series(sold.sales(known.to_numpy(dtype=np.float64)), index=firms.index)
+        present = (lost * firms["sales_normal"]).fillna(present)
     return pd.Series(np.rint(present).astype(np.int64), index=firms.index)
 
 
-def _rolled(firms: pd.DataFrame, known: pd.DataFrame, now: pd.Timestamp, habits: Habits) -> pd.Series[int]:
-    """Return cash carried forward to the day, at sales known since or the present rate."""
-    dues = (firms["interest_due"] + firms["principal_due"]).to_numpy(dtype=np.int64)
-    moving = moving_outgo(firms, habits)
-    cash = firms["cash"].to_numpy(dtype=np.float64)
-    month_end = firms["month"] + pd.offsets.MonthEnd(0)
-    first = pd.Timestamp(now.year, now.month, 1)
-    step = (month_end.min() + pd.Timedelta(days=1)).replace(day=1)
-
-    def sales_of(month: pd.Timestamp) -> pd.Series[int]:
-        reported = known[known["month"] == month].drop_duplicates("enterprise_id", keep="last")
-        sales = firms["enterprise_id"].map(reported.set_index("enterprise_id")["sales"])
-        whole = np.rint(sales.fillna(firms["sales_now"]).to_numpy(dtype=np.float64))
-        return pd.Series(whole.astype(np.int64), index=firms.index)
-
-    while step <= first:
-        last = step + pd.offsets.MonthEnd(0)
-        share = (min(now, last) - step + pd.Timedelta(days=1)) / (last - step + pd.Timedelta(days=1))
-        sales = sales_of(step)
-        late = monthly_margin(firms, sales_of(step - pd.DateOffset(months=1)))
-        margin = (1.0 - habits.receipt_lag) * monthly_margin(firms, sales) + habits.receipt_lag * late
-        outgo = monthly_outgo(firms) - moving * (1.0 - activity(firms, sales))
-        flow = margin - outgo
-        flow = np.where(flow < 0, (1.0 - habits.cushion) * flow, flow)
-        cash = cash + np.where(month_end < step, share * (flow - dues), 0.0)
-        step = last + pd.Timedelta(days=1)
-    return pd.Series(np.rint(cash).astype(np.int64), index=firms.index)
+def _roll(
+    firms: pd.DataFrame, sales_of: Callable[[pd.Timestamp], pd.Series[int]], begins: pd.Timestamp, habits: Habits
+) -> None:
+    """Carry cash forward from the accounts' date to the beginning of a month, in place."""
+    due = (firms["interest_due"] + firms["principal_due"]).to_numpy(dtype=np.int64)
+    moving, normal = moving_outgo(firms, habits), monthly_margin(firms, firms["sales_normal"])
+    dated = firms["month"].to_numpy().astype("datetime64[M]")
+    flows, gaps, dues = np.zeros(len(firms)), np.zeros(len(firms)), np.zeros(len(firms))
+    step = pd.Timestamp(dated.min()) + pd.DateOffset(months=1)
+    while step < begins:
+        sales, then = sales_of(step), sales_of(step - pd.DateOffset(months=1))
+        lag, share = habits.receipt_lag, activity(firms, sales)
+        margin = (1.0 - lag) * monthly_margin(firms, sales) + lag * monthly_margin(firms, then)
+        since = dated < np.datetime64(step, "M")
+        flows += np.where(since, margin - monthly_outgo(firms) + moving * (1.0 - share), 0.0)
+        gaps += np.where(since, ((1.0 - lag) * normal - moving) * (1.0 - share), 0.0)
+        dues += np.where(since, due, 0)
+        step += pd.DateOffset(months=1)
+    drained = np.where(flows < 0, (1.0 - habits.cushion) * flows, flows)
+    firms["rolled"], firms["rolled_gap"] = np.rint(flows).astype(np.int64), np.rint(gaps).astype(np.int64)
+    firms["cash"] = np.rint(firms["cash"].to_numpy(dtype=np.float64) + drained - dues).astype(np.int64)

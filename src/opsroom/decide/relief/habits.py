@@ -6,13 +6,19 @@ import datetime as dt
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.errors import UsageError
+from opsroom.decide.relief.panel import Panel, company_panel
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 _FALL = 0.7
 _LEAST = 30
-_LOOK_BACK = 24
+_RECENT = 6
+_SURE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +36,30 @@ class Habits:
     cushion
         Share of an operating shortfall that does not drain liquidity: bills that suppliers and landlords let
         stand, owners' money, investment not made.
+    cushion_error
+        Standard deviation, between draws, of the logarithm of what does drain (one less the cushion).
     """
 
     wage_flex: float = 0.0
     tax_flex: float = 0.0
     receipt_lag: float = 0.0
     cushion: float = 0.0
+    cushion_error: float = 0.0
 
     def __post_init__(self) -> None:
         if any(not 0 <= x <= 1 for x in (self.wage_flex, self.tax_flex, self.receipt_lag, self.cushion)):
             raise UsageError("a habit is not a share.", remedy="Give values within 0 … 1.", code="OPS-U084")
+        if not 0 <= self.cushion_error <= 1:
+            raise UsageError("the error of the cushion is not within 0 … 1.", code="OPS-U084")
 
-    def fit(self, accounts: pd.DataFrame, firm_months: pd.DataFrame, *, as_of: dt.date) -> Habits:
+    def fit(
+        self,
+        accounts: pd.DataFrame,
+        firm_months: pd.DataFrame,
+        *,
+        as_of: dt.date,
+        activity: pd.DataFrame | None = None,
+    ) -> Habits:
         r"""Return the habits estimated from company months known on a day.
 
         Parameters
@@ -53,6 +71,8 @@ class Habits:
             ``enterprise_id``, ``month``, ``sales``, ``wage_bill`` and, for the lag, ``payments_in``.
         as_of
             Later months are ignored.
+        activity
+            ``enterprise_id`` and ``capacity`` (1 = normal): what is known of present activity.
 
         Returns
         -------
@@ -61,89 +81,123 @@ class Habits:
 
         Notes
         -----
+        See `of_panel`.
+        """
+        return self.of_panel(company_panel(accounts, firm_months, as_of=as_of), activity)
+
+    def of_panel(self, panel: Panel, activity: pd.DataFrame | None = None) -> Habits:
+        r"""Return the habits estimated from company months laid out as arrays.
+
+        Notes
+        -----
         Over the last six months, company months whose sales fell below 70 % of the mean of their year
         before: flex = Σ relative fall of the payment / Σ relative fall of sales (a ratio of sums, falls
-        limited to 0 … 1). Cushion: one less the fall of liquidity over the fall that the other habits
+        limited to 0 … 1). But a month's sales are noisy, and wages do not follow noise: where present
+        activity z is known and goes with last month's sales, the wage flex is that of the instrument,
+        :math:`\operatorname{cov}(z,w)/\operatorname{cov}(z,s)` over companies, w and s being wages and sales
+        as shares of usual. Cushion: one less the fall of liquidity over the fall that the other habits
         imply, summed over the last three months' companies that burnt and had twice that left, so that
-        the floor of zero cash does not pass for a cushion; loan payments are left out on both sides where
-        `paid` is not known, which understates it. Lag: least squares of receipts on this and last month's
-        sales, :math:`b_1/(b_0+b_1)`. Seasonal swings are mostly smaller than the 30 % and so left out.
+        the floor of zero cash does not pass for a cushion; loan payments are left out on both sides, which
+        understates it. Lag: least squares of receipts on this and last month's sales, :math:`b_1/(b_0+b_1)`.
+        Seasonal swings are mostly smaller than the 30 % and so left out.
         """
-        rows = _company_months(accounts, firm_months, pd.Timestamp(as_of))
-        both = _against_usual(rows)
-        fallen = both[both["sales"] < _FALL * both["sales_usual"]]
-        found = Habits(
-            wage_flex=_flex(fallen[fallen["wage_bill_usual"] > 0], "wage_bill", self.wage_flex),
-            tax_flex=_flex(fallen[fallen["tax_due_usual"] > 0], "tax_due", self.tax_flex),
-            receipt_lag=_lag(rows, self.receipt_lag),
+        if panel.last < 0:
+            return self
+        both, usual = panel.both, usual_year(panel)
+        lag = _lag(panel, both, self.receipt_lag)
+        wage_flex = _flex(panel, panel.wages, both, usual[0], usual[1], self.wage_flex)
+        instrumented = _instrumented(panel, both, usual, activity)
+        return replace(
+            self,
+            wage_flex=wage_flex if instrumented is None else instrumented,
+            tax_flex=_flex(panel, panel.tax, both, usual[0], usual[2], self.tax_flex),
+            receipt_lag=lag,
+            cushion=_cushion(panel, both, usual[0], lag, self.cushion),
         )
-        return replace(found, cushion=_cushion(both, found.receipt_lag, self.cushion))
 
 
-def _company_months(accounts: pd.DataFrame, firm_months: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
-    """Join accounts and months and add the month before, where it is there."""
-    wanted = ["enterprise_id", "month", "sales", "wage_bill", "payments_in"]
-    kept = ["enterprise_id", "month", "cash", "undrawn_credit", "fixed_costs", "materials_ppm", "tax_due"]
-    months = _since(firm_months[[c for c in wanted if c in firm_months.columns]], now)
-    rows = months.merge(_since(accounts[kept], now), on=["enterprise_id", "month"])
-    rows = rows.assign(liquid=rows["cash"] + rows["undrawn_credit"])
-    rows = rows.sort_values(["enterprise_id", "month"], kind="stable", ignore_index=True)
-    number = rows["month"].dt.year * 12 + rows["month"].dt.month
-    firm = rows["enterprise_id"]
-    follows = (firm == firm.shift()) & (number - number.shift() == 1)
-    before = rows[["sales", "liquid"]].shift().where(follows)
-    return rows.assign(sales_then=before["sales"], liquid_then=before["liquid"])
+def usual_year(panel: Panel) -> tuple[Floats, Floats, Floats]:
+    """Return each company's mean sales, wages and tax over the year that ended six months before the last."""
+    stop = panel.last - _RECENT + 1
+    start = max(stop - 12, 0)
+    seen = panel.both[:, start : max(stop, 0)]
+    number = seen.sum(axis=1)
+
+    def mean(values: Floats) -> Floats:
+        total = np.where(seen, np.nan_to_num(values[:, start : max(stop, 0)]), 0.0).sum(axis=1)
+        return np.asarray(np.divide(total, number, out=np.full(len(number), np.nan), where=number > 0))
+
+    return mean(panel.sales), mean(panel.wages), mean(panel.tax)
 
 
-def _since(table: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
-    """Return the months up to a day that the estimates look at, with dates as such."""
-    month = pd.to_datetime(table["month"])
-    inside = (month <= now) & (month > now - pd.DateOffset(months=_LOOK_BACK))
-    return table[inside].assign(month=month[inside])
+def _recent(panel: Panel, months: int) -> slice:
+    return slice(max(panel.last - months + 1, 0), panel.last + 1)
 
 
-def _against_usual(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the last six months beside the means of the twelve before."""
-    last = rows["month"].max()
-    before = rows[(rows["month"] <= last - pd.DateOffset(months=6)) & (rows["month"] > last - pd.DateOffset(months=18))]
-    usual = before.groupby("enterprise_id")[["sales", "wage_bill", "tax_due"]].mean().add_suffix("_usual")
-    recent = rows[rows["month"] > last - pd.DateOffset(months=6)]
-    both: pd.DataFrame = recent.join(usual, on="enterprise_id", how="inner")
-    known: pd.DataFrame = both[both["sales_usual"] > 0]
-    return known
+def _flex(panel: Panel, payment: Floats, both: Flags, sales: Floats, usual: Floats, otherwise: float) -> float:
+    """Return the relative fall of a payment over that of sales, where sales have fallen."""
+    span = _recent(panel, _RECENT)
+    known = (sales > 0) & (usual > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = panel.sales[:, span] / sales[:, None]
+        fallen = both[:, span] & known[:, None] & (share < _FALL)
+        if int(fallen.sum()) < _LEAST:
+            return otherwise
+        fall = np.clip(1.0 - payment[:, span] / usual[:, None], 0.0, 1.0)[fallen].sum()
+    return float(np.clip(fall / (1.0 - share[fallen]).sum(), 0.0, 1.0))
 
 
-def _cushion(rows: pd.DataFrame, lag: float, otherwise: float) -> float:
+def _instrumented(
+    panel: Panel, both: Flags, usual: tuple[Floats, Floats, Floats], activity: pd.DataFrame | None
+) -> float | None:
+    """Return how wages follow last month's sales as far as known activity moves these; None if it does not."""
+    if activity is None:
+        return None
+    share = activity.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")["capacity"]
+    z = share.reindex(panel.ids).to_numpy(dtype=np.float64)
+    known = both[:, panel.last] & np.isfinite(z) & (usual[0] > 0) & (usual[1] > 0)
+    if int(known.sum()) < _LEAST:
+        return None
+    z = np.clip(z[known], 0.0, 2.0)
+    sales = np.clip(panel.sales[known, panel.last] / usual[0][known], 0.0, 2.0)
+    wages = np.clip(panel.wages[known, panel.last] / usual[1][known], 0.0, 2.0)
+    z = z - z.mean()
+    moved = z * (sales - sales.mean())
+    if moved.mean() <= _SURE * moved.std() / np.sqrt(len(z)):
+        return None
+    return float(np.clip((z * (wages - wages.mean())).mean() / moved.mean(), 0.0, 1.0))
+
+
+def _cushion(panel: Panel, both: Flags, usual: Floats, lag: float, otherwise: float) -> float:
     """Return the share of the modelled burn that did not drain liquidity."""
-    recent = rows[rows["month"] > rows["month"].max() - pd.DateOffset(months=3)].dropna(subset=["liquid_then"])
-    margin = 1.0 - recent["materials_ppm"] / 1e6
-    receipts = margin * ((1.0 - lag) * recent["sales"] + lag * recent["sales_then"])
-    burn = recent["fixed_costs"] + recent["wage_bill"] + recent["tax_due"] - receipts
-    deep = (burn > 0.05 * recent["sales_usual"]) & (recent["liquid_then"] > 2.0 * burn)
+    span = _recent(panel, 3)
+    now, then = np.arange(span.start, span.stop), np.arange(span.start, span.stop) - 1
+    now, then = now[then >= 0], then[then >= 0]
+    sales, before = panel.sales[:, now], panel.sales[:, then]
+    receipts = (1.0 - panel.materials[:, now]) * ((1.0 - lag) * sales + lag * before)
+    burn = panel.fixed[:, now] + panel.wages[:, now] + panel.tax[:, now] - receipts
+    known = both[:, now] & both[:, then] & (usual > 0)[:, None]
+    with np.errstate(invalid="ignore"):
+        deep = known & (burn > 0.05 * usual[:, None]) & (panel.liquid[:, then] > 2.0 * burn)
     if int(deep.sum()) < _LEAST:
         return otherwise
-    drained = (recent["liquid_then"] - recent["liquid"])[deep]
-    scale = recent["sales_usual"][deep]
+    scale = np.broadcast_to(usual[:, None], deep.shape)[deep]
+    drained = (panel.liquid[:, then] - panel.liquid[:, now])[deep]
     return float(np.clip(1.0 - (drained / scale).sum() / (burn[deep] / scale).sum(), 0.0, 0.9))
 
 
-def _flex(rows: pd.DataFrame, column: str, otherwise: float) -> float:
-    if len(rows) < _LEAST:
+def _lag(panel: Panel, both: Flags, otherwise: float) -> float:
+    """Return the share of sales paid a month later, by least squares of receipts on sales."""
+    if panel.paid_in is None:
         return otherwise
-    fall = (1.0 - rows[column] / rows[f"{column}_usual"]).clip(0.0, 1.0).sum()
-    return float(np.clip(fall / (1.0 - rows["sales"] / rows["sales_usual"]).sum(), 0.0, 1.0))
-
-
-def _lag(rows: pd.DataFrame, otherwise: float) -> float:
-    if "payments_in" not in rows.columns:
+    number = both.sum(axis=1)
+    total = np.where(both, np.nan_to_num(panel.sales), 0.0).sum(axis=1)
+    mean = np.divide(total, number, out=np.zeros(len(number)), where=number > 0)
+    kept = both[:, 1:] & both[:, :-1] & (mean > 0)[:, None]
+    if int(kept.sum()) < _LEAST:
         return otherwise
-    mean = rows.groupby("enterprise_id")["sales"].transform("mean")
-    kept = (rows["sales_then"].notna() & (mean > 0)).to_numpy()
-    if kept.sum() < _LEAST:
-        return otherwise
-    scale = mean.to_numpy(dtype=np.float64)[kept]
-    columns = ("sales", "sales_then", "payments_in")
-    now, then, paid = (rows[c].to_numpy(dtype=np.float64)[kept] / scale for c in columns)
+    scale = np.broadcast_to(mean[:, None], kept.shape)[kept]
+    now, then, paid = (x[kept] / scale for x in (panel.sales[:, 1:], panel.sales[:, :-1], panel.paid_in[:, 1:]))
     (b0, b1), *_ = np.linalg.lstsq(np.column_stack([now, then]), paid, rcond=None)
-    total = b0 + b1
-    return float(np.clip(b1 / total, 0.0, 1.0)) if total > 0 else otherwise
+    whole = b0 + b1
+    return float(np.clip(b1 / whole, 0.0, 1.0)) if whole > 0 else otherwise

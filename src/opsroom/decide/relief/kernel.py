@@ -41,7 +41,15 @@ class Problem:
     Attributes
     ----------
     liquid
-        Cash and undrawn credit at the start, (n,).
+        Cash and undrawn credit at the start, as expected, (n,).
+    rolled
+        Operating flow between the accounts' date and the start, as expected, before any cushion, (n,).
+    rolled_gap
+        What of it hangs on lost activity: what it falls by if losses double, (n,).
+    lost
+        How far losses lie from what is expected, share of them by draw, fixed point, (d,).
+    kept
+        Expected share of a negative flow that drains liquidity: what `liquid` rests on.
     margin
         Monthly sales less materials at normal activity, (n,).
     moving
@@ -54,7 +62,8 @@ class Problem:
     lag
         Share of the margin that is received a month later, fixed point.
     keep
-        Share of a negative operating flow that is really paid, fixed point.
+        Share of a negative operating flow that is really paid, fixed point, by draw, (d,): how much of a
+        shortfall drains liquidity is common to all companies, and not known exactly.
     section
         Row of `path`, (n,).
     key
@@ -70,13 +79,17 @@ class Problem:
     """
 
     liquid: Ints
+    rolled: Ints
+    rolled_gap: Ints
+    lost: Ints
+    kept: int
     margin: Ints
     moving: Ints
     outgo: Ints
     gap: Ints
     gap_before: Ints
     lag: int
-    keep: int
+    keep: Ints
     section: Ints
     key: npt.NDArray[np.uint64]
     path: Ints
@@ -92,7 +105,9 @@ class Problem:
         DataError
             If a company's monthly amount exceeds the limit.
         """
-        monthly = max(int(np.abs(a).max(initial=0)) for a in (self.margin, self.moving, self.outgo))
+        monthly = max(
+            int(np.abs(a).max(initial=0)) for a in (self.margin, self.moving, self.outgo, self.rolled, self.rolled_gap)
+        )
         stocks = max(int(np.abs(a).max(initial=0)) for a in (self.liquid, self.dues))
         if monthly >= LIMIT // 4 or stocks >= LIMIT * 64:
             raise DataError(
@@ -105,6 +120,10 @@ class Problem:
         """Return the problem of some companies only."""
         return Problem(
             self.liquid[index],
+            self.rolled[index],
+            self.rolled_gap[index],
+            self.lost,
+            self.kept,
             self.margin[index],
             self.moving[index],
             self.outgo[index],
@@ -167,14 +186,28 @@ def first_shortfall(problem: Problem) -> Shortfalls:
     """
     problem.check()
     p = problem
-    steady = (p.margin, p.moving, p.outgo, p.gap, p.gap_before, p.lag, p.keep)
-    return Shortfalls(*_recursion(p.liquid, steady, p.section, p.key, p.path, p.noise, p.dues, p.tax_share))
+    steady = (p.margin, p.moving, p.outgo, p.gap, p.gap_before, p.lag)
+    begun = (p.liquid, p.rolled, p.rolled_gap, p.lost, p.kept)
+    return Shortfalls(*_recursion(begun, steady, p.keep, p.section, p.key, p.path, p.noise, p.dues, p.tax_share))
+
+
+@nb.njit(cache=True)
+def _begin(
+    begun: tuple[Ints, Ints, Ints, Ints, int], i: int, keep: Ints, start: Ints
+) -> None:  # pragma: no cover - compiled
+    """Fill start[d]: cash and undrawn credit at the start, given what is drawn of the time since the accounts."""
+    liquid, rolled, rolled_gap, lost, kept = begun
+    expected = rolled[i] if rolled[i] >= 0 else (rolled[i] * kept) >> SHIFT
+    for d in range(len(start)):
+        flow = rolled[i] - ((rolled_gap[i] * lost[d]) >> SHIFT)
+        start[d] = liquid[i] - expected + (flow if flow >= 0 else (flow * keep[d]) >> SHIFT)
 
 
 @nb.njit(cache=True)
 def _liquidity(
-    liquid: int,
-    company: tuple[int, int, int, int, int, int, int],
+    start: Ints,
+    company: tuple[int, int, int, int, int, int],
+    keep: Ints,
     key: int,
     path: Ints,
     noise: int,
@@ -196,7 +229,7 @@ def _liquidity(
             + np.int64(h >> np.uint64(48))
         )
         deviation[d] = ((raw - _CENTRE) * noise) >> SHIFT
-    margin, moving, outgo, gap, gap_before, lag, keep = company
+    margin, moving, outgo, gap, gap_before, lag = company
     for t in range(horizon):
         for d in range(draws):
             activity = min(max(ONE - ((gap * path[t, d]) >> SHIFT) + deviation[d], 0), 2 * ONE)
@@ -205,16 +238,17 @@ def _liquidity(
                 before = x[t - 1, d]
             else:
                 then = min(max(ONE - gap_before, 0), 2 * ONE)
-                before = liquid
+                before = start[d]
             paid = activity + (((then - activity) * lag) >> SHIFT)
             flow = ((margin * paid) >> SHIFT) - ((moving * activity) >> SHIFT) - outgo
-            x[t, d] = before + max(flow, (flow * keep) >> SHIFT)
+            x[t, d] = before + (flow if flow >= 0 else (flow * keep[d]) >> SHIFT)
 
 
 @nb.njit(cache=True)
 def _recursion(
-    liquid: Ints,
-    steady: tuple[Ints, Ints, Ints, Ints, Ints, int, int],
+    begun: tuple[Ints, Ints, Ints, Ints, int],
+    steady: tuple[Ints, Ints, Ints, Ints, Ints, int],
+    keep: Ints,
     section: Ints,
     key: npt.NDArray[np.uint64],
     path: Ints,
@@ -222,7 +256,7 @@ def _recursion(
     dues: Ints,
     tax_share: Ints,
 ) -> tuple[Months, Ints, Ints]:  # pragma: no cover - compiled
-    margin, moving, outgo, gap, gap_before, lag, keep = steady
+    margin, moving, outgo, gap, gap_before, lag = steady
     options, n, horizon = dues.shape
     draws = path.shape[2]
     months = np.full((options, n, draws), horizon, dtype=np.int8)
@@ -231,18 +265,14 @@ def _recursion(
     x = np.empty((horizon, draws), dtype=np.int64)
     deviation = np.empty(draws, dtype=np.int64)
     lowest = np.empty(horizon, dtype=np.int64)
+    start = np.empty(draws, dtype=np.int64)
     for i in range(n):
-        if liquid[i] < 0:
-            missing = min(-liquid[i], outgo[i])
-            tax = (missing * tax_share[i]) >> SHIFT
-            for o in range(options):
-                months[o, i, :] = 0
-                unpaid[0, o, i], unpaid[1, o, i] = tax * draws, (missing - tax) * draws
-                by_draw[0, o, :] += tax
-                by_draw[1, o, :] += missing - tax
-            continue
-        company = (margin[i], moving[i], outgo[i], gap[i], gap_before[i], lag, keep)
-        _liquidity(liquid[i], company, key[i], path[section[i]], noise, deviation, x)
+        _begin(begun, i, keep, start)
+        company = (margin[i], moving[i], outgo[i], gap[i], gap_before[i], lag)
+        _liquidity(start, company, keep, key[i], path[section[i]], noise, deviation, x)
+        for d in range(draws):
+            if start[d] < 0:
+                x[0, d] = start[d]  # out before the first month: out in it under every option
         for t in range(horizon):
             low = x[t, 0]
             for d in range(1, draws):
@@ -265,7 +295,8 @@ def _recursion(
             for d in range(draws):
                 m = months[o, i, d]
                 if m < horizon:
-                    missing = min(dues[o, i, m] - x[m, d], outgo[i])
+                    due = dues[o, i, m] if start[d] >= 0 else 0
+                    missing = min(due - x[m, d], outgo[i])
                     tax = (missing * tax_share[i]) >> SHIFT
                     unpaid[0, o, i] += tax
                     unpaid[1, o, i] += missing - tax
@@ -274,34 +305,39 @@ def _recursion(
     return months, unpaid, by_draw
 
 
-def compiled_paths(problem: Problem) -> Ints:
-    """Return liquidity before loan service, (companies, months, draws), compiled."""
+def compiled_paths(problem: Problem) -> tuple[Ints, Ints]:
+    """Return liquidity before loan service, (companies, months, draws), and at the start, (companies, draws)."""
     p = problem
     problem.check()
-    steady = (p.margin, p.moving, p.outgo, p.gap, p.gap_before, p.lag, p.keep)
-    return np.asarray(_paths(p.liquid, steady, p.section, p.key, p.path, p.noise))
+    steady = (p.margin, p.moving, p.outgo, p.gap, p.gap_before, p.lag)
+    begun = (p.liquid, p.rolled, p.rolled_gap, p.lost, p.kept)
+    x, start = _paths(begun, steady, p.keep, p.section, p.key, p.path, p.noise)
+    return np.asarray(x), np.asarray(start)
 
 
 @nb.njit(cache=True)
 def _paths(
-    liquid: Ints,
-    steady: tuple[Ints, Ints, Ints, Ints, Ints, int, int],
+    begun: tuple[Ints, Ints, Ints, Ints, int],
+    steady: tuple[Ints, Ints, Ints, Ints, Ints, int],
+    keep: Ints,
     section: Ints,
     key: npt.NDArray[np.uint64],
     path: Ints,
     noise: int,
-) -> Ints:  # pragma: no cover - compiled
-    margin, moving, outgo, gap, gap_before, lag, keep = steady
-    x = np.empty((len(liquid), path.shape[1], path.shape[2]), dtype=np.int64)
+) -> tuple[Ints, Ints]:  # pragma: no cover - compiled
+    margin, moving, outgo, gap, gap_before, lag = steady
+    x = np.empty((len(margin), path.shape[1], path.shape[2]), dtype=np.int64)
+    start = np.empty((len(margin), path.shape[2]), dtype=np.int64)
     deviation = np.empty(path.shape[2], dtype=np.int64)
-    for i in range(len(liquid)):
-        company = (margin[i], moving[i], outgo[i], gap[i], gap_before[i], lag, keep)
-        _liquidity(liquid[i], company, key[i], path[section[i]], noise, deviation, x[i])
-    return x
+    for i in range(len(margin)):
+        _begin(begun, i, keep, start[i])
+        company = (margin[i], moving[i], outgo[i], gap[i], gap_before[i], lag)
+        _liquidity(start[i], company, keep, key[i], path[section[i]], noise, deviation, x[i])
+    return x, start
 
 
-def liquidity_paths(problem: Problem) -> Ints:
-    """Return liquidity before loan service, (companies, months, draws): NumPy twin of the compiled loop."""
+def liquidity_paths(problem: Problem) -> tuple[Ints, Ints]:
+    """Do what `compiled_paths` does in plain NumPy: its twin."""
     p = problem
     draws = p.path.shape[2]
     steps = np.arange(1, draws + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
@@ -313,33 +349,36 @@ def liquidity_paths(problem: Problem) -> Ints:
     deviation = ((raw - _CENTRE) * p.noise) >> SHIFT
     activity = ONE - ((p.gap[:, None, None] * p.path[p.section]) >> SHIFT) + deviation[:, None, :]
     activity = np.clip(activity, 0, 2 * ONE)
-    start = np.clip(ONE - p.gap_before, 0, 2 * ONE)[:, None, None]
-    then = np.concatenate([np.broadcast_to(start, (len(start), 1, draws)), activity[:, :-1]], axis=1)
+    first = np.clip(ONE - p.gap_before, 0, 2 * ONE)[:, None, None]
+    then = np.concatenate([np.broadcast_to(first, (len(first), 1, draws)), activity[:, :-1]], axis=1)
     paid = activity + (((then - activity) * p.lag) >> SHIFT)
     margin, moving = p.margin[:, None, None], p.moving[:, None, None]
     flow = ((margin * paid) >> SHIFT) - ((moving * activity) >> SHIFT) - p.outgo[:, None, None]
-    flow = np.maximum(flow, (flow * p.keep) >> SHIFT)
-    return np.asarray(p.liquid[:, None, None] + flow.cumsum(axis=1))
+    flow = np.where(flow >= 0, flow, (flow * p.keep) >> SHIFT)
+    rolled = p.rolled[:, None] - ((p.rolled_gap[:, None] * p.lost) >> SHIFT)
+    rolled = np.where(rolled >= 0, rolled, (rolled * p.keep) >> SHIFT)
+    expected = np.where(p.rolled >= 0, p.rolled, (p.rolled * p.kept) >> SHIFT)
+    start = (p.liquid - expected)[:, None] + rolled
+    return np.asarray(start[:, None, :] + flow.cumsum(axis=1)), np.asarray(start)
 
 
 def first_shortfall_numpy(problem: Problem) -> Shortfalls:
     """Do what `first_shortfall` does in plain NumPy: the twin that tests hold it against."""
     problem.check()
     options, n, horizon = problem.dues.shape
-    x = liquidity_paths(problem)
-    draws = x.shape[2]
+    x, start = liquidity_paths(problem)
+    draws, broke = x.shape[2], start < 0
+    x[:, 0, :] = np.where(broke, start, x[:, 0, :])
     months = np.full((options, n, draws), horizon, dtype=np.int8)
     unpaid = np.zeros((2, options, n), dtype=np.int64)
     by_draw = np.zeros((2, options, draws), dtype=np.int64)
-    broke = (problem.liquid < 0)[:, None]
     for o in range(options):
         gone = x < problem.dues[o][:, :, None]
         first = gone.argmax(axis=1)
         at = np.take_along_axis(x, first[:, None, :], axis=1)[:, 0, :]
-        due = np.take_along_axis(problem.dues[o], first, axis=1)
-        months[o] = np.where(broke, 0, np.where(gone.any(axis=1), first, horizon))
-        lacking = np.where(broke, -problem.liquid[:, None], due - at)
-        missing = np.where(months[o] < horizon, np.minimum(lacking, problem.outgo[:, None]), 0)
+        due = np.where(broke, 0, np.take_along_axis(problem.dues[o], first, axis=1))
+        months[o] = np.where(gone.any(axis=1), first, horizon)
+        missing = np.where(months[o] < horizon, np.minimum(due - at, problem.outgo[:, None]), 0)
         tax = (missing * problem.tax_share[:, None]) >> SHIFT
         for row, part in enumerate((tax, missing - tax)):
             unpaid[row, o], by_draw[row, o] = part.sum(axis=1), part.sum(axis=0)

@@ -128,6 +128,8 @@ def facts(result: ReliefResult, *, deadline: dict[str, object] | None = None) ->
             "tax_flex": round(basis.habits.tax_flex, 2),
             "receipt_lag": round(basis.habits.receipt_lag, 2),
             "cushion": round(basis.habits.cushion, 2),
+            "cushion_error": round(basis.habits.cushion_error, 2),
+            "half_life_error": round(basis.recovery.spread, 2),
         },
     }
 

@@ -17,7 +17,7 @@ from opsroom.decide.relief.habits import Habits
 from opsroom.decide.relief.kernel import Problem, Shortfalls
 from opsroom.decide.relief.losses import Losses
 from opsroom.decide.relief.options import Holiday, Schedule
-from opsroom.decide.relief.recovery import Recovery
+from opsroom.decide.relief.recovery import Recovery, months_between
 from opsroom.decide.relief.tally import CLASSES, Tally
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ class Basis:
     Attributes
     ----------
     as_of
-        Day at which the recursion starts.
+        Day of the study, on which holidays start.
+    begins
+        Day at which the first month of the recursion begins.
     options
         As resolved: lengths and sections settled; the first is doing nothing.
     horizon, draws, seed, level
@@ -49,6 +51,7 @@ class Basis:
     """
 
     as_of: dt.date
+    begins: dt.date
     options: tuple[Holiday, ...]
     horizon: int
     draws: int
@@ -60,9 +63,9 @@ class Basis:
 
     @property
     def months(self) -> list[str]:
-        """Calendar month in which each step of the recursion ends: the first is a month after the start."""
-        first = pd.Period(self.as_of, "M")
-        return [str(first + t + 1) for t in range(self.horizon)]
+        """Calendar month in which each step of the recursion ends; begun on a first of the month, that month itself."""
+        first = pd.Period(self.begins, "M") + (0 if self.begins.day == 1 else 1)
+        return [str(first + t) for t in range(self.horizon)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +127,18 @@ class ReliefResult:
 
     @property
     def already(self) -> tuple[int, int]:
-        """Companies that had run out on the day itself, and their jobs; no option can reach them."""
+        """Companies that had run out when the recursion begins, and their jobs; no option can reach them."""
         out = self.problem.liquid < 0
         return int(out.sum()), int(self.firms["employees"].to_numpy()[out].sum())
 
     @property
+    def start(self) -> float:
+        """Months from the beginning of the recursion to the day of the study."""
+        return months_between(self.basis.begins, self.basis.as_of)
+
+    @property
     def as_of(self) -> dt.date:
-        """Day at which the recursion starts."""
+        """Day of the study."""
         return self.basis.as_of
 
     def option(self, name: str) -> int:

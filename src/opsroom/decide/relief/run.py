@@ -17,7 +17,7 @@ from opsroom.decide.relief.habits import Habits
 from opsroom.decide.relief.kernel import ONE, Problem, first_shortfall, keys, noise_scale
 from opsroom.decide.relief.losses import Losses
 from opsroom.decide.relief.options import NONE, Holiday, Loans, Schedule, named, schedule, stretch
-from opsroom.decide.relief.recovery import Recovery
+from opsroom.decide.relief.recovery import Recovery, months_between
 from opsroom.decide.relief.result import Basis, ReliefResult, assemble
 from opsroom.decide.relief.tally import tally
 
@@ -39,6 +39,8 @@ def relief(
     draws: int = 100,
     seed: int = 0,
     as_of: dt.date,
+    begins: dt.date | None = None,
+    measured: dt.date | None = None,
     resumption: pd.DataFrame | None = None,
     recovery: Recovery | None = None,
     losses: Losses | None = None,
@@ -71,7 +73,12 @@ def relief(
     seed
         Fixes the draws. A company's luck depends on the seed and its id only.
     as_of
-        The day at which the recursion and every holiday starts.
+        The day of the study, on which every holiday starts.
+    begins
+        Day at which the first month of the recursion begins, and to which cash refers; `as_of` by default.
+        The first of the month makes months those of the accounts, so that the study can be held against them.
+    measured
+        Day on which present activity was measured; `as_of` by default.
     resumption
         Index of activity (columns ``date``, ``capacity`` as a share, optional ``section``): the speed of
         recovery is estimated from it; see `Recovery.fit`.
@@ -125,9 +132,22 @@ def relief(
     loans = loans_of(frame)
     resolved = _resolve(chosen, frame, loans, horizon)
     cover = np.stack([covered(frame, o) for o in resolved])
-    plans = [schedule(loans, o, horizon=horizon, covered=c) for o, c in zip(resolved, cover, strict=True)]
+    first = begins or as_of
+    start = months_between(first, as_of)
+    if not 0 <= start < 1:
+        raise UsageError("the day of the study is not in the first month of the recursion.", code="OPS-U077")
+    plans = [schedule(loans, o, horizon=horizon, covered=c, start=start) for o, c in zip(resolved, cover, strict=True)]
     sections = sorted(frame["section"].unique())
-    problem = make_problem(frame, plans, path, sections=sections, draws=draws, seed=seed, habits=habits or Habits())
+    problem = make_problem(
+        frame,
+        plans,
+        path,
+        sections=sections,
+        draws=draws,
+        seed=seed,
+        habits=habits or Habits(),
+        since=months_between(measured or as_of, first),
+    )
     found = first_shortfall(problem)
     loss = losses or Losses()
     bank, state = loss.shares(frame)
@@ -137,11 +157,11 @@ def relief(
         sections=len(sections),
         jobs=frame["employees"].to_numpy(dtype=np.int64),
         covered=cover,
-        expiry=np.array([int(np.ceil(o.length - 1e-9)) for o in resolved], dtype=np.int64),
+        expiry=np.array([int(np.ceil(start * (o.length > 0) + o.length - 1e-9)) for o in resolved], dtype=np.int64),
         owed=np.stack([p.owed for p in plans]),
         loss_shares=(bank, state),
     )
-    basis = Basis(as_of, tuple(resolved), horizon, draws, seed, level, path, loss, habits or Habits())
+    basis = Basis(as_of, first, tuple(resolved), horizon, draws, seed, level, path, loss, habits or Habits())
     return assemble(basis, frame, sections, problem, plans, cover, found, counts)
 
 
@@ -175,6 +195,7 @@ def make_problem(
     draws: int,
     seed: int,
     habits: Habits,
+    since: float = 0.0,
 ) -> Problem:
     """Return what the recursion needs, in exact integers."""
     horizon = plans[0].paid.shape[1]
@@ -185,8 +206,15 @@ def make_problem(
     def gap_of(column: str) -> Ints:
         return np.rint((1.0 - activity(firms, firms[column])) * ONE).astype(np.int64)
 
-    paths = recovery.paths(sections, horizon=horizon, draws=draws, seed=seed)
+    def rolled(column: str) -> Ints:
+        return firms[column].to_numpy(dtype=np.int64) if column in firms.columns else np.zeros(len(firms), np.int64)
+
+    paths = recovery.paths(sections, horizon=horizon, draws=draws, seed=seed, since=since)
     return Problem(
+        rolled=rolled("rolled"),
+        rolled_gap=rolled("rolled_gap"),
+        lost=np.rint(recovery.lost(draws=draws, seed=seed) * ONE).astype(np.int64),
+        kept=round((1.0 - habits.cushion) * ONE),
         liquid=(firms["cash"] + firms["undrawn_credit"]).to_numpy(dtype=np.int64),
         margin=monthly_margin(firms, firms["sales_normal"]),
         moving=moving,
@@ -194,7 +222,7 @@ def make_problem(
         gap=gap_of("sales_now"),
         gap_before=gap_of("sales_before"),
         lag=round(habits.receipt_lag * ONE),
-        keep=round((1.0 - habits.cushion) * ONE),
+        keep=_kept(habits, draws=draws, seed=seed),
         section=np.array([rows[s] for s in firms["section"]], dtype=np.int64),
         key=keys(firms["enterprise_id"].to_numpy(dtype=np.int64), seed),
         path=np.rint(paths * ONE).astype(np.int64),
@@ -202,6 +230,14 @@ def make_problem(
         dues=np.stack([p.paid.cumsum(axis=1) for p in plans]),
         tax_share=np.rint(np.divide(tax, outgo, out=np.zeros(len(firms)), where=outgo > 0) * ONE).astype(np.int64),
     )
+
+
+def _kept(habits: Habits, *, draws: int, seed: int) -> Ints:
+    """Return by draw the share of a shortfall that drains liquidity, at most twice it."""
+    luck = np.random.default_rng([seed, 2]).standard_normal(draws)
+    # log-normal with the mean that was estimated
+    share = (1.0 - habits.cushion) * np.exp(habits.cushion_error * luck - 0.5 * habits.cushion_error**2)
+    return np.rint(np.clip(share, 0.0, 2.0) * ONE).astype(np.int64)
 
 
 def distress(firms: pd.DataFrame) -> pd.Series[float]:

@@ -11,6 +11,11 @@ from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
 from opsroom.room.desks.publicdata import optional_frame
 
+_LOANS = ("loan_id", "month", "enterprise_id", "outstanding", "interest_due", "principal_due", "days_past_due",
+          "forborne")  # fmt: skip
+_REGISTER = ("enterprise_id", "valid_from", "legal_form", "group_id", "section")
+_ACCOUNTS = ("enterprise_id", "month", "cash", "undrawn_credit", "fixed_costs")
+
 
 class LoansDesk:
     """Watch company loans."""
@@ -25,11 +30,13 @@ class LoansDesk:
         loans, register = str(settings.require("loans")), str(settings.require("register"))
         if not (view.has(loans) and view.has(register)):
             return DeskOutcome(None, note="no loans are known yet")
-        collections, accounts = (optional_frame(view, settings, name) for name in ("collections", "accounts"))
+        collections = optional_frame(view, settings, "collections")
+        books = settings.get("accounts")
+        accounts = view.frame(str(books), list(_ACCOUNTS)) if books is not None and view.has(str(books)) else None
         try:
             result = delinquency(
-                view.frame(loans),
-                register=view.frame(register),
+                view.frame(loans, list(_LOANS)),
+                register=view.frame(register, list(_REGISTER)),
                 collections=collections,
                 accounts=accounts,
                 as_of=view.day,

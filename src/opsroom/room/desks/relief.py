@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from opsroom.base.errors import FitError
@@ -20,6 +20,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from opsroom.base.results import Cells
+    from opsroom.measure.resumption import ResumptionResult
+
+
+_REGISTER = ("enterprise_id", "valid_from", "valid_to", "died", "legal_form", "group_id", "section", "region",
+             "size_class", "employees")  # fmt: skip
+_ACCOUNTS = ("enterprise_id", "month", "cash", "undrawn_credit", "fixed_costs", "materials_ppm", "tax_due")
+_LOANS = ("loan_id", "enterprise_id", "month", "outstanding", "interest_due", "principal_due", "days_past_due",
+          "forborne", "secured_ppm", "guarantee_ppm", "lender_id", "rate_bp")  # fmt: skip
+_MONTHS = ("enterprise_id", "month", "sales", "wage_bill", "payments_in")
+
+
+@dataclass(frozen=True, slots=True)
+class _Activity:
+    """What is known of activity: by company now and by month, of the country by day, and on which day."""
+
+    states: pd.DataFrame | None = None
+    path: pd.DataFrame | None = None
+    months: pd.DataFrame | None = None
+    day: dt.date | None = None
 
 
 class ReliefDesk:
@@ -33,15 +52,32 @@ class ReliefDesk:
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return liquidity now, options over the horizon, and until when a decision still reaches half."""
-        from opsroom.decide.relief import Habits, deadline, firms_from_tables, liquidity, relief
+        from opsroom.decide.relief import Habits, Recovery, Response, deadline, firms_from_tables, liquidity, relief
+        from opsroom.decide.relief.panel import company_panel
+        from opsroom.decide.relief.rehearsal import rehearse
 
         names = [str(settings.require(n)) for n in ("register", "accounts", "loans", "firm_months")]
         if not all(view.has(name) for name in names):
             return DeskOutcome(None, note="not all of the desk's datasets are known yet")
-        states, path = self._activity(view, settings)
+        known = self._activity(view, settings)
         register, accounts, loans, months = self._tables(view, names)
-        habits = Habits().fit(accounts, months, as_of=view.day)
-        firms = firms_from_tables(register, accounts, loans, months, states, as_of=view.day, habits=habits)
+        panel = company_panel(accounts, months, as_of=view.day)
+        habits, response = Habits().of_panel(panel, known.states), Response(1.0, 0.0)
+        if known.months is not None:
+            response = Response().fit(panel, known.months)
+        rehearsed = rehearse(panel, loans, habits)
+        habits = rehearsed.habits
+        firms = firms_from_tables(
+            register,
+            accounts,
+            loans,
+            months,
+            known.states,
+            activity_months=known.months,
+            response=response,
+            as_of=view.day,
+            habits=habits,
+        )
         now = liquidity(firms, as_of=view.day, habits=habits)
         study = relief(
             firms,
@@ -51,7 +87,10 @@ class ReliefDesk:
             seed=int(settings.get("seed", 0)),
             accrues=bool(settings.get("accrues", True)),
             as_of=view.day,
-            resumption=path,
+            begins=view.day.replace(day=1),
+            measured=known.day,
+            resumption=known.path,
+            recovery=Recovery(response_error=response.error / response.share),
             habits=habits,
         )
         cells: list[Cells] = list(now.cells())
@@ -59,38 +98,64 @@ class ReliefDesk:
             last = deadline(study, lead_days=int(settings.get("lead_days", 0)))
         except FitError:
             last = None  # no option is decisive for any company: there is no deadline to miss
-        cells += study.cells(deadline=None if last is None else last.fact())
+        facts = {"rehearsal": rehearsed.facts(), "sales_lost_per_activity_lost": round(response.share, 2)}
+        cells += [
+            replace(c, facts={**c.facts, **facts}) for c in study.cells(deadline=None if last is None else last.fact())
+        ]
         if last is not None:
             cells += last.cells()
         source = "; ".join(dict.fromkeys(view.spec(n).source or view.spec(n).provider for n in names))
         return DeskOutcome((now, study, last), tuple(replace(c, source=c.source or source) for c in cells))
 
     def _tables(self, view: View, names: list[str]) -> list[pd.DataFrame]:
-        """Read the tables, as far back as normal sales and habits need: two years, of loans a quarter."""
+        """Read the tables, as far back as normal sales and habits need: two years, of loans five months."""
         years = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
-        quarter = (view.day.replace(day=1) - dt.timedelta(days=120)).replace(day=1)
+        recent = (view.day.replace(day=1) - dt.timedelta(days=150)).replace(day=1)
         register, accounts, loans, months = names
-        wanted = ["enterprise_id", "month", "sales", "wage_bill", "payments_in"]
         return [
-            view.frame(register),
-            view.frame(accounts, period_from=years),
-            view.frame(loans, period_from=quarter),
-            view.frame(months, wanted, period_from=years),
+            view.frame(register, [c for c in _REGISTER if c in {f.name for f in view.spec(register).fields}]),
+            view.frame(accounts, list(_ACCOUNTS), period_from=years),
+            view.frame(loans, list(_LOANS), period_from=recent),
+            view.frame(months, list(_MONTHS), period_from=years),
         ]
 
-    def _activity(self, view: View, settings: DeskSettings) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
-        """Return the companies' states and the path of activity from the resumption desk, where it has run."""
+    def _activity(self, view: View, settings: DeskSettings) -> _Activity:
+        """Return what the resumption desk knows of activity, where it has run."""
         from opsroom.measure.resumption import ResumptionResult
 
         outcome = view.upstream.get(str(settings.get("resumption", "resumption")))
         if outcome is None or not isinstance(outcome.result, ResumptionResult):
-            return None, None
+            return _Activity()
         view.uses(outcome)
         found = outcome.result
         daily = found.national(weight="sales").loc[: str(found.reference_date), "capacity"]
         path = (daily / 100.0).rename("capacity").rename_axis("date").reset_index()
         path = path[path["date"] > str(found.holiday[1])]
-        return found.states, path if len(path) >= 14 else None
+        return _Activity(found.states, path if len(path) >= 14 else None, _by_month(found), found.reference_date)
+
+
+def _by_month(found: ResumptionResult) -> pd.DataFrame:
+    """Return each company's mean activity by month, as far as days are complete."""
+    import numpy as np
+    import pandas as pd
+
+    panel = found.panel
+    complete = panel.dates[: panel.column(found.reference_date) + 1]
+    number = complete.to_numpy().astype("datetime64[M]")
+    ids = panel.companies["enterprise_id"].to_numpy()
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "enterprise_id": ids,
+                    "month": pd.Timestamp(month),
+                    "capacity": panel.capacity[:, np.flatnonzero(number == month)].mean(axis=1, dtype=np.float64),
+                }
+            )
+            for month in np.unique(number)
+        ],
+        ignore_index=True,
+    )
 
 
 DESK = ReliefDesk()

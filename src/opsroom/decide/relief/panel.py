@@ -1,0 +1,122 @@
+"""Companies by months: accounts and monthly reports laid out as arrays, once for every estimate."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+MONTHS = 24
+_ACCOUNTS = ("cash", "undrawn_credit", "fixed_costs", "materials_ppm", "tax_due")
+_REPORTS = ("sales", "wage_bill", "payments_in")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Company months known on a day; arrays are (companies, months), NaN where nothing is known.
+
+    Attributes
+    ----------
+    ids
+        Companies, sorted.
+    first
+        First month, months since 1970.
+    liquid
+        Cash and undrawn credit at the end of the month.
+    fixed, materials, tax
+        Fixed costs, share of materials in sales, tax.
+    sales, wages
+        Of the month.
+    paid_in
+        Receipts; ``None`` where they are not reported.
+    """
+
+    ids: Ints
+    first: int
+    liquid: Floats
+    fixed: Floats
+    materials: Floats
+    tax: Floats
+    sales: Floats
+    wages: Floats
+    paid_in: Floats | None
+
+    @property
+    def both(self) -> npt.NDArray[np.bool_]:
+        """Where accounts and a monthly report are known."""
+        return np.isfinite(self.liquid) & np.isfinite(self.sales)
+
+    @property
+    def last(self) -> int:
+        """Column of the last month in which any company has both, -1 if none has."""
+        known = np.flatnonzero(self.both.any(axis=0))
+        return int(known[-1]) if len(known) else -1
+
+    def column(self, month: int) -> int | None:
+        """Return the column of a month (since 1970), or None outside."""
+        at = month - self.first
+        return at if 0 <= at < self.liquid.shape[1] else None
+
+
+def month_numbers(values: pd.Series[pd.Timestamp]) -> Ints:
+    """Return months since 1970 of dates."""
+    days = pd.to_datetime(values).to_numpy().astype("datetime64[M]")
+    return np.asarray(days.astype(np.int64))
+
+
+def month_number(day: dt.date) -> int:
+    """Return the months since 1970 of a day."""
+    return (day.year - 1970) * 12 + day.month - 1
+
+
+def company_panel(accounts: pd.DataFrame, firm_months: pd.DataFrame, *, as_of: dt.date, months: int = MONTHS) -> Panel:
+    """Lay out the last months of accounts and monthly reports.
+
+    Parameters
+    ----------
+    accounts
+        ``enterprise_id``, ``month``, ``cash``, ``undrawn_credit``, ``fixed_costs``, ``materials_ppm``,
+        ``tax_due``.
+    firm_months
+        ``enterprise_id``, ``month``, ``sales``, ``wage_bill`` and, where there are any, ``payments_in``.
+    as_of
+        Later months are left out.
+    months
+        How many months are kept.
+    """
+    first = month_number(as_of) - months + 1
+    ids = np.unique(accounts["enterprise_id"].to_numpy(dtype=np.int64))
+    cash, undrawn, fixed, materials, tax = spread(accounts, ids, first, months, _ACCOUNTS)
+    names = [c for c in _REPORTS if c in firm_months.columns]
+    found = dict(zip(names, spread(firm_months, ids, first, months, names), strict=True))
+    return Panel(
+        ids, first, cash + undrawn, fixed, materials / 1e6, tax,
+        found["sales"], found["wage_bill"], found.get("payments_in"),
+    )  # fmt: skip
+
+
+def spread(
+    table: pd.DataFrame, ids: Ints, first: int, months: int, columns: tuple[str, ...] | list[str], *, add: bool = False
+) -> list[Floats]:
+    """Return columns of a table of company months as (companies, months); the last row of a month counts, or all."""
+    number = month_numbers(table["month"]) - first
+    firm = table["enterprise_id"].to_numpy(dtype=np.int64)
+    row = np.minimum(np.searchsorted(ids, firm), max(len(ids) - 1, 0))
+    kept = np.flatnonzero((number >= 0) & (number < months) & (ids[row] == firm)) if len(ids) else np.zeros(0, int)
+    at = row[kept] * months + number[kept]
+    result = []
+    for column in columns:
+        values = table[column].to_numpy(dtype=np.float64)[kept]
+        if add:
+            flat = np.asarray(np.bincount(at, weights=values, minlength=len(ids) * months), dtype=np.float64)
+        else:
+            flat = np.full(len(ids) * months, np.nan)
+            flat[at] = values
+        result.append(flat.reshape(len(ids), months))
+    return result
