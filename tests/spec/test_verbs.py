@@ -23,7 +23,7 @@ from opsroom.base.codes import NATURAL_FORMS
 from opsroom.base.errors import InternalError, UsageError
 
 Row = dict[str, Any]
-EXAMPLES = settings(max_examples=40)
+EXAMPLES = settings(max_examples=20)
 
 
 @pytest.fixture(scope="module")
@@ -171,20 +171,9 @@ def test_as_of_join_finds_what_held_on_the_day(engine):
         c    2020-01-04  9    -           -           -
         """,
     )
-    without = {
-        row["row"]: row["size"] for row in got(verbs.as_of_join(left, right, on="on", right_on="begin", by=["key"]))
-    }
-    assert without == {
-        1: None,
-        2: "small",
-        3: "small",
-        4: "large",
-        5: "large",
-        6: "large",
-        7: "small",
-        8: "small",
-        9: None,
-    }
+    for_ever = got(verbs.as_of_join(left, right, on="on", right_on="begin", by=["key"]))
+    sizes = [row["size"] for row in sorted(for_ever, key=lambda row: row["row"])]
+    assert sizes == [None, "small", "small", "large", "large", "large", "small", "small", None]
 
 
 def test_as_of_join_leaves_a_column_of_the_left_alone(engine):
@@ -295,8 +284,8 @@ def test_top_contributions_count_groups(engine):
 
 def test_parts_count_the_contributors_of_margins_anew(engine):
     found = verbs.parts(
-        drawn(engine, SALES), dims=["region", "sector"], measure="value", group="group", totals=["region"], name="sales",
-        top=1,
+        drawn(engine, SALES), dims=["region", "sector"], measure="value", group="group", totals=["region"],
+        name="sales", top=1,
     )  # fmt: skip
     rows = got(found)
     assert rows == sorted(rows, key=lambda r: (r["region"], r["sector"])), "in order of the dimensions"
