@@ -18,7 +18,7 @@ from opsroom.economy.scenario import Scenario
 from opsroom.economy.truth import Truth
 from opsroom.economy.workshop import Workshop
 
-SMALLEST = 100
+SMALLEST, LARGEST = 100, 10_000_000
 
 
 def meridia(
@@ -33,7 +33,7 @@ def meridia(
     Parameters
     ----------
     companies
-        Companies active before the shock, about; from 100.
+        Companies active before the shock, about; from 100 to 10 million.
     seed
         The draw. The same seed and size give the same world to the last bit.
     scenario
@@ -44,12 +44,12 @@ def meridia(
     Raises
     ------
     UsageError
-        Fewer than 100 companies or a negative seed.
+        Fewer than 100 or more than 10 million companies, or a negative seed.
     """
-    if companies < SMALLEST or seed < 0:
+    if not SMALLEST <= companies <= LARGEST or seed < 0:
         raise UsageError(
-            "Meridia needs at least 100 companies and a seed of 0 or more.",
-            remedy="Give a larger size, or another seed.",
+            f"Meridia has {SMALLEST} to {LARGEST:,} companies and a seed of 0 or more.",
+            remedy="Give another size, or another seed.",
             code="OPS-U042",
         )
     if not isinstance(scenario, Scenario):

@@ -86,13 +86,14 @@ def ingest(
     if known_at is not None and known_at.tzinfo is None:
         raise UsageError("known_at has no time zone.", remedy="Give it with its zone.")
     where = f"dataset {spec.name!r}"
-    recorded_at = store.clock().astimezone(UTC)
-    moment = recorded_at if known_at is None else known_at.astimezone(UTC)
-    if moment > recorded_at + timedelta(days=1):
-        raise refuse("OPS-D011", where)
     table = store.delta(spec.name)
     with table.lock():
         for attempt in range(TRIES):
+            # Read once it is this writer's turn: who waited for another is the later one, not back-dated.
+            recorded_at = store.clock().astimezone(UTC)
+            moment = recorded_at if known_at is None else known_at.astimezone(UTC)
+            if moment > recorded_at + timedelta(days=1):
+                raise refuse("OPS-D011", where)
             reading = open_source(source, where=where)
             job = Job(store, spec, table, moment, recorded_at, actor, reason or "", deletions=deletions)
             try:

@@ -11,6 +11,7 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake.exceptions import DeltaError
 
 from opsroom.base.errors import InternalError, StoreError
 from opsroom.base.specs import DatasetSpec
@@ -137,7 +138,9 @@ class Job:
         record = self._record(reading, content, quarantine)
         version = self._commit(record, self._mark(content))
         undo.pop_all()  # committed: from here on nothing may be taken back
-        remember(self._store.state, [replace(record, version=version)])
+        # Where the disk takes no more, the commit is the log: the store notes it in room.db when it next can.
+        with contextlib.suppress(StoreError):
+            remember(self._store.state, [replace(record, version=version)])
         return IngestReport(
             dataset=spec.name,
             accepted=record.accepted,
@@ -235,8 +238,8 @@ class Job:
             sync_folder(folder)
         try:
             return self._table.commit(self._written, self._number, [mark], record.to_json())
-        except (ConflictError, StoreError):
-            # The log may hold the commit although what follows it (a checkpoint) failed.
+        except (ConflictError, StoreError, DeltaError, OSError):
+            # The log may hold the commit although what follows it (a checkpoint) failed: its files must stay.
             self._table.refresh(certain=True)
             if self._table.delivery_of(mark) == self._number:
                 return self._table.version
@@ -293,13 +296,19 @@ class Job:
         return last or self._latest or self._moment
 
 
+def _is_full(error: OSError | DeltaError) -> bool:
+    # What comes from the Delta writer carries the system's number in its words alone.
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return getattr(error, "errno", None) in full or any(f"(os error {number})" in str(error) for number in full)
+
+
 @contextlib.contextmanager
 def _told(where: str) -> Iterator[None]:
     """Tell errors of the engine and the disk without their words, which may quote data."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except (OSError, DeltaError) as error:
+        if _is_full(error):
             rule, remedy, code = "the disk is full", "Free some space.", "OPS-F002"
         else:
             rule, remedy, code = (

@@ -188,9 +188,9 @@ class Store:
         return resolve_as_of(None, tz=self.zone, latest=self._latest())
 
     def _latest(self) -> datetime | None:
-        for dataset in self.specs:
-            self._catch_up(dataset)
-        return last_known_at(self.state)
+        found = [one.known_at for dataset in self.specs for one in self._catch_up(dataset)]
+        noted = last_known_at(self.state)
+        return max(found if noted is None else [*found, noted], default=None)
 
     def moment(self, as_of: AsOf) -> datetime:
         """Return the knowledge time that `as_of` means: None the latest, a day its end in the room's zone."""
@@ -404,8 +404,8 @@ class Store:
         found: list[Delivery] = []
         for name in names:
             self.spec(name)
-            self._catch_up(name)
-            found += recall(self.state, name)
+            unnoted = self._catch_up(name)
+            found += [*recall(self.state, name), *unnoted]
         return sorted(found, key=lambda d: (d.recorded_at, d.dataset, d.delivery))
 
     def rebuild_deliveries(self) -> int:
@@ -415,13 +415,25 @@ class Store:
             self._catch_up(dataset)
         return len(self.deliveries())
 
-    def _catch_up(self, dataset: str) -> None:
-        """Write into `room.db` the deliveries that were committed but not noted (a kill in between)."""
+    def _catch_up(self, dataset: str) -> list[Delivery]:
+        """Write into `room.db` the deliveries that were committed but not noted (a kill in between, a full disk).
+
+        Returns
+        -------
+        list of Delivery
+            Those that cannot be noted even now: a full disk takes no log, and must not keep anyone from reading.
+        """
         table = self.delta(dataset)
         noted = last_number(self.state, dataset)
-        if table.last_delivery > noted:
-            records = [Delivery.from_record(record, version) for version, record in table.records()]
-            remember(self.state, [r for r in records if r.delivery > noted])
+        if table.last_delivery <= noted:
+            return []
+        records = [Delivery.from_record(record, version) for version, record in table.records()]
+        missing = [r for r in records if r.delivery > noted]
+        try:
+            remember(self.state, missing)
+        except StoreError:
+            return missing
+        return []
 
     def quarantine(self, dataset: str, delivery: int | None = None) -> pa.Table:
         """Return rows in quarantine, of one delivery or all: confidential, an audited act of the steward.

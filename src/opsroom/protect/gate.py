@@ -117,7 +117,7 @@ def _make(
         verdict = judge(cells, rules, past, entry=head.seq + 1)
         if verdict.hidden and not verdict.shown:
             raise DisclosureError(
-                f"{cells.name}: every cell rests on too few contributors, or on few that dominate.",
+                f"{cells.name}: every cell, or what changed in it, rests on few contributors or on few that dominate.",
                 remedy="Ask for a coarser table: fewer dimensions, larger regions or industries.",
                 code="OPS-P004",
             )

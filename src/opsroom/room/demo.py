@@ -88,6 +88,17 @@ def _decide(room: Room, day: dt.date) -> None:
     )
 
 
+def check_size(companies: int, seed: int) -> None:
+    """Refuse a size or seed that Meridia cannot have, before anything is built or removed.
+
+    Raises
+    ------
+    UsageError
+        See `opsroom.economy.meridia`.
+    """
+    meridia(companies=companies, seed=seed)
+
+
 def build_us(folder: Path, *, actor: str = "steward") -> Built:
     """Build the public US room from the two New York Fed vintages that ship with statsmodels."""
     from opsroom.room.us_panel import us_room

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import fcntl
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.base.results import Cells
@@ -14,6 +18,18 @@ from opsroom.protect.release import Release
 from opsroom.protect.rules import Rules
 from opsroom.room.calendar import is_due
 from opsroom.room.desk import DeskOutcome, desk
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the room's publishing lock: who comes second waits, and sees what the first has issued.
+
+    The ledger alone would judge two at once one after the other, but issue a day's figures twice. The lock goes
+    with the process, so that a kill leaves none behind.
+    """
+    with (folder / ".publishing.lock").open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def is_wanted(setting: DeskSettings, day: dt.date, settings: RoomSettings) -> bool:

@@ -25,7 +25,7 @@ from opsroom.room import deciding  # declares its tables before the room's datab
 from opsroom.room.calendar import last_publication_day
 from opsroom.room.desk import DeskOutcome, View, desk
 from opsroom.room.picture import Picture
-from opsroom.room.publishing import is_wanted, publish_outcome, release_result
+from opsroom.room.publishing import alone, is_wanted, publish_outcome, release_result
 
 if TYPE_CHECKING:
     import ibis
@@ -303,6 +303,10 @@ class Room:
             If the day is not in the calendar, or an earlier day than the last one published.
         """
         day = self._publication_day(as_of)
+        with alone(self.path):
+            return self._publish(day)
+
+    def _publish(self, day: dt.date) -> list[Release]:
         done = {release.name: release for release in self.releases().of_day(day)}
         if done and self._is_closed(day):
             return list(done.values())

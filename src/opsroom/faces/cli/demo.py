@@ -12,7 +12,7 @@ from typing import Any
 from opsroom.faces.brief import make_brief
 from opsroom.faces.cli.memory import Peak
 from opsroom.faces.cli.output import emit, say
-from opsroom.room.demo import Built, build_meridia, build_us, clear
+from opsroom.room.demo import Built, build_meridia, build_us, check_size, clear
 
 SUFFIXES = (".html", ".pdf", ".xlsx", ".json")
 
@@ -29,6 +29,8 @@ def run_demo(directory: Path, *, companies: int, seed: int, public_only: bool) -
         refused, files``. Seconds are wall time of building, publishing and writing; the peak is the most
         that all processes of the demo held together, pages that they share counted once.
     """
+    if not public_only:
+        check_size(companies, seed)
     started = time.perf_counter()
     outcome: dict[str, Any] = {"companies": companies}
     files: list[str] = []
