@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,8 @@ def test_workbook_has_a_sheet_a_figure_and_numbers_as_released(brief: Briefing) 
     assert len(book.sheetnames) == 3 + len(brief.figures)
     figure = next(f for f in brief.figures if f.name == "resumption.region")
     sheet = book["resumption.region"]
-    rows = [[c.value for c in row[: len(figure.columns)]] for row in sheet.iter_rows(min_row=6)]
+    cells = [[c.value for c in row[: len(figure.columns)]] for row in sheet.iter_rows(min_row=6)]
+    rows = [[v.date().isoformat() if isinstance(v, datetime) else v for v in row] for row in cells]
     assert rows == [list(r) for r in figure.rows]
     assert figure.stamps()[0]["hash"] in str(sheet["A3"].value)
     stamps = {str(c.value) for row in book["Read me"].iter_rows() for c in row}
@@ -169,3 +171,36 @@ def test_unwritable_place_is_a_store_error(brief: Briefing, tmp_path: Path) -> N
 def test_brief_before_the_first_release(meridia_releases: Any) -> None:
     with pytest.raises(AsOfError):
         make_brief(meridia_releases, "2019-01-01")
+
+
+def test_days_in_a_workbook_are_days_that_sort(brief: Briefing) -> None:
+    import openpyxl
+
+    sheet = openpyxl.load_workbook(io.BytesIO(brief.to_bytes(".xlsx")))["resumption.national"]
+    assert isinstance(sheet["A6"].value, datetime)
+    assert sheet["A6"].number_format == "yyyy-mm-dd"
+
+
+def test_printed_cards_stand_in_two_stacks(brief: Briefing) -> None:
+    from opsroom.faces.brief.pdf import _data
+
+    for group in _data(brief)["groups"]:
+        drawn = [f for f in group["figures"] if f["svg"]]
+        heights = [sum(f["wide"] + 0.4 for f in drawn if f["stack"] == side) for side in (0, 1)]
+        tallest = max((f["wide"] + 0.4 for f in drawn), default=0.0)
+        assert abs(heights[0] - heights[1]) <= tallest + 1e-9
+
+
+def test_story_in_text_has_a_heading_a_topic(brief: Briefing) -> None:
+    text = brief.text()
+    assert text.startswith("Meridia operations room, as of 22\u00a0April\u00a02020\n\nWork resumption\n")
+    assert "\n\nWere we right?\n" in text
+
+
+def test_story_on_a_terminal_is_wrapped(capsys: pytest.CaptureFixture[str], brief: Briefing) -> None:
+    from opsroom.faces.cli.output import emit_story
+
+    emit_story(brief.text())
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert " ".join(" ".join(lines).split()) == " ".join(brief.text().split())

@@ -253,3 +253,62 @@ def test_a_joined_figure_names_the_release_of_each_row(client: Any) -> None:
                  if where.items() <= r.items()]  # fmt: skip
         assert [str(r["resumed"]) for r in found] == [row["resumed"]]
         assert release["stamp"]["hash"] == row["release_hash"]
+
+
+def test_no_field_name_reaches_a_reader(client: Any) -> None:
+    text = client.get("/decisions?as_of=2020-06-24").text
+    main = re.sub(r"<svg.*?</svg>", "", text[text.index("<main") :], flags=re.S)
+    said = re.sub(r"<[^>]+>", " ", main)
+    assert not re.search(r"\b(?:holiday_|decided_on|legal_basis|illiquid_companies)", said)
+    assert "A payment holiday on principal, decided on 4\u00a0March\u00a02020" in said
+    assert "not yet known" in client.get("/decisions?as_of=2020-03-11").text
+
+
+def test_every_figure_names_a_source(client: Any) -> None:
+    for path in ("/", "/data", "/decisions"):
+        assert not re.search(r"Source:\s*\.", client.get(f"{path}?as_of=2020-04-22").text)
+    assert client.get("/figure/scores.resumption.json?as_of=2020-04-22").json()["source"] != ""
+
+
+def test_more_figures_are_named_by_what_they_show(client: Any) -> None:
+    text = client.get("/?as_of=2020-04-22").text
+    links = re.findall(r">([^<>]+)</a>", text[text.index('id="more"') :].partition("</section>")[0])
+    assert links
+    assert not [link for link in links if re.fullmatch(r"[a-z_.]+(--[a-z]+)?", link)]
+
+
+def test_methods_follow_the_loop(client: Any) -> None:
+    text = client.get("/methods?as_of=2020-04-22").text
+    assert text.index("Work resumption") < text.index("Nowcast of GDP") < text.index("Options of relief")
+
+
+def test_series_of_different_units_get_a_scale_each(builder: Any) -> None:
+    from opsroom.faces.figures import build
+    from opsroom.faces.reader import desk_at
+
+    rows = [[f"2016-0{m}", s, v * m] for m in (1, 2, 3) for s, v in (("UNRATE", 4.9), ("PAYEMS", 144_000.0))]
+    release = builder.make("us_panel.levels", date(2016, 7, 29), ["date", "series"],
+                           [("value", "", "public", 1, [])], rows)  # fmt: skip
+    figure = build(desk_at(builder.MemoryReleases([release], {})), "us_panel.levels")
+    assert len(figure.rows) == 6
+    assert figure.draw is not None
+    assert len(figure.draw().to_dict(validate=False)["vconcat"]) == 2
+    assert "in its own unit" in figure.caption.unit
+
+
+def test_growth_of_several_economies_is_ranked(builder: Any) -> None:
+    from opsroom.faces.figures import build
+    from opsroom.faces.kpis import kpis
+    from opsroom.faces.reader import desk_at
+    from opsroom.faces.words_story import tell
+
+    rows = [[q, s, v] for q in ("2025-Q3", "2025-Q4") for s, v in (("dk", 5.5), ("ca", -5.5), ("fr", 0.1))]
+    release = builder.make("prices.growth", date(2026, 6, 1), ["date", "series"], [("value", "%", "public", 1, [])],
+                           rows, {"title": "Real house prices, 3 economies"})  # fmt: skip
+    desk = desk_at(builder.MemoryReleases([release], {}))
+    figure = build(desk, "prices.growth")
+    assert (
+        figure.caption.finding == "Real house prices rose in 2 of 3: most in Denmark (+5.5 %), least in Canada (−5.5 %)"
+    )
+    assert [k.value for k in kpis(desk)] == ["+5.5\u00a0%", "−5.5\u00a0%"]
+    assert "real house prices rose on a year earlier in 2 of 3 economies" in tell(desk)[0].text

@@ -119,6 +119,43 @@ def line_band(
     return finish(alt.layer(*layers).properties(width=WIDTH, height=HEIGHT), caption)
 
 
+def line_panels(rows: Sequence[Row], *, x: str, lines: Mapping[str, str], caption: Caption) -> alt.Chart:
+    """Draw each series in a panel of its own, with a scale of its own, over the same time.
+
+    Parameters
+    ----------
+    rows
+        Records with the field `x` (a period code) and a field for each line.
+    x
+        Name of the field that holds the period.
+    lines
+        Field → title of its panel.
+    caption
+        Finding, unit, source and as-of day.
+
+    Returns
+    -------
+    altair.Chart
+
+    Notes
+    -----
+    For series without a common unit: on one scale the largest number would flatten the others.
+    """
+    import altair as alt
+
+    panels = []
+    for field, title in lines.items():
+        data = [{"x": row["x"], "value": row[field]} for row in _dated(rows, x, [field]) if row[field] is not None]
+        heading = alt.TitleParams(title, fontSize=12, fontWeight=600, offset=2, color=colour("ink"))
+        panels.append(
+            plot(data)
+            .mark_line(color=colour("main"), strokeWidth=1.8)
+            .encode(x=_time_axis(data), y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False, nice=True)))
+            .properties(width=WIDTH, height=84, title=heading)
+        )
+    return finish(alt.vconcat(*panels).configure_concat(spacing=12), caption)
+
+
 def vintages(
     rows: Sequence[Row],
     *,

@@ -104,6 +104,10 @@ def tile_map(
     return finish(alt.vconcat(chart, _key(edges, ramp, unit)).configure_concat(spacing=8), caption)
 
 
+_DAY_LABEL = "length(datum.label) === 10 ? utcFormat(toDate(datum.label), '%-d %b') : datum.label"
+"""A day as a reader says it, ``6 May``; another period as it is written."""
+
+
 def revision_triangle(
     rows: Sequence[Row],
     *,
@@ -165,11 +169,11 @@ def revision_triangle(
         .encode(
             x=alt.X(
                 "x:O", title="released on", scale=alt.Scale(padding=0.1),
-                axis=alt.Axis(labelAngle=-90, labelOverlap=True, labelExpr="substring(datum.label, 5, 10)"),
+                axis=alt.Axis(labelAngle=-90, labelOverlap=True, labelExpr=_DAY_LABEL),
             ),
             y=alt.Y(
                 "y:O", title="about", scale=alt.Scale(padding=0.1), sort="descending",
-                axis=alt.Axis(labelOverlap=True, grid=False, labelExpr="substring(datum.label, 5, 10)"),
+                axis=alt.Axis(labelOverlap=True, grid=False, labelExpr=_DAY_LABEL),
             ),
             color=alt.Color("fill:N", scale=None),
         )

@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opsroom.base.errors import AsOfError, UsageError
+from opsroom.faces import words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,8 +258,8 @@ def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
     reached = [d for d in days if d <= as_of]
     if not reached:
         raise AsOfError(
-            f"nothing had been published by {as_of}.",
-            remedy=f"The first publication day is {days[0]}.",
+            f"nothing had been published by {words.day(as_of)}.",
+            remedy=f"The first publication day is {words.day(days[0])}.",
             code="OPS-T011",
         )
     return Desk(releases, reached[-1], room_of(releases))

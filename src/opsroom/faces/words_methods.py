@@ -44,8 +44,9 @@ METHODS: dict[str, str] = {
         "forecast on that day. It cannot be changed. Later releases score it."
     ),
     "how.scores": (
-        "Each figure is compared with what became known later (in a synthetic economy: with the truth), as it was "
-        "published on its day, and beside a naive benchmark that had the same information."
+        "Each figure is compared with what became known later, as it was published on its day, and beside a naive "
+        "benchmark that had the same information. A synthetic economy can also be scored against its truth; that is "
+        "kept outside the room, so the comparison stands in a file beside the briefing."
     ),
     "how.data": (
         "Every delivery is checked on arrival. Rows that fail stay in quarantine with the reason; nothing is "

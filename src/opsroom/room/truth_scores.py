@@ -126,3 +126,79 @@ def weekly_scores(releases: Releases, truth: Truth) -> pd.DataFrame:
     both["naive_error"] = both["uncorrected"] - both["truth"]
     both["inside"] = (both["truth"] >= both["lower"]) & (both["truth"] <= both["upper"])
     return both.round(2)
+
+
+def with_benchmarks(weekly: pd.DataFrame) -> pd.DataFrame:
+    """Return the weekly scores with a second benchmark: the figure of the release before, said again.
+
+    Parameters
+    ----------
+    weekly
+        What `weekly_scores` returns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same with ``repeated`` (what the release before had said) and ``repeated_error``.
+    """
+    if weekly.empty:
+        return weekly
+    ordered = weekly.sort_values("day", kind="stable")
+    repeated = ordered.groupby(["weight", "size"])["resumed"].shift(1)
+    return ordered.assign(repeated=repeated, repeated_error=(repeated - ordered["truth"]).round(2))
+
+
+def nowcast_scores(releases: Releases, truth: Truth) -> pd.DataFrame:
+    """Return each nowcast of its target quarter beside that quarter's true growth and two naive benchmarks.
+
+    Parameters
+    ----------
+    releases
+        The room's reader.
+    truth
+        Meridia's truth.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``day, quarter, nowcast, lower, upper`` (% on the quarter before); ``ar1`` (past GDP only) and ``last``
+        (the growth last published, said again); ``truth``; an ``error`` in points of each; ``inside``.
+    """
+    import pandas as pd
+
+    growth = _true_growth(truth)
+    rows: list[dict[str, Any]] = []
+    for release in releases.history("nowcast.gdp"):
+        quarter = str(release.facts.get("target_quarter", ""))
+        frame = release.to_frame()
+        own = frame[(frame["quarter"] == quarter) & frame["growth"].notna()].set_index("kind")
+        known = frame[(frame["kind"] == "official") & (frame["quarter"] < quarter)].sort_values("quarter")
+        if "nowcast" not in own.index or quarter not in growth.index:
+            continue
+        rows.append(
+            {
+                "day": release.day,
+                "quarter": quarter,
+                "nowcast": own.at["nowcast", "growth"],
+                "lower": own.at["nowcast", "growth_lower"],
+                "upper": own.at["nowcast", "growth_upper"],
+                "ar1": own.at["ar1", "growth"] if "ar1" in own.index else None,
+                "last": known["growth"].iloc[-1] if len(known) else None,
+                "truth": growth[quarter],
+            }
+        )
+    scored = pd.DataFrame(rows, columns=["day", "quarter", "nowcast", "lower", "upper", "ar1", "last", "truth"])
+    for name in ("nowcast", "ar1", "last"):
+        scored[name] = scored[name].astype(float)
+        scored[f"{name}_error"] = scored[name] - scored["truth"]
+    scored["inside"] = (scored["truth"] >= scored["lower"]) & (scored["truth"] <= scored["upper"])
+    return scored.round(2)
+
+
+def _true_growth(truth: Truth) -> pd.Series:
+    """Return true growth on the quarter before, in per cent, by quarter code."""
+    import pandas as pd
+
+    level = truth.gdp()
+    level = level.set_axis([f"{at.year}-Q{at.quarter}" for at in pd.DatetimeIndex(level.index)])
+    return 100.0 * (level / level.shift(1) - 1.0)

@@ -12,6 +12,7 @@ from typing import Any
 
 from opsroom.base.charts_render import DrawingCache
 from opsroom.base.errors import StoreError, UsageError
+from opsroom.faces import words as w
 from opsroom.faces.document import figure_document
 from opsroom.faces.figures import Figure, grouped
 from opsroom.faces.figures.figure import stamp_of
@@ -58,9 +59,10 @@ class Briefing:
     _drawings: DrawingCache = field(repr=False, compare=False)
 
     def summary(self) -> str:
-        """Return the story as text, one paragraph a topic."""
-        topics = [[s.text for s in self.sentences if s.topic == topic] for topic in TOPICS]
-        parts = [f"{self.title}, as of {self.day}", *(" ".join(t) for t in topics if t)]
+        """Return the story as text, one headed paragraph a topic."""
+        topics = {topic: [s.text for s in self.sentences if s.topic == topic] for topic in TOPICS}
+        told = [f"{w.say(f'group.{topic}')}\n{' '.join(said)}" for topic, said in topics.items() if said]
+        parts = [f"{self.title}, {w.say('page.as_of', day=w.day(self.day))}", *told]
         return "\n\n".join([*parts, self.disclaimer] if self.disclaimer else parts)
 
     def text(self) -> str:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the template engine of the files that stand alone."""
     folder = str(files("opsroom.faces.brief") / "templates")
     env = Environment(
         loader=FileSystemLoader(folder),
@@ -36,7 +37,7 @@ def to_html(briefing: Briefing) -> str:
     groups: dict[str, list[tuple[object, Markup]]] = {}
     for figure in briefing.figures:
         groups.setdefault(figure.group, []).append((figure, Markup(briefing.svg(figure))))
-    template = _environment().get_template("brief.html")
+    template = environment().get_template("brief.html")
     return template.render(
         brief=briefing,
         style=Markup(style),

@@ -9,9 +9,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from opsroom.faces import words as w
 from opsroom.faces.brief import make_brief
 from opsroom.faces.cli.memory import Peak
-from opsroom.faces.cli.output import emit, say
+from opsroom.faces.cli.output import emit, emit_story, say
 from opsroom.room.demo import Built, build_meridia, build_us, check_size, clear
 
 SUFFIXES = (".html", ".pdf", ".xlsx", ".json")
@@ -47,12 +48,13 @@ def run_demo(directory: Path, *, companies: int, seed: int, public_only: bool) -
             built = build_meridia(directory / "meridia", companies=companies, seed=seed)
             files += _brief(built, directory, "meridia")
             outcome |= _scores(built)
-            files.append(_truth_file(built, directory))
+            files += _truth_files(built, directory)
             outcome |= _counts(built)
             built.room.close()
         text, more, counts = public.result()
-    for line in ("", text, ""):
-        emit(line)
+    emit("")
+    emit_story(text)
+    emit("")
     files += more
     if public_only:
         outcome |= counts
@@ -86,8 +88,9 @@ def clear_truth(folder: Path) -> None:
 
 
 def _brief(built: Built, directory: Path, name: str) -> list[str]:
-    for line in ("", make_brief(built.room.releases(), built.days[-1]).text(), ""):
-        emit(line)
+    emit("")
+    emit_story(make_brief(built.room.releases(), built.days[-1]).text())
+    emit("")
     return _write(built, directory, name)
 
 
@@ -101,14 +104,29 @@ def _write(built: Built, directory: Path, name: str) -> list[str]:
     return files
 
 
-def _truth_file(built: Built, directory: Path) -> str:
-    """Write what was said each week beside the truth: only a synthetic economy can be scored like this."""
-    from opsroom.room.truth_scores import weekly_scores
+def _truth_files(built: Built, directory: Path) -> list[str]:
+    """Tell and write what was said each week beside the truth: only a synthetic economy can be scored like this.
 
-    file = directory / "meridia-scores.csv"
-    if built.truth is not None:
-        weekly_scores(built.room.releases(), built.truth).to_csv(file, index=False)
-    return str(file)
+    The files stand beside the briefings, not in the room: a room never holds the truth.
+    """
+    from opsroom.faces.brief.truth_page import truth_page, truth_sentences
+    from opsroom.room.truth_scores import nowcast_scores, weekly_scores, with_benchmarks
+
+    if built.truth is None:
+        return []
+    reader = built.room.releases()
+    weekly = with_benchmarks(weekly_scores(reader, built.truth))
+    nowcasts = nowcast_scores(reader, built.truth)
+    emit_story(f"{w.say('truth.title')}\n{' '.join(truth_sentences(weekly, nowcasts))}")
+    emit("")
+    names = ("meridia-scores.csv", "meridia-nowcast-scores.csv", "meridia-scores.html")
+    written = [directory / name for name in names]
+    weekly.to_csv(written[0], index=False)
+    nowcasts.to_csv(written[1], index=False)
+    room = reader.room
+    page = truth_page(weekly, nowcasts, title=str(room.get("title", "")), disclaimer=str(room.get("disclaimer") or ""))
+    written[2].write_text(page, encoding="utf-8")
+    return [str(file) for file in written]
 
 
 def _counts(built: Built) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from cyclopts import App, Parameter
 
 from opsroom._version import __version__
 from opsroom.base.errors import OpsroomError, UsageError
-from opsroom.faces.cli.output import emit, emit_json, emit_table, say
+from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
 
 if TYPE_CHECKING:
     from opsroom.room.room import Room
@@ -280,7 +280,7 @@ def brief(
     if json:
         emit_json(briefing.to_dict())
     elif not out:
-        emit(briefing.text())
+        emit_story(briefing.text())
     for file in out or []:
         briefing.save(file)
         say(f"Wrote {file}.")
@@ -304,8 +304,10 @@ def serve(*, room: RoomPath = Path(), host: str = "127.0.0.1", port: int = 8000)
     from opsroom.faces.cli.reading import open_releases
     from opsroom.faces.web import create_app
 
+    # What cannot be opened is said before it is called open.
+    pages = create_app(open_releases(room))
     say(f"The room is open at http://{host}:{port}/ (Ctrl-C closes it).")
-    uvicorn.run(create_app(open_releases(room)), host=host, port=port, log_level="warning")
+    uvicorn.run(pages, host=host, port=port, log_level="warning")
 
 
 @releases.command(name="list")
@@ -449,6 +451,8 @@ def doctor(*, room: Annotated[Path | None, Parameter(name="--room")] = None, jso
         emit_json([{"check": f.check, "ok": f.ok, "finding": f.finding} for f in findings])
     else:
         emit_table(("", "check", "finding"), [("ok" if f.ok else "!!", f.check, f.finding) for f in findings])
+        wrong = [f.check for f in findings if not f.ok]
+        say(f"Not fit: see {', '.join(wrong)}." if wrong else f"Fit to work: all {len(findings)} checks passed.")
     if not all(f.ok for f in findings):
         raise SystemExit(1)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 
 
@@ -15,6 +17,13 @@ def say(text: str) -> None:
 def emit(text: str) -> None:
     """Write data to stdout."""
     sys.stdout.write(text + "\n")
+
+
+def emit_story(text: str) -> None:
+    """Write paragraphs to stdout in lines that can be read: as wide as the terminal, 100 characters at most."""
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    for line in text.split("\n"):
+        emit("\n".join(textwrap.wrap(line, width, break_on_hyphens=False, break_long_words=False)))
 
 
 def emit_json(value: object) -> None:

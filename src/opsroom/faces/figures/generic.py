@@ -194,29 +194,29 @@ def plain(name: str) -> Callable[[Desk], Figure | None]:
         known = [r for r in rows if number(r, main.name) is not None]
         title = title_of(desk, release)
         finding = w.say("fig.generic.finding_plain", series=title)
-        # Series of different kinds under one name have no unit in common: a table says them better.
+        # Series of different kinds under one name have no unit in common: each gets a scale of its own.
         mixed = not main.unit and len({tuple(r[d] for d in release.dimensions if d != time) for r in known}) > 1
         lines: dict[str, str] = {}
         drawn: list[dict[str, Any]] = []
-        if time and known and not mixed:
+        if time and known:
             lines, drawn = _lines(desk, release, known, time, main.name)
-            finding = _highest(title, lines, drawn, time, main)
-        elif mixed and time:
-            known = _latest(known, time, release.dimensions)
-        unit = main.unit
-        if main.name != "value" or not unit:
+            if not mixed:
+                finding = _highest(title, lines, drawn, time, main)
+        unit = w.say("fig.generic.unit_mixed") if mixed else main.unit
+        if not unit or (main.name != "value" and not mixed):
             unit = w.say("fig.generic.unit", measure=main.name.replace("_", " "), unit=main.unit).rstrip(", ")
         caption = Caption(finding, unit, source_of(release), day_of(release.day).isoformat())
 
         def draw() -> Any:
-            from opsroom.base.charts_lines import line_band
+            from opsroom.base.charts_lines import line_band, line_panels
 
+            if mixed:
+                return line_panels(drawn, x=time, lines=lines, caption=caption)
             return line_band(drawn, x=time, lines=lines, caption=caption, points=len(drawn) < 20)
 
         chart = draw if len(drawn) > 1 else None
-        shown = known if mixed and time else rows
         group = GROUPS.get(name.partition(".")[0], "other")
-        return Figure(name, group, caption, columns, table(shown, columns), (release,), chart, how=how_of(name))
+        return Figure(name, group, caption, columns, table(rows, columns), (release,), chart, how=how_of(name))
 
     return make
 
@@ -243,14 +243,6 @@ def _highest(title: str, lines: dict[str, str], drawn: list[dict[str, Any]], tim
     if len(lines) == 1:
         return w.say("fig.generic.finding", **said)
     return w.say("fig.generic.finding_of", name=lines["s0"], **said)
-
-
-def _latest(rows: list[dict[str, Any]], time: str, dimensions: Any) -> list[dict[str, Any]]:
-    """Return the latest row of each series."""
-    newest: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda r: str(r[time])):
-        newest[tuple(row[d] for d in dimensions if d != time)] = row
-    return list(newest.values())
 
 
 def _lines(

@@ -5,13 +5,14 @@
   const slide = document.querySelector("form.slide");
   if (slide) {
     const range = slide.querySelector("input[type=range]");
-    const days = [...slide.querySelectorAll("option")].map((o) => o.label);
+    const options = [...slide.querySelectorAll("option")];
+    const days = options.map((o) => o.dataset.day);
     const go = (day) => { location.href = slide.dataset.path + "?as_of=" + encodeURIComponent(day); };
     const said = document.querySelector(".time .now");
     slide.classList.add("live");
     range.addEventListener("input", () => {
-      range.setAttribute("aria-valuetext", days[range.value]);
-      said.firstChild.textContent = "as of " + days[range.value] + " ";
+      range.setAttribute("aria-valuetext", options[range.value].label);
+      said.firstChild.textContent = "as of " + options[range.value].label + " ";
     });
     // A keyboard user steps with the arrows and shows the day with Enter; a pointer shows it at once.
     let pointer = false;
