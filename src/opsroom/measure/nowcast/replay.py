@@ -18,6 +18,9 @@ from opsroom.measure.nowcast.spec import SeriesSpec, Settings
 PanelAsOf = Callable[[dt.date], "pd.DataFrame | Mapping[str, pd.Series]"]
 """Returns the vintage of a day, and nothing later."""
 
+LagsAsOf = Callable[[dt.date], "Mapping[str, int]"]
+"""Returns the publication lags learnt by a day, and nothing later."""
+
 COLUMNS = (
     "day",
     "quarter",
@@ -106,7 +109,7 @@ def backtest(
     specs: Sequence[SeriesSpec],
     first_releases: Mapping[str, float],
     settings: Settings | None = None,
-    lags: Mapping[str, int] | None = None,
+    lags: Mapping[str, int] | LagsAsOf | None = None,
     quarters_ahead: int = 0,
     earlier: Backtest | None = None,
 ) -> Backtest:
@@ -118,8 +121,11 @@ def backtest(
         The vintage store.
     days
         In ascending order: each interval rests only on errors known by its day.
-    target, specs, settings, lags
+    target, specs, settings
         As in `nowcast`.
+    lags
+        As in `nowcast`, or a function that gives those known by a day: a past nowcast then stands on what was
+        known on its day alone, and is the same whenever it is run.
     first_releases
         Quarter (``2019-Q4``) → growth in its first release, %; see `first_growth`.
     quarters_ahead
@@ -154,7 +160,7 @@ def backtest(
                 as_of=day,
                 specs=specs,
                 history=past,
-                lags=lags,
+                lags=lags(day) if callable(lags) else lags,
                 settings=settings,
             )
         except FitError as error:

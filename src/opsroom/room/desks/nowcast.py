@@ -44,14 +44,13 @@ class NowcastDesk:
         target = str(settings.require("target"))
         specs = series_specs(settings)
         vintages = read_vintages(view, names, [s.name for s in specs])
-        lags = learnt_lags(vintages, specs)
-        rehearsal = self._rehearsal(view, settings, vintages, specs, lags, target)
+        rehearsal = self._rehearsal(view, settings, vintages, specs, target)
         history = None if rehearsal is None else rehearsal.to_frame()
 
         def at(day: dt.date, moment: dt.datetime) -> NowcastResult:
             return nowcast(
-                panel_at(vintages, moment), target=target, as_of=day, specs=specs, history=history, lags=lags,
-                settings=model_settings(settings),
+                panel_at(vintages, moment), target=target, as_of=day, specs=specs, history=history,
+                lags=learnt_lags(vintages, specs, moment), settings=model_settings(settings),
             )  # fmt: skip
 
         try:
@@ -86,7 +85,6 @@ class NowcastDesk:
         settings: DeskSettings,
         vintages: pd.DataFrame,
         specs: list[SeriesSpec],
-        lags: Mapping[str, int],
         target: str,
     ) -> Backtest | None:
         """Rehearse past vintages once a quarter: what the room would have said, day by day, before it began."""
@@ -103,13 +101,17 @@ class NowcastDesk:
             days.append(day)
             day += step
         place = f"nowcast.rehearsal.{settings.name}"
+
+        def moment(d: dt.date) -> dt.datetime:
+            return end_of_day(d, view.settings.timezone)
+
         view.memory[place] = backtest(
-            lambda d: panel_at(vintages, end_of_day(d, view.settings.timezone)),
+            lambda d: panel_at(vintages, moment(d)),
             days,
             target=target,
             specs=specs,
             first_releases=outcomes,
-            lags=lags,
+            lags=lambda d: learnt_lags(vintages, specs, moment(d)),
             settings=model_settings(settings),
             earlier=view.memory.get(place),
         )
@@ -140,10 +142,11 @@ def panel_at(vintages: pd.DataFrame, moment: dt.datetime) -> pd.DataFrame:
     return known.drop_duplicates(["series", "period"], keep="last")[["series", "period", "value"]]
 
 
-def learnt_lags(vintages: pd.DataFrame, specs: list[SeriesSpec]) -> dict[str, int]:
-    """Return series → usual days from period end to first release, learnt from the vintages."""
+def learnt_lags(vintages: pd.DataFrame, specs: list[SeriesSpec], moment: dt.datetime) -> dict[str, int]:
+    """Return series → usual days from period end to first release, learnt from the vintages known by a moment."""
     from opsroom.measure.nowcast import learn_lags
 
+    vintages = vintages[vintages["known_at"] <= moment]
     first = vintages.drop_duplicates(["series", "period"], keep="first").copy()
     first["frequency"] = first["series"].map({s.name: s.frequency for s in specs})
     return learn_lags(first[first["frequency"].notna()])
