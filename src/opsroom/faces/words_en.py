@@ -47,6 +47,8 @@ ENGLISH: dict[str, str] = {
     "story.holiday_plain": "{option} is decisive for {decisive} companies with {jobs} jobs; {windfall} would survive anyway, {futile} run out of cash anyway, and {cliff} do so when it ends.",
     "story.whom": "Most of these jobs are in {sections}.",
     "story.cost": "It defers {deferred} of payments, needs an outlay of {outlay}, changes expected losses against doing nothing by {bank} at banks, {state} at the state and {other} at others, and makes a contingent liability of {contingent}. These are different things and are never added up.",
+    "words.inside": "inside",
+    "words.outside": "outside",
     "words.accrues": "interest accrues",
     "words.accrues_not": "interest does not accrue",
     # -- story: record
@@ -56,6 +58,7 @@ ENGLISH: dict[str, str] = {
     "story.score_nowcast_plain": "Nowcasts at a horizon of {horizon} days have missed by {mae} points on average.",
     "story.decision_open": "Decision {id} ({option}, taken on {date} by {decider}) expected {forecast} companies out of cash ({interval}); it is reviewed on {review}.",
     "story.decision_scored": "Decision {id} ({option}, taken on {date} by {decider}) expected {forecast} companies out of cash ({interval}); the outcome was {outcome}.",
+    "story.decision_scored_naive": "Decision {id} ({option}, taken on {date} by {decider}) expected {forecast} companies out of cash ({interval}); the outcome was {outcome}, {where} that interval. That nothing would change would have meant {naive}.",
     "words.too_high": "high",
     "words.too_low": "low",
     "words.above": "above",

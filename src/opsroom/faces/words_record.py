@@ -31,8 +31,13 @@ def record(desk: Desk) -> Iterator[Part]:
             "forecast": w.number(forecast),
             "interval": f"90 % interval {w.interval(low, high, 0)}",
         }
+        naive = number(row, "naive")
         if outcome is not None:
-            yield "story.decision_scored", {**values, "outcome": w.number(outcome)}, (log,)
+            values["outcome"] = w.number(outcome)
+            if naive is not None:
+                where = w.say("words.inside" if low <= outcome <= high else "words.outside")
+                values |= {"naive": w.number(naive), "where": where}
+            yield "story.decision_scored" if naive is None else "story.decision_scored_naive", values, (log,)
         elif row.get("review_date"):
             yield "story.decision_open", {**values, "review": w.day(str(row["review_date"]))}, (log,)
 
