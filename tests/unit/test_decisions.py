@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
@@ -184,7 +185,7 @@ def test_an_entry_taken_away_is_found(state: State) -> None:
 
 def test_cells_hold_words_and_numbers_and_no_microdata() -> None:
     made = decision()
-    closed = score(replace(made, question="Another?", id=""), 90.0, dt.date(2020, 6, 4))
+    closed = score(replace(made, question="Another?", id=""), 90.0, dt.date(2020, 6, 4), naive=60.0)
     (found,) = cells([made, closed])
     assert found.name == "decisions.log"
     assert found.parts == ()
@@ -192,5 +193,7 @@ def test_cells_hold_words_and_numbers_and_no_microdata() -> None:
     rows = found.frame.set_index("decision_id")
     assert rows.loc[closed.id, "outcome"] == 90
     assert rows.loc[closed.id, "score"] == 10
+    assert rows.loc[closed.id, ["inside", "naive", "naive_score"]].tolist() == ["yes", 60, 30]
+    assert pd.isna(rows.loc[made.id, "inside"])
     assert rows.loc[made.id, "decider"] == "A. Minister"
     assert cells([]) == []

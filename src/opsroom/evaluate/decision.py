@@ -84,6 +84,8 @@ class Decision:
         ``open``, ``due`` (the review date has passed without a score), ``scored``, ``withdrawn``.
     outcome, scored_on, note
         What happened, when it was looked at, and words on it.
+    naive
+        What a naive forecast would have said on the day of decision: the benchmark of the score.
     id
         Day, option and the first letters of the content hash; set by itself.
     """
@@ -100,6 +102,7 @@ class Decision:
     dissent: str = ""
     status: Status = "open"
     outcome: float | None = None
+    naive: float | None = None
     scored_on: dt.date | None = None
     note: str = ""
     id: str = ""
@@ -149,6 +152,11 @@ class Decision:
         return None if self.error is None else abs(self.error)
 
     @property
+    def naive_score(self) -> float | None:
+        """Absolute error of the naive forecast, once the outcome is known; None where there is none."""
+        return None if self.naive is None or self.outcome is None else abs(self.naive - self.outcome)
+
+    @property
     def inside(self) -> bool | None:
         """Whether the outcome fell inside the interval, once known."""
         if self.forecast is None or self.outcome is None:
@@ -164,7 +172,9 @@ class Decision:
         return interval_score([f.lower], [f.upper], [self.outcome], level=f.level)
 
 
-def score(decision: Decision, outcome: float, as_of: dt.date, *, note: str = "") -> Decision:
+def score(
+    decision: Decision, outcome: float, as_of: dt.date, *, naive: float | None = None, note: str = ""
+) -> Decision:
     """Return the decision with what happened; hand it to `record` to keep it.
 
     Parameters
@@ -175,6 +185,8 @@ def score(decision: Decision, outcome: float, as_of: dt.date, *, note: str = "")
         What happened, in the forecast's unit and by its definition.
     as_of
         The day on which the outcome is known.
+    naive
+        A naive forecast of the same number, from what was known on the day of decision.
     note
         Words on how it was measured.
 
@@ -193,9 +205,9 @@ def score(decision: Decision, outcome: float, as_of: dt.date, *, note: str = "")
             remedy=f"Score it on {decision.forecast.target_date.isoformat()} or later.",
             code="OPS-U094",
         )
-    if not math.isfinite(outcome):
+    if not math.isfinite(outcome) or (naive is not None and not math.isfinite(naive)):
         raise UsageError("an outcome is not a number.", code="OPS-U095")
-    return replace(decision, status="scored", outcome=float(outcome), scored_on=as_of, note=note)
+    return replace(decision, status="scored", outcome=float(outcome), naive=naive, scored_on=as_of, note=note)
 
 
 def withdraw(decision: Decision, as_of: dt.date, *, note: str) -> Decision:

@@ -183,8 +183,9 @@ def cells(decisions: Sequence[Decision]) -> list[Cells]:
         "state",
         "measure",
         "target_date",
+        "inside",
     )
-    numbers = ("lower", "upper", "outcome", "score")
+    numbers = ("lower", "upper", "outcome", "score", "naive", "naive_score")
     frame: pd.DataFrame = pd.DataFrame([_row(d) for d in decisions])
     return [
         Cells(
@@ -216,6 +217,9 @@ def _row(d: Decision) -> dict[str, Any]:
         "upper": f.upper if f else math.nan,
         "outcome": math.nan if d.outcome is None else d.outcome,
         "score": math.nan if d.score is None else d.score,
+        "inside": None if d.inside is None else ("yes" if d.inside else "no"),
+        "naive": math.nan if d.naive is None else d.naive,
+        "naive_score": math.nan if d.naive_score is None else d.naive_score,
     }
 
 
@@ -227,6 +231,7 @@ def _after(d: Decision) -> dict[str, Any]:
             "error": d.error,
             "inside": d.inside,
             "interval_score": d.interval_score,
+            "naive": d.naive,
         }
     return body
 
@@ -259,7 +264,8 @@ def _closed(decision: Decision, kind: str, content: Mapping[str, Any]) -> Decisi
     day = dt.date.fromisoformat(content["on"])
     if kind == "scored":
         outcome = float(content["outcome"])
-        return replace(decision, status="scored", outcome=outcome, scored_on=day, note=content["note"])
+        naive = content.get("naive")  # entries from before there was a benchmark have none
+        return replace(decision, status="scored", outcome=outcome, naive=naive, scored_on=day, note=content["note"])
     return replace(decision, status="withdrawn", scored_on=day, note=content["note"])
 
 

@@ -72,6 +72,7 @@ ENGLISH: dict[str, str] = {
     "story.score_nowcast_plain": "Nowcasts made {horizon} days before the first official figure have missed it by {mae} points on average.",
     "story.decision_open": "Decided on {date} by {decider}: {option}. It was expected that {forecast} companies would be out of cash {by} ({interval}); the decision is reviewed on {review}.",
     "story.decision_scored": "Decided on {date} by {decider}: {option}. It was expected that {forecast} companies would be out of cash {by} ({interval}); the outcome was {outcome}, {verdict}.",
+    "story.decision_scored_naive": "Decided on {date} by {decider}: {option}. It was expected that {forecast} companies would be out of cash {by} ({interval}); the outcome was {outcome}, {verdict}. Had nothing changed since, it would have been {naive}.",
     "words.too_high": "high",
     "words.too_low": "low",
     "words.above": "above",

@@ -32,9 +32,13 @@ def record(desk: Desk) -> Iterator[Part]:
             "forecast": w.number(forecast),
             "interval": f"90 % interval {w.interval(low, high, 0)}",
         }
+        naive = number(row, "naive")
         if outcome is not None:
-            verdict = verdict_on(outcome, low, high)
-            yield "story.decision_scored", {**values, "outcome": w.number(outcome), "verdict": verdict}, (log,)
+            values |= {"outcome": w.number(outcome), "verdict": verdict_on(outcome, low, high)}
+            if naive is None:
+                yield "story.decision_scored", values, (log,)
+            else:
+                yield "story.decision_scored_naive", {**values, "naive": w.number(naive)}, (log,)
         elif row.get("review_date"):
             yield "story.decision_open", {**values, "review": w.day(str(row["review_date"]))}, (log,)
 

@@ -91,9 +91,10 @@ def review(releases: Releases, state: State, day: dt.date) -> list[Decision]:
     for decision in load(state, day):
         if decision.status != "due" or decision.forecast is None:
             continue
-        outcome = _outcome(releases, decision, day)
+        outcome, naive = _outcome(releases, decision, day)
         if outcome is not None:
-            scored.append(record(state, score(decision, outcome, day, note="counted in the accounts published")))
+            note = "counted in the accounts published; naive: the last month known on the day, carried forward"
+            scored.append(record(state, score(decision, outcome, day, naive=naive, note=note)))
     return scored
 
 
@@ -122,14 +123,20 @@ def _evidence(releases: Releases, day: dt.date) -> dict[str, str]:
     return {release.id: release.content_hash for release in found}
 
 
-def _outcome(releases: Releases, decision: Decision, day: dt.date) -> float | None:
+def _outcome(releases: Releases, decision: Decision, day: dt.date) -> tuple[float | None, float | None]:
+    """Return what came of the month that was forecast, and how many were out of cash when it was decided."""
     release = releases.get(OUTCOME, day)
     if release is None or decision.forecast is None:
-        return None
+        return None, None
     frame = release.to_frame()
-    month = decision.forecast.target_date.strftime("%Y-%m")
-    row = frame[(frame["decision_id"] == decision.id) & (frame["month"] == month) & frame[MEASURE].notna()]
-    return float(row[MEASURE].iloc[0]) if len(row) else None
+    rows = frame[(frame["decision_id"] == decision.id) & frame[MEASURE].notna()].sort_values("month")
+    there = rows[rows["month"] == decision.forecast.target_date.strftime("%Y-%m")]
+    before = rows[rows["month"] < decision.decided_on.strftime("%Y-%m")]
+    return _last(there), _last(before)
+
+
+def _last(rows: pd.DataFrame) -> float | None:
+    return float(rows[MEASURE].iloc[-1]) if len(rows) else None
 
 
 def _end(month: str) -> dt.date:

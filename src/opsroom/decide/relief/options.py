@@ -7,6 +7,7 @@ be paid. What is not paid is either owed later (deferred) or, for interest where
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -21,6 +22,8 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Covers = Literal["none", "interest", "principal", "both"]
 Payer = Literal["bank", "state"]
+
+_NEAR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,12 @@ def schedule(
     return Schedule(out["paid"], out["int"], out["prin"], out["waived"], out["owed"])
 
 
+def deferred_sum(loans: Loans, holiday: Holiday, *, horizon: int) -> float:
+    """Return what `schedule` defers of all loans: the months after the holiday defer nothing and are not looked at."""
+    months = min(horizon, math.ceil(holiday.length - 1e-9))
+    return float(schedule(loans, holiday, horizon=months).deferred.sum()) if months > 0 else 0.0
+
+
 def _catch_up(
     holiday: Holiday, t: int, first_after: int, share: Floats, room: Floats, postponed: Floats, pool: Floats
 ) -> tuple[Floats, Floats]:
@@ -254,17 +263,17 @@ def stretch(
 
     Notes
     -----
-    Bisection: the deferred sum never falls with the length, and rises wherever dues rest.
+    Bisection, to a few seconds: the deferred sum never falls with the length, and rises wherever dues rest.
     """
     part = loans.of(covered)
 
     def sum_at(months: float) -> float:
-        return float(schedule(part, holiday.lasting(months), horizon=horizon).deferred.sum())
+        return deferred_sum(part, holiday.lasting(months), horizon=horizon)
 
     if len(part) == 0 or sum_at(longest) < deferred:
         return None
     low, high = 0.0, longest
-    for _ in range(40):
+    while high - low > _NEAR:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if sum_at(middle) < deferred else (low, middle)
     return holiday.lasting(high)

@@ -16,7 +16,7 @@ from opsroom.decide.relief.firms import activity, check_firms, monthly_margin, m
 from opsroom.decide.relief.habits import Habits
 from opsroom.decide.relief.kernel import ONE, Problem, first_shortfall, keys, noise_scale
 from opsroom.decide.relief.losses import Losses
-from opsroom.decide.relief.options import NONE, Holiday, Loans, Schedule, named, schedule, stretch
+from opsroom.decide.relief.options import NONE, Holiday, Loans, Schedule, deferred_sum, named, schedule, stretch
 from opsroom.decide.relief.recovery import Recovery, months_between
 from opsroom.decide.relief.result import Basis, ReliefResult, assemble
 from opsroom.decide.relief.tally import tally
@@ -302,7 +302,7 @@ def _equalised(
             code="OPS-U080",
         )
     mask = covered(firms, reference)
-    target = float(schedule(loans, reference, horizon=horizon, covered=mask).deferred.sum())
+    target = deferred_sum(loans.of(mask), reference, horizon=horizon)
     longest = horizon - 1.0
     if option.sections is not None or target == 0:
         found = stretch(

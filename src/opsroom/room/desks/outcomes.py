@@ -1,8 +1,10 @@
 """Desk `outcomes`: what became of companies since each decision, counted in the accounts.
 
 Settings: dataset names ``accounts`` and ``register``. A company counts as out of cash in the first month, from
-that of the decision on, in which its account shows neither cash nor undrawn credit. That is observed under
-the option chosen; what would have been without it is not observed, and is not claimed here.
+that of the decision on, in which its account shows neither cash nor undrawn credit: by the end of a month, the same
+companies that the forecast counts. The first row of a decision is the last month known on its day, with the
+companies out of cash in it: the naive forecast that nothing changes. All is observed under the option chosen; what
+would have been without it is not observed, and is not claimed here.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ class OutcomesDesk:
         accounts = accounts[~accounts["enterprise_id"].isin(natural)]
         accounts = accounts.assign(month=pd.to_datetime(accounts["month"]))
         pieces = [_since(accounts, d.id, d.decided_on) for d in decided]
+        pieces += [_before(view.at(d.decided_on), names[0], natural, d.id) for d in decided]
         rows = pd.concat([p for p in pieces if len(p)] or pieces[:1], ignore_index=True)
         if rows.empty:
             return DeskOutcome(None, note="no accounts since the decision are in yet")
@@ -79,6 +82,21 @@ def _since(accounts: pd.DataFrame, decision: str, decided_on: dt.date) -> pd.Dat
         for month in sorted(later["month"].unique())
     ]
     return pd.concat(pieces, ignore_index=True) if pieces else known.assign(decision_id="", month="", out=0).iloc[:0]
+
+
+def _before(view: View, dataset: str, natural: set[int], decision: str) -> pd.DataFrame:
+    """Return one row a company: whether it was out of cash in the last month known on the day of a decision."""
+    import pandas as pd
+
+    wanted = ["enterprise_id", "group_id", "month", "cash", "undrawn_credit"]
+    accounts = view.frame(dataset, wanted, period_from=(view.day - dt.timedelta(days=200)).replace(day=1))
+    accounts = accounts.assign(month=pd.to_datetime(accounts["month"]))
+    accounts = accounts[(accounts["month"] < pd.Timestamp(view.day.replace(day=1)))]
+    last = accounts[(accounts["month"] == accounts["month"].max()) & ~accounts["enterprise_id"].isin(natural)]
+    out = (last["cash"] + last["undrawn_credit"] <= 0).astype(int)
+    month = last["month"].dt.strftime("%Y-%m")
+    rows: pd.DataFrame = last[["enterprise_id", "group_id"]].assign(decision_id=decision, month=month, out=out)
+    return rows
 
 
 DESK = OutcomesDesk()
