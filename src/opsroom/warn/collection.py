@@ -65,7 +65,7 @@ def looks_able(months: pd.DataFrame, accounts: pd.DataFrame) -> Floats:
     first = int(min(x.min(initial=_NEVER) for x in (then, here)))
     span = int(max(x.max(initial=-_NEVER) for x in (then, here))) - first + 1
     firm = accounts["enterprise_id"].to_numpy(dtype=np.int64)
-    ids = np.unique(firm)
+    ids = np.sort(pd.unique(firm))
     asked = months["enterprise_id"].to_numpy(dtype=np.int64)
     at = np.full(len(ids) * span, -1, dtype=np.int64)
     at[np.searchsorted(ids, firm) * span + then - first] = np.arange(len(firm))

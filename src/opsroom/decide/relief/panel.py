@@ -91,7 +91,7 @@ def company_panel(accounts: pd.DataFrame, firm_months: pd.DataFrame, *, as_of: d
         How many months are kept.
     """
     first = month_number(as_of) - months + 1
-    ids = np.unique(accounts["enterprise_id"].to_numpy(dtype=np.int64))
+    ids = np.sort(pd.unique(accounts["enterprise_id"].to_numpy(dtype=np.int64)))
     cash, undrawn, fixed, materials, tax = spread(accounts, ids, first, months, _ACCOUNTS)
     names = [c for c in _REPORTS if c in firm_months.columns]
     found = dict(zip(names, spread(firm_months, ids, first, months, names), strict=True))
