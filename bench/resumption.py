@@ -21,6 +21,7 @@ from opsroom.measure.resumption import Baseline, ResumptionResult, fit_baseline,
 
 HOLIDAY = (dt.date(2020, 1, 24), dt.date(2020, 2, 2))
 COHORT = dt.date(2020, 1, 17)
+DAY = pd.Timedelta(days=1)
 FIRST, LAST = dt.date(2020, 2, 3), dt.date(2020, 6, 24)
 PUBLICATIONS = tuple(dt.date(2020, m, d) for m, d in ((2, 19), (3, 4), (3, 25), (4, 22), (5, 20)))
 KEYS: Mapping[str, list[str]] = {
@@ -109,6 +110,8 @@ def score(companies: int, seed: int) -> dict[str, float]:
     cells = _cells(world, final, span)
     said = [_said(world, world.estimate(day, baseline)) for day in PUBLICATIONS]
     turn = final.turning_point.day
+    calm = final.frame["resumed"].loc[pd.Timestamp(COHORT) - pd.Timedelta(days=10) : pd.Timestamp(HOLIDAY[0]) - DAY]
+    before = (calm - world.shares()["count"].reindex(calm.index)).abs()
     return {
         "seed": seed, "mae": float(error.abs().mean()), "bias": float(error.mean()),
         "worst": float(error.abs().max()), "coverage": float(inside.mean()),
@@ -117,7 +120,7 @@ def score(companies: int, seed: int) -> dict[str, float]:
         "said_mae": float(np.mean([abs(e) for e, _ in said])),
         "said_coverage": float(np.mean([i for _, i in said])),
         "turning_days": float("nan") if turn is None else float((turn - world.turning).days),
-        "weekday_spread": weekday_spread(error),
+        "weekday_spread": weekday_spread(error), "before_worst": float(before.max()),
         "naive_mae": float((path["uncorrected"] - truth["count"]).abs().mean()),
         "fit_s": fitted - begin, "estimate_s": done - fitted,
     }  # fmt: skip

@@ -29,6 +29,7 @@ def _holds(scores: pd.DataFrame) -> None:
     assert scores["cell_mae"].max() <= 5
     assert scores["turning_days"].abs().max() <= 3
     assert scores["weekday_spread"].max() <= 1
+    assert scores["before_worst"].max() <= 2  # who winds down over a weekend has not closed for it
     assert (scores["naive_mae"] > 10 * scores["mae"]).all()
 
 

@@ -105,10 +105,12 @@ def _silence_odds(rows: Any, miss: Any, silence: Any, back: Any, odds: Any) -> N
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def _forward(emit: Any, odds: Any, opening: Any, closing: Any, enter: Any, start: Any, moving: Any, alpha: Any) -> None:
+def _forward(
+    emit: Any, odds: Any, opening: Any, closing: Any, enter: Any, start: Any, moving: Any, jump: Any, alpha: Any
+) -> None:  # fmt: skip
     """Fill `alpha` (days, states, lanes): the chance of each state given all up to a day, up to a factor."""
     one = np.float32(1.0)
-    keep = one - np.float32(2.0) * moving
+    keep = one - np.float32(2.0) * moving - jump
     mass, scale, none = np.zeros(LANES, np.float32), np.ones(LANES, np.float32), np.zeros(LANES, np.float32)
     for t in range(len(emit)):
         up, down = opening[t], closing[t]
@@ -129,10 +131,12 @@ def _forward(emit: Any, odds: Any, opening: Any, closing: Any, enter: Any, start
             closed = before[0]
             for b in range(LANES):
                 none[b] = closed[b] * scale[b]
-                first[b] = (none[b] * (one - up) + mass[b] * scale[b] * down) * like[b] * odd[b]
+                open_ = mass[b] * scale[b]
+                first[b] = (none[b] * (one - up) + open_ * down) * like[b] * odd[b]
+                none[b] = none[b] * up + open_ * stay * jump  # what enters a degree afresh
                 mass[b] = 0.0
             for k in range(1, STATES):
-                fraction = up * enter[k - 1]
+                fraction = enter[k - 1]
                 lower, upper, same = before[max(k - 1, 1)], before[min(k + 1, STATES - 1)], before[k]
                 made, like = here[k], likes[k]
                 for b in range(LANES):
@@ -145,15 +149,15 @@ def _forward(emit: Any, odds: Any, opening: Any, closing: Any, enter: Any, start
 
 @numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def _step_back(
-    emit: Any, odds: Any, before: Any, up: Any, down: Any, enter: Any, moving: Any, grid: Any, later: Any,
-    seen: Any, into: Any, shut: Any, degree: Any, scale: Any,
+    emit: Any, odds: Any, before: Any, up: Any, down: Any, enter: Any, moving: Any, jump: Any, grid: Any,
+    later: Any, seen: Any, into: Any, shut: Any, degree: Any, scale: Any,
 ) -> None:  # fmt: skip
     """Take `later` (states, lanes) a day back; times `scale` and with `before` it adds up to 1.
 
     `seen` receives later with the day's reading, `into` what opens and `shut` what is closed on the later day.
     """
     one = np.float32(1.0)
-    keep, stay = one - np.float32(2.0) * moving, one - down
+    keep, stay = one - np.float32(2.0) * moving - jump, one - down
     here, like, was = later[0], emit[0], before[0]
     for b in range(LANES):
         shut[b] = here[b] * like[b] * odds[b] * scale[b]
@@ -174,7 +178,7 @@ def _step_back(
         here, was = later[k], before[k]
         g = grid[k]
         for b in range(LANES):
-            here[b] = (same[b] * keep + moving * (lower[b] + upper[b])) * stay + down * shut[b]
+            here[b] = (same[b] * keep + moving * (lower[b] + upper[b]) + jump * into[b]) * stay + down * shut[b]
             both = was[b] * here[b]
             scale[b] += both
             degree[b] += both * g
@@ -227,8 +231,8 @@ def _count_silence(rows: Any, miss: Any, t: int, closed: Any, n_silence: Any) ->
 @numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def smooth(
     blocks: Any, block_group: Any, q: Any, nu: Any, miss: Any, closed: Any, closed_sd: Any, sigma: Any,
-    weight: Any, opening: Any, closing: Any, enter: Any, start: Any, moving: Any, silence: Any, back: Any,
-    grid: Any, emit: Any, ready: Any, counting: Any, out: Any, moves: Any, n_enter: Any, n_start: Any,
+    weight: Any, opening: Any, closing: Any, enter: Any, start: Any, moving: Any, jump: Any, silence: Any,
+    back: Any, grid: Any, emit: Any, ready: Any, counting: Any, out: Any, moves: Any, n_enter: Any, n_start: Any,
     n_silence: Any,
 ) -> None:  # fmt: skip
     """Fill `out` with posterior means, or add expected moves to the counts.
@@ -249,6 +253,8 @@ def smooth(
     State 0 is closed, states 1 … K are open at ``grid[k]``. A reading ``q`` in state ``k`` is normal around
     ``b + max(nu - b, 0) grid[k]`` with ``b`` the closed-day level: on a day on which the company would be
     closed anyway (``nu <= b``) all states say the same, so that a Sunday tells nothing and moves nothing.
+    An open company moves to a neighbouring degree (`moving`, each way) or to any (`jump`, by `enter`): without
+    the latter, who comes back from a weekend at half its use would seem to have closed and opened again.
     Silence is a two-state chain whose rates depend on open or closed.
     """
     days = q.shape[1]
@@ -264,7 +270,7 @@ def smooth(
         if not ready:
             emissions(rows, q, nu, miss, closed, closed_sd, sigma, weight, grid, here)
         _silence_odds(rows, miss, silence, back, odds)
-        _forward(here, odds, opening[g], closing[g], enter, start, moving, alpha)
+        _forward(here, odds, opening[g], closing[g], enter, start, moving, jump, alpha)
         for t in range(days - 1, -1, -1):
             if t == days - 1:
                 for b in range(LANES):
@@ -281,8 +287,8 @@ def smooth(
             else:
                 up, down = opening[g, t + 1], closing[g, t + 1]
                 _step_back(
-                    here[t + 1], odds[t + 1], alpha[t], up, down, enter, moving, grid, later, seen, into, shut,
-                    degree, scale,
+                    here[t + 1], odds[t + 1], alpha[t], up, down, enter, moving, jump, grid, later, seen, into,
+                    shut, degree, scale,
                 )  # fmt: skip
                 if counting:
                     _count(

@@ -29,6 +29,9 @@ provider lost for everyone; disconnected for good."""
 MOVING = 0.01
 """Probability a day of moving one degree up, and of moving one down."""
 
+JUMP = 0.01
+"""Probability a day of moving to any degree at once, such as from full use to half of it over a weekend."""
+
 PARTS = 2
 """Threads that the companies are shared out to."""
 
@@ -56,6 +59,8 @@ class Evidence:
     """How much of an independent observation a day is: errors of neighbouring days go together."""
     group: Ints
     """Group with rates of its own, (companies,)."""
+    span: Ints
+    """Number of the span of days that share their rates, (days,); see `evidence.spans`."""
 
     def sample(self, every: int) -> Evidence:
         """Return every so-manieth company."""
@@ -116,7 +121,7 @@ def learn(evidence: Evidence, *, iterations: int = 8, sample: int = 3000, first:
     smoother = _Smoother(evidence.sample(max(1, n // sample)), keep=True)
     rates = first if first is not None else Rates.guess(groups, days)
     for _ in range(iterations):
-        rates = _update(smoother.count(rates))
+        rates = _update(smoother.count(rates), evidence.span)
     return rates
 
 
@@ -199,7 +204,7 @@ class _Smoother:
             counts = _Counts.none(rates.opening.shape[0], days)
             arguments: tuple[Any, ...] = (
                 *self._parts[number], facts.q, facts.nu, facts.miss, facts.closed, facts.closed_sd, facts.sigma,
-                np.float32(facts.weight), *shared, np.float32(MOVING), *chances, self._emit[number], self._ready,
+                np.float32(facts.weight), *shared, np.float32(MOVING), np.float32(JUMP), *chances, self._emit[number], self._ready,
                 counting, out, counts.moves, counts.enter, counts.start, counts.silence,
             )  # fmt: skip
             smooth(*arguments)
@@ -212,15 +217,15 @@ class _Smoother:
         return done
 
 
-def _update(counts: _Counts) -> Rates:
+def _update(counts: _Counts, span: Ints) -> Rates:
     """Return the rates that make the expected counts most likely, days pulled towards their week."""
     events, trials = counts.silence[:, 0::2], counts.silence[:, 1::2]
     common = (events.sum(axis=0) + 0.5) / (trials.sum(axis=0) + 50)
     silent = (events + 200 * common) / (trials + 200)
     was_closed, opened, was_open, shut = counts.moves
     return Rates(
-        opening=_daily(opened, was_closed),
-        closing=_daily(shut, was_open),
+        opening=_daily(opened, was_closed, span),
+        closing=_daily(shut, was_open, span),
         enter=(counts.enter + 1) / (counts.enter.sum() + len(counts.enter)),
         start=(counts.start + 0.5) / (counts.start.sum() + 0.5 * len(counts.start)),
         silence=np.clip(silent[:, 0], 1e-5, 0.2),
@@ -228,16 +233,18 @@ def _update(counts: _Counts) -> Rates:
     )
 
 
-def _daily(events: F64, trials: F64) -> F64:
-    """Return a rate for each day: its own, pulled to that of its fortnight, pulled to all groups'.
+def _daily(events: F64, trials: F64, span: Ints) -> F64:
+    """Return a rate for each day: that of its span, pulled to that of its fortnight, pulled to all groups'.
 
-    Days of the week are not told apart: what has changed between Friday and Monday is spread over the
-    days in which it may have happened, and no weekday pattern enters the index.
+    What has changed between Friday and Monday is spread over the days in which it may have happened, and no
+    weekday pattern enters the index.
     """
     near_events, near_trials = _around(events), _around(trials)
     all_events, all_trials = near_events.sum(axis=0), near_trials.sum(axis=0)
     common = (all_events + 0.02) / (all_trials + 2.0)
     local = (near_events + PRIOR_DAYS * common) / (near_trials + PRIOR_DAYS)
+    first = np.flatnonzero(np.diff(span, prepend=-1))
+    events, trials = (np.add.reduceat(x, first, axis=1)[:, span] for x in (events, trials))
     rate = (events + PRIOR_DAYS * local) / (trials + PRIOR_DAYS)
     return np.asarray(np.clip(rate, 1e-5, 0.95))
 
