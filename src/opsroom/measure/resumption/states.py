@@ -29,7 +29,7 @@ provider lost for everyone; disconnected for good."""
 MOVING = 0.01
 """Probability a day of moving one degree up, and of moving one down."""
 
-JUMP = 0.01
+JUMP = 0.003
 """Probability a day of moving to any degree at once, such as from full use to half of it over a weekend."""
 
 PARTS = 2
