@@ -12,6 +12,7 @@ from opsroom.faces.words_record import Part
 
 
 def activity(desk: Desk, release: Any) -> Iterator[Part]:
+    """Tell how far activity is from normal, today and at its lowest."""
     rows = [r for r in records(release) if number(r, "gap") is not None and bounds(r, "gap")]
     if not rows:
         return
@@ -49,6 +50,7 @@ def _span(rows: list[dict[str, Any]], days: int = 28) -> tuple[float, str, str] 
 
 
 def growth(desk: Desk) -> Iterator[Part]:
+    """Tell how fast published prices have grown."""
     release = desk.get("prices.growth")
     latest: dict[str, dict[str, Any]] = {}
     for row in records(release):
@@ -75,6 +77,7 @@ def growth(desk: Desk) -> Iterator[Part]:
 
 
 def gaps(release: Any) -> Iterator[Part]:
+    """Tell the latest credit gaps."""
     latest: dict[str, dict[str, Any]] = {}
     for row in records(release):
         if number(row, "gap") is not None:

@@ -205,7 +205,8 @@ class _Smoother:
             arguments: tuple[Any, ...] = (
                 *self._parts[number], facts.q, facts.nu, facts.miss, facts.closed, facts.closed_sd, facts.sigma,
                 np.float32(facts.weight), *shared, np.float32(MOVING), np.float32(JUMP), *chances,
-                self._emit[number], self._ready, counting, out, counts.moves, counts.enter, counts.start, counts.silence,
+                self._emit[number], self._ready, counting, out,
+                counts.moves, counts.enter, counts.start, counts.silence,
             )  # fmt: skip
             smooth(*arguments)
             return counts

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from opsroom.base.errors import FitError
+from opsroom.base.errors import DataError, FitError
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
 
@@ -52,13 +52,19 @@ class ReliefDesk:
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return liquidity now, options over the horizon, and until when a decision still reaches half."""
+        names = [str(settings.require(n)) for n in ("register", "accounts", "loans", "firm_months")]
+        if not all(view.has(name) for name in names):
+            return DeskOutcome(None, note="not all of the desk's datasets are known yet")
+        try:
+            return self._study(view, settings, names)
+        except DataError as error:  # amounts that no study can hold: the other desks still publish
+            return DeskOutcome(None, note=f"no study could be made ({error.code})")
+
+    def _study(self, view: View, settings: DeskSettings, names: list[str]) -> DeskOutcome:
         from opsroom.decide.relief import Habits, Recovery, Response, deadline, firms_from_tables, liquidity, relief
         from opsroom.decide.relief.panel import company_panel
         from opsroom.decide.relief.rehearsal import rehearse
 
-        names = [str(settings.require(n)) for n in ("register", "accounts", "loans", "firm_months")]
-        if not all(view.has(name) for name in names):
-            return DeskOutcome(None, note="not all of the desk's datasets are known yet")
         known = self._activity(view, settings)
         register, accounts, loans, months = self._tables(view, names)
         panel = company_panel(accounts, months, as_of=view.day)
