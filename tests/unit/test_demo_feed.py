@@ -1,7 +1,7 @@
 """The demo's feed: errors cross the process, and what comes later changes no origin of an earlier figure."""
 
 import datetime as dt
-import json
+import shutil
 
 import pytest
 
@@ -12,7 +12,7 @@ from opsroom.room.feed import Feeder, tell, told
 
 def test_an_error_is_the_same_on_the_other_side():
     before = DataError("dataset 'x', row 3: rule", remedy="Mend it.", code="OPS-D012")
-    after = told(json.loads(tell(before)))
+    after = told(tell(before))
     assert type(after) is DataError
     assert (after.message, after.remedy, after.code) == (before.message, before.remedy, before.code)
 
@@ -51,3 +51,21 @@ def test_an_old_version_holds_all_that_was_known(built_room):
             before = room.store.pinned({dataset: version - 1})
             rows = before.vintages(dataset, moment).num_rows
             assert rows < room.store.vintages(dataset, moment).num_rows, "the version named is the smallest that does"
+
+
+def test_desks_run_ahead_say_what_they_say_in_turn(built_room, tmp_path):
+    day = dt.date(2020, 2, 5)
+    copy = tmp_path / "meridia"
+    shutil.copytree(built_room, copy)
+    with Room.open(copy, actor="test") as ahead, Room.open(built_room, actor="test") as in_turn:
+        # Day after day, as the feed does; nothing of it is read from releases.
+        for earlier in (dt.date(2020, 1, 22), dt.date(2020, 1, 29)):
+            assert dict(ahead.prepare(earlier))
+        found, known = dict(ahead.prepare(day)), in_turn.picture(day)
+        assert "nowcast" in found
+        for name, outcome in found.items():
+            assert outcome.result is None
+            assert outcome.provenance == known.desks[name].provenance
+            for here, there in zip(outcome.cells, known.desks[name].cells, strict=True):
+                assert here.name == there.name
+                assert repr(here.frame.to_dict("list")) == repr(there.frame.to_dict("list"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from opsroom.base.errors import UsageError
@@ -40,7 +41,8 @@ def build_meridia(
 ) -> Built:
     """Build Meridia's room: ingest each delivery when it arrives, publish on each publication day.
 
-    A process of its own generates and ingests; this one publishes each day once all of it is in.
+    A process of its own generates, ingests, and runs the desks that rest on the store alone; this one publishes
+    each day once all of it is in.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ def build_meridia(
     try:
         for day in track(days, "living through the shock, week by week"):
             feeder.wait(room.moment(day))
-            room.publish(day)
+            room.publish(day, prepared=partial(feeder.outcome, day))
             if day == DECISION_DAY:
                 _decide(room, day)
         feeder.finish()

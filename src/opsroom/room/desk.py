@@ -42,6 +42,7 @@ class View:
         day: dt.date,
         upstream: Mapping[str, DeskOutcome],
         memory: dict[str, Any],
+        ahead: bool = False,
     ) -> None:
         self.settings = settings
         self.releases = releases
@@ -49,6 +50,7 @@ class View:
         self.day = day
         self.upstream = upstream
         self.memory = memory
+        self.ahead = ahead  # run before earlier days are published: what is released says nothing of them yet
         self._store = store
         self._read: dict[str, int] = {}
         self._log = {"public": True}
@@ -222,6 +224,11 @@ KINDS = (
     "scores",
 )
 """The kinds of desk that ``room.toml`` may name; a kind is a file in `opsroom.room.desks`."""
+
+
+ALONE = frozenset({"loans", "nowcast"})
+"""Kinds that rest on the store alone, neither on other desks of the day nor on what is published: they can be run
+elsewhere, and before earlier days are out."""
 
 
 def desk(kind: str) -> Desk:

@@ -1,19 +1,22 @@
 """Feed a demo room with Meridia's deliveries, beside the process that publishes.
 
-``python -m opsroom.room.feed FOLDER --companies N --seed S --until DAY --actor NAME`` ingests delivery by delivery.
-Before each it writes ``known MOMENT`` on stdout: everything that arrived before the moment is in the store. A room
-that publishes day D meanwhile need only wait for a later moment, because a figure as of D does not look at what
-arrives after D. At last it saves the truth beside the room and writes ``done``; an error is one line of JSON.
+``python -m opsroom.room.feed FOLDER --companies N --seed S --until DAY --actor NAME`` ingests delivery by delivery
+and tells on stdout, in pickles, what the publishing process waits for: that everything that arrived before a moment is
+in the store; the outcome of desks that rest on the store alone, which it runs as soon as a publication day is in;
+that the truth is saved beside the room; or an error. A figure as of a day does not look at what arrives after it,
+so the feed goes on while earlier days are published.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import os
+import pickle
+import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,12 @@ from typing import Any
 from opsroom.base import errors
 from opsroom.base.errors import InternalError, OpsroomError
 from opsroom.economy import meridia
+from opsroom.room.calendar import publication_days
+from opsroom.room.desk import DeskOutcome
 from opsroom.room.room import Room
+
+Message = tuple[str, Any]
+"""What is told, and its content: known (a moment), outcome (day, desk, outcome), done, error (its facts)."""
 
 
 class Feeder:
@@ -45,11 +53,13 @@ class Feeder:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "opsroom.room.feed", *order],
             stdout=subprocess.PIPE,
-            text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
-        self._lines = self._read()
+        self._told: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._known = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self._outcomes: dict[tuple[dt.date, str], DeskOutcome] = {}
+        # A thread empties the pipe: a feed that waits for its reader would not be ahead of him.
+        threading.Thread(target=self._listen, name="feed", daemon=True).start()
 
     def wait(self, moment: dt.datetime) -> None:
         """Return once everything that arrived up to the moment is in the store.
@@ -60,7 +70,19 @@ class Feeder:
             What stopped the feeding process.
         """
         while self._known <= moment:
-            self._known = next(self._lines)
+            self._take()
+
+    def outcome(self, day: dt.date, desk: str) -> DeskOutcome:
+        """Return what a desk that rests on the store alone found as of a day.
+
+        Raises
+        ------
+        OpsroomError
+            What stopped the feeding process.
+        """
+        while (day, desk) not in self._outcomes:
+            self._take()
+        return self._outcomes.pop((day, desk))
 
     def finish(self) -> None:
         """Wait for the end of the feed; the truth is saved then.
@@ -70,8 +92,8 @@ class Feeder:
         OpsroomError
             What stopped the feeding process.
         """
-        for _ in self._lines:
-            pass
+        while self._known < END:
+            self._take()
         self._process.wait()
 
     def stop(self) -> None:
@@ -79,21 +101,35 @@ class Feeder:
         if self._process.poll() is None:
             self._process.terminate()
         self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
 
-    def _read(self) -> Iterator[dt.datetime]:
-        """Yield the moments up to which everything is in; the last is the end of time."""
-        for line in self._process.stdout or ():
-            word, _, rest = line.strip().partition(" ")
-            if word == "known":
-                yield dt.datetime.fromisoformat(rest)
-            elif word == "done":
-                yield dt.datetime.max.replace(tzinfo=dt.UTC)
-                return
-            elif word == "error":
-                raise told(json.loads(rest))
-        raise InternalError("the process that feeds the demo room ended early.", remedy="Run the demo again.")
+    def _listen(self) -> None:
+        with self._process.stdout as stream:  # type: ignore[union-attr]  # it was opened as a pipe
+            try:
+                while True:
+                    self._told.put(pickle.load(stream))
+            except (EOFError, pickle.UnpicklingError):
+                early = InternalError("the process that feeds the demo room ended early.", remedy="Run the demo again.")
+                self._told.put(("error", tell(early)))
+
+    def _take(self) -> None:
+        word, content = self._told.get()
+        if word == "known":
+            self._known = content
+        elif word == "outcome":
+            day, desk, outcome = content
+            self._outcomes[day, desk] = outcome
+        elif word == "done":
+            self._known = END
+        else:
+            raise told(content)
+
+
+END = dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
+def tell(error: OpsroomError) -> dict[str, str]:
+    """Return an error's facts, without what caused it."""
+    return {"type": type(error).__name__, "message": error.message, "remedy": error.remedy, "code": error.code}
 
 
 def told(error: dict[str, str]) -> OpsroomError:
@@ -103,20 +139,27 @@ def told(error: dict[str, str]) -> OpsroomError:
     return found
 
 
-def tell(error: OpsroomError) -> str:
-    """Return an error as one line of JSON, without what caused it."""
-    facts: dict[str, Any] = {"message": error.message, "remedy": error.remedy, "code": error.code}
-    return json.dumps({"type": type(error).__name__, **facts})
-
-
-def feed(folder: Path, *, companies: int, seed: int, until: dt.date, actor: str) -> Iterator[dt.datetime]:
-    """Ingest every delivery up to a day, yielding before each the moment of its arrival; then save the truth."""
+def feed(folder: Path, *, companies: int, seed: int, until: dt.date, actor: str) -> Iterator[Message]:
+    """Ingest every delivery up to a day, run what can be run of each publication day, then save the truth."""
     world = meridia(companies=companies, seed=seed)
     with Room.open(folder, actor=actor) as room:
+        calendar = room.settings.publish
+        days = publication_days(calendar.first or until, until, calendar)
         for delivery in world.deliveries(until=until):
-            yield delivery.known_at
+            yield "known", delivery.known_at
+            while days and room.moment(days[0]) < delivery.known_at:
+                yield from _prepared(room, days.pop(0))
             room.ingest(delivery.dataset, delivery.source, delivery.known_at)
+        yield "known", room.moment(until) + dt.timedelta(microseconds=1)
+        for day in days:
+            yield from _prepared(room, day)
     world.truth.save(truth_folder(folder))
+    yield "done", None
+
+
+def _prepared(room: Room, day: dt.date) -> Iterator[Message]:
+    for desk, outcome in room.prepare(day):
+        yield "outcome", (day, desk, outcome)
 
 
 def truth_folder(room: Path) -> Path:
@@ -133,22 +176,24 @@ def main() -> int:
     parser.add_argument("--until", type=dt.date.fromisoformat, required=True)
     parser.add_argument("--actor", required=True)
     given = parser.parse_args()
+    # Whatever else is printed goes to stderr: stdout holds pickles.
+    with os.fdopen(os.dup(1), "wb") as out:
+        os.dup2(2, 1)
 
-    def say(text: str) -> None:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        def say(message: Message) -> None:
+            pickle.dump(message, out, protocol=pickle.HIGHEST_PROTOCOL)
+            out.flush()
 
-    try:
-        for moment in feed(
-            given.folder, companies=given.companies, seed=given.seed, until=given.until, actor=given.actor
-        ):
-            say(f"known {moment.isoformat()}")
-    except OpsroomError as error:
-        say(f"error {tell(error)}")
-        return error.exit_code
-    except BrokenPipeError:
-        return 0  # nobody publishes any more
-    say("done")
+        try:
+            for message in feed(
+                given.folder, companies=given.companies, seed=given.seed, until=given.until, actor=given.actor
+            ):
+                say(message)
+        except OpsroomError as error:
+            say(("error", tell(error)))
+            return error.exit_code
+        except BrokenPipeError:
+            os._exit(0)  # nobody publishes any more; closing the pipe would fail again
     return 0
 
 

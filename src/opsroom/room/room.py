@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -23,7 +23,7 @@ from opsroom.protect.ledger import Ledger
 from opsroom.protect.reader import Releases
 from opsroom.room import deciding  # declares its tables before the room's database is opened
 from opsroom.room.calendar import last_publication_day
-from opsroom.room.desk import DeskOutcome, View, desk
+from opsroom.room.desk import ALONE, DeskOutcome, View, desk
 from opsroom.room.picture import Picture
 from opsroom.room.publishing import alone, is_wanted, publish_outcome, release_result
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from opsroom.protect.release import Release
 
 AsOf = dt.date | dt.datetime | str | None
+Prepared = Callable[[str], DeskOutcome]
 
 
 class Room:
@@ -270,8 +271,27 @@ class Room:
             found[setting.name] = self._run(setting, moment, day, found)
         return Picture(moment, day, found)
 
+    def prepare(self, as_of: dt.date) -> Iterator[tuple[str, DeskOutcome]]:
+        """Run the desks that rest on the store alone ahead of a publication, day after day in order.
+
+        Yields
+        ------
+        tuple of str and DeskOutcome
+            Name of the desk and its outcome for `publish`, without the method's own result; confidential.
+        """
+        moment, day = self.moment(as_of), self._publication_day(as_of)
+        for setting in self.settings.desks:
+            if setting.kind in ALONE and is_wanted(setting, day, self.settings):
+                yield setting.name, replace(self._run(setting, moment, day, {}, ahead=True), result=None)
+
     def _run(
-        self, setting: DeskSettings, moment: dt.datetime, day: dt.date, upstream: Mapping[str, DeskOutcome]
+        self,
+        setting: DeskSettings,
+        moment: dt.datetime,
+        day: dt.date,
+        upstream: Mapping[str, DeskOutcome],
+        *,
+        ahead: bool = False,
     ) -> DeskOutcome:
         view = View(
             self.store,
@@ -281,16 +301,19 @@ class Room:
             day=day,
             upstream=upstream,
             memory=self.memory,
+            ahead=ahead,
         )
         return desk(setting.kind).run(view, setting).stamped(view)
 
-    def publish(self, as_of: AsOf = None) -> list[Release]:
+    def publish(self, as_of: AsOf = None, *, prepared: Prepared | None = None) -> list[Release]:
         """Compute, judge and issue the releases due on a publication day.
 
         Parameters
         ----------
         as_of
             A publication day. Where absent, the last one not after the largest `known_at`.
+        prepared
+            Gives the outcome of a desk that another process ran for the day (see `prepare`), by name.
 
         Returns
         -------
@@ -304,9 +327,9 @@ class Room:
         """
         day = self._publication_day(as_of)
         with alone(self.path):
-            return self._publish(day)
+            return self._publish(day, prepared)
 
-    def _publish(self, day: dt.date) -> list[Release]:
+    def _publish(self, day: dt.date, prepared: Prepared | None) -> list[Release]:
         done = {release.name: release for release in self.releases().of_day(day)}
         if done and self._is_closed(day):
             return list(done.values())
@@ -319,7 +342,11 @@ class Room:
                 continue
             if setting.kind == "decisions":
                 self._review(day)
-            outcome = found[setting.name] = self._run(setting, moment, day, found)
+            if prepared is not None and setting.kind in ALONE:
+                outcome = prepared(setting.name)
+            else:
+                outcome = self._run(setting, moment, day, found)
+            found[setting.name] = outcome
             # a process killed while publishing left the first releases of the day: they stand, the rest follows
             left = replace(outcome, cells=tuple(c for c in outcome.cells if c.name not in done))
             issued += publish_outcome(left, setting, self.settings, self.ledger, as_of=moment, day=day)

@@ -68,10 +68,12 @@ class NowcastDesk:
         self, view: View, settings: DeskSettings, at: Callable[[dt.date, dt.datetime], NowcastResult]
     ) -> NowcastResult | None:
         """Return the nowcast of the last publication: kept, or made again with that day's vintage."""
+        kept: NowcastResult | None = view.memory.get(f"nowcast.last.{settings.name}")
+        if view.ahead:
+            return kept  # day after day: what was made last is what will be out
         earlier = earlier_release(view, "nowcast.gdp")
         if earlier is None:
             return None
-        kept: NowcastResult | None = view.memory.get(f"nowcast.last.{settings.name}")
         if kept is not None and kept.as_of == earlier.day:
             return kept
         try:
