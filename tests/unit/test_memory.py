@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/smaps_rollup").is_file(), reason="the kernel does not tell memory of processes"
+    not Path("/proc/self/statm").is_file(), reason="the kernel does not tell memory of processes"
 )
 SIZE = 64 << 20
 

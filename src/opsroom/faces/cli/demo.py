@@ -28,7 +28,7 @@ def run_demo(directory: Path, *, companies: int, seed: int, public_only: bool) -
     dict
         ``companies, seconds, peak_mb, resumption_mae_pp, interval_coverage, nowcast_rmse_ratio, releases,
         refused, files``. Seconds are wall time of building, publishing and writing; the peak is the most
-        that all processes of the demo held together, pages that they share counted once.
+        that all processes of the demo held together (`opsroom.faces.cli.memory`).
     """
     if not public_only:
         check_size(companies, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -10,21 +11,28 @@ PERIOD = 0.25
 
 
 def taken(root: Path = Path("/proc")) -> int:
-    """Return the memory of this process and all below it now, bytes; pages that they share count once.
+    """Return the memory of this process and all below it now, bytes.
 
+    What is their own is added up; of mapped files, which they largely share, the largest share counts.
     Linux only: 0 where the kernel does not say.
+
+    Notes
+    -----
+    The kernel's proportional set size would be exact, but to ask for it walks every page: of 2 GB, four times a
+    second, that took a quarter of a core.
     """
-    total, todo = 0, ["self"]
+    own, mapped, todo = 0, 0, ["self"]
     while todo:
         process = root / todo.pop()
         try:
-            text = (process / "smaps_rollup").read_text(encoding="ascii")
+            resident, shared = map(int, (process / "statm").read_text(encoding="ascii").split()[1:3])
             children = [(task / "children").read_text(encoding="ascii") for task in (process / "task").iterdir()]
         except OSError:
             continue  # it ended meanwhile, or the system has no such files
-        total += sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
+        own += resident - shared
+        mapped = max(mapped, shared)
         todo += [pid for some in children for pid in some.split()]
-    return total
+    return (own + mapped) * (os.sysconf("SC_PAGE_SIZE") if own else 0)
 
 
 class Peak:
