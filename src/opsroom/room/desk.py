@@ -226,9 +226,10 @@ KINDS = (
 """The kinds of desk that ``room.toml`` may name; a kind is a file in `opsroom.room.desks`."""
 
 
-ALONE = frozenset({"loans", "nowcast"})
-"""Kinds that rest on the store alone, neither on other desks of the day nor on what is published: they can be run
-elsewhere, and before earlier days are out."""
+ALONE = frozenset({"nowcast"})
+"""Kinds that are run by another process, and before earlier days are out, where there is one: they rest on the store
+alone, neither on other desks of the day nor on what is published, and take little memory. (Loans would take as
+much beside the feed as the feed.)"""
 
 
 def desk(kind: str) -> Desk:

@@ -41,6 +41,7 @@ def run_demo(directory: Path, *, companies: int, seed: int, public_only: bool) -
     with Peak() as peak, aside as beside:
         say("United States: two true vintages of the New York Fed's panel.")
         public = beside.submit(_public, directory)
+        beside.shutdown(wait=False)  # its worker ends with its only task, and gives its memory back
         if not public_only:
             clear(directory / "meridia")
             clear_truth(directory / "meridia-truth")
