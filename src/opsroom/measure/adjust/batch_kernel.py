@@ -7,6 +7,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from opsroom.measure.adjust.select_kernel import select
+
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, error_model="numpy")
 def fit_rows(
@@ -88,7 +90,7 @@ def fit_rows(
                 if prior[t] > 0:
                     ranked[used] = residual[t]
                     used += 1
-            spread = 1.4826 * _place(ranked, used, (used - 1) // 2) if used > 0 else 0.0
+            spread = 1.4826 * select(ranked, used, (used - 1) // 2) if used > 0 else 0.0
             cap = huber * max(spread, 1e-37)
             for t in range(days):
                 weight[t] = prior[t] * cap / residual[t] if residual[t] > cap else prior[t]
@@ -124,28 +126,3 @@ def _solve(gram: Any, moment: Any, beta: Any) -> bool:
             total -= gram[j, k] * beta[j]
         beta[k] = total / gram[k, k]
     return True
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _place(ranked: Any, count: int, place: int) -> float:
-    """Return the value at a place in the order of the first `count` values, which are moved about."""
-    low, high = 0, count - 1
-    while low < high:
-        pivot = ranked[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while ranked[i] < pivot:
-                i += 1
-            while ranked[j] > pivot:
-                j -= 1
-            if i <= j:
-                ranked[i], ranked[j] = ranked[j], ranked[i]
-                i += 1
-                j -= 1
-        if place <= j:
-            high = j
-        elif place >= i:
-            low = i
-        else:
-            break
-    return float(ranked[place])

@@ -7,6 +7,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from opsroom.measure.adjust.select_kernel import select
+
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def add_up(
@@ -103,28 +105,3 @@ def _usual(value: Any, ranked: Any, fewest: int) -> Any:
     if count < fewest:
         return np.float32(0.0)
     return select(ranked, count, (count - 1) // 2)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def select(ranked: Any, count: int, place: int) -> Any:
-    """Return the value at a place in the order of the first `count` values, which are moved about."""
-    low, high = 0, count - 1
-    while low < high:
-        pivot = ranked[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while ranked[i] < pivot:
-                i += 1
-            while ranked[j] > pivot:
-                j -= 1
-            if i <= j:
-                ranked[i], ranked[j] = ranked[j], ranked[i]
-                i += 1
-                j -= 1
-        if place <= j:
-            high = j
-        elif place >= i:
-            low = i
-        else:
-            break
-    return ranked[place]
