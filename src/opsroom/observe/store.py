@@ -354,6 +354,8 @@ class Store:
             settings: dict[str, Any] = {} if self.threads is None else {"threads": self.threads}
             self._backend = ibis.duckdb.connect(**settings)
             self._backend.raw_sql("SET TimeZone = 'UTC'")
+            # The system's cache of local files is enough; the engine's own would hold them a second time.
+            self._backend.raw_sql("SET enable_external_file_cache = false")
         return self._backend
 
     @contextlib.contextmanager
@@ -372,6 +374,7 @@ class Store:
                 "memory_limit": WORK_MEMORY,
                 "temp_directory": str(folder),
                 "preserve_insertion_order": "false",
+                "enable_external_file_cache": "false",
             }
             if self.threads is not None:
                 config["threads"] = self.threads
