@@ -64,7 +64,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 def test_twenty_worlds(scoring: ModuleType, seed: int, worlds: Path) -> None:
     """Score one of twenty worlds; whoever comes last, on whichever worker, looks at all of them together.
 
-    Measured at 2,500 companies: MAE 0.5 points, coverage 96 %; region by size 2.4 points and 94 %.
+    Measured at 2,500 companies: MAE 0.6 points, coverage 94 %; region by size 2.4 points and 94 %.
     """
     score = scoring.score(2500, seed)
     with (worlds / "lock").open("w") as lock:
