@@ -15,8 +15,9 @@ from opsroom.observe.readers import open_source
 from opsroom.observe.report import IngestReport
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError
+from opsroom.observe.watching import Expected
 
-__all__ = ["IngestReport", "ingest"]
+__all__ = ["Expected", "IngestReport", "ingest"]
 
 TRIES = 8
 """How often a delivery is tried again when another machine commits first."""
@@ -31,6 +32,7 @@ def ingest(
     actor: str,
     reason: str | None = None,
     deletions: bool = False,
+    expected: Expected | None = None,
 ) -> IngestReport:
     """Check a delivery, put what cannot be used in quarantine, and commit the rest in one step.
 
@@ -52,6 +54,8 @@ def ingest(
         Why the knowledge time lies before what the dataset already knows, where it does.
     deletions
         The rows name keys to take back.
+    expected
+        The provider's control totals: a delivery that differs from them is refused.
 
     Returns
     -------
@@ -95,7 +99,17 @@ def ingest(
             if moment > recorded_at + timedelta(days=1):
                 raise refuse("OPS-D011", where)
             reading = open_source(source, where=where)
-            job = Job(store, spec, table, moment, recorded_at, actor, reason or "", deletions=deletions)
+            job = Job(
+                store,
+                spec,
+                table,
+                moment,
+                recorded_at,
+                actor,
+                reason or "",
+                deletions=deletions,
+                expected=expected or Expected(),
+            )
             try:
                 return job.run(reading)
             except ConflictError:
