@@ -27,7 +27,7 @@ class QualitySpec:
     frozen_periods
         Identical values of a series that count as frozen; 0: five, of quarters and years four.
     frozen_share
-        Alarm where more than this share of the series is frozen and at most half of it was before.
+        Alarm where more than this share of the series is frozen and at most half as many were before.
     drift
         Alarm where the population stability index against the deliveries before exceeds it.
     outlier_scale

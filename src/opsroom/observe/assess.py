@@ -109,7 +109,7 @@ def _report(
         "contradictory": record.reasons.get("OPS-D031", 0),
     }
     arrived = [None if p is None else p.isoformat() for p in (watch.period_from, watch.period_to)]
-    measures: dict[str, Any] = {"rows": rows, "schema": watch.columns, "arrived": arrived}
+    measures: dict[str, Any] = {"rows": rows, "schema": [list(column) for column in watch.columns], "arrived": arrived}
     if not spec.quality.report or record.deletions:
         return _close(record, measures, {"validity": _share(rows["read"] - rows["quarantined"], rows["read"])}, alarms)
     with store.workbench() as con:
@@ -117,7 +117,7 @@ def _report(
     timely = punctuality(spec, record, before, store.zone)
     measures |= _told(found, timely, watch, record)
     alarms += _came(spec, record, watch, earlier, found, timely)
-    alarms += _values(spec, found)
+    alarms += _values(spec, found, earlier)
     return _close(record, measures, components(spec, record, watch, found, timely), alarms)
 
 
@@ -313,7 +313,7 @@ def _schema(watch: Watch, last: QualityReport) -> Iterator[Alarm]:
         yield Alarm("schema_changed", "note" if only_order else "warning", "; ".join(parts) + ".")
 
 
-def _values(spec: DatasetSpec, found: Measures) -> Iterator[Alarm]:
+def _values(spec: DatasetSpec, found: Measures, earlier: Sequence[QualityReport]) -> Iterator[Alarm]:
     """Judge the values of each watched field."""
     rule = spec.quality
     for name, one in found.fields.items():
@@ -327,13 +327,15 @@ def _values(spec: DatasetSpec, found: Measures) -> Iterator[Alarm]:
             yield Alarm("outliers", "warning", words)
         if one.psi is not None and one.psi > rule.drift:
             yield Alarm("drift", "warning", f"{name}: the distribution changed (PSI above {rule.drift:g}).")
-        if (
-            one.frozen is not None
-            and one.frozen_before is not None
-            and one.frozen > rule.frozen_share
-            and one.frozen_before <= one.frozen / 2
-        ):
-            words = (
-                f"{name}: {one.frozen:.0%} of {one.compared:,} series repeat one value; {one.frozen_before:.0%} before."
-            )
-            yield Alarm("values_frozen", "warning", words)
+        before = _last_frozen(name, earlier)
+        if one.frozen is not None and one.frozen > rule.frozen_share and (before or 0.0) <= one.frozen / 2:
+            words = f"{name}: {one.frozen:.0%} of {one.compared:,} series repeat one value"
+            told = "." if before is None else f"; before, {before:.0%}."
+            # Some fields stand still by nature: without a measure before it, that is worth a look, no more.
+            yield Alarm("values_frozen", "note" if before is None else "warning", words + told)
+
+
+def _last_frozen(name: str, earlier: Sequence[QualityReport]) -> float | None:
+    """Return the share of frozen series that the last report with one told."""
+    told = [r.measures.get("fields", {}).get(name, {}).get("frozen") for r in earlier]
+    return next((x for x in reversed(told) if x is not None), None)

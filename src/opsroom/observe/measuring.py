@@ -36,8 +36,8 @@ SLIPS = (1, 2, 3, 6)
 NEAR = 0.1
 """How near, in decades, a shift lies to a power of ten to be taken for a slip."""
 
-STEADY = 0.2
-"""Standard deviation in decades of a series that is steady enough to tell a slip from a move."""
+STEADY = 0.6
+"""Range in decades, over the baseline, of a series that is steady enough to tell a slip from a move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,9 @@ class FieldMeasure:
         Series (steady before) shifted by about a power of ten, by that power.
     whole
         The power of ten by which the whole delivery is shifted; 0 for none.
-    frozen, frozen_before
-        Share of the series with one value over the last periods, now and in the baseline.
+    frozen
+        Share of the series that repeat one value: over the delivery, or over it and the whole baseline, of
+        ``frozen_periods`` periods at least; None where there are fewer.
     benford
         Mean absolute deviation of the leading digits from Benford's law; None where that is not apt.
     """
@@ -80,7 +81,6 @@ class FieldMeasure:
     slips: dict[str, int] = field(default_factory=dict)
     whole: int = 0
     frozen: float | None = None
-    frozen_before: float | None = None
     benford: float | None = None
 
 
@@ -133,11 +133,12 @@ def _numeric(one: FieldSpec) -> bool:
     return one.type in ("integer", "money", "quantity", "number")
 
 
-def window_start(end: date | datetime, frequency: str) -> date | datetime:
-    """Return the first period of the baseline that ends with a period."""
+def window_start(end: date | datetime, frequency: str, fewest: int) -> date | datetime:
+    """Return the first period of the baseline that ends with a period and has so many periods at least."""
+    count = max(WINDOW[frequency], fewest)
     if isinstance(end, datetime):
-        return end - timedelta(hours=WINDOW["H"] - 1)
-    return add_periods(end, 1 - WINDOW[frequency], frequency)
+        return end - timedelta(hours=count - 1)
+    return add_periods(end, 1 - count, frequency)
 
 
 class Measuring:
@@ -172,7 +173,7 @@ class Measuring:
         self._base: list[StoredFile] = []
         self._from: date | datetime | None = None
         if frontier is not None:
-            self._from = window_start(frontier, spec.frequency)
+            self._from = window_start(frontier, spec.frequency, self._frozen_periods() - 1)
             self._base = [
                 f for f in stored if f.low["delivery"] < number and f.meets(spec.period, self._from, frontier)
             ]
@@ -191,8 +192,8 @@ class Measuring:
             self._gather("base", self._base, every, condition)
         else:
             self._con.execute("CREATE OR REPLACE TEMP TABLE base AS FROM now LIMIT 0")
-        coming = self._coming()
-        return Measures(sample=1 / every, fields=self._fields(), **coming)
+        series = self._by_series()
+        return Measures(sample=1 / every, fields=self._fields(series), **self._coming(series))
 
     # -- gathering ----------------------------------------------------------------------------
 
@@ -210,61 +211,47 @@ class Measuring:
 
     # -- who came -----------------------------------------------------------------------------
 
-    def _coming(self) -> dict[str, int]:
+    def _coming(self, series: dict[str, np.ndarray[Any, Any]]) -> dict[str, int]:
         """Count expected and present series in the new periods."""
-        spec = self._spec
-        if self._frontier is None or not self._base or spec.frequency == Frequency.EVENT:
+        if self._frontier is None or not self._base or self._spec.frequency == Frequency.EVENT:
             return {}
-        after = literal(self._frontier)
-        row = self._con.execute(
-            "WITH width AS (SELECT count(DISTINCT p) AS n FROM base), "
-            "active AS (SELECT s FROM base GROUP BY s HAVING count(DISTINCT p) * 2 >= (SELECT n FROM width)), "
-            f"fresh AS (SELECT DISTINCT s, p FROM now WHERE p > {after}), "
-            "came AS (SELECT s, p FROM fresh SEMI JOIN active USING (s)) "
-            "SELECT (SELECT count(*) FROM active), (SELECT count(*) FROM came), "
-            "  (SELECT CAST(max(p) AS VARCHAR) FROM fresh), "
-            "  (SELECT count(*) FROM came WHERE p = (SELECT max(p) FROM fresh)), "
-            "  (SELECT string_agg(DISTINCT isodow(p), ',') FROM base)"
-        ).fetchone()
-        active, came, last, at_last, days = row or (0, 0, None, 0, "")
-        if not active or last is None:
-            return {"active": int(active)}
-        weekdays = {int(d) for d in str(days).split(",") if d}
-        periods = self._count_periods(last, weekdays)
+        usual = self._con.execute("SELECT DISTINCT p FROM base").to_arrow_table().column(0).to_pylist()
+        last = self._con.execute("SELECT max(p) AS p FROM now").to_arrow_table().column(0)[0].as_py()
+        active = series["b_n"] * 2 >= len(usual)
+        count = int(active.sum())
+        if not count or last is None or last <= self._frontier:
+            return {"active": count}
+        periods = self._count_periods(last, {p.isoweekday() for p in usual})
         return {
-            "active": int(active),
+            "active": count,
             "periods": periods,
-            "expected": int(active) * periods,
-            "present": int(came),
-            "missing_last": int(active) - int(at_last),
+            "expected": count * periods,
+            "present": int(series["a_n"][active].sum()),
+            "missing_last": count - int(series["a_last"][active].sum()),
         }
 
-    def _count_periods(self, last: str, weekdays: set[int]) -> int:
+    def _count_periods(self, last: date | datetime, weekdays: set[int]) -> int:
         """Count the periods after the frontier up to the last one; days only those of the week that are in use."""
-        spec, start = self._spec, self._frontier
-        if isinstance(start, datetime):
-            end = datetime.fromisoformat(last.replace(" ", "T"))
-            end = end if end.tzinfo else end.replace(tzinfo=start.tzinfo)
-            return max(round((end - start) / timedelta(hours=1)), 1)
-        end_day = date.fromisoformat(last[:10])
-        if start is None:
+        start = self._frontier
+        if isinstance(start, datetime) and isinstance(last, datetime):
+            return round((last - start) / timedelta(hours=1))
+        if start is None or isinstance(start, datetime) or isinstance(last, datetime):
             return 1
-        if spec.frequency == Frequency.DAILY:
-            days = (start + timedelta(days=n) for n in range(1, (end_day - start).days + 1))
+        if self._spec.frequency == Frequency.DAILY:
+            days = (start + timedelta(days=n) for n in range(1, (last - start).days + 1))
             return max(sum(d.isoweekday() in weekdays for d in days), 1)
         count, day = 0, start
-        while day < end_day:
-            day = add_periods(day, 1, spec.frequency)
+        while day < last:
+            day = add_periods(day, 1, self._spec.frequency)
             count += 1
-        return max(count, 1)
+        return count
 
     # -- values -------------------------------------------------------------------------------
 
-    def _fields(self) -> dict[str, FieldMeasure]:
+    def _fields(self, series: dict[str, np.ndarray[Any, Any]]) -> dict[str, FieldMeasure]:
         if not self._names:
             return {}
         digits = self._digits()
-        series = self._by_series()
         return {
             name: FieldMeasure(**digits[n], **_compare(series, n, self._spec, self._frozen_periods()))
             for n, name in enumerate(self._names)
@@ -276,28 +263,37 @@ class Measuring:
 
     def _digits(self) -> list[dict[str, Any]]:
         """Count values by sign, power of ten and leading digit, and compare both sides."""
+        # In thousandths of a decade, which grouping does fast; 1e-6 keeps whole powers of ten in their own class.
         queries = [
-            f"SELECT {n} AS field, {side} AS side, g{n} AS sign, CAST(floor(l{n}) AS INTEGER) AS power, "
-            # 1e-9 keeps whole powers of ten, whose logarithm may fall a hair short, in their own bin
-            f"CAST(floor(10 ** (l{n} - floor(l{n}) + 1e-9)) AS TINYINT) AS digit, count(*) AS n FROM {table} "
-            f"GROUP BY ALL"
+            f"SELECT {n} AS field, {side} AS side, g{n} AS sign, CAST(floor(1000 * l{n} + 1e-6) AS INTEGER) AS level, "
+            f"count(*) AS n FROM {table} GROUP BY ALL"
             for n in range(len(self._names))
             for side, table in ((0, "now"), (1, "base"))
         ]
-        found = self._con.execute(" UNION ALL ".join(queries)).to_arrow_table().to_pylist()
-        return [_digit_measures([r for r in found if r["field"] == n]) for n in range(len(self._names))]
+        found = self._con.execute(" UNION ALL ".join(queries)).to_arrow_table()
+        columns = {c: found.column(c).to_numpy(zero_copy_only=False) for c in found.column_names}
+        return [
+            _digit_measures({c: v[columns["field"] == n] for c, v in columns.items()}) for n in range(len(self._names))
+        ]
 
     def _by_series(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return levels of every series on both sides, one array a column."""
-        parts = ", ".join(
-            f"avg(l{n}) AS m{n}, stddev_pop(l{n}) AS d{n}, min(l{n}) AS lo{n}, max(l{n}) AS hi{n}, count(l{n}) AS c{n}"
+        """Return counts and levels of every series of the baseline on both sides, one array a column."""
+        parts = [
+            f"avg(l{n}) AS m{n}, min(l{n}) AS lo{n}, max(l{n}) AS hi{n}, count(l{n}) AS c{n}"
             for n in range(len(self._names))
-        )
-        names = [f"{part}{n}" for n in range(len(self._names)) for part in ("m", "d", "lo", "hi", "c")]
-        chosen = ", ".join(f"a.{x} AS a_{x}, b.{x} AS b_{x}" for x in names)
+        ]
+        # Only vintages bring a period of a series twice.
+        count = "count(DISTINCT p)" if self._spec.known_at_field else "count(*)"
+        fresh = "true" if self._frontier is None else f"p > {literal(self._frontier)}"
+        newest = "max(p) = (SELECT max(p) FROM now) AS newest"
+        levels = [f"{part}{n}" for n in range(len(self._names)) for part in ("m", "lo", "hi", "c")]
+        chosen = [f"{side}.{x} AS {side}_{x}" for x in levels for side in ("a", "b")]
+        chosen += ["coalesce(a.n, 0) AS a_n", "b.n AS b_n", "coalesce(a.newest, false) AS a_last"]
         found = self._con.execute(
-            f"SELECT {chosen} FROM (SELECT s, {parts} FROM now GROUP BY s) a "
-            f"JOIN (SELECT s, {parts} FROM base GROUP BY s) b USING (s)"
+            f"SELECT {', '.join(chosen)} FROM "
+            f"(SELECT {', '.join(['s', f'{count} AS n', *parts])} FROM base GROUP BY s) b LEFT JOIN "
+            f"(SELECT {', '.join(['s', f'{count} FILTER ({fresh}) AS n', newest, *parts])} FROM now GROUP BY s) a "
+            f"USING (s)"
         ).to_arrow_table()
         return {
             name: np.asarray(found.column(name).to_numpy(zero_copy_only=False), dtype=float)
@@ -305,36 +301,33 @@ class Measuring:
         }
 
 
-def _digit_measures(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    now = [r for r in rows if r["side"] == 0]
-    values = sum(r["n"] for r in now if r["sign"] is not None)
+DIGITS = np.array([0, 301, 477, 602, 698, 778, 845, 903, 954])
+"""First thousandth of a decade of each leading digit."""
+
+
+def _digit_measures(rows: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+    """Measure one field's histogram: sign, level in thousandths of a decade, number of values, on either side."""
+    empty = np.isnan(np.asarray(rows["sign"], dtype=float))
+    sign = np.where(empty, 0, np.nan_to_num(np.asarray(rows["sign"], dtype=float))).astype(np.int64)
+    level = np.nan_to_num(np.asarray(rows["level"], dtype=float)).astype(np.int64)
+    n, now = rows["n"].astype(float), rows["side"] == 0
+    told = now & ~empty
+    valued = told & (sign != 0)
     out: dict[str, Any] = {
-        "values": values,
-        "empty": sum(r["n"] for r in now if r["sign"] is None),
-        "zero": sum(r["n"] for r in now if r["sign"] == 0),
-        "negative": sum(r["n"] for r in now if r["sign"] == -1),
-        "benford": benford(
-            [(r["power"], r["digit"], r["n"]) for r in now if r["sign"] in (1, -1)],
-        ),
+        "values": int(n[told].sum()),
+        "empty": int(n[now & empty].sum()),
+        "zero": int(n[told & (sign == 0)].sum()),
+        "negative": int(n[told & (sign < 0)].sum()),
+        "benford": benford(level[valued], n[valued]),
     }
-    sides: list[dict[tuple[int, int, int], int]] = [{}, {}]
-    for r in rows:
-        if r["sign"] is not None:
-            sides[r["side"]][_order(r)] = sides[r["side"]].get(_order(r), 0) + r["n"]
-    if min(sum(side.values()) for side in sides) >= FEW:
-        bins = sorted(set(sides[0]) | set(sides[1]))
-        a = np.array([sides[0].get(b, 0) for b in bins], dtype=float)
-        b = np.array([sides[1].get(b, 0) for b in bins], dtype=float)
+    sides = [told, ~now & ~empty]
+    if all(n[side].sum() >= FEW for side in sides):
+        # Negative values stand before zero, the largest first.
+        order = sign * (level + 100_000)
+        bins, index = np.unique(order, return_inverse=True)
+        a, b = (np.bincount(index[side], n[side], len(bins)) for side in sides)
         out["psi"], out["ks"] = psi(a, b), kolmogorov(a, b)
     return out
-
-
-def _order(row: dict[str, Any]) -> tuple[int, int, int]:
-    """Return a key that sorts bins as their values: negative ones by falling size."""
-    sign = row["sign"]
-    if sign == 0:
-        return 0, 0, 0
-    return sign, sign * row["power"], sign * row["digit"]
 
 
 def psi(now: np.ndarray[Any, Any], base: np.ndarray[Any, Any]) -> float:
@@ -358,39 +351,40 @@ def kolmogorov(now: np.ndarray[Any, Any], base: np.ndarray[Any, Any]) -> float:
     return float(np.max(np.abs(np.cumsum(now) / now.sum() - np.cumsum(base) / base.sum())))
 
 
-def benford(bins: Sequence[tuple[int, int, int]]) -> float | None:
+def benford(level: np.ndarray[Any, Any], n: np.ndarray[Any, Any]) -> float | None:
     """Return the mean absolute deviation of leading digits from Benford's law, or None where that is not apt.
 
     Parameters
     ----------
-    bins
-        Power of ten, leading digit, number of values.
+    level
+        Absolute values as whole thousandths of a decade: ``floor(1000 log10 |x|)``.
+    n
+        Number of values at each level.
 
     Notes
     -----
     Apt means: 1,000 values or more, whose middle 98 % span two decades or more. Nigrini's customary bounds of the
     mean absolute deviation of the first digit: up to 0.006 close, 0.012 acceptable, 0.015 marginal conformity.
     """
-    total = sum(n for _, _, n in bins)
+    total = float(n.sum())
     if total < BENFORD_ROWS:
         return None
-    ordered = sorted((power + math.log10(digit), n) for power, digit, n in bins)
-    reached = np.cumsum([n for _, n in ordered]) / total
-    low, high = (ordered[int(np.searchsorted(reached, q))][0] for q in (0.01, 0.99))
-    if high - low < BENFORD_DECADES:
+    order = np.argsort(level)
+    reached = np.cumsum(n[order]) / total
+    low, high = (level[order][int(np.searchsorted(reached, q))] for q in (0.01, 0.99))
+    if high - low < 1000 * BENFORD_DECADES:
         return None
-    counts = np.zeros(9)
-    for _, digit, n in bins:
-        counts[digit - 1] += n
+    digit = np.searchsorted(DIGITS, level % 1000, side="right") - 1
+    counts = np.bincount(digit, n, 9)
     law = np.log10(1 + 1 / np.arange(1, 10))
     return float(np.mean(np.abs(counts / total - law)))
 
 
 def _compare(series: dict[str, np.ndarray[Any, Any]], n: int, spec: DatasetSpec, periods: int) -> dict[str, Any]:
     """Compare the levels of series before and now, of one field."""
-    a = {part: series[f"a_{part}{n}"] for part in ("m", "d", "lo", "hi", "c")}
-    b = {part: series[f"b_{part}{n}"] for part in ("m", "d", "lo", "hi", "c")}
-    both = (a["c"] > 0) & (b["c"] > 0)
+    a = {part: series[f"a_{part}{n}"] for part in ("m", "lo", "hi", "c")}
+    b = {part: series[f"b_{part}{n}"] for part in ("m", "lo", "hi", "c")}
+    both = (np.nan_to_num(a["c"]) > 0) & (b["c"] > 0)
     if not both.any():
         return {}
     ratio = (a["m"] - b["m"])[both]
@@ -398,7 +392,7 @@ def _compare(series: dict[str, np.ndarray[Any, Any]], n: int, spec: DatasetSpec,
     scale = max(float(1.4826 * np.median(np.abs(ratio - shift))), 0.01)
     off = np.abs(ratio - shift) > spec.quality.outlier_scale * scale
     known = b["c"][both] >= 2
-    steady = (b["d"][both] <= STEADY) & known
+    steady = ((b["hi"] - b["lo"])[both] <= STEADY) & known
     # A single value among good ones shows in the extremes, a series that slipped as a whole in its mean, too.
     up, down = (a["hi"] - b["hi"])[both], (a["lo"] - b["lo"])[both]
     slips: dict[str, int] = {}
@@ -410,11 +404,10 @@ def _compare(series: dict[str, np.ndarray[Any, Any]], n: int, spec: DatasetSpec,
             hit = steady & (np.abs(moved - target) <= NEAR) & (np.abs(moved - shift) > NEAR)
             if hit.any():
                 slips[f"10^{target}"] = int(hit.sum())
-            if abs(shift - target) <= NEAR and scale <= 2 * STEADY and (len(ratio) > 1 or bool(steady.all())):
+            if abs(shift - target) <= NEAR and scale <= STEADY and (len(ratio) > 1 or bool(steady.all())):
                 whole = target
+    alone = (a["hi"] == a["lo"]) & (a["c"] >= periods)
     one_value = (np.maximum(a["hi"], b["hi"]) == np.minimum(a["lo"], b["lo"])) & (a["c"] + b["c"] >= periods)
-    before = (b["hi"] == b["lo"]) & (b["c"] >= 2)
-    # The share before is over the baseline alone, so that a lasting freeze is told once, when it begins.
     return {
         "shift": shift,
         "scale": scale,
@@ -422,8 +415,7 @@ def _compare(series: dict[str, np.ndarray[Any, Any]], n: int, spec: DatasetSpec,
         "outliers": int(off.sum()),
         "slips": slips,
         "whole": whole,
-        "frozen": float(np.mean(one_value[both])) if np.any((a["c"] + b["c"])[both] >= periods) else None,
-        "frozen_before": float(np.mean(before[both])),
+        "frozen": float(np.mean((alone | one_value)[both])) if np.any((a["c"] + b["c"])[both] >= periods) else None,
     }
 
 
