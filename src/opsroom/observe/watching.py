@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from opsroom.base.errors import UsageError
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.quality import refuse
 
@@ -34,7 +35,37 @@ class Expected:
     """
 
     rows: int | None = None
-    sums: Mapping[str, int | float] = field(default_factory=dict)
+    sums: Mapping[str, Fraction] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, spec: DatasetSpec, rows: int | None, sums: Mapping[str, object]) -> Expected:
+        """Read control totals as a provider writes them.
+
+        Parameters
+        ----------
+        spec
+            The dataset.
+        rows
+            Number of rows.
+        sums
+            Totals by field: numbers or their text, in the unit in which the source gives the field.
+
+        Raises
+        ------
+        UsageError
+            A field is unknown or not numeric, or a total is no number.
+        """
+        found = {}
+        for name, total in sums.items():
+            one = spec.field(name)
+            try:
+                exact = Fraction(str(total))
+            except (ValueError, ZeroDivisionError):
+                raise UsageError(f"the control total of {name} is no number.", remedy="Correct it.") from None
+            if one.type not in ("integer", "money", "quantity", "number"):
+                raise UsageError(f"{name} is not numeric: it has no sum.", remedy="Name a numeric field.")
+            found[name] = exact * 10 ** (one.scale or 0) if one.given == "major" else exact
+        return cls(rows, found)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from opsroom.base.periods import end_of_day
 from opsroom.base.settings import DeskSettings, RoomSettings
 from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
-from opsroom.observe.ingest import IngestReport, ingest
+from opsroom.observe.ingest import Expected, IngestReport, ingest
 from opsroom.observe.store import Store
 from opsroom.protect.audit import AuditLog
 from opsroom.protect.ledger import Ledger
@@ -183,6 +183,8 @@ class Room:
         *,
         reason: str | None = None,
         deletions: bool = False,
+        expect_rows: int | None = None,
+        expect_sums: Mapping[str, object] | None = None,
     ) -> IngestReport:
         """Check a delivery and commit it to the store.
 
@@ -199,11 +201,14 @@ class Room:
             Why `known_at` lies before the dataset's last delivery, where it does.
         deletions
             The rows name keys to delete (tombstones).
+        expect_rows, expect_sums
+            The provider's control totals: number of rows, and sums by field in the unit of the source. A delivery
+            that differs from them is refused.
 
         Returns
         -------
         IngestReport
-            Rows accepted, quarantined (with reasons), duplicate; the version committed.
+            Rows accepted, quarantined (with reasons), duplicate; the version committed; the quality report.
 
         Raises
         ------
@@ -218,6 +223,7 @@ class Room:
             actor=self.actor,
             reason=reason,
             deletions=deletions,
+            expected=Expected.parse(self.store.spec(dataset), expect_rows, expect_sums or {}),
         )
 
     def moment(self, as_of: AsOf) -> dt.datetime:

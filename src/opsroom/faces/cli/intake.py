@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from opsroom.faces.cli.opening import Json, RoomPath, open_room
+from opsroom.faces.cli.common import Json, RoomPath, open_room
 from opsroom.faces.cli.output import emit_json, say
 
 

@@ -17,9 +17,10 @@ from cyclopts import App, Parameter
 
 from opsroom._version import __version__
 from opsroom.base.errors import OpsroomError, UsageError
+from opsroom.faces.cli.common import Json, RoomPath, open_room
 from opsroom.faces.cli.intake import ingest
-from opsroom.faces.cli.opening import Json, RoomPath, open_room
 from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
+from opsroom.faces.cli.quality import quality
 
 app = App(
     name="opsroom",
@@ -33,6 +34,7 @@ app.command(dataset)
 app.command(releases)
 app.command(audit)
 app.command(ingest)
+app.command(quality)
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""Opening a room for a command: the options that commands share."""
+"""What the commands share: the options for the room and for JSON, and how a room is opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 
 def open_room(room: Path) -> Room:
-    """Open a room in the name of who runs the command (``OPSROOM_ACTOR``, or the user)."""
+    """Open a room in the name of whoever runs the command (``OPSROOM_ACTOR``, else the user)."""
     from opsroom.room.room import Room
 
     return Room.open(room, actor=os.environ.get("OPSROOM_ACTOR", "") or os.environ.get("USER", "") or "operator")
