@@ -52,8 +52,7 @@ Change = Callable[[np.ndarray], np.ndarray]
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     state = State.open(tmp_path / "room.db")
-    clock = lambda: datetime(2022, 1, 1, tzinfo=UTC)  # noqa: E731  # a fixed moment
-    store = Store(tmp_path, [SPEC], state, threads=1, clock=clock)
+    store = Store(tmp_path, [SPEC], state, threads=1, clock=lambda: datetime(2022, 1, 1, tzinfo=UTC))
     yield store
     store.close()
     state.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,6 +34,7 @@ def ingest(
     reason: str | None = None,
     deletions: bool = False,
     expected: Expected | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> IngestReport:
     """Check a delivery, put what cannot be used in quarantine, and commit the rest in one step.
 
@@ -56,6 +58,8 @@ def ingest(
         The rows name keys to take back.
     expected
         The provider's control totals: a delivery that differs from them is refused.
+    progress
+        Called with the number of rows read so far.
 
     Returns
     -------
@@ -110,6 +114,7 @@ def ingest(
                 deletions=deletions,
                 expected=expected or Expected(),
             )
+            job.progress = progress
             try:
                 return job.run(reading)
             except ConflictError:

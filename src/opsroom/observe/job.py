@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -75,6 +75,7 @@ class Job:
         self._latest = max((d.known_at for d in before), default=None)
         self._number = table.last_delivery + 1
         self._written: list[DataFile] = []
+        self.progress: Callable[[int], None] | None = None
         self._duplicates = 0
         self._counts = {"rows": 0, "revised": 0, "deleted": 0}
 
@@ -130,6 +131,8 @@ class Job:
             quarantine.begin_file(raw.base, raw.file)
             good, refused = checker.check(raw)
             self._watch.batch(raw, good, refused)
+            if self.progress is not None:
+                self.progress(self._watch.rows_read)
             if refused is not None:
                 quarantine.add(refused)
             stage.add(good)

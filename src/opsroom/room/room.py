@@ -185,6 +185,7 @@ class Room:
         deletions: bool = False,
         expect_rows: int | None = None,
         expect_sums: Mapping[str, object] | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> IngestReport:
         """Check a delivery and commit it to the store.
 
@@ -204,6 +205,8 @@ class Room:
         expect_rows, expect_sums
             The provider's control totals: number of rows, and sums by field in the unit of the source. A delivery
             that differs from them is refused.
+        progress
+            Called with the number of rows read so far.
 
         Returns
         -------
@@ -224,6 +227,7 @@ class Room:
             reason=reason,
             deletions=deletions,
             expected=Expected.parse(self.store.spec(dataset), expect_rows, expect_sums or {}),
+            progress=progress,
         )
 
     def moment(self, as_of: AsOf) -> dt.datetime:
