@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-import ibis
 import pytest
 
 from opsroom.base import verbs
 
 from .drawings import DRAWN, Drawn
 from .questions import arrow, lines, same
-
-
-@pytest.fixture(scope="module")
-def duckdb() -> Iterator[Any]:
-    engine = ibis.duckdb.connect(threads=1)
-    engine.raw_sql("SET TimeZone = 'UTC'")
-    yield engine
-    engine.disconnect()
 
 
 def test_there_are_sixty_and_every_verb_has_one():
@@ -31,7 +19,7 @@ def test_there_are_sixty_and_every_verb_has_one():
 
 @pytest.mark.parametrize("one", DRAWN.values(), ids=DRAWN.keys())
 def test_duckdb_gives_what_is_drawn(duckdb, one: Drawn):
-    tables = {n: duckdb.create_table(n, arrow(t), temp=True, overwrite=True) for n, t in one.tables.items()}
+    tables = {n: duckdb.put(n, arrow(t)) for n, t in one.tables.items()}
     same(verbs.collect(one.question.by_verbs(tables)), one.expected, ordered=one.ordered)
 
 
@@ -41,3 +29,10 @@ def test_the_reference_gives_what_is_drawn(one: Drawn):
     assert found.kinds == one.expected.kinds
     got, wanted = lines(found.rows), lines(one.expected.rows)
     assert (got, wanted)[0] == wanted if one.ordered else sorted(got) == sorted(wanted)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("one", DRAWN.values(), ids=DRAWN.keys())
+def test_spark_gives_what_is_drawn(spark, one: Drawn):
+    tables = {n: spark.put(n, arrow(t)) for n, t in one.tables.items()}
+    same(verbs.collect(one.question.by_verbs(tables)), one.expected, ordered=one.ordered)

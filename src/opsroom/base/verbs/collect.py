@@ -96,7 +96,7 @@ def beyond() -> DataError:
     return DataError(
         "a figure goes beyond 64 bits.",
         remedy="Use a larger minor unit, or filter out the rows with impossible values.",
-        code="OPS-D090",
+        code="OPS-D095",
     )
 
 
