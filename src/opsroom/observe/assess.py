@@ -93,7 +93,7 @@ def _report(
     store: Store, spec: DatasetSpec, record: Delivery, before: Sequence[Delivery], watch: Watch
 ) -> QualityReport:
     earlier = reports(store.state, spec.name, last=HABIT)
-    earlier = [r for r in earlier if r.delivery < record.delivery and "rows" in r.measures]
+    earlier = [r for r in earlier if r.delivery < record.delivery and not r.measures.get("partial", True)]
     stored = store.delta(spec.name).files()
     held = sum(f.rows for f in stored if f.low["delivery"] == record.delivery)
     kept = 0
@@ -109,7 +109,13 @@ def _report(
         "contradictory": record.reasons.get("OPS-D031", 0),
     }
     arrived = [None if p is None else p.isoformat() for p in (watch.period_from, watch.period_to)]
-    measures: dict[str, Any] = {"rows": rows, "schema": [list(column) for column in watch.columns], "arrived": arrived}
+    # What comes with a reason (back-dated, returned from quarantine) is a part, no measure for what is usual.
+    measures: dict[str, Any] = {
+        "partial": bool(record.reason),
+        "rows": rows,
+        "schema": [list(column) for column in watch.columns],
+        "arrived": arrived,
+    }
     if not spec.quality.report or record.deletions:
         return _close(record, measures, {"validity": _share(rows["read"] - rows["quarantined"], rows["read"])}, alarms)
     with store.workbench() as con:
@@ -260,7 +266,7 @@ def _came(
         yield Alarm("provider_late", "warning", words)
     if spec.snapshot and record.deleted > rule.missing_share * max(watch.rows_read, 1):
         yield Alarm("series_shortened", "warning", f"{record.deleted:,} rows were taken back.")
-    if earlier:
+    if earlier and not record.reason:
         yield from _against(spec, record, watch, earlier)
 
 
@@ -271,7 +277,7 @@ def _against(spec: DatasetSpec, record: Delivery, watch: Watch, earlier: Sequenc
         words = f"{watch.rows_read:,} rows; the deliveries before it held {median(sizes):,.0f} (median)."
         yield Alarm("rows_dropped", "warning", words)
     spans = [r.measures["arrived"] for r in earlier if r.measures["arrived"][0] is not None]
-    if spans and watch.period_to is not None and watch.period_from is not None and not record.reason:
+    if spans and watch.period_to is not None and watch.period_from is not None:
         if watch.period_to.isoformat() < spans[-1][1]:
             yield Alarm("series_shortened", "warning", "the last period delivered lies before the one delivered last.")
         starts = {start for start, _ in spans[-3:]}

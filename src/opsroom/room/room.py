@@ -18,6 +18,7 @@ from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
 from opsroom.observe.engines import make_engine
 from opsroom.observe.ingest import Expected, IngestReport, ingest
+from opsroom.observe.returning import Held, held
 from opsroom.observe.store import Store
 from opsroom.protect.audit import AuditLog
 from opsroom.protect.ledger import Ledger
@@ -241,6 +242,10 @@ class Room:
             expected=Expected.parse(self.store.spec(dataset), expect_rows, expect_sums or {}),
             progress=progress,
         )
+
+    def quarantined(self, dataset: str) -> list[Held]:
+        """Return how many rows each delivery of a dataset left in quarantine, why, and how many came back."""
+        return held(self.store, dataset)
 
     def moment(self, as_of: AsOf) -> dt.datetime:
         """Return an as-of as a UTC instant: a date is its end of day; None the largest committed `known_at`."""
