@@ -90,6 +90,7 @@ class Store:
         self._duck = DuckEngine(threads=threads)
         self.engine: Engine = self._duck if engine is None else engine
         self._bench: duckdb.DuckDBPyConnection | None = None
+        self.reading_right: Callable[[str, tuple[StoredFile, ...]], None] | None = None
         self._origins: dict[str, tuple[str, int]] = {}
         for spec in specs.values() if isinstance(specs, Mapping) else specs:
             self.add(spec)
@@ -176,8 +177,17 @@ class Store:
         return twin
 
     def files(self, dataset: str) -> tuple[StoredFile, ...]:
-        """Return the committed data files that reads of a dataset use."""
-        return self.delta(dataset).files(self._pins.get(dataset))
+        """Return the committed data files that reads of a dataset use.
+
+        Raises
+        ------
+        AccessError
+            The room may no longer read the dataset (`reading_right`, which the room sets, says so).
+        """
+        found = self.delta(dataset).files(self._pins.get(dataset))
+        if self.reading_right is not None:
+            self.reading_right(dataset, found)
+        return found
 
     # -- time ---------------------------------------------------------------------------------
 
