@@ -14,6 +14,7 @@ from opsroom.base.errors import SpecError
 from opsroom.base.lawful import check_lawful
 from opsroom.base.periods import Frequency
 from opsroom.base.spec_quality import USUAL_QUALITY, QualitySpec
+from opsroom.base.spec_rules import RuleSpec, read_rules
 from opsroom.base.spec_toml import build, failure, lines
 
 if TYPE_CHECKING:
@@ -160,6 +161,8 @@ class DatasetSpec:
         Drop columns of the source that no field names; otherwise they are refused as a change of schema.
     quality
         How deliveries are assessed: the table ``[quality]``.
+    rules
+        What must hold beyond types and bounds: the tables ``[[rules]]``.
     """
 
     name: str
@@ -184,6 +187,7 @@ class DatasetSpec:
     missing: tuple[str, ...] = ()
     ignore_extra: bool = False
     quality: QualitySpec = USUAL_QUALITY
+    rules: tuple[RuleSpec, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -199,6 +203,9 @@ class DatasetSpec:
         self._check_law(names)
         self._check_time(where, names)
         self._check_register(where)
+        types: dict[str, str] = {f.name: f.type for f in self.fields}
+        for rule in self.rules:
+            rule.check(types, self.key, self.period)
         for name in self.quality.fields:
             if name not in names or self.field(name).type not in _NUMERIC:
                 raise failure(where, f"[quality] fields: {name!r} is no numeric field.", "Name numeric fields.")
@@ -342,18 +349,21 @@ class DatasetSpec:
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
             raise SpecError(f"{where}: fields are written as [[fields]] tables.", remedy="Use [[fields]].")
         fields = tuple(build(FieldSpec, table, f"{where}, field {n + 1}") for n, table in enumerate(tables))
+        rules = read_rules(raw.pop("rules", []), where)
         quality = raw.pop("quality", {})
         if not isinstance(quality, dict):
             raise SpecError(f"{where}: quality is a table.", remedy="Write [quality].")
         watched = build(QualitySpec, quality, f"{where}, [quality]")
-        spec: DatasetSpec = build(cls, {**raw, "fields": fields, "quality": watched}, where)
+        spec: DatasetSpec = build(cls, {**raw, "fields": fields, "quality": watched, "rules": rules}, where)
         return spec
 
     def to_toml(self) -> str:
         """Write the specification as TOML; `from_toml` reads back an equal one."""
-        text = lines(self, skip=("fields", "quality"))
+        text = lines(self, skip=("fields", "quality", "rules"))
         if self.quality != USUAL_QUALITY:
             text += ["", "[quality]", *lines(self.quality)]
         for field in self.fields:
             text += ["", "[[fields]]", *lines(field)]
+        for rule in self.rules:
+            text += ["", "[[rules]]", *rule.lines()]
         return "\n".join(text) + "\n"

@@ -53,6 +53,7 @@ _FILE = (
     ("OPS-D013", "a snapshot would take back too many rows", "Ask for the whole file, or raise max_drop."),
     ("OPS-D014", "known_at is missing", "Give known_at, or name known_at_field in the specification."),
     ("OPS-D015", "the source is of no known kind", "Give CSV or Parquet files, or an Arrow or pandas table."),
+    ("OPS-D054", "a rule on the dataset as a whole is broken", "Ask the provider, or correct the rule."),
     (
         "OPS-D050",
         "the delivery differs from the provider's control totals",
@@ -81,6 +82,7 @@ _ROW = (
     ("OPS-D033", "deletion of a key that was never delivered", "Check the key."),
     ("OPS-D034", "more decimals than the minor unit has, or too large", "Check scale and value."),
     ("OPS-D035", "the text is longer than 4,000 characters", "Shorten it."),
+    ("OPS-D053", "a rule of the dataset is broken; the field names it", "Correct the row, or the rule."),
     ("OPS-D036", "the vintage cannot be read or lies in the future", "Write an ISO date."),
 )
 
