@@ -23,11 +23,11 @@ from opsroom.observe.quality import refuse
 from opsroom.observe.readers import Reading
 from opsroom.observe.refused import Quarantine
 from opsroom.observe.report import IngestReport
+from opsroom.observe.shapes import quote, scan
 from opsroom.observe.snapshot import with_tombstones
 from opsroom.observe.staging import Chunk, Stage
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError, Table
-from opsroom.observe.views import quote, scan
 
 
 class Job:
@@ -161,12 +161,12 @@ class Job:
         undo: contextlib.ExitStack,
     ) -> None:
         """Classify one chunk and write its files."""
-        stored = self._table.files()
+        stored, shapes = self._table.files(), self._store.shapes(self._spec.name)
         if chunk.rows is not None:
             rows, distinct = chunk.rows, chunk.distinct
             if self._spec.snapshot and not self._deletions and not quarantine.total:
                 known = stamp.known_at
-                rows = with_tombstones(con, self._spec, stored, rows, known_at=known, where=self._where)
+                rows = with_tombstones(con, shapes, stored, rows, known_at=known, where=self._where)
             arriving: pa.Table | str = rows
         else:
             columns = [f.name for f in self._spec.fields] + ["source_row"]
@@ -176,7 +176,7 @@ class Job:
             distinct = chunk.distinct
             arriving = f"SELECT {names} FROM {scan(str(f.path) for f in chunk.files)}"
         known_at = None if self._vintages else self._moment
-        diff = Diff(con, self._spec, stored, known_at=known_at, deletions=self._deletions)
+        diff = Diff(con, shapes, stored, known_at=known_at, deletions=self._deletions)
         split = diff.split(arriving, distinct=distinct)
         self._duplicates += split.duplicates
         quarantine.add_found(split.refused)
@@ -231,6 +231,8 @@ class Job:
             period_from=min((v for v in low if v is not None), default=""),
             period_to=max((v for v in high if v is not None), default=""),
             deletions=self._deletions,
+            known_from=self._earliest(),
+            spec_version=self._spec.version,
         )
 
     def _commit(self, record: Delivery, mark: str) -> int:
