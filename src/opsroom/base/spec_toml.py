@@ -48,6 +48,8 @@ def _fits(value: object, wanted: str) -> bool:
     """Return whether a TOML value has the type that an annotation names."""
     if wanted == "bool":
         return isinstance(value, bool)
+    if wanted.startswith("str | int | float | bool"):
+        return isinstance(value, str | int | float | bool)
     if isinstance(value, bool):
         return False
     if wanted.startswith("tuple[str"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import tomllib
 from collections.abc import Mapping
@@ -25,7 +26,17 @@ SCHEMA_VERSION = 1
 FieldType = Literal["integer", "string", "code", "money", "quantity", "number", "date", "datetime", "boolean"]
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
 
-SYSTEM_COLUMNS = ("known_at", "recorded_at", "delivery", "op", "source_row", "part")
+SYSTEM_COLUMNS = (
+    "known_at",
+    "recorded_at",
+    "delivery",
+    "op",
+    "source_row",
+    "known_to",
+    "prior_file",
+    "prior_row",
+    "part",
+)
 """Columns that the store adds; no field may have these names."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -58,6 +69,11 @@ class FieldSpec:
         Name of the column in the source where it differs from `name`.
     confidential
         The field identifies (a name, an address of a site): it is never shown, not even as a dimension.
+    default
+        Value, in stored form (a date as ISO text), of rows that were delivered before the field existed; empty where
+        absent.
+    aliases
+        Names that the field had in earlier versions of the specification.
     """
 
     name: str
@@ -74,6 +90,8 @@ class FieldSpec:
     codes_from: str = ""
     column: str = ""
     confidential: bool = False
+    default: str | int | float | bool | None = None
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"field {self.name!r}"
@@ -104,6 +122,25 @@ class FieldSpec:
             raise failure(where, "only numeric fields have min and max.", "Leave them out.")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise failure(where, "min is above max.", "Correct the bounds.")
+        self._check_history(where)
+
+    def _check_history(self, where: str) -> None:
+        wanted: tuple[type, ...] = (str,)
+        if self.type in _NUMERIC:
+            wanted = (int, float) if self.type == "number" else (int,)
+        elif self.type == "boolean":
+            wanted = (bool,)
+        if self.default is not None and (
+            not isinstance(self.default, wanted) or (isinstance(self.default, bool) and bool not in wanted)
+        ):
+            raise failure(where, f"the default is no {self.type}.", "Give it in stored form.")
+        if self.type in ("date", "datetime") and self.default is not None:
+            try:
+                dt.datetime.fromisoformat(str(self.default))
+            except ValueError:
+                raise failure(where, "the default is no ISO date.", 'Write "2020-01-01".') from None
+        if not all(_NAME.fullmatch(a) for a in self.aliases) or self.name in self.aliases:
+            raise failure(where, "aliases are earlier names of the field.", "Correct them.")
 
     @property
     def source(self) -> str:
@@ -159,6 +196,8 @@ class DatasetSpec:
         Texts that stand for an empty value in text columns, beside the empty text: ``["NA", "."]``.
     ignore_extra
         Drop columns of the source that no field names; otherwise they are refused as a change of schema.
+    version
+        Number of this version of the specification; `opsroom dataset update` registers the next one.
     quality
         How deliveries are assessed: the table ``[quality]``.
     rules
@@ -189,6 +228,7 @@ class DatasetSpec:
     quality: QualitySpec = USUAL_QUALITY
     rules: tuple[RuleSpec, ...] = ()
     schema_version: int = SCHEMA_VERSION
+    version: int = 1
 
     def __post_init__(self) -> None:
         where = f"dataset {self.name!r}"
@@ -196,10 +236,13 @@ class DatasetSpec:
             raise failure(where, "a name is lower-case letters, digits and _.", "Rename it.")
         if self.schema_version != SCHEMA_VERSION:
             raise failure(where, f"schema_version is {SCHEMA_VERSION}.", "Use an opsroom that knows this version.")
-        names = [f.name for f in self.fields]
+        if not 1 <= self.version < 10_000:
+            raise failure(where, "version is 1 to 9999.", "Correct it.")
+        names = [f.name for f in self.fields] + [a for f in self.fields for a in f.aliases]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice or not names:
             raise failure(where, f"field names are given once: {', '.join(twice) or 'none given'}.", "Correct them.")
+        names = [f.name for f in self.fields]
         self._check_law(names)
         self._check_time(where, names)
         self._check_register(where)
@@ -325,6 +368,9 @@ class DatasetSpec:
                 pa.field("delivery", pa.int64(), nullable=False),
                 pa.field("op", pa.int8(), nullable=False),
                 pa.field("source_row", pa.int64()),
+                pa.field("known_to", moment),
+                pa.field("prior_file", pa.string()),
+                pa.field("prior_row", pa.int64()),
             ]
         return pa.schema(columns)
 

@@ -125,7 +125,7 @@ def _report(
     if not spec.quality.report or record.deletions:
         return _close(record, measures, {"validity": _share(rows["read"] - rows["quarantined"], rows["read"])}, alarms)
     with store.workbench() as con:
-        found = Measuring(con, spec, record.delivery, stored, frontier(before, spec.frequency)).run()
+        found = Measuring(con, store.shapes(spec.name), record.delivery, stored, frontier(before, spec.frequency)).run()
     timely = punctuality(spec, record, before, store.zone)
     measures |= _told(found, timely, watch, record)
     alarms += _came(spec, record, watch, earlier, found, timely)

@@ -12,9 +12,9 @@ from datetime import date, datetime
 import duckdb
 
 from opsroom.base.spec_rules import RuleSpec
-from opsroom.base.specs import DatasetSpec
+from opsroom.observe.shapes import Shapes, literal, quote, scan
 from opsroom.observe.tables import StoredFile
-from opsroom.observe.views import as_of_sql, literal, quote, scan
+from opsroom.observe.views import as_of_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class DatasetRules:
     ----------
     con
         A connection of the store's workbench.
-    spec
-        The dataset's specification.
+    shapes
+        The versions of the dataset's specification.
     stored
         Committed files, before the delivery.
     written
@@ -53,14 +53,15 @@ class DatasetRules:
     def __init__(
         self,
         con: duckdb.DuckDBPyConnection,
-        spec: DatasetSpec,
+        shapes: Shapes,
         stored: Sequence[StoredFile],
         written: Sequence[str],
         moment: datetime,
         day: date,
         other: Reader,
     ) -> None:
-        self._con, self._spec, self._moment, self._other = con, spec, moment, other
+        spec = shapes.spec
+        self._con, self._shapes, self._spec, self._moment, self._other = con, shapes, spec, moment, other
         self._stored, self._written = stored, written
         self._rules = [r for r in spec.rules if not r.on_rows and r.holds_on(day)]
         self._key = ", ".join(quote(k) for k in spec.key)
@@ -90,7 +91,7 @@ class DatasetRules:
         )
         columns = [f.name for f in spec.fields]
         before = as_of_sql(
-            spec, self._stored, self._moment, columns=columns, period_from=span["a"], period_to=span["b"]
+            self._shapes, self._stored, self._moment, columns=columns, period_from=span["a"], period_to=span["b"]
         )
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE after AS SELECT {names} FROM ({before}) "
@@ -129,7 +130,7 @@ class DatasetRules:
         part = f"PARTITION BY {series} " if series else ""
         chosen = f"{series}, " if series else ""
         # The last value before the periods of the delivery stands before the first of them.
-        before = as_of_sql(spec, self._stored, self._moment, columns=[*spec.key, rule.field])
+        before = as_of_sql(self._shapes, self._stored, self._moment, columns=[*spec.key, rule.field])
         last = (
             f"SELECT {chosen}max({period}) AS {period}, arg_max({value}, {period}) AS {value} FROM ({before}) "
             f"WHERE {period} < {literal(self._first)} AND {value} IS NOT NULL {group}"

@@ -27,11 +27,12 @@ from opsroom.observe.quality import refuse
 from opsroom.observe.readers import Reading
 from opsroom.observe.refused import Quarantine
 from opsroom.observe.report import IngestReport
+from opsroom.observe.shapes import quote, scan
 from opsroom.observe.snapshot import with_tombstones
 from opsroom.observe.staging import Chunk, Stage
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError, Table
-from opsroom.observe.views import as_of_sql, quote, scan
+from opsroom.observe.views import as_of_sql
 from opsroom.observe.watching import Expected, Watch
 
 
@@ -180,12 +181,12 @@ class Job:
         undo: contextlib.ExitStack,
     ) -> None:
         """Classify one chunk and write its files."""
-        stored = self._table.files()
+        stored, shapes = self._table.files(), self._store.shapes(self._spec.name)
         if chunk.rows is not None:
             rows, distinct = chunk.rows, chunk.distinct
             if self._spec.snapshot and not self._deletions and not quarantine.total:
                 known = stamp.known_at
-                rows = with_tombstones(con, self._spec, stored, rows, known_at=known, where=self._where)
+                rows = with_tombstones(con, shapes, stored, rows, known_at=known, where=self._where)
                 self._watch.tombstones += rows.num_rows - chunk.rows.num_rows
             arriving: pa.Table | str = rows
         else:
@@ -196,7 +197,7 @@ class Job:
             distinct = chunk.distinct
             arriving = f"SELECT {names} FROM {scan(str(f.path) for f in chunk.files)}"
         known_at = None if self._vintages else self._moment
-        diff = Diff(con, self._spec, stored, known_at=known_at, deletions=self._deletions)
+        diff = Diff(con, shapes, stored, known_at=known_at, deletions=self._deletions)
         split = diff.split(arriving, distinct=distinct)
         self._duplicates += split.duplicates
         quarantine.add_found(split.refused)
@@ -253,6 +254,8 @@ class Job:
             period_from=min((v for v in low if v is not None), default=""),
             period_to=max((v for v in high if v is not None), default=""),
             deletions=self._deletions,
+            known_from=self._earliest(),
+            spec_version=self._spec.version,
         )
 
     def _judge(self) -> None:
@@ -260,12 +263,13 @@ class Job:
         store, moment = self._store, self._moment
 
         def other(dataset: str, at: datetime) -> str:
-            return as_of_sql(store.spec(dataset), store.files(dataset), at)
+            return as_of_sql(store.shapes(dataset), store.files(dataset), at)
 
         with store.workbench() as con:
             written = [str(f.path) for f in self._written]
             day = local_day(moment, store.zone)
-            rules = DatasetRules(con, self._spec, self._table.files(), written, moment, day, other)
+            shapes = store.shapes(self._spec.name)
+            rules = DatasetRules(con, shapes, self._table.files(), written, moment, day, other)
             for broken in rules.broken():
                 if broken.rule.refuses:
                     raise refuse("OPS-D054", self._where, f"{broken.rule.name}, in {broken.places:,} place(s)")

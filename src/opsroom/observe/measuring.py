@@ -18,8 +18,8 @@ import numpy as np
 
 from opsroom.base.periods import Frequency, add_periods, last_day
 from opsroom.base.specs import DatasetSpec, FieldSpec
+from opsroom.observe.shapes import Shapes, literal, quote
 from opsroom.observe.tables import StoredFile
-from opsroom.observe.views import literal, quote, scan
 
 WINDOW = {"H": 48, "D": 7, "W": 4, "M": 3, "Q": 4, "A": 3, "event": 365}
 """Periods of the baseline by frequency; of events, days."""
@@ -148,8 +148,8 @@ class Measuring:
     ----------
     con
         A connection of the store's workbench.
-    spec
-        The dataset's specification.
+    shapes
+        The versions of the dataset's specification.
     number
         Of the delivery.
     stored
@@ -161,12 +161,13 @@ class Measuring:
     def __init__(
         self,
         con: duckdb.DuckDBPyConnection,
-        spec: DatasetSpec,
+        shapes: Shapes,
         number: int,
         stored: Sequence[StoredFile],
         frontier: date | datetime | None,
     ) -> None:
-        self._con, self._spec, self._frontier = con, spec, frontier
+        spec = shapes.spec
+        self._con, self._shapes, self._spec, self._frontier = con, shapes, spec, frontier
         self._names = watched_fields(spec)
         self._series = [k for k in spec.key if k != spec.period]
         self._now = [f for f in stored if f.low["delivery"] == number]
@@ -204,8 +205,10 @@ class Measuring:
         for n, one in enumerate(self._names):
             x = f"CAST({quote(one)} AS DOUBLE)"
             columns += [f"log10(abs(nullif({x}, 0))) AS l{n}", f"CAST(sign({x}) AS TINYINT) AS g{n}"]
+        read = list(dict.fromkeys([*self._spec.key, *self._names, "op"]))
+        rows = self._shapes.rows(files, read)
         self._con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {', '.join(columns)} FROM {scan(files)} "
+            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {', '.join(columns)} FROM ({rows}) "
             f"WHERE {condition}{sample}"
         )
 
