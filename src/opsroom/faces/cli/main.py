@@ -11,37 +11,26 @@ import datetime as dt
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from opsroom._version import __version__
 from opsroom.base.errors import OpsroomError, UsageError
+from opsroom.faces.cli.common import Json, RoomPath, open_room
+from opsroom.faces.cli.dataset import dataset
 from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
-
-if TYPE_CHECKING:
-    from opsroom.room.room import Room
 
 app = App(
     name="opsroom",
     help="An operations room for an economy: observe, measure, warn, decide, evaluate; nothing confidential leaves.",
     version=__version__,
 )
-dataset = App(name="dataset", help="Register and list the datasets of a room.")
 releases = App(name="release", help="List and show what has been published.")
 audit = App(name="audit", help="Check the audit log and the ledger.")
 app.command(dataset)
 app.command(releases)
 app.command(audit)
-
-RoomPath = Annotated[Path, Parameter(name="--room")]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
-
-
-def _open(room: Path) -> Room:
-    from opsroom.room.room import Room
-
-    return Room.open(room, actor=os.environ.get("OPSROOM_ACTOR", "") or os.environ.get("USER", "") or "operator")
 
 
 @app.command
@@ -106,60 +95,6 @@ def init(
         say(f"Made {directory} with {len(names)} dataset(s): {', '.join(names) or 'none yet'}.")
 
 
-@dataset.command(name="add")
-def dataset_add(files: list[Path], /, *, room: RoomPath = Path()) -> None:
-    """Register datasets by their specifications.
-
-    Parameters
-    ----------
-    files
-        Specification files (TOML).
-    room
-        Folder of the room.
-    """
-    with _open(room) as opened:
-        for file in files:
-            say(f"Registered {opened.add_dataset(file).name}.")
-
-
-@dataset.command(name="list")
-def dataset_list(*, room: RoomPath = Path(), json: Json = False) -> None:
-    """List the datasets of a room.
-
-    Parameters
-    ----------
-    room
-        Folder of the room.
-    json
-        Print one JSON object.
-    """
-    with _open(room) as opened:
-        rows = [
-            (s.name, s.title, s.frequency, "confidential" if s.confidential else "public", s.provider)
-            for s in (opened.store.specs[name] for name in sorted(opened.store.specs))
-        ]
-    columns = ("name", "title", "frequency", "access", "provider")
-    if json:
-        emit_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        emit_table(columns, rows)
-
-
-@dataset.command(name="show")
-def dataset_show(name: str, /, *, room: RoomPath = Path()) -> None:
-    """Print the specification of a dataset.
-
-    Parameters
-    ----------
-    name
-        Name of the dataset.
-    room
-        Folder of the room.
-    """
-    with _open(room) as opened:
-        emit(opened.store.spec(name).to_toml())
-
-
 @app.command
 def ingest(
     name: str,
@@ -191,7 +126,7 @@ def ingest(
     json
         Print one JSON object.
     """
-    with _open(room) as opened:
+    with open_room(room) as opened:
         report = opened.ingest(name, files, known_at, reason=reason, deletions=deletions)
     facts = {
         "dataset": name,
@@ -236,7 +171,7 @@ def publish(
     from opsroom.base.progress import track
     from opsroom.room.calendar import publication_days
 
-    with _open(room) as opened:
+    with open_room(room) as opened:
         days: list[str | None] = [as_of]
         if since is not None:
             end = opened.moment(as_of).astimezone(opened.zone).date()
@@ -397,7 +332,7 @@ def decide(
     json
         Print one JSON object.
     """
-    with _open(room) as opened:
+    with open_room(room) as opened:
         decision = opened.decide(
             option,
             decider=decider,
@@ -424,7 +359,7 @@ def audit_verify(*, room: RoomPath = Path(), json: Json = False) -> None:
     json
         Print one JSON object.
     """
-    with _open(room) as opened:
+    with open_room(room) as opened:
         acts = opened.audit.verify()
         issued = opened.ledger.verify()
     if json:
