@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from opsroom.base.codes import code_list
 from opsroom.base.errors import SpecError
 from opsroom.base.lawful import check_lawful
+from opsroom.base.layout import PLAIN, Layout, check_format
 from opsroom.base.periods import Frequency
 from opsroom.base.spec_toml import build, failure, lines
 
@@ -54,6 +55,9 @@ class FieldSpec:
         For type ``code``: the codes, or the name of a code list.
     column
         Name of the column in the source where it differs from `name`.
+    date_format
+        How the source writes a date or datetime, beside the ISO forms, which are always read: see
+        `opsroom.base.date_formats.DateFormat`.
     confidential
         The field identifies (a name, an address of a site): it is never shown, not even as a dimension.
     """
@@ -71,6 +75,7 @@ class FieldSpec:
     codes: tuple[str, ...] = ()
     codes_from: str = ""
     column: str = ""
+    date_format: str = ""
     confidential: bool = False
 
     def __post_init__(self) -> None:
@@ -102,6 +107,9 @@ class FieldSpec:
             raise failure(where, "only numeric fields have min and max.", "Leave them out.")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise failure(where, "min is above max.", "Correct the bounds.")
+        if self.date_format and self.type not in ("date", "datetime"):
+            raise failure(where, "only dates have a date_format.", "Leave it out.")
+        check_format(where, self.date_format)
 
     @property
     def source(self) -> str:
@@ -157,6 +165,8 @@ class DatasetSpec:
         Texts that stand for an empty value in text columns, beside the empty text: ``["NA", "."]``.
     ignore_extra
         Drop columns of the source that no field names; otherwise they are refused as a change of schema.
+    layout
+        How the file is laid out, where it is not a plain table: see `opsroom.base.layout.Layout`.
     """
 
     name: str
@@ -180,6 +190,7 @@ class DatasetSpec:
     max_drop: float = 0.2
     missing: tuple[str, ...] = ()
     ignore_extra: bool = False
+    layout: Layout = PLAIN
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -194,6 +205,7 @@ class DatasetSpec:
             raise failure(where, f"field names are given once: {', '.join(twice) or 'none given'}.", "Correct them.")
         self._check_law(names)
         self._check_time(where, names)
+        self._check_layout(where)
         self._check_register(where)
 
     def _check_law(self, names: list[str]) -> None:
@@ -246,6 +258,13 @@ class DatasetSpec:
             raise failure(where, "known_at_field is stored as known_at, not as a field.", "Remove that field.")
         if not 0 <= self.max_drop <= 1:
             raise failure(where, "max_drop is a share between 0 and 1.", "Correct it.")
+
+    def _check_layout(self, where: str) -> None:
+        sources = {f.source for f in self.fields}
+        layout = self.layout
+        for column in filter(None, (layout.header_to, layout.cells_to)):
+            if column not in sources:
+                raise failure(where, f"[layout] {column!r} is the column of no field.", "Name a field's column.")
 
     def _check_register(self, where: str) -> None:
         if not self.is_company_register:
@@ -335,12 +354,18 @@ class DatasetSpec:
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
             raise SpecError(f"{where}: fields are written as [[fields]] tables.", remedy="Use [[fields]].")
         fields = tuple(build(FieldSpec, table, f"{where}, field {n + 1}") for n, table in enumerate(tables))
-        spec: DatasetSpec = build(cls, {**raw, "fields": fields}, where)
+        layout = raw.pop("layout", {})
+        if not isinstance(layout, dict):
+            raise SpecError(f"{where}: layout is written as a [layout] table.", remedy="Use [layout].")
+        rows = build(Layout, layout, f"{where}, [layout]")
+        spec: DatasetSpec = build(cls, {**raw, "fields": fields, "layout": rows}, where)
         return spec
 
     def to_toml(self) -> str:
         """Write the specification as TOML; `from_toml` reads back an equal one."""
-        text = lines(self, skip="fields")
+        text = lines(self, skip=("fields", "layout"))
+        if layout := lines(self.layout):
+            text += ["", "[layout]", *layout]
         for field in self.fields:
             text += ["", "[[fields]]", *lines(field)]
         return "\n".join(text) + "\n"

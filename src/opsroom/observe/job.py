@@ -119,7 +119,7 @@ class Job:
         undo.callback(quarantine.discard)
         undo.callback(lambda: discard(self._written))
         for raw in reading.batches:
-            quarantine.begin_file(raw.base, raw.file)
+            quarantine.begin_file(raw.base, raw.file, raw.fold)
             good, refused = checker.check(raw)
             if refused is not None:
                 quarantine.add(refused)
