@@ -290,3 +290,14 @@ def test_a_layout_that_cannot_be_read_is_refused(table: str) -> None:
     text = spec(layout=Layout()).to_toml().replace("[[fields]]", f"[layout]\n{table}\n\n[[fields]]", 1)
     with pytest.raises(SpecError):
         DatasetSpec.from_toml(text)
+
+
+def test_a_line_that_cannot_be_split_is_kept_though_it_is_not_utf8(deliver: Deliver, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"code,period,value\nA,2020-01,1\nB\xe9\xff,2020-01\nC\xe9,2020-01,1\nD,2020-01,4\n")
+    _, store = deliver(spec(layout=Layout()), file)
+    assert read(store) == {("A", "2020-01-01"): 1, ("D", "2020-01-01"): 4}
+    assert sorted(refused(store)) == [("a.csv", 3, "", "OPS-D020"), ("a.csv", 4, "", "OPS-D021")]
+    records = {r["row"]: r["record"] for r in store.quarantine("series").to_pylist()}
+    assert records[3] == "B\\xe9\\xff,2020-01"
+    assert records[4] == '{"code": "C\\\\xe9", "period": "2020-01", "value": "1"}'

@@ -32,7 +32,7 @@ def arrange(reading: Reading, spec: DatasetSpec, *, where: str) -> Reading:
     layout = spec.layout
     names, batches = reading.columns, reading.batches
     if layout.notes:
-        batches = _without_notes(batches)
+        batches = without_notes(batches)
     if layout.period_parts or layout.period_value:
         missing = [name for name in layout.period_parts if name not in names]
         if missing:
@@ -79,7 +79,8 @@ def _filled(batch: pa.RecordBatch) -> np.ndarray:
     return count
 
 
-def _without_notes(batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
+def without_notes(batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
+    """Leave out rows in which no more than one cell is filled."""
     for raw in batches:
         if raw.columns.num_columns < 2:
             yield raw

@@ -173,7 +173,7 @@ def _one_after_another(readers: Sequence[Iterator[RawBatch]]) -> Iterator[RawBat
 def _open_parquet(path: Path, at: str) -> tuple[tuple[str, ...], Iterator[RawBatch]]:
     try:
         file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeError):
         raise refuse("OPS-D006", at) from None
     names = tuple(file.schema_arrow.names)
     check_names(names, at)
@@ -182,7 +182,7 @@ def _open_parquet(path: Path, at: str) -> tuple[tuple[str, ...], Iterator[RawBat
         try:
             with file:
                 yield from file.iter_batches(batch_size=BATCH)
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError, UnicodeError):
             raise refuse("OPS-D006", at) from None
 
     return names, _number(path.name, read())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,73 @@ BLOCK = 8 << 20
 """Bytes of CSV read at once, and so the longest line that is accepted."""
 
 
-def _text_stream(path: Path, encoding: str) -> Any:  # a path or an Arrow stream, as pyarrow's reader takes them
+_FIRST = 0xF700
+"""Private-use characters from here on stand, while reading, for bytes that are not UTF-8."""
+
+_MARKED = "[\uf780-\uf7ff]"
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(_FIRST + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("opsroom-mark", _mark)
+
+
+def _unmarked(text: str) -> str:
+    """Write the bytes that were marked as ``\\xNN``."""
+    return re.sub(_MARKED, lambda found: f"\\x{ord(found[0]) - _FIRST:02x}", text)
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a file is UTF-8 from end to end."""
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    with path.open("rb") as handle:
+        try:
+            while piece := handle.read(1 << 20):
+                decoder.decode(piece)
+            decoder.decode(b"", True)
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+class _Marking(io.RawIOBase):
+    """A file's bytes as UTF-8 in any case: those that are not are marked.
+
+    pyarrow hands a line that it cannot split over as text, and loses the line where it is not UTF-8.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("rb")
+        self._decoder = codecs.getincrementaldecoder("utf-8")("opsroom-mark")
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:  # any writable buffer
+        while not self._rest:
+            piece = self._file.read(len(into))
+            self._rest = self._decoder.decode(piece, not piece).encode()
+            if not piece and not self._rest:
+                return 0
+        count = min(len(into), len(self._rest))
+        into[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _text_stream(path: Path, encoding: str, *, marked: bool) -> Any:  # what pyarrow's reader takes
+    if marked:
+        return pa.PythonFile(_Marking(path), mode="r")
     if encoding in ("", "utf-8"):
         return path
     return pa.transcoding_input_stream(pa.OSFile(str(path)), encoding, "utf8")
@@ -43,28 +112,31 @@ def open_csv(path: Path, at: str, layout: Layout) -> tuple[tuple[str, ...], Iter
     line = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")[: layout.skip_rows + 1][-1]
     delimiter = layout.delimiter or max(",;\t|", key=lambda mark: line.count(mark.encode()))
     broken: list[tuple[int, str, str]] = []
+    marked = layout.encoding in ("", "utf-8") and not is_utf8(path)
 
     def keep(row: Any) -> str:  # pyarrow's InvalidRow
         if row.text.strip() and not (layout.notes and _is_note(row.text, delimiter)):
-            broken.append((row.number, "OPS-D020", row.text))
+            broken.append((row.number, "OPS-D020", _unmarked(row.text) if marked else row.text))
         else:
             broken.append((row.number, "", ""))
         return "skip"
 
     try:
         # The first reading learns the header alone; a header that fills the first block is refused as a line.
-        with pacsv.open_csv(_text_stream(path, layout.encoding), *_options(delimiter, [], keep, layout)) as reader:
+        with _opened(path, delimiter, [], keep, layout, marked=marked) as reader:
             raw = reader.schema.names
     except pa.ArrowInvalid as error:
         raise _csv_error(error, at) from None
     except UnicodeError:
         raise refuse("OPS-D008", at) from None
+    if marked and any(re.search(_MARKED, name) for name in raw):
+        raise refuse("OPS-D008", at)
     names = tuple(n.strip() for n in raw)
     if layout.fill_header:
         names = filled_names(names)
     check_names(names, at)
     broken.clear()
-    return names, _read_csv(path, at, delimiter, raw, names, broken, keep, layout)
+    return names, _read_csv(path, at, delimiter, raw, names, broken, keep, layout, marked=marked)
 
 
 def _is_note(text: str, delimiter: str) -> bool:
@@ -73,6 +145,11 @@ def _is_note(text: str, delimiter: str) -> bool:
     except csv.Error:
         return False
     return sum(bool(cell.strip()) for cell in cells) <= 1
+
+
+def _opened(path: Path, delimiter: str, names: list[str], keep: Any, layout: Layout, *, marked: bool) -> Any:
+    stream = _text_stream(path, layout.encoding, marked=marked)
+    return pacsv.open_csv(stream, *_options(delimiter, names, keep, layout))
 
 
 def _options(
@@ -112,10 +189,12 @@ def _read_csv(
     broken: list[tuple[int, str, str]],
     keep: Any,
     layout: Layout,
+    *,
+    marked: bool,
 ) -> Iterator[RawBatch]:
     number = layout.skip_rows + 2  # of the next line; the one before is the header
     try:
-        with pacsv.open_csv(_text_stream(path, layout.encoding), *_options(delimiter, raw, keep, layout)) as reader:
+        with _opened(path, delimiter, raw, keep, layout, marked=marked) as reader:
             while True:
                 try:
                     batch = reader.read_next_batch()
@@ -127,10 +206,10 @@ def _read_csv(
                     number = int(rows[-1]) + 1
                 ready = tuple(b for b in broken if b[0] < number)
                 broken[:] = [b for b in broken if b[0] >= number]
-                yield _decoded(path.name, batch.rename_columns(list(names)), rows, ready)
+                yield _decoded(path.name, batch.rename_columns(list(names)), rows, ready, marked=marked)
             if broken:
                 empty = _no_rows(names)
-                yield _decoded(path.name, empty, np.empty(0, np.int64), tuple(broken))
+                yield _decoded(path.name, empty, np.empty(0, np.int64), tuple(broken), marked=marked)
     except pa.ArrowInvalid as error:
         raise _csv_error(error, at) from None
     except UnicodeError:
@@ -149,21 +228,20 @@ def _line_numbers(start: int, count: int, skipped: set[int]) -> np.ndarray:
     return rows + np.searchsorted(ahead - np.arange(len(ahead)), rows, side="right")
 
 
-def _decoded(file: str, batch: pa.RecordBatch, rows: np.ndarray, broken: tuple[tuple[int, str, str], ...]) -> RawBatch:
-    """Decode UTF-8; rows that are not, and rows without any value (blank lines), are set apart."""
+def _decoded(
+    file: str, batch: pa.RecordBatch, rows: np.ndarray, broken: tuple[tuple[int, str, str], ...], *, marked: bool
+) -> RawBatch:
+    """Make texts of bytes; rows that are not UTF-8, and rows without any value (blank lines), are set apart."""
     broken = tuple(b for b in broken if b[1])
-    columns: list[pa.Array] = []
+    columns = [column.cast(pa.string()) for column in batch.columns]
     bad = np.zeros(batch.num_rows, dtype=bool)
-    for column in batch.columns:
-        try:
-            columns.append(column.cast(pa.string()))
-        except pa.ArrowInvalid:
-            wrong = np.array(_not_utf8(column), dtype=np.int64)
-            bad[wrong] = True
-            columns.append(_replace(column, wrong))
+    if marked:
+        for column in columns:
+            bad |= np.asarray(pc.fill_null(pc.match_substring_regex(column, _MARKED), False))
     if bad.any():
         texts = pa.record_batch(columns, names=batch.schema.names).filter(pa.array(bad)).to_pylist()
-        broken += tuple((int(row), "OPS-D021", _as_json(text)) for row, text in zip(rows[bad], texts, strict=True))
+        lines = zip(rows[bad].tolist(), texts, strict=True)
+        broken += tuple((row, "OPS-D021", _as_json(text)) for row, text in lines)
     blank = np.ones(batch.num_rows, dtype=bool)
     for column in columns:
         if not column.null_count:
@@ -177,30 +255,5 @@ def _decoded(file: str, batch: pa.RecordBatch, rows: np.ndarray, broken: tuple[t
     return RawBatch(file, decoded.filter(pa.array(keep)), pa.array(rows[keep]), broken)
 
 
-def _as_json(record: dict[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False)
-
-
-def _not_utf8(column: pa.Array) -> list[int]:
-    """Find the values that are not UTF-8 by halving, so that a few are found in logarithmic time."""
-    stack, found = [(0, len(column))], []
-    while stack:
-        start, stop = stack.pop()
-        try:
-            column.slice(start, stop - start).cast(pa.string())
-        except pa.ArrowInvalid:
-            if stop - start == 1:
-                found.append(start)
-            else:
-                middle = (start + stop) // 2
-                stack += [(start, middle), (middle, stop)]
-    return found
-
-
-def _replace(column: pa.Array, wrong: np.ndarray) -> pa.Array:
-    """Decode a column, writing the bytes that are not UTF-8 as ``\\xNN`` in the rows named."""
-    mask = np.zeros(len(column), dtype=bool)
-    mask[wrong] = True
-    texts = [value.decode("utf-8", "backslashreplace") for value in column.take(pa.array(wrong)).to_pylist()]
-    clean = pc.if_else(pa.array(mask), pa.scalar(b"", pa.binary()), column).cast(pa.string())
-    return pc.replace_with_mask(clean, pa.array(mask), pa.array(texts, pa.string()))
+def _as_json(record: dict[str, str | None]) -> str:
+    return json.dumps({k: None if v is None else _unmarked(v) for k, v in record.items()}, ensure_ascii=False)
