@@ -128,7 +128,7 @@ class Job:
         undo.callback(quarantine.discard)
         undo.callback(lambda: discard(self._written))
         for raw in reading.batches:
-            quarantine.begin_file(raw.base, raw.file)
+            quarantine.begin_file(raw.base, raw.file, raw.fold)
             good, refused = checker.check(raw)
             self._watch.batch(raw, good, refused)
             if self.progress is not None:
