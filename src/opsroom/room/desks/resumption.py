@@ -130,6 +130,7 @@ class ResumptionDesk:
         then = view.at(fitted_on)
         kept = view.memory.setdefault("resumption.baselines", {})
         if fitted_on not in kept:
+            earlier = next(iter(kept.values()), None)
             kept.clear()
             kept[fitted_on] = fit_baseline(
                 readings_of(then, names.meters, start=start),
@@ -139,6 +140,7 @@ class ResumptionDesk:
                 calendar=then.frame(names.calendar),
                 cohort_day=cohort,
                 start=start,
+                earlier=earlier,
             )
         found: Baseline = kept[fitted_on]
         return found
