@@ -10,7 +10,8 @@ from opsroom.base.errors import SettingsError
 from opsroom.base.settings import SparkSettings
 from opsroom.observe.engines import DuckEngine, Engine, make_engine
 
-LOCAL = SparkSettings("local[1]", "1g", (("spark.sql.shuffle.partitions", "1"), ("spark.sql.adaptive.enabled", "false")))
+SMALL = (("spark.sql.adaptive.enabled", "false"), ("spark.sql.shuffle.partitions", "1"))
+LOCAL = SparkSettings("local[1]", "1g", SMALL)
 """Small questions, many of them: one partition, and no planning anew."""
 
 
@@ -29,3 +30,10 @@ def spark() -> Iterator[Engine]:
         pytest.skip(str(error))
     yield engine
     engine.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let pyspark leave sockets to the collector: it does so at every result."""
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import ibis
 
 
@@ -23,3 +25,13 @@ def duckdb_largest(value: int, count: int) -> list[int]:  # type: ignore[empty-b
 @ibis.udf.scalar.builtin(name="get")  # type: ignore[untyped-decorator]
 def spark_item(values: list[int], place: int) -> int:  # type: ignore[empty-body]
     """Return an item of an array, null beyond its end."""
+
+
+@ibis.udf.scalar.builtin(name="get")  # type: ignore[untyped-decorator]
+def spark_float_item(values: list[float], place: int) -> float:  # type: ignore[empty-body]
+    """Return an item of an array, null beyond its end."""
+
+
+@ibis.udf.scalar.builtin(name="trunc")  # type: ignore[untyped-decorator]
+def spark_truncate(day: dt.date, unit: str) -> dt.date:  # type: ignore[empty-body]
+    """Return the first day of a period as a date; Ibis' own gives a moment."""

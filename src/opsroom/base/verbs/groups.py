@@ -8,7 +8,8 @@ from typing import Literal
 import ibis
 
 from opsroom.base.errors import UsageError
-from opsroom.base.verbs.lowering import Value, engine_of, int64, refuse, require, require_whole
+from opsroom.base.verbs.builtins import spark_float_item
+from opsroom.base.verbs.lowering import Value, engine_of, int64, number, refuse, require, require_whole
 
 Function = Literal["count", "sum", "min", "max", "mean", "distinct"]
 """What becomes of the values of a group: null counts nowhere; a group without a value has count 0, else null."""
@@ -138,13 +139,12 @@ def quantile(
     return whole.select(*by, **columns)
 
 
-def _between(values: ibis.expr.types.ArrayValue, count: ibis.expr.types.IntegerValue, level: float) -> Value:
-    some = count > 0
-    place = ibis.literal(level, "float64") * (count - 1).cast("float64")
-    low, high = place.floor().cast("int64"), place.ceil().cast("int64")
+def _between(values: Value, count: Value, level: float) -> Value:
+    place = number(level) * (count - 1).cast("float64")
+    low, high = place.floor().cast("int32"), place.ceil().cast("int32")
     part = place - low.cast("float64")
-    mixed = values[low] * (ibis.literal(1.0) - part) + values[high] * part
-    return ibis.ifelse(some, mixed, ibis.null("float64"))
+    first, second = spark_float_item(values, low), spark_float_item(values, high)
+    return first * (number(1.0) - part) + second * part
 
 
 def pivot(

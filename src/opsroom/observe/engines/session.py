@@ -161,10 +161,10 @@ def _unreachable() -> SettingsError:
 
 def _hush() -> None:
     """Silence pyspark's own logger, which prints errors with the values that caused them."""
+    from pyspark.logger import PySparkLogger
+
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
-        logger = logging.getLogger(name)
-        logger.handlers = [logging.NullHandler()]
-        logger.propagate = False
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 @contextlib.contextmanager
