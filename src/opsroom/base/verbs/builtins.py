@@ -17,6 +17,11 @@ def spark_divide(a: int, b: int) -> int:  # type: ignore[empty-body]
     """Divide whole numbers exactly, towards zero."""
 
 
+@ibis.udf.agg.builtin(name="sum", signature=(("int64",), "decimal(38, 0)"))
+def duckdb_sum(value, where=None):  # type: ignore[no-untyped-def]
+    """Add up whole numbers in 128 bits, and say so: Ibis takes the sum for an int64 and casts nothing."""
+
+
 @ibis.udf.agg.builtin(name="max")  # type: ignore[untyped-decorator]
 def duckdb_largest(value: int, count: int) -> list[int]:  # type: ignore[empty-body]
     """Return the largest values, largest first, kept in a small heap."""

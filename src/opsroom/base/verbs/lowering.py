@@ -10,7 +10,7 @@ from typing import Any, Literal
 import ibis
 
 from opsroom.base.errors import UsageError
-from opsroom.base.verbs.builtins import duckdb_divide, spark_divide, spark_truncate
+from opsroom.base.verbs.builtins import duckdb_divide, duckdb_sum, spark_divide, spark_truncate
 from opsroom.base.verbs.expressions import Expression, Scalar
 
 Value = Any
@@ -94,6 +94,25 @@ def require_whole(table: ibis.Table, column: str) -> ibis.expr.types.IntegerValu
 def int64(value: Value) -> Any:  # an Ibis integer
     """Return a value as int64; no cast where it is."""
     return value if value.type() == ibis.dtype("int64") else value.cast("int64")
+
+
+def total(table: ibis.Table, value: Value, *, where: Value | None = None, over: Any = None) -> Value:
+    """Return the sum of int64 values as int64; beyond 64 bits the engine refuses.
+
+    Parameters
+    ----------
+    table
+        The table of the values.
+    value
+        Whole numbers.
+    where
+        Rows that count.
+    over
+        A window, for a running or rolling sum.
+    """
+    counted = value if where is None else ibis.ifelse(where, value, ibis.null("int64"))
+    found = duckdb_sum(counted) if engine_of(table) == "duckdb" else counted.sum()
+    return int64(found if over is None else found.over(over))
 
 
 def ordered(table: ibis.Table, order: Sequence[str]) -> list[Value]:
