@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import tomllib
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from opsroom.base.codes import code_list
 from opsroom.base.errors import SpecError
 from opsroom.base.lawful import check_lawful
 from opsroom.base.periods import Frequency
+from opsroom.base.spec_quality import USUAL_QUALITY, QualitySpec
 from opsroom.base.spec_toml import build, failure, lines
 
 if TYPE_CHECKING:
@@ -23,7 +25,17 @@ SCHEMA_VERSION = 1
 FieldType = Literal["integer", "string", "code", "money", "quantity", "number", "date", "datetime", "boolean"]
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
 
-SYSTEM_COLUMNS = ("known_at", "recorded_at", "delivery", "op", "source_row", "part")
+SYSTEM_COLUMNS = (
+    "known_at",
+    "recorded_at",
+    "delivery",
+    "op",
+    "source_row",
+    "known_to",
+    "prior_file",
+    "prior_row",
+    "part",
+)
 """Columns that the store adds; no field may have these names."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -56,6 +68,11 @@ class FieldSpec:
         Name of the column in the source where it differs from `name`.
     confidential
         The field identifies (a name, an address of a site): it is never shown, not even as a dimension.
+    default
+        Value, in stored form (a date as ISO text), of rows that were delivered before the field existed; empty where
+        absent.
+    aliases
+        Names that the field had in earlier versions of the specification.
     """
 
     name: str
@@ -72,6 +89,8 @@ class FieldSpec:
     codes_from: str = ""
     column: str = ""
     confidential: bool = False
+    default: str | int | float | bool | None = None
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"field {self.name!r}"
@@ -102,6 +121,25 @@ class FieldSpec:
             raise failure(where, "only numeric fields have min and max.", "Leave them out.")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise failure(where, "min is above max.", "Correct the bounds.")
+        self._check_history(where)
+
+    def _check_history(self, where: str) -> None:
+        wanted: tuple[type, ...] = (str,)
+        if self.type in _NUMERIC:
+            wanted = (int, float) if self.type == "number" else (int,)
+        elif self.type == "boolean":
+            wanted = (bool,)
+        if self.default is not None and (
+            not isinstance(self.default, wanted) or (isinstance(self.default, bool) and bool not in wanted)
+        ):
+            raise failure(where, f"the default is no {self.type}.", "Give it in stored form.")
+        if self.type in ("date", "datetime") and self.default is not None:
+            try:
+                dt.datetime.fromisoformat(str(self.default))
+            except ValueError:
+                raise failure(where, "the default is no ISO date.", 'Write "2020-01-01".') from None
+        if not all(_NAME.fullmatch(a) for a in self.aliases) or self.name in self.aliases:
+            raise failure(where, "aliases are earlier names of the field.", "Correct them.")
 
     @property
     def source(self) -> str:
@@ -157,6 +195,10 @@ class DatasetSpec:
         Texts that stand for an empty value in text columns, beside the empty text: ``["NA", "."]``.
     ignore_extra
         Drop columns of the source that no field names; otherwise they are refused as a change of schema.
+    version
+        Number of this version of the specification; `opsroom dataset update` registers the next one.
+    quality
+        How deliveries are assessed: the table ``[quality]``.
     """
 
     name: str
@@ -180,7 +222,9 @@ class DatasetSpec:
     max_drop: float = 0.2
     missing: tuple[str, ...] = ()
     ignore_extra: bool = False
+    quality: QualitySpec = USUAL_QUALITY
     schema_version: int = SCHEMA_VERSION
+    version: int = 1
 
     def __post_init__(self) -> None:
         where = f"dataset {self.name!r}"
@@ -188,13 +232,19 @@ class DatasetSpec:
             raise failure(where, "a name is lower-case letters, digits and _.", "Rename it.")
         if self.schema_version != SCHEMA_VERSION:
             raise failure(where, f"schema_version is {SCHEMA_VERSION}.", "Use an opsroom that knows this version.")
-        names = [f.name for f in self.fields]
+        if not 1 <= self.version < 10_000:
+            raise failure(where, "version is 1 to 9999.", "Correct it.")
+        names = [f.name for f in self.fields] + [a for f in self.fields for a in f.aliases]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice or not names:
             raise failure(where, f"field names are given once: {', '.join(twice) or 'none given'}.", "Correct them.")
+        names = [f.name for f in self.fields]
         self._check_law(names)
         self._check_time(where, names)
         self._check_register(where)
+        for name in self.quality.fields:
+            if name not in names or self.field(name).type not in _NUMERIC:
+                raise failure(where, f"[quality] fields: {name!r} is no numeric field.", "Name numeric fields.")
 
     def _check_law(self, names: list[str]) -> None:
         where = f"dataset {self.name!r}"
@@ -311,6 +361,9 @@ class DatasetSpec:
                 pa.field("delivery", pa.int64(), nullable=False),
                 pa.field("op", pa.int8(), nullable=False),
                 pa.field("source_row", pa.int64()),
+                pa.field("known_to", moment),
+                pa.field("prior_file", pa.string()),
+                pa.field("prior_row", pa.int64()),
             ]
         return pa.schema(columns)
 
@@ -335,12 +388,18 @@ class DatasetSpec:
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
             raise SpecError(f"{where}: fields are written as [[fields]] tables.", remedy="Use [[fields]].")
         fields = tuple(build(FieldSpec, table, f"{where}, field {n + 1}") for n, table in enumerate(tables))
-        spec: DatasetSpec = build(cls, {**raw, "fields": fields}, where)
+        quality = raw.pop("quality", {})
+        if not isinstance(quality, dict):
+            raise SpecError(f"{where}: quality is a table.", remedy="Write [quality].")
+        watched = build(QualitySpec, quality, f"{where}, [quality]")
+        spec: DatasetSpec = build(cls, {**raw, "fields": fields, "quality": watched}, where)
         return spec
 
     def to_toml(self) -> str:
         """Write the specification as TOML; `from_toml` reads back an equal one."""
-        text = lines(self, skip="fields")
+        text = lines(self, skip=("fields", "quality"))
+        if self.quality != USUAL_QUALITY:
+            text += ["", "[quality]", *lines(self.quality)]
         for field in self.fields:
             text += ["", "[[fields]]", *lines(field)]
         return "\n".join(text) + "\n"

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from opsroom.base.errors import StoreError
 from opsroom.base.specs import DatasetSpec
-from opsroom.observe.files import DataFile
+from opsroom.observe.files import DataFile, version_in
 
 HEAD = "opsroom"
 """App transaction that every commit advances: it carries the delivery number and serialises writers."""
@@ -40,8 +40,11 @@ class StoredFile:
     ----------
     uri
         Path for the reader.
-    part, rows
-        ``first`` or ``revised``; number of rows.
+    part
+        ``first`` (rows of keys never seen before) or ``revised`` as a delivery brought them; after compaction
+        ``current`` (rows that nothing had followed) or ``past`` (rows that were over, and those that take back).
+    rows
+        Number of rows.
     low, high
         Smallest and largest values by column; a column may be absent.
     """
@@ -49,8 +52,18 @@ class StoredFile:
     uri: str
     part: str
     rows: int
-    low: dict[str, Any]
-    high: dict[str, Any]
+    low: dict[str, Any] = field(compare=False)
+    high: dict[str, Any] = field(compare=False)
+
+    @property
+    def stem(self) -> str:
+        """Name by which rows of other files name this one."""
+        return self.uri.rsplit("/", 1)[-1].removesuffix(".parquet")
+
+    @property
+    def spec(self) -> int:
+        """Version of the specification under which it was written."""
+        return version_in(self.stem)
 
     def meets(self, column: str, low: Any, high: Any) -> bool:  # bounds of any ordered type
         """Return whether the file may hold rows with the column between two bounds (None: open)."""
@@ -195,7 +208,11 @@ class Table:
                 _schema(self.spec),
                 mode="ignore",
                 partition_by=["part"],
-                configuration=_CONFIGURATION,
+                # Bounds are kept of these columns alone; by default Delta keeps those of the first 32, however named.
+                configuration={
+                    **_CONFIGURATION,
+                    "delta.dataSkippingStatsColumns": ",".join([*self.spec.key, "known_at", "delivery", "known_to"]),
+                },
                 name=self.spec.name,
             )
         except CommitFailedError:
