@@ -244,13 +244,6 @@ def test_group_sum_takes_no_floats(engine):
         verbs.group_sum(table, by=["region"], energy="wh")
 
 
-@pytest.mark.parametrize(("top", "bottom", "quotient"), [(6, 4, 1.5), (1, 0, None), (0, 0, None), (None, 4, None),
-                                                         (6, None, None), (-6, 4, -1.5)])  # fmt: skip
-def test_a_quotient_of_nothing_is_null(engine, top, bottom, quotient):
-    table = put(engine, [{"top": top, "bottom": bottom}], {"top": "int", "bottom": "int"})
-    assert got(table.select(q=verbs.safe_divide(table.top, table.bottom))) == [{"q": quotient}]
-
-
 # -- top_contributions and parts --------------------------------------------------------------
 
 SALES = """

@@ -20,6 +20,7 @@ from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
 from opsroom.observe.checks import QUARANTINE
 from opsroom.observe.deliveries import Delivery, forget, last_known_at, last_number, recall, remember
+from opsroom.observe.engines import DuckEngine, Engine
 from opsroom.observe.shapes import Shapes
 from opsroom.observe.tables import StoredFile, Table
 from opsroom.observe.views import as_of_sql, changes_sql, latest_sql, vintages_sql
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     import duckdb
     import ibis
-    from ibis.backends.duckdb import Backend
 
 
 WORK_MEMORY = "320MB"
@@ -59,6 +59,8 @@ class Store:
         Threads of the query engine; None for as many as there are cores.
     clock
         Gives ``recorded_at`` and the moment of a delivery without one. Nothing else reads it.
+    engine
+        Where `table` lives; DuckDB where absent. Ingest, and reads into Arrow, are always done by DuckDB.
 
     Notes
     -----
@@ -75,6 +77,7 @@ class Store:
         code_lists: Mapping[str, Sequence[str]] | None = None,
         threads: int | None = None,
         clock: Callable[[], datetime] = _now,
+        engine: Engine | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self.state = state
@@ -87,7 +90,8 @@ class Store:
         self._logs: dict[str, list[Delivery]] = {}
         self._pins: dict[str, int] = {}
         self.threads = threads
-        self._backend: Backend | None = None
+        self._duck = DuckEngine(threads=threads)
+        self.engine: Engine = self._duck if engine is None else engine
         self._bench: duckdb.DuckDBPyConnection | None = None
         self._origins: dict[str, tuple[str, int]] = {}
         for spec in specs.values() if isinstance(specs, Mapping) else specs:
@@ -171,7 +175,7 @@ class Store:
         """Return a store that reads these versions, for exact replay; others are read at their latest."""
         for dataset in versions:
             self.spec(dataset)
-        self.backend.list_tables()  # one engine for both, so that their tables can be joined
+        # The twin shares the engines, so that the tables of both can be joined.
         twin = copy.copy(self)
         twin._pins = {**self._pins, **versions}
         return twin
@@ -241,7 +245,7 @@ class Store:
         period_from: date | None = None,
         period_to: date | None = None,
     ) -> ibis.Table:
-        """Return a dataset as it was known, as an Ibis table on DuckDB.
+        """Return a dataset as it was known, as an Ibis table of the store's engine.
 
         Parameters
         ----------
@@ -259,12 +263,14 @@ class Store:
             `provenance`.
         """
         version = self.version(dataset)
-        sql = self._as_of(dataset, as_of, period_from=period_from, period_to=period_to)
+        sql = self._as_of(
+            dataset, as_of, period_from=period_from, period_to=period_to, marks=self.engine.name == "duckdb"
+        )
         name = f"{dataset}__v{max(version, 0)}__{hashlib.sha256(sql.encode()).hexdigest()[:16]}"
         if name not in self._origins:
-            self._execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {sql}')
+            self.engine.view(name, sql)
             self._origins[name] = (dataset, version)
-        return self.backend.table(name)
+        return self.engine.backend.table(name)
 
     def arrow(
         self,
@@ -308,15 +314,17 @@ class Store:
         columns: Sequence[str] | None = None,
         period_from: date | None = None,
         period_to: date | None = None,
+        marks: bool = True,
     ) -> str:
+        """Return SQL of a dataset as it was known, by marks of rows that were revised or, else, by the definition."""
         shapes, (files, last), moment = self.shapes(dataset), self._reading(dataset), self.moment(as_of)
-        if last is None:
+        if last is None and marks:
             return as_of_sql(shapes, files, moment, columns=columns, period_from=period_from, period_to=period_to)
         return latest_sql(
             shapes,
             files,
             moment,
-            until_delivery=last,
+            until_delivery=self.last_delivery(dataset) if last is None else last,
             columns=columns,
             period_from=period_from,
             period_to=period_to,
@@ -376,31 +384,12 @@ class Store:
         return self._execute(changes_sql(shapes, files, after, until, columns=columns)).to_arrow_table()
 
     def _execute(self, sql: str) -> duckdb.DuckDBPyConnection:
-        import duckdb
-
-        try:
-            result: duckdb.DuckDBPyConnection = self.backend.con.execute(sql)
-            return result
-        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException):
-            # The engine's own words may hold values of the data: they are not passed on.
-            raise StoreError(
-                "a data file of the store cannot be read.",
-                remedy="Check the disk; restore the room from a backup if a file is missing or damaged.",
-                code="OPS-F022",
-            ) from None
+        return self._duck.execute(sql)
 
     @property
-    def backend(self) -> Backend:
-        """The Ibis DuckDB backend on which `table` lives."""
-        if self._backend is None:
-            import ibis
-
-            settings: dict[str, Any] = {} if self.threads is None else {"threads": self.threads}
-            self._backend = ibis.duckdb.connect(**settings)
-            self._backend.raw_sql("SET TimeZone = 'UTC'")
-            # The system's cache of local files is enough; the engine's own would hold them a second time.
-            self._backend.raw_sql("SET enable_external_file_cache = false")
-        return self._backend
+    def backend(self) -> Any:  # an Ibis backend; Ibis has no type for both
+        """The Ibis backend on which `table` lives."""
+        return self.engine.backend
 
     @contextlib.contextmanager
     def workbench(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -525,7 +514,6 @@ class Store:
         if self._bench is not None:
             self._bench.close()
             self._bench = None
-        if self._backend is not None:
-            self._backend.disconnect()
-            self._backend = None
-            self._origins.clear()
+        self._duck.close()
+        self.engine.close()
+        self._origins.clear()

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from opsroom.base.errors import NotFoundError, SettingsError, UsageError
+from opsroom.base.errors import NotFoundError, UsageError
 from opsroom.base.periods import end_of_day
 from opsroom.base.settings import DeskSettings, RoomSettings
 from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
+from opsroom.observe.engines import make_engine
 from opsroom.observe.ingest import IngestReport, ingest
 from opsroom.observe.store import Store
 from opsroom.protect.audit import AuditLog
@@ -49,14 +50,17 @@ class Room:
         The room's folder.
     actor
         Who acts: written into the audit log with every act.
+    engine
+        Where `Room.table` lives: ``"duckdb"`` or ``"spark"``; the setting of ``room.toml`` where absent.
     """
 
-    def __init__(self, path: str | Path, *, actor: str) -> None:
+    def __init__(self, path: str | Path, *, actor: str, engine: str | None = None) -> None:
         if not actor.strip():
             raise UsageError("a room is opened by an actor.", remedy="Give actor='name'.", code="OPS-U010")
         self.path = Path(path).absolute()
         self.actor = actor
         self.settings = RoomSettings.load(self.path / "room.toml")
+        made = make_engine(engine or self.settings.engine, self.settings.spark)
         self.state = State.open(self.path / "room.db")
         self.state.ensure()  # readers of releases find a database from the first moment on
         self.zone = ZoneInfo(self.settings.timezone)
@@ -66,6 +70,7 @@ class Room:
             self.state,
             timezone=self.settings.timezone,
             code_lists={"regions": [region.code for region in self.settings.regions]},
+            engine=made,
         )
         self.ledger = Ledger(self.state)
         self.audit = AuditLog(self.state)
@@ -126,14 +131,21 @@ class Room:
     def open(cls, path: str | Path, *, engine: str | None = None, actor: str = "steward") -> Room:
         """Open a room.
 
+        Parameters
+        ----------
+        path
+            The room's folder.
+        engine
+            ``"duckdb"`` or ``"spark"``: where `Room.table` lives; the setting of ``room.toml`` where absent.
+        actor
+            Who acts.
+
         Raises
         ------
         SettingsError
-            If the folder is no room, or the engine is not available.
+            If the folder is no room, or the engine is not available; says what to install.
         """
-        if engine not in (None, "duckdb"):
-            raise SettingsError(f"engine {engine!r} is not available.", remedy="Use engine='duckdb'.", code="OPS-C004")
-        return cls(path, actor=actor)
+        return cls(path, actor=actor, engine=engine)
 
     def close(self) -> None:
         """Close the room's database."""
