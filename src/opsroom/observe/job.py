@@ -88,7 +88,7 @@ class Job:
         if reading.identity is not None and (found := self._present(reading.identity)) is not None:
             return found
         self._check_back_dating(self._moment if not self._vintages else None)
-        with _told(self._where), contextlib.ExitStack() as undo:
+        with told(self._where), contextlib.ExitStack() as undo:
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch()
             undo.callback(marker.unlink, missing_ok=True)
@@ -305,7 +305,7 @@ def _is_full(error: OSError | DeltaError) -> bool:
 
 
 @contextlib.contextmanager
-def _told(where: str) -> Iterator[None]:
+def told(where: str) -> Iterator[None]:
     """Tell errors of the engine and the disk without their words, which may quote data."""
     try:
         yield
