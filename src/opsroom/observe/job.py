@@ -15,9 +15,11 @@ from deltalake.exceptions import DeltaError
 
 from opsroom.base.errors import InternalError, StoreError
 from opsroom.base.specs import DatasetSpec
+from opsroom.observe.banning import without_erased
 from opsroom.observe.checks import Checker
 from opsroom.observe.deliveries import Delivery, remember
 from opsroom.observe.diff import Diff
+from opsroom.observe.erasures import Ban
 from opsroom.observe.files import DataFile, FileWriter, Stamp, discard, sync_folder
 from opsroom.observe.quality import refuse
 from opsroom.observe.readers import Reading
@@ -110,6 +112,7 @@ class Job:
             tz=self._store.zone,
             where=self._where,
         )
+        ban = Ban(self._store.state, self._store.hasher, spec)
         stamp = Stamp(None if self._vintages else self._moment, self._recorded_at, self._number)
         spill = self._deletions or not spec.snapshot
         stage = Stage(self._table.path, spec, stamp, checker.schema, spill=spill)
@@ -121,6 +124,8 @@ class Job:
         for raw in reading.batches:
             quarantine.begin_file(raw.base, raw.file)
             good, refused = checker.check(raw)
+            if ban:
+                good, refused = without_erased(ban, raw, good, refused)
             if refused is not None:
                 quarantine.add(refused)
             stage.add(good)

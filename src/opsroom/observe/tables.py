@@ -259,6 +259,14 @@ class Table:
         self.refresh(certain=True)
         return self.version
 
+    def checkpoint(self) -> None:
+        """Write a checkpoint of the latest version, from a log that was changed beside the library."""
+        self._handle = None
+        self._files.clear()
+        handle = self.refresh(certain=True)
+        if handle is not None:
+            handle.create_checkpoint()
+
     def upkeep(self) -> list[tuple[int, dict[str, Any]]]:
         """Return (version, record) of every compaction and erasure, oldest first."""
         handle = self.refresh()
@@ -300,19 +308,25 @@ class Table:
         return sorted((int(h["version"]), json.loads(h[HEAD])) for h in history if HEAD in h)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, wait: bool = True) -> Iterator[bool]:
         """Hold the dataset's writer lock: writers of one machine wait for each other instead of retrying.
+
+        Without `wait` the block runs at once, and is told whether it holds the lock.
 
         The commit does not depend on it: on a file system without locks the app transaction refuses the
         slower writer. The lock goes with the process, so that a kill leaves none behind.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with (self.path.parent / f".{self.path.name}.lock").open("a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
             self.refresh()
             self._held = True
             try:
-                yield
+                yield True
             finally:
                 self._held = False
 
