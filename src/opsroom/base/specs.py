@@ -14,6 +14,7 @@ from opsroom.base.codes import code_list
 from opsroom.base.errors import SpecError
 from opsroom.base.lawful import check_lawful
 from opsroom.base.periods import Frequency
+from opsroom.base.spec_quality import USUAL_QUALITY, QualitySpec
 from opsroom.base.spec_toml import build, failure, lines
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ class DatasetSpec:
         Drop columns of the source that no field names; otherwise they are refused as a change of schema.
     version
         Number of this version of the specification; `opsroom dataset update` registers the next one.
+    quality
+        How deliveries are assessed: the table ``[quality]``.
     """
 
     name: str
@@ -219,6 +222,7 @@ class DatasetSpec:
     max_drop: float = 0.2
     missing: tuple[str, ...] = ()
     ignore_extra: bool = False
+    quality: QualitySpec = USUAL_QUALITY
     schema_version: int = SCHEMA_VERSION
     version: int = 1
 
@@ -238,6 +242,9 @@ class DatasetSpec:
         self._check_law(names)
         self._check_time(where, names)
         self._check_register(where)
+        for name in self.quality.fields:
+            if name not in names or self.field(name).type not in _NUMERIC:
+                raise failure(where, f"[quality] fields: {name!r} is no numeric field.", "Name numeric fields.")
 
     def _check_law(self, names: list[str]) -> None:
         where = f"dataset {self.name!r}"
@@ -381,12 +388,18 @@ class DatasetSpec:
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
             raise SpecError(f"{where}: fields are written as [[fields]] tables.", remedy="Use [[fields]].")
         fields = tuple(build(FieldSpec, table, f"{where}, field {n + 1}") for n, table in enumerate(tables))
-        spec: DatasetSpec = build(cls, {**raw, "fields": fields}, where)
+        quality = raw.pop("quality", {})
+        if not isinstance(quality, dict):
+            raise SpecError(f"{where}: quality is a table.", remedy="Write [quality].")
+        watched = build(QualitySpec, quality, f"{where}, [quality]")
+        spec: DatasetSpec = build(cls, {**raw, "fields": fields, "quality": watched}, where)
         return spec
 
     def to_toml(self) -> str:
         """Write the specification as TOML; `from_toml` reads back an equal one."""
-        text = lines(self, skip="fields")
+        text = lines(self, skip=("fields", "quality"))
+        if self.quality != USUAL_QUALITY:
+            text += ["", "[quality]", *lines(self.quality)]
         for field in self.fields:
             text += ["", "[[fields]]", *lines(field)]
         return "\n".join(text) + "\n"

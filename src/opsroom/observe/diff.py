@@ -231,6 +231,36 @@ class Diff:
         )
         return "linked"
 
+    def sizes(self, fields: Sequence[str]) -> dict[str, int | float]:
+        """Return how large the revisions of the last `split` are, by numeric field; it reads revised keys alone.
+
+        Returns
+        -------
+        dict
+            ``rows``: rows that replace a known one; for each field ``field.changed``, ``field.signs`` (changes of
+            sign), ``field.weight`` (sum of the absolute changes) and ``field.base`` (sum of the absolute values
+            before): weight / base is the mean relative revision, large units counting for more.
+        """
+        before = ", ".join(f"{quote(f)}, lag({quote(f)}) OVER w AS {quote('__' + f)}" for f in fields)
+        parts = ["count(*) AS n"]
+        for f in fields:
+            now, old = f"CAST({quote(f)} AS DOUBLE)", f"CAST({quote('__' + f)} AS DOUBLE)"
+            parts += [
+                f"count(*) FILTER ({now} IS DISTINCT FROM {old})",
+                f"count(*) FILTER (sign({now}) * sign({old}) < 0)",
+                f"coalesce(sum(abs({now} - {old})), 0.0)",
+                f"coalesce(sum(abs({old})) FILTER ({now} IS NOT NULL), 0.0)",
+            ]
+        found = self._row(
+            f"SELECT {', '.join(parts)} FROM ("
+            f"SELECT op, __arriving, __news, lag(op) OVER w AS __op{', ' + before if before else ''} FROM compared "
+            f"SEMI JOIN (SELECT DISTINCT {self._key} FROM news) USING ({self._key}) "
+            f"WINDOW w AS (PARTITION BY {self._key} ORDER BY known_at, __arriving)) "
+            f"WHERE __arriving AND __news AND op = 0 AND __op = 0"
+        )
+        names = ["rows", *(f"{f}.{part}" for f in fields for part in ("changed", "signs", "weight", "base"))]
+        return dict(zip(names, found, strict=True))
+
     def _first(self, found: _Found, present: str | None = None) -> pa.Table | None:
         """Return the rows of keys that the store has never seen, None when these are all rows."""
         if not found.excluded:

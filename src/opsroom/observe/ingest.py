@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,8 +17,9 @@ from opsroom.observe.readers import open_source
 from opsroom.observe.report import IngestReport
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError
+from opsroom.observe.watching import Expected
 
-__all__ = ["IngestReport", "ingest"]
+__all__ = ["Expected", "IngestReport", "ingest"]
 
 TRIES = 8
 """How often a delivery is tried again when another machine commits first."""
@@ -32,6 +34,8 @@ def ingest(
     actor: str,
     reason: str | None = None,
     deletions: bool = False,
+    expected: Expected | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> IngestReport:
     """Check a delivery, put what cannot be used in quarantine, and commit the rest in one step.
 
@@ -53,6 +57,10 @@ def ingest(
         Why the knowledge time lies before what the dataset already knows, where it does.
     deletions
         The rows name keys to take back.
+    expected
+        The provider's control totals: a delivery that differs from them is refused.
+    progress
+        Called with the number of rows read so far.
 
     Returns
     -------
@@ -97,7 +105,18 @@ def ingest(
             if moment > recorded_at + timedelta(days=1):
                 raise refuse("OPS-D011", where)
             reading = open_source(source, where=where)
-            job = Job(store, spec, table, moment, recorded_at, actor, reason or "", deletions=deletions)
+            job = Job(
+                store,
+                spec,
+                table,
+                moment,
+                recorded_at,
+                actor,
+                reason or "",
+                deletions=deletions,
+                expected=expected or Expected(),
+            )
+            job.progress = progress
             try:
                 return job.run(reading)
             except ConflictError:

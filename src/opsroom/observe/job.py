@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,12 +15,14 @@ from deltalake.exceptions import DeltaError
 
 from opsroom.base.errors import InternalError, StoreError
 from opsroom.base.specs import DatasetSpec
+from opsroom.observe.assess import assess
 from opsroom.observe.banning import without_erased
 from opsroom.observe.checks import Checker
 from opsroom.observe.deliveries import Delivery, remember
 from opsroom.observe.diff import Diff
 from opsroom.observe.erasures import Ban
 from opsroom.observe.files import DataFile, FileWriter, Stamp, discard, sync_folder
+from opsroom.observe.measuring import watched_fields
 from opsroom.observe.quality import refuse
 from opsroom.observe.readers import Reading
 from opsroom.observe.refused import Quarantine
@@ -30,6 +32,7 @@ from opsroom.observe.snapshot import with_tombstones
 from opsroom.observe.staging import Chunk, Stage
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError, Table
+from opsroom.observe.watching import Expected, Watch
 
 
 class Job:
@@ -45,6 +48,8 @@ class Job:
         Who delivers; why it is back-dated, where it is.
     deletions
         The rows name keys to take back.
+    expected
+        The provider's control totals.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Job:
         reason: str,
         *,
         deletions: bool,
+        expected: Expected,
     ) -> None:
         self._store, self._spec, self._table = store, spec, table
         self._moment, self._recorded_at = moment, recorded_at
@@ -65,10 +71,13 @@ class Job:
         self._where = f"dataset {spec.name!r}"
         self._vintages = bool(spec.known_at_field) and not deletions
         before = store.deliveries(spec.name)
+        self._before = before
+        self._watch = Watch(spec, expected)
         self._last = before[-1] if before else None
         self._latest = max((d.known_at for d in before), default=None)
         self._number = table.last_delivery + 1
         self._written: list[DataFile] = []
+        self.progress: Callable[[int], None] | None = None
         self._duplicates = 0
         self._counts = {"rows": 0, "revised": 0, "deleted": 0}
 
@@ -126,6 +135,9 @@ class Job:
             good, refused = checker.check(raw)
             if ban:
                 good, refused = without_erased(ban, raw, good, refused)
+            self._watch.batch(raw, good, refused)
+            if self.progress is not None:
+                self.progress(self._watch.rows_read)
             if refused is not None:
                 quarantine.add(refused)
             stage.add(good)
@@ -136,6 +148,7 @@ class Job:
             stage.discard()
             quarantine.discard()
             return found
+        self._watch.require_expected(self._where)
         with self._store.workbench() as con:
             for chunk in stage.chunks():
                 self._place(con, chunk, quarantine, stamp, undo)
@@ -146,6 +159,7 @@ class Job:
         # Where the disk takes no more, the commit is the log: the store notes it in room.db when it next can.
         with contextlib.suppress(StoreError):
             remember(self._store.state, [replace(record, version=version)])
+        quality = assess(self._store, spec, record, self._before, self._watch)
         return IngestReport(
             dataset=spec.name,
             accepted=record.accepted,
@@ -155,6 +169,7 @@ class Job:
             delivery=self._number,
             reasons=record.reasons,
             known_at=record.known_at,
+            quality=quality,
         )
 
     def _place(
@@ -172,6 +187,7 @@ class Job:
             if self._spec.snapshot and not self._deletions and not quarantine.total:
                 known = stamp.known_at
                 rows = with_tombstones(con, shapes, stored, rows, known_at=known, where=self._where)
+                self._watch.tombstones += rows.num_rows - chunk.rows.num_rows
             arriving: pa.Table | str = rows
         else:
             columns = [f.name for f in self._spec.fields] + ["source_row"]
@@ -195,6 +211,8 @@ class Job:
                 self._write("first", first, stamp, undo)
         if split.revised is not None:
             self._write("revised", split.revised, stamp, undo)
+            if self._spec.quality.report:
+                self._watch.add_revisions(diff.sizes(watched_fields(self._spec)))
 
     def _write(self, part: str, rows: pa.Table, stamp: Stamp, undo: contextlib.ExitStack) -> None:
         if not rows.num_rows:

@@ -53,6 +53,11 @@ _FILE = (
     ("OPS-D013", "a snapshot would take back too many rows", "Ask for the whole file, or raise max_drop."),
     ("OPS-D014", "known_at is missing", "Give known_at, or name known_at_field in the specification."),
     ("OPS-D015", "the source is of no known kind", "Give CSV or Parquet files, or an Arrow or pandas table."),
+    (
+        "OPS-D050",
+        "the delivery differs from the provider's control totals",
+        "Ask the provider which is right, and send the file again.",
+    ),
 )
 
 _ROW = (

@@ -17,7 +17,8 @@ from opsroom.base.settings import DeskSettings, RoomSettings
 from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
 from opsroom.observe.engines import make_engine
-from opsroom.observe.ingest import IngestReport, ingest
+from opsroom.observe.ingest import Expected, IngestReport, ingest
+from opsroom.observe.returning import Held, held
 from opsroom.observe.store import Store
 from opsroom.protect.audit import AuditLog
 from opsroom.protect.ledger import Ledger
@@ -195,6 +196,9 @@ class Room:
         *,
         reason: str | None = None,
         deletions: bool = False,
+        expect_rows: int | None = None,
+        expect_sums: Mapping[str, object] | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> IngestReport:
         """Check a delivery and commit it to the store.
 
@@ -211,11 +215,16 @@ class Room:
             Why `known_at` lies before the dataset's last delivery, where it does.
         deletions
             The rows name keys to delete (tombstones).
+        expect_rows, expect_sums
+            The provider's control totals: number of rows, and sums by field in the unit of the source. A delivery
+            that differs from them is refused.
+        progress
+            Called with the number of rows read so far.
 
         Returns
         -------
         IngestReport
-            Rows accepted, quarantined (with reasons), duplicate; the version committed.
+            Rows accepted, quarantined (with reasons), duplicate; the version committed; the quality report.
 
         Raises
         ------
@@ -230,7 +239,13 @@ class Room:
             actor=self.actor,
             reason=reason,
             deletions=deletions,
+            expected=Expected.parse(self.store.spec(dataset), expect_rows, expect_sums or {}),
+            progress=progress,
         )
+
+    def quarantined(self, dataset: str) -> list[Held]:
+        """Return how many rows each delivery of a dataset left in quarantine, why, and how many came back."""
+        return held(self.store, dataset)
 
     def moment(self, as_of: AsOf) -> dt.datetime:
         """Return an as-of as a UTC instant: a date is its end of day; None the largest committed `known_at`."""

@@ -11,16 +11,17 @@ import datetime as dt
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from opsroom._version import __version__
 from opsroom.base.errors import OpsroomError, UsageError
+from opsroom.faces.cli.common import Json, RoomPath, open_room
+from opsroom.faces.cli.intake import ingest
 from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
-
-if TYPE_CHECKING:
-    from opsroom.room.room import Room
+from opsroom.faces.cli.quality import quality
+from opsroom.faces.cli.quarantine import quarantine
 
 app = App(
     name="opsroom",
@@ -33,15 +34,9 @@ audit = App(name="audit", help="Check the audit log and the ledger.")
 app.command(dataset)
 app.command(releases)
 app.command(audit)
-
-RoomPath = Annotated[Path, Parameter(name="--room")]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
-
-
-def _open(room: Path) -> Room:
-    from opsroom.room.room import Room
-
-    return Room.open(room, actor=os.environ.get("OPSROOM_ACTOR", "") or os.environ.get("USER", "") or "operator")
+app.command(ingest)
+app.command(quality)
+app.command(quarantine)
 
 
 @app.command
@@ -117,7 +112,7 @@ def dataset_add(files: list[Path], /, *, room: RoomPath = Path()) -> None:
     room
         Folder of the room.
     """
-    with _open(room) as opened:
+    with open_room(room) as opened:
         for file in files:
             say(f"Registered {opened.add_dataset(file).name}.")
 
@@ -133,7 +128,7 @@ def dataset_list(*, room: RoomPath = Path(), json: Json = False) -> None:
     json
         Print one JSON object.
     """
-    with _open(room) as opened:
+    with open_room(room) as opened:
         rows = [
             (s.name, s.title, s.frequency, "confidential" if s.confidential else "public", s.provider)
             for s in (opened.store.specs[name] for name in sorted(opened.store.specs))
@@ -156,60 +151,8 @@ def dataset_show(name: str, /, *, room: RoomPath = Path()) -> None:
     room
         Folder of the room.
     """
-    with _open(room) as opened:
+    with open_room(room) as opened:
         emit(opened.store.spec(name).to_toml())
-
-
-@app.command
-def ingest(
-    name: str,
-    files: list[Path],
-    /,
-    *,
-    room: RoomPath = Path(),
-    known_at: str | None = None,
-    reason: str | None = None,
-    deletions: Annotated[bool, Parameter(negative="")] = False,
-    json: Json = False,
-) -> None:
-    """Check a delivery and commit it; refused rows go to quarantine with their reasons.
-
-    Parameters
-    ----------
-    name
-        Name of the dataset.
-    files
-        CSV or Parquet files of one delivery.
-    room
-        Folder of the room.
-    known_at
-        When the room learnt it: a date (its end of day) or a time. Default: what the dataset declares, or now.
-    reason
-        Why `known_at` lies before the last delivery, where it does.
-    deletions
-        The rows name keys to delete.
-    json
-        Print one JSON object.
-    """
-    with _open(room) as opened:
-        report = opened.ingest(name, files, known_at, reason=reason, deletions=deletions)
-    facts = {
-        "dataset": name,
-        "accepted": report.accepted,
-        "quarantined": report.quarantined,
-        "duplicates": report.duplicates,
-        "version": report.version,
-        "reasons": dict(report.reasons),
-    }
-    if json:
-        emit_json(facts)
-        return
-    say(
-        f"{name}: {report.accepted:,} rows accepted, {report.quarantined:,} quarantined, "
-        f"{report.duplicates:,} known already; version {report.version}."
-    )
-    for code, count in report.reasons.items():
-        say(f"  {code}: {count:,} row(s)")
 
 
 @app.command
@@ -236,7 +179,7 @@ def publish(
     from opsroom.base.progress import track
     from opsroom.room.calendar import publication_days
 
-    with _open(room) as opened:
+    with open_room(room) as opened:
         days: list[str | None] = [as_of]
         if since is not None:
             end = opened.moment(as_of).astimezone(opened.zone).date()
@@ -397,7 +340,7 @@ def decide(
     json
         Print one JSON object.
     """
-    with _open(room) as opened:
+    with open_room(room) as opened:
         decision = opened.decide(
             option,
             decider=decider,
@@ -424,7 +367,7 @@ def audit_verify(*, room: RoomPath = Path(), json: Json = False) -> None:
     json
         Print one JSON object.
     """
-    with _open(room) as opened:
+    with open_room(room) as opened:
         acts = opened.audit.verify()
         issued = opened.ledger.verify()
     if json:
