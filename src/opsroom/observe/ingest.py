@@ -11,6 +11,7 @@ import pyarrow as pa
 from opsroom.base.errors import StoreError, UsageError
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.arranging import arrange
+from opsroom.observe.erasing import finish_locked
 from opsroom.observe.job import Job
 from opsroom.observe.quality import refuse
 from opsroom.observe.readers import open_source
@@ -97,6 +98,7 @@ def ingest(
     where = f"dataset {spec.name!r}"
     table = store.delta(spec.name)
     with table.lock():
+        finish_locked(store, spec.name)
         for attempt in range(TRIES):
             # Read once it is this writer's turn: who waited for another is the later one, not back-dated.
             recorded_at = store.clock().astimezone(UTC)

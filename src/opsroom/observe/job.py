@@ -16,9 +16,11 @@ from deltalake.exceptions import DeltaError
 from opsroom.base.errors import InternalError, StoreError
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.assess import assess
+from opsroom.observe.banning import without_erased
 from opsroom.observe.checks import Checker
 from opsroom.observe.deliveries import Delivery, remember
 from opsroom.observe.diff import Diff
+from opsroom.observe.erasures import Ban
 from opsroom.observe.files import DataFile, FileWriter, Stamp, discard, sync_folder
 from opsroom.observe.measuring import watched_fields
 from opsroom.observe.quality import refuse
@@ -97,7 +99,7 @@ class Job:
         if reading.identity is not None and (found := self._present(reading.identity)) is not None:
             return found
         self._check_back_dating(self._moment if not self._vintages else None)
-        with _told(self._where), contextlib.ExitStack() as undo:
+        with told(self._where), contextlib.ExitStack() as undo:
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch()
             undo.callback(marker.unlink, missing_ok=True)
@@ -119,6 +121,7 @@ class Job:
             tz=self._store.zone,
             where=self._where,
         )
+        ban = Ban(self._store.state, self._store.hasher, spec)
         stamp = Stamp(None if self._vintages else self._moment, self._recorded_at, self._number)
         spill = self._deletions or not spec.snapshot
         stage = Stage(self._table.path, spec, stamp, checker.schema, spill=spill)
@@ -130,6 +133,8 @@ class Job:
         for raw in reading.batches:
             quarantine.begin_file(raw.base, raw.file, raw.fold)
             good, refused = checker.check(raw)
+            if ban:
+                good, refused = without_erased(ban, raw, good, refused)
             self._watch.batch(raw, good, refused)
             if self.progress is not None:
                 self.progress(self._watch.rows_read)
@@ -323,7 +328,7 @@ def _is_full(error: OSError | DeltaError) -> bool:
 
 
 @contextlib.contextmanager
-def _told(where: str) -> Iterator[None]:
+def told(where: str) -> Iterator[None]:
     """Tell errors of the engine and the disk without their words, which may quote data."""
     try:
         yield

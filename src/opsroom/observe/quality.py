@@ -93,6 +93,7 @@ _ROW = (
     ("OPS-D034", "more decimals than the minor unit has, or too large", "Check scale and value."),
     ("OPS-D035", "the text is longer than 4,000 characters", "Shorten it."),
     ("OPS-D036", "the vintage cannot be read or lies in the future", "Write an ISO date."),
+    ("OPS-D040", "the unit was erased; its row is not kept", "Ask the provider to leave it out, or lift the erasure."),
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType(
