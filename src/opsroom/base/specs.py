@@ -16,6 +16,7 @@ from opsroom.base.lawful import check_lawful
 from opsroom.base.layout import PLAIN, Layout, check_format
 from opsroom.base.periods import Frequency
 from opsroom.base.spec_quality import USUAL_QUALITY, QualitySpec
+from opsroom.base.spec_rules import RuleSpec, read_rules
 from opsroom.base.spec_toml import build, failure, lines
 
 if TYPE_CHECKING:
@@ -212,6 +213,8 @@ class DatasetSpec:
         How deliveries are assessed: the table ``[quality]``.
     layout
         How the file is laid out, where it is not a plain table: see `opsroom.base.layout.Layout`.
+    rules
+        What must hold beyond types and bounds: the tables ``[[rules]]``.
     """
 
     name: str
@@ -237,6 +240,7 @@ class DatasetSpec:
     ignore_extra: bool = False
     quality: QualitySpec = USUAL_QUALITY
     layout: Layout = PLAIN
+    rules: tuple[RuleSpec, ...] = ()
     schema_version: int = SCHEMA_VERSION
     version: int = 1
 
@@ -257,6 +261,9 @@ class DatasetSpec:
         self._check_time(where, names)
         self._check_layout(where)
         self._check_register(where)
+        types: dict[str, str] = {f.name: f.type for f in self.fields}
+        for rule in self.rules:
+            rule.check(types, self.key, self.period)
         for name in self.quality.fields:
             if name not in names or self.field(name).type not in _NUMERIC:
                 raise failure(where, f"[quality] fields: {name!r} is no numeric field.", "Name numeric fields.")
@@ -410,21 +417,24 @@ class DatasetSpec:
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
             raise SpecError(f"{where}: fields are written as [[fields]] tables.", remedy="Use [[fields]].")
         fields = tuple(build(FieldSpec, table, f"{where}, field {n + 1}") for n, table in enumerate(tables))
+        rules = read_rules(raw.pop("rules", []), where)
         parts: dict[str, Any] = {}
         for name, kind in _TABLES.items():
             table = raw.pop(name, {})
             if not isinstance(table, dict):
                 raise SpecError(f"{where}: {name} is a table.", remedy=f"Write [{name}].")
             parts[name] = build(kind, table, f"{where}, [{name}]")
-        spec: DatasetSpec = build(cls, {**raw, **parts, "fields": fields}, where)
+        spec: DatasetSpec = build(cls, {**raw, **parts, "fields": fields, "rules": rules}, where)
         return spec
 
     def to_toml(self) -> str:
         """Write the specification as TOML; `from_toml` reads back an equal one."""
-        text = lines(self, skip=("fields", *_TABLES))
+        text = lines(self, skip=("fields", "rules", *_TABLES))
         for name in _TABLES:
             if table := lines(getattr(self, name)):
                 text += ["", f"[{name}]", *table]
         for field in self.fields:
             text += ["", "[[fields]]", *lines(field)]
+        for rule in self.rules:
+            text += ["", "[[rules]]", *rule.lines()]
         return "\n".join(text) + "\n"

@@ -116,6 +116,12 @@ def _report(
         "schema": [list(column) for column in watch.columns],
         "arrived": arrived,
     }
+    if spec.rules:
+        measures["rules"] = dict(watch.rules) | watch.broken
+        alarms += [
+            Alarm("rule_broken", "warning", f"rule {name} does not hold in {places:,} place(s).")
+            for name, places in watch.broken.items()
+        ]
     if not spec.quality.report or record.deletions:
         return _close(record, measures, {"validity": _share(rows["read"] - rows["quarantined"], rows["read"])}, alarms)
     with store.workbench() as con:

@@ -21,6 +21,7 @@ from opsroom.faces.cli.common import Json, RoomPath, open_room
 from opsroom.faces.cli.dataset import dataset
 from opsroom.faces.cli.intake import ingest
 from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
+from opsroom.faces.cli.provider import lineage, provider
 from opsroom.faces.cli.quality import quality
 from opsroom.faces.cli.quarantine import quarantine
 
@@ -35,6 +36,8 @@ app.command(dataset)
 app.command(releases)
 app.command(audit)
 app.command(ingest)
+app.command(lineage)
+app.command(provider)
 app.command(quality)
 app.command(quarantine)
 
