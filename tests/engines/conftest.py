@@ -10,7 +10,9 @@ from opsroom.base.errors import SettingsError
 from opsroom.base.settings import SparkSettings
 from opsroom.observe.engines import DuckEngine, Engine, make_engine
 
-LOCAL = SparkSettings("local[1]", "1g", (("spark.sql.shuffle.partitions", "1"), ("spark.sql.adaptive.enabled", "false")))
+LOCAL = SparkSettings(
+    "local[1]", "1g", (("spark.sql.shuffle.partitions", "1"), ("spark.sql.adaptive.enabled", "false"))
+)
 """Small questions, many of them: one partition, and no planning anew."""
 
 
