@@ -228,6 +228,7 @@ def test_a_cell_beyond_a_sheet_s_end_takes_no_memory(tmp_path: Path, row: int, m
         ("Sep-99", "%b-%y", dt.datetime(1999, 9, 1)),
         ("2020-W53", "%Y-W%V", dt.datetime(2020, 12, 28)),
         ("31.01.2020 13:45", "%d.%m.%Y %H:%M", dt.datetime(2020, 1, 31, 13, 45)),
+        ("2020-Q4", "%YQ%q|%Y-Q%q", dt.datetime(2020, 10, 1)),
         ("59", "excel", dt.datetime(1900, 2, 27)),  # serials below 61 fall before the day that never was
         ("43831", "excel", dt.datetime(2020, 1, 1)),
     ],

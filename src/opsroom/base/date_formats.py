@@ -40,11 +40,12 @@ class DateFormat:
     ----------
     text
         The format: ``%Y %y`` year, ``%m`` month, ``%b`` English month name, ``%d`` day, ``%q`` quarter,
-        ``%V`` ISO week, ``%H %M %S`` time of day; everything else stands for itself. Or ``"excel"``.
+        ``%V`` ISO week, ``%H %M %S`` time of day; everything else stands for itself. Or ``"excel"``. Several
+        formats are separated by ``|`` and tried in turn.
     """
 
     text: str
-    pattern: re.Pattern[str] | None
+    patterns: tuple[re.Pattern[str] | None, ...]
 
     def read(self, word: str) -> datetime:
         """Return the first moment of what a text names.
@@ -55,27 +56,28 @@ class DateFormat:
             The text is not of this format.
         """
         word = word.strip()
-        if self.pattern is None:
-            if not re.fullmatch(r"\d{1,6}(?:\.0*)?", word) or not 1 <= (days := int(word.partition(".")[0])) <= (
-                _LAST_SERIAL
-            ):
-                raise ValueError("not a serial day number")
-            return _EPOCH + timedelta(days=days)
-        found = self.pattern.fullmatch(word)
-        if found is None:
-            raise ValueError("not of this format")
-        part = found.groupdict()
-        year = int(part["Y"]) if "Y" in part else _century(int(part["y"]))
-        if "V" in part:
-            return datetime.fromisocalendar(year, int(part["V"]), 1)
-        if "q" in part:
-            month = 3 * int(part["q"]) - 2
-        elif (name := part.get("b") or part.get("B")) is not None:
-            month = MONTHS.index(name.lower()[:3]) + 1
-        else:
-            month = int(part.get("m") or 1)
-        clock = int(part.get("H") or 0), int(part.get("M") or 0), int(float(part.get("S") or 0))
-        return datetime(year, month, int(part.get("d") or 1), *clock)
+        for pattern in self.patterns:
+            if pattern is None:
+                days = int(word.partition(".")[0]) if re.fullmatch(r"\d{1,6}(?:\.0*)?", word, re.ASCII) else 0
+                if 1 <= days <= _LAST_SERIAL:
+                    return _EPOCH + timedelta(days=days)
+            elif found := pattern.fullmatch(word):
+                return _moment(found.groupdict())
+        raise ValueError("not of this format")
+
+
+def _moment(part: dict[str, str]) -> datetime:
+    year = int(part["Y"]) if "Y" in part else _century(int(part["y"]))
+    if "V" in part:
+        return datetime.fromisocalendar(year, int(part["V"]), 1)
+    if "q" in part:
+        month = 3 * int(part["q"]) - 2
+    elif (name := part.get("b") or part.get("B")) is not None:
+        month = MONTHS.index(name.lower()[:3]) + 1
+    else:
+        month = int(part.get("m") or 1)
+    clock = int(part.get("H") or 0), int(part.get("M") or 0), int(float(part.get("S") or 0))
+    return datetime(year, month, int(part.get("d") or 1), *clock)
 
 
 def _century(year: int) -> int:
@@ -91,8 +93,12 @@ def date_format(text: str) -> DateFormat:
     ValueError
         The format has no year, an unknown or a repeated part; the message says which.
     """
+    return DateFormat(text, tuple(_pattern(one) for one in text.split("|")))
+
+
+def _pattern(text: str) -> re.Pattern[str] | None:
     if text == EXCEL:
-        return DateFormat(text, None)
+        return None
     pieces = re.split(r"%(.)", text)
     seen: list[str] = []
     pattern = re.escape(pieces[0])
@@ -113,4 +119,4 @@ def date_format(text: str) -> DateFormat:
         raise ValueError("it has no year (%Y)")
     if text.count("%") != len(seen):
         raise ValueError("a % stands alone")
-    return DateFormat(text, re.compile(pattern, re.IGNORECASE | re.ASCII))
+    return re.compile(pattern, re.IGNORECASE | re.ASCII)

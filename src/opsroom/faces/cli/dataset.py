@@ -19,8 +19,18 @@ dataset = App(name="dataset", help="Propose, register and list the datasets of a
 
 
 @dataset.command(name="add")
-def dataset_add(files: list[Path], /, *, room: RoomPath = Path()) -> None:
-    """Register datasets by their specifications.
+def dataset_add(
+    files: list[Path] | None = None,
+    /,
+    *,
+    room: RoomPath = Path(),
+    built_in: Annotated[list[str] | None, Parameter(name="--built-in", negative="")] = None,
+    column: list[str] | None = None,
+    currency: str = "",
+    frequency: str = "",
+    legal_basis: str = "",
+) -> None:
+    """Register datasets by their specifications, or built-in ones by name; a built-in one opens its desk.
 
     Parameters
     ----------
@@ -28,29 +38,79 @@ def dataset_add(files: list[Path], /, *, room: RoomPath = Path()) -> None:
         Specification files (TOML).
     room
         Folder of the room.
+    built_in
+        Name of a built-in dataset; may be given several times.
+    column
+        Of a built-in dataset: field=column, where a file names its column otherwise.
+    currency
+        Of a built-in dataset: ISO 4217 code of its money. Default: EUR.
+    frequency
+        Of a built-in dataset of series: M, Q, A, where it is not the built-in one.
+    legal_basis
+        By which the room may hold a confidential built-in dataset.
     """
+    if bool(files) == bool(built_in):
+        raise UsageError(
+            "name specification files, or built-in datasets.", remedy="Such as --built-in load.", code="OPS-U047"
+        )
     with open_room(room) as opened:
-        for file in files:
+        for file in files or []:
             say(f"Registered {opened.add_dataset(file).name}.")
+        if built_in:
+            from opsroom.room.built_in import add_built_in
+            from opsroom.room.built_in import built_in as shipped
+
+            columns = _pairs(column or [], "a column is mapped field=column.")
+            specs = [
+                shipped(name, columns=columns, currency=currency, frequency=frequency, legal_basis=legal_basis)
+                for name in built_in
+            ]
+            for spec in specs:
+                desk = add_built_in(opened, spec)
+                say(f"Registered {spec.name}{f', with desk {desk!r}' if desk else ''}.")
 
 
 @dataset.command(name="list")
-def dataset_list(*, room: RoomPath = Path(), json: Json = False) -> None:
-    """List the datasets of a room.
+def dataset_list(
+    *,
+    room: RoomPath = Path(),
+    built_in: Annotated[bool, Parameter(name="--built-in", negative="")] = False,
+    json: Json = False,
+) -> None:
+    """List the datasets of a room, or those that ship with opsroom.
 
     Parameters
     ----------
     room
         Folder of the room.
+    built_in
+        List the built-in datasets.
     json
         Print one JSON object.
     """
-    with open_room(room) as opened:
-        rows = [
-            (s.name, s.title, s.frequency, "confidential" if s.confidential else "public", s.provider)
-            for s in (opened.store.specs[name] for name in sorted(opened.store.specs))
+    if built_in:
+        from opsroom.room.built_in import DESKS, built_in_names
+        from opsroom.room.built_in import built_in as shipped
+
+        found = [shipped(name, legal_basis="none yet") for name in built_in_names()]
+        rows: list[tuple[str, ...]] = [
+            (
+                s.name,
+                s.title,
+                s.frequency,
+                "confidential" if s.confidential else "public",
+                str(DESKS.get(s.name, {}).get("kind", "")),
+                ", ".join([*(f.name for f in s.fields), *([s.known_at_field] if s.known_at_field else [])]),
+            )
+            for s in found
         ]
-    columns = ("name", "title", "frequency", "access", "provider")
+        columns: tuple[str, ...] = ("name", "title", "frequency", "access", "desk", "columns")
+    else:
+        with open_room(room) as opened:
+            specs = [opened.store.specs[name] for name in sorted(opened.store.specs)]
+        columns = ("name", "title", "frequency", "access", "provider")
+        rows = [(s.name, s.title, s.frequency, "confidential" if s.confidential else "public", s.provider)
+                for s in specs]  # fmt: skip
     if json:
         emit_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
@@ -102,7 +162,7 @@ def dataset_propose(
     """
     from opsroom.room.proposing import propose_dataset, register_proposal
 
-    answers = _answers(answer or [])
+    answers = _pairs(answer or [], "an answer is written id=value.")
     opened = open_room(room) if room is not None else None
     try:
         examined, proposal = propose_dataset(file, answers, name=name, room=opened)
@@ -138,12 +198,12 @@ def dataset_propose(
         say(f"Registered {proposal.spec.name} in {room}{charted}.")
 
 
-def _answers(given: list[str]) -> dict[str, str]:
+def _pairs(given: list[str], rule: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in given:
         name, mark, value = text.partition("=")
         if not mark or not name.strip():
-            raise UsageError("an answer is written id=value.", remedy="Such as confidential=no.", code="OPS-U040")
+            raise UsageError(rule, remedy="Write name=value.", code="OPS-U040")
         found[name.strip()] = value.strip()
     return found
 

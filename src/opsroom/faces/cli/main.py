@@ -135,14 +135,17 @@ def publish(
             days = [day.isoformat() for day in publication_days(since, end, opened.settings.publish)]
         issued = [release for day in track(days, "publishing") for release in opened.publish(day)]
         refused = opened.releases().refusals(issued[-1].day) if issued else ()
+        notes = dict(opened.notes)
     if json:
-        emit_json({"releases": [r.id for r in issued], "refused": [r.name for r in refused]})
+        emit_json({"releases": [r.id for r in issued], "refused": [r.name for r in refused], "notes": notes})
         return
     for release in issued:
         emit(release.id)
     say(f"{len(issued)} release(s) out, {len(refused)} refused on the last day.")
     for refusal in refused:
         say(f"  refused {refusal.name}: {refusal.rule} {refusal.remedy}")
+    for name, note in notes.items():
+        say(f"  desk {name} has nothing to say: {note}.")
 
 
 @app.command
