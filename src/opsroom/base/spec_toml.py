@@ -56,8 +56,8 @@ def _fits(value: object, wanted: str) -> bool:
         return isinstance(value, tuple) and all(isinstance(v, str) for v in value)
     if wanted.startswith(("tuple[FieldSpec", "tuple[RuleSpec")):
         return isinstance(value, tuple)
-    if wanted.endswith("Spec"):
-        return dataclasses.is_dataclass(value)
+    if wanted == "Layout" or wanted.endswith("Spec"):
+        return type(value).__name__ == wanted
     if wanted.startswith(("int | float", "float")):
         return isinstance(value, int | float)
     if wanted.startswith("int"):

@@ -60,8 +60,8 @@ class DatasetRules:
         day: date,
         other: Reader,
     ) -> None:
-        spec = shapes.spec
-        self._con, self._shapes, self._spec, self._moment, self._other = con, shapes, spec, moment, other
+        self._con, self._shapes, self._moment, self._other = con, shapes, moment, other
+        self._spec = spec = shapes.spec
         self._stored, self._written = stored, written
         self._rules = [r for r in spec.rules if not r.on_rows and r.holds_on(day)]
         self._key = ", ".join(quote(k) for k in spec.key)

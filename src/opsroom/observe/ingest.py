@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from opsroom.base.errors import StoreError, UsageError
 from opsroom.base.specs import DatasetSpec
+from opsroom.observe.arranging import arrange
+from opsroom.observe.erasing import finish_locked
 from opsroom.observe.job import Job
 from opsroom.observe.quality import refuse
 from opsroom.observe.readers import open_source
@@ -45,7 +47,7 @@ def ingest(
     spec
         The dataset, registered in the store.
     source
-        Path or paths of CSV or Parquet files; a pyarrow Table, RecordBatch or RecordBatchReader; a pandas
+        Path or paths of CSV, Parquet or XLSX files; a pyarrow Table, RecordBatch or RecordBatchReader; a pandas
         DataFrame.
     known_at
         When the room learnt it, with a time zone; the store's clock where absent. Of a dataset with
@@ -96,13 +98,14 @@ def ingest(
     where = f"dataset {spec.name!r}"
     table = store.delta(spec.name)
     with table.lock():
+        finish_locked(store, spec.name)
         for attempt in range(TRIES):
             # Read once it is this writer's turn: who waited for another is the later one, not back-dated.
             recorded_at = store.clock().astimezone(UTC)
             moment = recorded_at if known_at is None else known_at.astimezone(UTC)
             if moment > recorded_at + timedelta(days=1):
                 raise refuse("OPS-D011", where)
-            reading = open_source(source, where=where)
+            reading = arrange(open_source(source, where=where, layout=spec.layout), spec, where=where)
             job = Job(
                 store,
                 spec,

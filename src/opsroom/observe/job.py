@@ -17,10 +17,12 @@ from opsroom.base.errors import InternalError, StoreError
 from opsroom.base.periods import local_day
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.assess import assess
+from opsroom.observe.banning import without_erased
 from opsroom.observe.checks import Checker
 from opsroom.observe.datasetrules import DatasetRules
 from opsroom.observe.deliveries import Delivery, remember
 from opsroom.observe.diff import Diff
+from opsroom.observe.erasures import Ban
 from opsroom.observe.files import DataFile, FileWriter, Stamp, discard, sync_folder
 from opsroom.observe.measuring import watched_fields
 from opsroom.observe.quality import refuse
@@ -100,7 +102,7 @@ class Job:
         if reading.identity is not None and (found := self._present(reading.identity)) is not None:
             return found
         self._check_back_dating(self._moment if not self._vintages else None)
-        with _told(self._where), contextlib.ExitStack() as undo:
+        with told(self._where), contextlib.ExitStack() as undo:
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch()
             undo.callback(marker.unlink, missing_ok=True)
@@ -122,6 +124,7 @@ class Job:
             tz=self._store.zone,
             where=self._where,
         )
+        ban = Ban(self._store.state, self._store.hasher, spec)
         stamp = Stamp(None if self._vintages else self._moment, self._recorded_at, self._number)
         spill = self._deletions or not spec.snapshot
         stage = Stage(self._table.path, spec, stamp, checker.schema, spill=spill)
@@ -131,8 +134,10 @@ class Job:
         undo.callback(quarantine.discard)
         undo.callback(lambda: discard(self._written))
         for raw in reading.batches:
-            quarantine.begin_file(raw.base, raw.file)
+            quarantine.begin_file(raw.base, raw.file, raw.fold)
             good, refused = checker.check(raw)
+            if ban:
+                good, refused = without_erased(ban, raw, good, refused)
             self._watch.batch(raw, good, refused)
             if self.progress is not None:
                 self.progress(self._watch.rows_read)
@@ -268,8 +273,7 @@ class Job:
         with store.workbench() as con:
             written = [str(f.path) for f in self._written]
             day = local_day(moment, store.zone)
-            shapes = store.shapes(self._spec.name)
-            rules = DatasetRules(con, shapes, self._table.files(), written, moment, day, other)
+            rules = DatasetRules(con, store.shapes(self._spec.name), self._table.files(), written, moment, day, other)
             for broken in rules.broken():
                 if broken.rule.refuses:
                     raise refuse("OPS-D054", self._where, f"{broken.rule.name}, in {broken.places:,} place(s)")
@@ -345,7 +349,7 @@ def _is_full(error: OSError | DeltaError) -> bool:
 
 
 @contextlib.contextmanager
-def _told(where: str) -> Iterator[None]:
+def told(where: str) -> Iterator[None]:
     """Tell errors of the engine and the disk without their words, which may quote data."""
     try:
         yield

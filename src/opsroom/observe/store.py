@@ -21,6 +21,7 @@ from opsroom.base.state import State
 from opsroom.observe.checks import QUARANTINE
 from opsroom.observe.deliveries import Delivery, forget, last_known_at, last_number, recall, remember
 from opsroom.observe.engines import DuckEngine, Engine
+from opsroom.observe.erasures import Erasure, Hasher, erasures
 from opsroom.observe.shapes import Shapes
 from opsroom.observe.tables import StoredFile, Table
 from opsroom.observe.views import as_of_sql, changes_sql, latest_sql, vintages_sql
@@ -88,6 +89,7 @@ class Store:
         self._tables: dict[str, Table] = {}
         self._shapes: dict[str, Shapes] = {}
         self._logs: dict[str, list[Delivery]] = {}
+        self.hasher = Hasher(self.path / "lake" / ".erasure.key")
         self._pins: dict[str, int] = {}
         self.threads = threads
         self._duck = DuckEngine(threads=threads)
@@ -173,9 +175,22 @@ class Store:
         return min(max(versions), latest) if versions else -1
 
     def pinned(self, versions: Mapping[str, int]) -> Store:
-        """Return a store that reads these versions, for exact replay; others are read at their latest."""
-        for dataset in versions:
+        """Return a store that reads these versions, for exact replay; others are read at their latest.
+
+        Raises
+        ------
+        StoreError
+            A recorded erasure took rows out of a version: it can never be read again.
+        """
+        for dataset, version in versions.items():
             self.spec(dataset)
+            erased = self.erased(dataset, version)
+            if erased is not None:
+                raise StoreError(
+                    f"dataset {dataset!r}: version {version} is not recomputable: erasure {erased.number}.",
+                    remedy="Compute as of the same day from the latest version; figures may differ.",
+                    code="OPS-F040",
+                )
         # The twin shares the engines, so that the tables of both can be joined.
         twin = copy.copy(self)
         twin._pins = {**self._pins, **versions}
@@ -214,6 +229,14 @@ class Store:
             log = self._logs[dataset] = [*recall(self.state, dataset), *unnoted]
         pin = self._pins.get(dataset)
         return log if pin is None else [d for d in log if d.version <= pin]
+
+    def erased(self, dataset: str, version: int) -> Erasure | None:
+        """Return the erasure that took rows out of a version of a dataset, None while it can be recomputed."""
+        return next((e for e in erasures(self.state, dataset) if e.covers(version)), None)
+
+    def forget_tables(self, dataset: str) -> None:
+        """Forget the views of a dataset that were handed out: their files may be gone."""
+        self._origins = {name: origin for name, origin in self._origins.items() if origin[0] != dataset}
 
     # -- time ---------------------------------------------------------------------------------
 

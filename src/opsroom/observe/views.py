@@ -17,6 +17,9 @@ import numpy as np
 from opsroom.observe.shapes import Shapes, literal, quote, scan, sql_type
 from opsroom.observe.tables import StoredFile
 
+PLAIN = ("first", "current")
+"""Parts without rows that take others back."""
+
 
 def columns_of(shapes: Shapes, columns: Sequence[str] | None) -> list[str]:
     """Return the columns of a view: those asked for, else all fields and ``known_at``."""
@@ -65,31 +68,32 @@ def as_of_sql(
     named, naming = _links(shapes, seen)
     aside = [f for f in seen if f not in set(named)]
     parts = []
-    for kind in (("first", "current"), ("revised", "past")):  # rows taken back lie among the latter alone
-        group = [f for f in aside if f.part in kind]
+    for plain in (True, False):
+        group = [f for f in aside if (f.part in PLAIN) is plain]
         if group:
-            extra = "" if "first" in kind else "op = 0"
-            parts.append(shapes.rows(group, wanted, _where(conditions, extra)))
+            parts.append(shapes.rows(group, wanted, _where(conditions, "" if plain else "op = 0")))
     if not named:
         return " UNION ALL ".join(parts)
     known = _where(conditions, "prior_file IS NOT NULL", only=("known_at", "period"))
-    gone = f"gone AS MATERIALIZED (SELECT prior_file, prior_row FROM {scan(naming)}{known})"
-    for size, some in _by_size(named):
+    # Not a common table expression: the engine would read every column where a query wants few.
+    gone = f"(SELECT prior_file, prior_row FROM {scan(naming)}{known})"
+    for plain, size, some in _by_size(named):
         for version, group in shapes.groups(some):
-            stems = ", ".join(f"({number}, {literal(f.stem)})" for number, f in enumerate(group))
+            stems = ", ".join(f"({number}::UBIGINT, {literal(f.stem)})" for number, f in enumerate(group))
             marks = (
                 f"SELECT __place, coalesce(__bits, bitstring('0', {size})) AS __gone "
                 f"FROM (VALUES {stems}) v(__place, __stem) LEFT JOIN "
-                f"(SELECT prior_file, bitstring_agg(prior_row, 0, {size - 1}) AS __bits FROM gone "
+                f"(SELECT prior_file, bitstring_agg(prior_row, 0, {size - 1}) AS __bits FROM {gone} "
                 f"WHERE prior_file IN ({', '.join(literal(f.stem) for f in group)}) GROUP BY prior_file) "
                 f"ON prior_file = __stem"
             )
-            where = _where(conditions, "op = 0", "get_bit(__gone, CAST(file_row_number AS INTEGER)) = 0")
+            unnamed = "get_bit(__gone, CAST(file_row_number AS INTEGER)) = 0"
+            where = _where(conditions, "" if plain else "op = 0", unnamed)
             parts.append(
                 f"SELECT {shapes.select(wanted, version)} FROM {scan(group, numbered=True)} "
                 f"JOIN ({marks}) ON __place = file_index{where}"
             )
-    return f"WITH {gone} " + " UNION ALL ".join(parts)
+    return " UNION ALL ".join(parts)
 
 
 def latest_sql(
@@ -152,12 +156,12 @@ def _where(
     return " WHERE " + " AND ".join(found) if found else ""
 
 
-def _by_size(files: Sequence[StoredFile]) -> list[tuple[int, list[StoredFile]]]:
-    """Return files in groups of like size, with the rows of the largest: the bits of a group are equally many."""
-    found: dict[int, list[StoredFile]] = {}
-    for file in files:
-        found.setdefault((file.rows - 1).bit_length() // 3, []).append(file)
-    return [(max(8, *(f.rows for f in group)), group) for _, group in sorted(found.items())]
+def _by_size(files: Sequence[StoredFile]) -> list[tuple[bool, int, list[StoredFile]]]:
+    """Return files in groups of like size, whether they hold no row taken back, and the rows of the largest."""
+    found: dict[tuple[bool, int], list[StoredFile]] = {}
+    for file in files:  # the bits of a group are equally many
+        found.setdefault((file.part in PLAIN, (file.rows - 1).bit_length() // 3), []).append(file)
+    return [(plain, max(8, *(f.rows for f in group)), group) for (plain, _), group in sorted(found.items())]
 
 
 def _links(shapes: Shapes, seen: Sequence[StoredFile]) -> tuple[list[StoredFile], list[StoredFile]]:

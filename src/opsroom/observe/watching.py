@@ -17,7 +17,7 @@ from opsroom.base.specs import DatasetSpec
 from opsroom.observe.quality import refuse
 
 if TYPE_CHECKING:
-    from opsroom.observe.readers import RawBatch
+    from opsroom.observe.raw import RawBatch
 
 ROW_CUTS = (65_535, 65_536, 1_048_575, 1_048_576)
 """Rows at which spreadsheets cut a file, with and without the header."""

@@ -83,6 +83,8 @@ class Room:
         self.ledger = Ledger(self.state)
         self.audit = AuditLog(self.state)
         self.memory: dict[str, Any] = {}
+        self.notes: dict[str, str] = {}
+        """Desk → why it had nothing to say, on the day published last."""
         self._reader: Releases | None = None
         write_public(self.path, self.settings, self.store)
 
@@ -387,6 +389,7 @@ class Room:
             return list(done.values())
         self._check_order(day)
         moment = self.moment(day)
+        self.notes.clear()
         found: dict[str, DeskOutcome] = {}
         issued: list[Release] = []
         for setting in self.settings.desks:
@@ -399,6 +402,8 @@ class Room:
             else:
                 outcome = self.run_desk(setting, moment, day, found)
             found[setting.name] = outcome
+            if outcome.note:
+                self.notes[setting.name] = outcome.note
             # a process killed while publishing left the first releases of the day: they stand, the rest follows
             left = replace(outcome, cells=tuple(c for c in outcome.cells if c.name not in done))
             made = publish_outcome(left, setting, self.settings, self.ledger, as_of=moment, day=day)
