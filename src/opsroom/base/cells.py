@@ -56,6 +56,7 @@ def parts_from_units(
     shares: Mapping[str, str] | None = None,
     totals: bool | Sequence[str] = True,
     hierarchies: Mapping[str, Mapping[str, str]] | None = None,
+    cube: Cube | None = None,
 ) -> pd.DataFrame:
     """Aggregate units to the parts of every cell and margin.
 
@@ -77,6 +78,8 @@ def parts_from_units(
         weighting should have none.
     hierarchies
         Dimension → child code → parent code; parents become rows, too.
+    cube
+        `Cube` of the same units, dimensions and group, if there is one from an earlier call.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def parts_from_units(
     if absent:
         raise UsageError(f"the frame of units lacks the column(s) {', '.join(absent)}.")
     data = {part: _numbers(frame[column].to_numpy()[:, None], part) for part, column in values.items()}
-    cube = Cube(frame, dimensions, group, totals=totals, hierarchies=hierarchies)
+    cube = cube if cube is not None else Cube(frame, dimensions, group, totals=totals, hierarchies=hierarchies)
     return _sorted(cube.frames(data, shares or {}), dimensions)
 
 
