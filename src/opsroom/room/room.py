@@ -28,6 +28,7 @@ from opsroom.room.calendar import last_publication_day
 from opsroom.room.desk import ALONE, DeskOutcome, View, desk
 from opsroom.room.picture import Picture
 from opsroom.room.publishing import alone, is_wanted, publish_outcome, release_result
+from opsroom.room.upkeep import finish_erasures, update_dataset
 
 if TYPE_CHECKING:
     import ibis
@@ -77,6 +78,7 @@ class Room:
         self.audit = AuditLog(self.state)
         self.memory: dict[str, Any] = {}
         self._reader: Releases | None = None
+        finish_erasures(self.store)
         write_public(self.path, self.settings, self.store)
 
     # -- life ---------------------------------------------------------------------------------
@@ -187,6 +189,10 @@ class Room:
         self.store.add(parsed)
         write_public(self.path, self.settings, self.store)
         return parsed
+
+    def update_dataset(self, spec: str | Path | DatasetSpec) -> tuple[str, ...]:
+        """Register the next version of a dataset's specification; see `opsroom.room.upkeep.update_dataset`."""
+        return update_dataset(self, spec)
 
     def ingest(
         self,

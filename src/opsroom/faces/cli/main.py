@@ -22,6 +22,7 @@ from opsroom.faces.cli.intake import ingest
 from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
 from opsroom.faces.cli.quality import quality
 from opsroom.faces.cli.quarantine import quarantine
+from opsroom.faces.cli.upkeep import dataset_update, store
 
 app = App(
     name="opsroom",
@@ -37,6 +38,8 @@ app.command(audit)
 app.command(ingest)
 app.command(quality)
 app.command(quarantine)
+app.command(store)
+dataset.command(dataset_update, name="update")
 
 
 @app.command
