@@ -14,34 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-SPEC = """
-schema_version = 1
-name = "readings"
-title = "Readings"
-provider = "test"
-licence = "test"
-frequency = "D"
-period = "date"
-key = ["meter_id", "date"]
-confidential = false
-unit = "public"
-
-[[fields]]
-name = "meter_id"
-type = "integer"
-required = true
-
-[[fields]]
-name = "date"
-type = "date"
-required = true
-
-[[fields]]
-name = "wh"
-type = "integer"
-min = 0
-"""
+from tests.faults.readings import SPEC
 
 COMMON = """
 import datetime as dt, json, os, sys
