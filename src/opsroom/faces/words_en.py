@@ -299,6 +299,8 @@ ENGLISH: dict[str, str] = {
     "column.accepted": "rows accepted",
     "column.quarantined": "rows in quarantine",
     "column.duplicates": "rows known already",
+    "column.arrival_score": "completeness and punctuality, of 100",
+    "column.alarms": "alarms on the last delivery",
     "column.jobs_under_30_days": "jobs at companies with under 30 days of cash",
     "column.companies_under_30_days": "companies with under 30 days of cash",
     "column.share_jobs": "share of jobs",

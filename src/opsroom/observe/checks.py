@@ -16,6 +16,7 @@ from opsroom.base.specs import DatasetSpec, FieldSpec
 from opsroom.observe.casting import UncastableError, cast
 from opsroom.observe.quality import refuse
 from opsroom.observe.raw import RawBatch
+from opsroom.observe.rowrules import RowRules
 
 MOMENT = pa.timestamp("us", "UTC")
 
@@ -82,6 +83,8 @@ class Checker:
         self._check_columns(set(columns))
         self._present = frozenset(columns)
         self.schema = self._out_schema()
+        judged = spec.rules and not deletions and known_at is not None
+        self._rules = RowRules(spec, local_day(known_at, tz)) if judged and known_at is not None else None
 
     def _check_columns(self, columns: set[str]) -> None:
         spec = self._spec
@@ -121,6 +124,8 @@ class Checker:
         if moments is not None:
             out.append(moments)
         good = pa.RecordBatch.from_arrays(out, schema=self.schema)
+        if self._rules is not None:
+            faults += [(name, "OPS-D053", mask) for name, mask in self._rules.broken(good)]
         broken = _broken(raw) if raw.broken else None
         if not faults:
             return good, broken

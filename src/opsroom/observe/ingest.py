@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,14 +11,16 @@ import pyarrow as pa
 from opsroom.base.errors import StoreError, UsageError
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.arranging import arrange
+from opsroom.observe.erasing import finish_locked
 from opsroom.observe.job import Job
 from opsroom.observe.quality import refuse
 from opsroom.observe.readers import open_source
 from opsroom.observe.report import IngestReport
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError
+from opsroom.observe.watching import Expected
 
-__all__ = ["IngestReport", "ingest"]
+__all__ = ["Expected", "IngestReport", "ingest"]
 
 TRIES = 8
 """How often a delivery is tried again when another machine commits first."""
@@ -32,6 +35,8 @@ def ingest(
     actor: str,
     reason: str | None = None,
     deletions: bool = False,
+    expected: Expected | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> IngestReport:
     """Check a delivery, put what cannot be used in quarantine, and commit the rest in one step.
 
@@ -53,6 +58,10 @@ def ingest(
         Why the knowledge time lies before what the dataset already knows, where it does.
     deletions
         The rows name keys to take back.
+    expected
+        The provider's control totals: a delivery that differs from them is refused.
+    progress
+        Called with the number of rows read so far.
 
     Returns
     -------
@@ -89,6 +98,7 @@ def ingest(
     where = f"dataset {spec.name!r}"
     table = store.delta(spec.name)
     with table.lock():
+        finish_locked(store, spec.name)
         for attempt in range(TRIES):
             # Read once it is this writer's turn: who waited for another is the later one, not back-dated.
             recorded_at = store.clock().astimezone(UTC)
@@ -96,7 +106,18 @@ def ingest(
             if moment > recorded_at + timedelta(days=1):
                 raise refuse("OPS-D011", where)
             reading = arrange(open_source(source, where=where, layout=spec.layout), spec, where=where)
-            job = Job(store, spec, table, moment, recorded_at, actor, reason or "", deletions=deletions)
+            job = Job(
+                store,
+                spec,
+                table,
+                moment,
+                recorded_at,
+                actor,
+                reason or "",
+                deletions=deletions,
+                expected=expected or Expected(),
+            )
+            job.progress = progress
             try:
                 return job.run(reading)
             except ConflictError:

@@ -65,6 +65,12 @@ _FILE = (
     ("OPS-D017", "the file is too large when unpacked", "Deliver it as CSV or Parquet."),
     ("OPS-D019", "the zip is damaged or locked", "Pack it again, without a password."),
     ("OPS-D018", "the workbook has no such sheet, or several and none is named", "Name it: sheet in [layout]."),
+    ("OPS-D054", "a rule on the dataset as a whole is broken", "Ask the provider, or correct the rule."),
+    (
+        "OPS-D050",
+        "the delivery differs from the provider's control totals",
+        "Ask the provider which is right, and send the file again.",
+    ),
 )
 
 _ROW = (
@@ -94,7 +100,9 @@ _ROW = (
         "Deliver the XML of the invoice as it was sent.",
     ),
     ("OPS-D038", "the buyer has no company's id: nothing of the invoice is kept", "None: it is a private person's."),
+    ("OPS-D053", "a rule of the dataset is broken; the field names it", "Correct the row, or the rule."),
     ("OPS-D036", "the vintage cannot be read or lies in the future", "Write an ISO date."),
+    ("OPS-D040", "the unit was erased; its row is not kept", "Ask the provider to leave it out, or lift the erasure."),
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType(

@@ -13,11 +13,14 @@ from zoneinfo import ZoneInfo
 
 from opsroom.base.errors import NotFoundError, UsageError
 from opsroom.base.periods import end_of_day
+from opsroom.base.providers import FILE as PROVIDERS
+from opsroom.base.providers import read_providers
 from opsroom.base.settings import DeskSettings, RoomSettings
 from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
 from opsroom.observe.engines import make_engine
-from opsroom.observe.ingest import IngestReport, ingest
+from opsroom.observe.ingest import Expected, IngestReport, ingest
+from opsroom.observe.returning import Held, held
 from opsroom.observe.store import Store
 from opsroom.protect.audit import AuditLog
 from opsroom.protect.ledger import Ledger
@@ -25,7 +28,9 @@ from opsroom.protect.reader import Releases
 from opsroom.room import deciding  # declares its tables before the room's database is opened
 from opsroom.room.calendar import last_publication_day
 from opsroom.room.desk import ALONE, DeskOutcome, View, desk
+from opsroom.room.lineage import note_origins
 from opsroom.room.picture import Picture
+from opsroom.room.providers import reading_right, record_providers
 from opsroom.room.publishing import alone, is_wanted, publish_outcome, release_result
 
 if TYPE_CHECKING:
@@ -72,6 +77,9 @@ class Room:
             code_lists={"regions": [region.code for region in self.settings.regions]},
             engine=made,
         )
+        self.providers = read_providers(self.path / PROVIDERS)
+        record_providers(self.state, self.providers, actor=actor, at=self.store.clock())
+        self.store.reading_right = reading_right(self.store, self.providers)
         self.ledger = Ledger(self.state)
         self.audit = AuditLog(self.state)
         self.memory: dict[str, Any] = {}
@@ -197,6 +205,9 @@ class Room:
         *,
         reason: str | None = None,
         deletions: bool = False,
+        expect_rows: int | None = None,
+        expect_sums: Mapping[str, object] | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> IngestReport:
         """Check a delivery and commit it to the store.
 
@@ -213,17 +224,27 @@ class Room:
             Why `known_at` lies before the dataset's last delivery, where it does.
         deletions
             The rows name keys to delete (tombstones).
+        expect_rows, expect_sums
+            The provider's control totals: number of rows, and sums by field in the unit of the source. A delivery
+            that differs from them is refused.
+        progress
+            Called with the number of rows read so far.
 
         Returns
         -------
         IngestReport
-            Rows accepted, quarantined (with reasons), duplicate; the version committed.
+            Rows accepted, quarantined (with reasons), duplicate; the version committed; the quality report.
 
         Raises
         ------
         DataError
             If the delivery cannot be read at all.
+        AccessError
+            If the agreement with the provider ended.
         """
+        agreement = self.providers.get(self.store.spec(dataset).provider)
+        if agreement is not None:
+            agreement.require_readable(dataset, self.store.clock().astimezone(self.zone).date(), None)
         return ingest(
             self.store,
             self.store.spec(dataset),
@@ -232,7 +253,13 @@ class Room:
             actor=self.actor,
             reason=reason,
             deletions=deletions,
+            expected=Expected.parse(self.store.spec(dataset), expect_rows, expect_sums or {}),
+            progress=progress,
         )
+
+    def quarantined(self, dataset: str) -> list[Held]:
+        """Return how many rows each delivery of a dataset left in quarantine, why, and how many came back."""
+        return held(self.store, dataset)
 
     def moment(self, as_of: AsOf) -> dt.datetime:
         """Return an as-of as a UTC instant: a date is its end of day; None the largest committed `known_at`."""
@@ -282,7 +309,7 @@ class Room:
         day = moment.astimezone(self.zone).date()
         found: dict[str, DeskOutcome] = {}
         for setting in self.settings.desks:
-            found[setting.name] = self._run(setting, moment, day, found)
+            found[setting.name] = self.run_desk(setting, moment, day, found)
         return Picture(moment, day, found)
 
     def prepare(self, as_of: dt.date) -> Iterator[tuple[str, DeskOutcome]]:
@@ -293,12 +320,12 @@ class Room:
         tuple of str and DeskOutcome
             Name of the desk and its outcome for `publish`, without the method's own result; confidential.
         """
-        moment, day = self.moment(as_of), self._publication_day(as_of)
+        moment, day = self.moment(as_of), self.publication_day(as_of)
         for setting in self.settings.desks:
             if setting.kind in ALONE and is_wanted(setting, day, self.settings):
-                yield setting.name, replace(self._run(setting, moment, day, {}, ahead=True), result=None)
+                yield setting.name, replace(self.run_desk(setting, moment, day, {}, ahead=True), result=None)
 
-    def _run(
+    def run_desk(
         self,
         setting: DeskSettings,
         moment: dt.datetime,
@@ -307,6 +334,19 @@ class Room:
         *,
         ahead: bool = False,
     ) -> DeskOutcome:
+        """Run one desk on what the room knew at a moment. The outcome is confidential.
+
+        Parameters
+        ----------
+        setting
+            The desk.
+        moment, day
+            Knowledge time, and its day in the room's zone.
+        upstream
+            Outcomes of the desks before it, by name.
+        ahead
+            Whether it runs before earlier days are published.
+        """
         view = View(
             self.store,
             self.settings,
@@ -339,7 +379,7 @@ class Room:
         UsageError
             If the day is not in the calendar, or an earlier day than the last one published.
         """
-        day = self._publication_day(as_of)
+        day = self.publication_day(as_of)
         with alone(self.path):
             return self._publish(day, prepared)
 
@@ -360,13 +400,15 @@ class Room:
             if prepared is not None and setting.kind in ALONE:
                 outcome = prepared(setting.name)
             else:
-                outcome = self._run(setting, moment, day, found)
+                outcome = self.run_desk(setting, moment, day, found)
             found[setting.name] = outcome
             if outcome.note:
                 self.notes[setting.name] = outcome.note
             # a process killed while publishing left the first releases of the day: they stand, the rest follows
             left = replace(outcome, cells=tuple(c for c in outcome.cells if c.name not in done))
-            issued += publish_outcome(left, setting, self.settings, self.ledger, as_of=moment, day=day)
+            made = publish_outcome(left, setting, self.settings, self.ledger, as_of=moment, day=day)
+            note_origins(self.state, made, setting)
+            issued += made
         self.audit.append(self.actor, "publish", day.isoformat(), at=moment)
         return [*done.values(), *issued]
 
@@ -456,7 +498,14 @@ class Room:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _publication_day(self, as_of: AsOf) -> dt.date:
+    def publication_day(self, as_of: AsOf = None) -> dt.date:
+        """Return the publication day that an as-of means: itself, or the last one where absent.
+
+        Raises
+        ------
+        UsageError
+            The day is not in the calendar.
+        """
         day = self.moment(as_of).astimezone(self.zone).date()
         last = last_publication_day(day, self.settings.publish)
         if last is None or (as_of is not None and last != day):

@@ -19,7 +19,11 @@ from opsroom._version import __version__
 from opsroom.base.errors import OpsroomError, UsageError
 from opsroom.faces.cli.common import Json, RoomPath, open_room
 from opsroom.faces.cli.dataset import dataset
+from opsroom.faces.cli.intake import ingest
 from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
+from opsroom.faces.cli.provider import lineage, provider
+from opsroom.faces.cli.quality import quality
+from opsroom.faces.cli.quarantine import quarantine
 
 app = App(
     name="opsroom",
@@ -31,6 +35,11 @@ audit = App(name="audit", help="Check the audit log and the ledger.")
 app.command(dataset)
 app.command(releases)
 app.command(audit)
+app.command(ingest)
+app.command(lineage)
+app.command(provider)
+app.command(quality)
+app.command(quarantine)
 
 
 @app.command
@@ -93,58 +102,6 @@ def init(
         emit_json({"room": str(directory), "datasets": names})
     else:
         say(f"Made {directory} with {len(names)} dataset(s): {', '.join(names) or 'none yet'}.")
-
-
-@app.command
-def ingest(
-    name: str,
-    files: list[Path],
-    /,
-    *,
-    room: RoomPath = Path(),
-    known_at: str | None = None,
-    reason: str | None = None,
-    deletions: Annotated[bool, Parameter(negative="")] = False,
-    json: Json = False,
-) -> None:
-    """Check a delivery and commit it; refused rows go to quarantine with their reasons.
-
-    Parameters
-    ----------
-    name
-        Name of the dataset.
-    files
-        CSV or Parquet files of one delivery.
-    room
-        Folder of the room.
-    known_at
-        When the room learnt it: a date (its end of day) or a time. Default: what the dataset declares, or now.
-    reason
-        Why `known_at` lies before the last delivery, where it does.
-    deletions
-        The rows name keys to delete.
-    json
-        Print one JSON object.
-    """
-    with open_room(room) as opened:
-        report = opened.ingest(name, files, known_at, reason=reason, deletions=deletions)
-    facts = {
-        "dataset": name,
-        "accepted": report.accepted,
-        "quarantined": report.quarantined,
-        "duplicates": report.duplicates,
-        "version": report.version,
-        "reasons": dict(report.reasons),
-    }
-    if json:
-        emit_json(facts)
-        return
-    say(
-        f"{name}: {report.accepted:,} rows accepted, {report.quarantined:,} quarantined, "
-        f"{report.duplicates:,} known already; version {report.version}."
-    )
-    for code, count in report.reasons.items():
-        say(f"  {code}: {count:,} row(s)")
 
 
 @app.command

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ibis.backends.duckdb import Backend
 
-    from opsroom.base.specs import DatasetSpec
-
 
 class DuckEngine:
     """DuckDB in this process.
@@ -64,9 +62,8 @@ class DuckEngine:
                 code="OPS-F022",
             ) from None
 
-    def view(self, name: str, sql: str, spec: DatasetSpec) -> ibis.Table:
+    def view(self, name: str, sql: str) -> ibis.Table:
         """Make a view of a dataset's committed files and return it; see `Engine.view`."""
-        del spec  # the files tell the types
         self.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {sql}')
         return self.backend.table(name)
 

@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     import ibis
     import pyarrow as pa
 
-    from opsroom.base.specs import DatasetSpec
-
 
 class Engine(Protocol):
     """An engine on which Ibis tables live.
@@ -27,7 +25,7 @@ class Engine(Protocol):
         """The Ibis backend; the first use starts it."""
         ...
 
-    def view(self, name: str, sql: str, spec: DatasetSpec) -> ibis.Table:
+    def view(self, name: str, sql: str) -> ibis.Table:
         """Make a view of a dataset's committed files and return it.
 
         Parameters
@@ -36,8 +34,6 @@ class Engine(Protocol):
             Name of the view, unique for its text.
         sql
             Its text in DuckDB's dialect (see `opsroom.observe.views`).
-        spec
-            The dataset's specification.
         """
         ...
 

@@ -1,14 +1,16 @@
 """Spark: on this machine (``local[*]``), a standalone cluster (``spark://…``) or behind Spark Connect (``sc://…``).
 
-The as-of view is the one that DuckDB reads: `opsroom.observe.views` writes its SQL once, and sqlglot, on which Ibis
-rests, turns it into Spark's dialect; the committed files of the Delta log are read as plain Parquet, so that no
-jar of Delta is needed.
+The as-of view is taken by its definition, the latest row of each key: `opsroom.observe.views` writes its SQL, and
+sqlglot, on which Ibis rests, turns it into Spark's dialect; the committed files of the Delta log are read as plain
+Parquet, so that no jar of Delta is needed.
 """
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
 
 from opsroom.base.errors import InternalError, StoreError
 from opsroom.base.settings import SparkSettings
@@ -17,8 +19,6 @@ from opsroom.observe.engines.session import acquire, release, require_spark
 if TYPE_CHECKING:
     import ibis
     import pyarrow as pa
-
-    from opsroom.base.specs import DatasetSpec
 
 
 class SparkEngine:
@@ -59,7 +59,7 @@ class SparkEngine:
             self._backend = ibis.pyspark.connect(self.session)
         return self._backend
 
-    def view(self, name: str, sql: str, spec: DatasetSpec) -> ibis.Table:
+    def view(self, name: str, sql: str) -> ibis.Table:
         """Make a view of a dataset's committed files and return it; see `Engine.view`.
 
         Raises
@@ -70,7 +70,7 @@ class SparkEngine:
         from pyspark.errors import PySparkException
 
         try:
-            self.session.sql(self._translated(sql, spec)).createOrReplaceTempView(name)
+            self.session.sql(self._translated(sql)).createOrReplaceTempView(name)
         except PySparkException as error:
             if "PATH_NOT_FOUND" in str(error):
                 raise StoreError(
@@ -81,7 +81,7 @@ class SparkEngine:
             raise InternalError("Spark cannot read the as-of view.", code="OPS-I032") from None
         return self.backend.table(name)
 
-    def _translated(self, sql: str, spec: DatasetSpec) -> str:
+    def _translated(self, sql: str) -> str:
         """Return a view's SQL in Spark's dialect, with a view for each list of files."""
         import sqlglot
         from sqlglot import exp
@@ -92,16 +92,17 @@ class SparkEngine:
         for reader in list(tree.find_all(exp.ReadParquet)):
             named = reader.find(exp.Array)
             files = [str(literal.this) for literal in named.expressions] if named is not None else []
-            reader.replace(exp.to_identifier(self._files(files, spec), quoted=True))
+            reader.replace(exp.to_identifier(self._files(files), quoted=True))
         return tree.sql("spark")
 
-    def _files(self, files: list[str], spec: DatasetSpec) -> str:
+    def _files(self, files: list[str]) -> str:
         from pyspark.sql.pandas.types import from_arrow_schema
 
-        schema = from_arrow_schema(spec.arrow_schema(system=True))
+        # Files of one scan have the columns asked for in common, whichever version of the dataset wrote them.
+        schema = from_arrow_schema(pq.read_schema(files[0]))
         for field in schema.fields:
             field.nullable = True
-        name = f"files_{hashlib.sha256(repr((spec.name, files)).encode()).hexdigest()[:24]}"
+        name = f"files_{hashlib.sha256(repr(files).encode()).hexdigest()[:24]}"
         frame = self.session.read.schema(schema).parquet(*map(_uri, files))
         frame.createOrReplaceTempView(name)
         return name

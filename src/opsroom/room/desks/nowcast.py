@@ -23,7 +23,7 @@ from opsroom.room.desks.series_guess import guess_series, guess_target
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opsroom.measure.nowcast import Backtest, NowcastResult, SeriesSpec, Settings
+    from opsroom.measure.nowcast import Backtest, Lags, NowcastResult, SeriesSpec, Settings
 
 
 BAND = 30
@@ -49,13 +49,14 @@ class NowcastDesk:
         target, why = (str(settings.get("target")), "") if settings.get("target") else guess_target(specs)
         if not target:
             return DeskOutcome(None, note=why)
-        rehearsal = self._rehearsal(view, settings, vintages, specs, target)
+        lags = lags_of(vintages, specs)
+        rehearsal = self._rehearsal(view, settings, vintages, specs, target, lags)
         history = None if rehearsal is None else rehearsal.to_frame()
 
         def at(day: dt.date, moment: dt.datetime) -> NowcastResult:
             return nowcast(
                 panel_at(vintages, moment), target=target, as_of=day, specs=specs, history=history,
-                lags=learnt_lags(vintages, specs, moment), settings=model_settings(settings),
+                lags=lags.by(moment), settings=model_settings(settings),
             )  # fmt: skip
 
         try:
@@ -93,6 +94,7 @@ class NowcastDesk:
         vintages: pd.DataFrame,
         specs: list[SeriesSpec],
         target: str,
+        lags: Lags,
     ) -> Backtest | None:
         """Rehearse past vintages once a quarter: what the room would have said, day by day, before it began."""
         from opsroom.measure.nowcast import backtest, first_growth
@@ -118,7 +120,7 @@ class NowcastDesk:
             target=target,
             specs=specs,
             first_releases=outcomes,
-            lags=lambda d: learnt_lags(vintages, specs, moment(d)),
+            lags=lambda d: lags.by(moment(d)),
             settings=model_settings(settings),
             earlier=view.memory.get(place),
         )
@@ -149,14 +151,14 @@ def panel_at(vintages: pd.DataFrame, moment: dt.datetime) -> pd.DataFrame:
     return known.drop_duplicates(["series", "period"], keep="last")[["series", "period", "value"]]
 
 
-def learnt_lags(vintages: pd.DataFrame, specs: list[SeriesSpec], moment: dt.datetime) -> dict[str, int]:
-    """Return series → usual days from period end to first release, learnt from the vintages known by a moment."""
-    from opsroom.measure.nowcast import learn_lags
+def lags_of(vintages: pd.DataFrame, specs: list[SeriesSpec]) -> Lags:
+    """Return the days from period end to first release of everything in the vintages, to be asked as of any moment."""
+    from opsroom.measure.nowcast import Lags
 
-    vintages = vintages[vintages["known_at"] <= moment]
+    # In the order of knowledge, what was known first is so as of every moment by which anything was.
     first = vintages.drop_duplicates(["series", "period"], keep="first").copy()
     first["frequency"] = first["series"].map({s.name: s.frequency for s in specs})
-    return learn_lags(first[first["frequency"].notna()])
+    return Lags.of(first[first["frequency"].notna()])
 
 
 def series_specs(settings: DeskSettings) -> list[SeriesSpec]:

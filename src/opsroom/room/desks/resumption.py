@@ -155,6 +155,7 @@ class ResumptionDesk:
         then = view.at(fitted_on)
         kept = view.memory.setdefault("resumption.baselines", {})
         if fitted_on not in kept:
+            earlier = next(iter(kept.values()), None)
             kept.clear()
             kept[fitted_on] = fit_baseline(
                 readings_of(then, names.meters, start=start),
@@ -164,6 +165,7 @@ class ResumptionDesk:
                 calendar=_calendar(then, names, holiday_dates(view)),
                 cohort_day=cohort,
                 start=start,
+                earlier=earlier,
             )
         found: Baseline = kept[fitted_on]
         return found
