@@ -63,6 +63,7 @@ _FILE = (
     ),
     ("OPS-D016", "the workbook is damaged, or no XLSX workbook", "Save it again as XLSX, or as CSV."),
     ("OPS-D017", "the file is too large when unpacked", "Deliver it as CSV or Parquet."),
+    ("OPS-D019", "the zip is damaged or locked", "Pack it again, without a password."),
     ("OPS-D018", "the workbook has no such sheet, or several and none is named", "Name it: sheet in [layout]."),
     ("OPS-D054", "a rule on the dataset as a whole is broken", "Ask the provider, or correct the rule."),
     (
@@ -93,6 +94,12 @@ _ROW = (
     ("OPS-D033", "deletion of a key that was never delivered", "Check the key."),
     ("OPS-D034", "more decimals than the minor unit has, or too large", "Check scale and value."),
     ("OPS-D035", "the text is longer than 4,000 characters", "Shorten it."),
+    (
+        "OPS-D037",
+        "no electronic invoice of EN 16931 (UBL 2.1 or CII)",
+        "Deliver the XML of the invoice as it was sent.",
+    ),
+    ("OPS-D038", "the buyer has no company's id: nothing of the invoice is kept", "None: it is a private person's."),
     ("OPS-D053", "a rule of the dataset is broken; the field names it", "Correct the row, or the rule."),
     ("OPS-D036", "the vintage cannot be read or lies in the future", "Write an ISO date."),
     ("OPS-D040", "the unit was erased; its row is not kept", "Ask the provider to leave it out, or lift the erasure."),

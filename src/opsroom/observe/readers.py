@@ -21,6 +21,7 @@ from opsroom.observe.content import ContentHash
 from opsroom.observe.quality import refuse
 from opsroom.observe.raw import RawBatch, check_names, filled_names
 from opsroom.observe.sources.delimited import open_csv
+from opsroom.observe.sources.einvoice import COLUMNS, is_invoices, read_invoices
 from opsroom.observe.sources.workbook import as_batch, sheet_batches, sheet_rows
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def open_source(source: Any, *, where: str, layout: Layout = PLAIN) -> Reading: 
     Parameters
     ----------
     source
-        Path (or list of paths) of CSV, Parquet or XLSX files, a pyarrow Table, RecordBatch or RecordBatchReader
-        (anything with ``__arrow_c_stream__``), or a pandas DataFrame.
+        Path (or list of paths) of CSV, Parquet or XLSX files or of electronic invoices (XML, folder, zip), a pyarrow
+        Table, RecordBatch or RecordBatchReader (anything with ``__arrow_c_stream__``), or a pandas DataFrame.
     where
         Words for messages: the dataset.
     layout
@@ -137,6 +138,12 @@ def _open_files(paths: list[Path], where: str, layout: Layout) -> Reading:
     for path in paths:
         at = f"{where}, file {path.name!r}"
         try:
+            if is_invoices(path):
+                content, held, batches = read_invoices(path, at)
+                digest.update(bytes.fromhex(content))
+                size += held
+                readers.append((COLUMNS, batches))
+                continue
             with path.open("rb") as handle:
                 head = handle.read(4)
                 handle.seek(0)

@@ -77,6 +77,9 @@ def chart_desk(spec: DatasetSpec, examined: Examined) -> dict[str, Any] | None:
         return options
     unit = spec.field(values[0]).measure
     options |= {"value": values[0], **({"unit": unit} if unit else {})}
+    if len(values) > 1:
+        words = spec.field(values[0]).title or values[0].replace("_", " ")
+        options["title"] = f"{spec.title}, {words.partition('(')[0].strip()}"
     column = examined.profile.columns.get(spec.field(codes[0]).source)
     if column is not None and len(column.texts) > SERIES:
         options["series"] = sorted(text for text, _ in column.texts.most_common(SERIES))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from opsroom.observe.deliveries import Delivery
 
 PPM = 1_000_000
+_TWO = 1 << 31
+"""The delivery number of a table made of two is the first's times this, plus the second's."""
+
 SIZES = ((10, "micro"), (50, "small"), (250, "medium"))
 
 
@@ -39,11 +42,14 @@ class Made:
         Turns its rows into the method's.
     mark
         A field by which the built-in layout is known.
+    turnover
+        The dataset of annual accounts whose turnover a register takes; empty for other tables.
     """
 
     source: str
     make: Callable[[pd.DataFrame], pd.DataFrame]
     mark: str = "company_id"
+    turnover: str = ""
 
 
 class StandardView(View):
@@ -62,8 +68,10 @@ class StandardView(View):
         return super().spec(self._source(dataset))
 
     def last_delivery(self, dataset: str) -> int:
-        """Return the number of the last delivery."""
-        return super().last_delivery(self._source(dataset))
+        """Return the number of the last delivery; of a table made of two, one that tells both."""
+        made = self._made.get(dataset)
+        number = super().last_delivery(self._source(dataset))
+        return number if made is None or not made.turnover else number * _TWO + super().last_delivery(made.turnover)
 
     def deliveries(self, dataset: str) -> list[Delivery]:
         """Return the deliveries that had arrived by the day."""
@@ -102,6 +110,11 @@ class StandardView(View):
         """Return the rows that became known since, made where they are."""
         made = self._made.get(dataset)
         base = [f.name for f in self.spec(dataset).fields]
+        if made is not None and made.turnover:
+            delivery, other = divmod(delivery, _TWO)
+            beside = super().changes(made.turnover, ["company_id", "year"], after=after, delivery=other)
+            if beside is None or beside.num_rows:
+                return None
         if made is None or set(columns) <= set(base):
             return super().changes(self._source(dataset), columns, after=after, delivery=delivery)
         # A tombstone has no values to make anything of, so where there are any, all is read afresh.
@@ -120,9 +133,12 @@ class StandardView(View):
     def _source(self, dataset: str) -> str:
         return self._made[dataset].source if dataset in self._made else dataset
 
-    @staticmethod
-    def _make(made: Made, table: pa.Table) -> pd.DataFrame:
+    def _make(self, made: Made, table: pa.Table) -> pd.DataFrame:
         frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+        if made.turnover:
+            books = super().arrow(made.turnover, ["company_id", "year", "turnover"]).to_pandas(date_as_object=False)
+            last = books.sort_values("year", kind="stable").drop_duplicates("company_id", keep="last")
+            frame = frame.assign(turnover=frame["company_id"].map(last.set_index("company_id")["turnover"]))
         return made.make(frame)
 
 
@@ -152,7 +168,8 @@ def standard_view(view: View, tables: Mapping[str, str], kinds: Mapping[str, str
         mark, make = MADE[kind]
         if mark in {f.name for f in view.spec(dataset).fields}:
             names[table] = f"{dataset} as {kind}"
-            made[names[table]] = Made(dataset, make, mark)
+            books = tables.get("turnover", "") if kind == "register" else ""
+            made[names[table]] = Made(dataset, make, mark, books)
     return (StandardView(view, made) if made else view), names
 
 
@@ -211,7 +228,7 @@ def _register(rows: pd.DataFrame) -> pd.DataFrame:
             "region": rows["region"],
             "size_class": sizes,
             "employees": employees,
-            "annual_sales": 0,
+            "annual_sales": rows["turnover"].fillna(0).astype("int64") if "turnover" in rows else np.int64(0),
             "born": rows.groupby("company_id")["valid_from"].transform("min"),
             "died": pd.NaT,
         }

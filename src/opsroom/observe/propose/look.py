@@ -85,7 +85,7 @@ def _check_kind(head: bytes, at: str) -> None:
         b"\x1f\x8b": "it is packed with gzip; unpack it first",
         b"\xd0\xcf\x11\xe0": "it is an old XLS workbook; save it as XLSX",
         b"%PDF": "it is a PDF",
-        b"<": "it is XML or HTML",
+        b"<": "it is XML or HTML (electronic invoices are taken by the built-in dataset invoices)",
         b"{": "it is JSON",
         b"[": "it is JSON",
     }

@@ -43,6 +43,7 @@ class _Names:
     register: str
     weather: str
     calendar: str
+    books: str = ""
 
     @classmethod
     def of(cls, view: View, settings: DeskSettings) -> tuple[View, _Names]:
@@ -50,12 +51,22 @@ class _Names:
         tables = {n: str(settings.require(n)) for n in ("meters", "meter_links", "register", "weather")}
         tables["calendar"] = str(settings.get("calendar", ""))
         kinds = {"meters": "readings", "meter_links": "links", "register": "register", "weather": "weather"}
-        view, names = standard_view(view, tables, kinds)
-        return view, cls(*names.values())
+        made, names = standard_view(view, {**tables, "turnover": str(settings.get("accounts", "accounts"))}, kinds)
+        # A built-in register has no sales, by which companies are weighed: its turnover is that of the accounts.
+        return made, cls(
+            meters=names["meters"],
+            links=names["meter_links"],
+            register=names["register"],
+            weather=names["weather"],
+            calendar=names["calendar"],
+            books=names["turnover"] if names["register"] != tables["register"] else "",
+        )
 
     def missing(self, view: View) -> str:
         """Say which of the datasets the room does not know yet."""
         tables = {n: getattr(self, n) for n in ("meters", "register", "weather", "calendar")}
+        if self.books:
+            tables["accounts"] = self.books
         if not self.calendar and view.settings.country:
             del tables["calendar"]  # it is made of the country's public holidays
         return missing_tables(view, tables)
