@@ -414,3 +414,27 @@ def test_killed_watchers(room: Path) -> None:
 @pytest.mark.long
 def test_killed_watchers_at_length(room: Path) -> None:
     kill_watchers(room, 25, seed=2)
+
+
+def test_a_disk_that_takes_no_more(room: Path) -> None:
+    """The kernel refuses the data file in the middle: nothing is stored, the file waits, and comes in when it can."""
+    import resource
+
+    chance = random.Random(3)
+    lines = [f"{meter},2020-01-01,{chance.getrandbits(60)}" for meter in range(120_000)]
+    drop(room, "a", "one.csv", "meter,date,wh\n" + "\n".join(lines) + "\n")
+    order = ["--watch", str(room.parent / "drop"), "--room", str(room), "--once", "--settle", "0"]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
+
+    done = subprocess.run([*WATCH, *order], preexec_fn=limit, capture_output=True, text=True, check=False)
+    assert done.returncode == 75, done.stderr
+    entry = json.loads(done.stderr.splitlines()[-1])
+    assert (entry["event"], entry["code"], entry["attempt"]) == ("will be tried again", "OPS-F002", 1)
+    assert stored(room, "a") == 0
+    assert names(room.parent / "drop" / ".work" / "a")[0] == "one.csv"
+    time.sleep(2.1)
+    done = subprocess.run([*WATCH, *order], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (stored(room, "a"), deliveries(room, "a")) == (120_000, 1)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsroom.base.errors import DataError, SpecError
+from opsroom.base.errors import DataError, NotFoundError, SpecError
 from opsroom.base.spec_quality import QualitySpec
 from opsroom.base.specs import DatasetSpec, FieldSpec
 from opsroom.base.state import State
@@ -26,6 +26,8 @@ from opsroom.observe.assessments import QualityReport, reports
 from opsroom.observe.ingest import Expected, IngestReport, ingest
 from opsroom.observe.measuring import Measuring, benford, kolmogorov, psi
 from opsroom.observe.store import Store
+from opsroom.room.quality import overdue, quality_reports
+from opsroom.room.room import Room
 
 SPEC = DatasetSpec(
     name="sales",
@@ -462,3 +464,61 @@ def test_benford_is_apt_only_over_decades_and_many_values() -> None:
     invented = np.floor(1000 * np.log10(draw.integers(1, 10, 20_000) * 10.0 ** draw.integers(0, 5, 20_000)) + 1e-6)
     uniform = benford(invented.astype(int), np.ones(20_000))
     assert uniform == pytest.approx(np.mean(np.abs(1 / 9 - law)), abs=0.01)
+
+
+# -- what is published -------------------------------------------------------------------------
+
+ROOM = """
+schema_version = 1
+
+[room]
+title = "Test"
+timezone = "UTC"
+
+[publish]
+cadence = "on_demand"
+
+[rules]
+profile = "business"
+
+[[desks]]
+kind = "quality"
+"""
+
+
+def test_of_confidential_data_only_counts_and_times_are_published(tmp_path: Path) -> None:
+    """One company slips by a thousand: told inside; in public the number of alarms does not say so."""
+    public = replace(SPEC, name="open", confidential=False, unit="public", unit_field="", legal_basis="")
+    with Room.create(tmp_path / "room", settings=ROOM, specs=[SPEC.to_toml(), public.to_toml()]) as room:
+
+        def slip(sales: np.ndarray) -> np.ndarray:
+            sales[50] *= 1000
+            return sales
+
+        for number in range(6):
+            day = month(number) + timedelta(days=40)
+            for name in ("sales", "open"):
+                report = room.ingest(name, table(number, slip if number == 5 else None), day)
+        assert kinds(report) == ["unit_slip"]
+        told = {}
+        for day in (month(4) + timedelta(days=60), month(5) + timedelta(days=50)):
+            (release,) = [r for r in room.publish(day) if r.name == "data.quality"]
+            told[day] = {row[0]: dict(zip(release.columns, row, strict=True)) for row in release.rows}
+        before, after = told.values()
+        assert [(before[n]["arrival_score"], before[n]["alarms"]) for n in ("sales", "open")] == [(100, 0), (100, 0)]
+        assert [(after[n]["arrival_score"], after[n]["alarms"]) for n in ("sales", "open")] == [(100, 0), (100, 1)]
+
+
+def test_an_overdue_delivery_is_told_as_of_a_day(tmp_path: Path) -> None:
+    with Room.create(tmp_path / "room", settings=ROOM, specs=[SPEC.to_toml()]) as room:
+        for number in range(5):
+            room.ingest("sales", table(number), month(number) + timedelta(days=40))
+        last = month(4) + timedelta(days=40)
+        assert overdue(room.store, "sales", room.moment(last + timedelta(days=33))) is None
+        late = overdue(room.store, "sales", room.moment(last + timedelta(days=45)))
+        assert late is not None
+        assert late.kind == "delivery_overdue"
+        assert overdue(room.store, "sales", room.moment(month(1) + timedelta(days=300))) is not None
+        assert [len(quality_reports(room, "sales", as_of=d)) for d in (month(2) + timedelta(days=41), None)] == [3, 5]
+        with pytest.raises(NotFoundError, match="OPS-N030"):
+            quality_reports(room, "sales", delivery=9)
