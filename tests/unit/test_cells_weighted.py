@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from opsroom.base.cells import Cube, Weighted, parts_from_panel, parts_from_units
+from opsroom.base.cells import Cube, parts_from_panel, parts_from_units
 from opsroom.base.errors import UsageError
+from opsroom.base.weighted import Weighted
 
 PERIODS = ["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-04", "2020-01-05"]
 

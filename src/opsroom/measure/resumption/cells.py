@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opsroom.base.cells import Cube, Weighted, parts_from_panel, parts_from_units
+from opsroom.base.cells import Cube, parts_from_panel, parts_from_units
 from opsroom.base.results import TOTAL, Cells, Measure, Part
+from opsroom.base.weighted import Weighted
 from opsroom.measure.resumption.aggregate import WEIGHTS, Moments, Panel
 from opsroom.measure.resumption.change import COMPONENTS, contributions
 

@@ -104,7 +104,7 @@ class Regressions:
 def _digest(design: bytes, row: F32) -> bytes:
     """Return a digest of all that a regression is made of."""
     digest = hashlib.blake2b(design, digest_size=16)
-    digest.update(row)
+    digest.update(row.data)
     return digest.digest()
 
 
