@@ -69,6 +69,9 @@ expression(
     "a x r\n1 0.5 1.5\n- 0.5 -",
 )
 expression("the distance from zero", abs(col("a")) - (-col("a")), "a\n5\n-5\n-", "a r\n5 10\n-5 0\n- -")
+expression("constants are int64 and float64, not narrower and not decimal", (lit(2**31 - 1) + 1).to_float() + (lit(0.1) + lit(0.2)) * col("a"),
+           "a\n0\n10000000", "a r\n0 2147483648.0\n10000000 2150483648.0")  # fmt: skip
+expression("a tenth and two tenths are not three tenths", lit(0.1) + lit(0.2) == lit(0.3), "a\n1", "a r\n1 no")
 
 LOGIC = "p:bool q:bool\nyes yes\nyes no\nyes -\nno no\nno -\n- -"
 expression("null and false is false", col("p") & col("q"), LOGIC,

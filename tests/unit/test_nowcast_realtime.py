@@ -14,6 +14,7 @@ from opsroom.measure.nowcast.benchmark import ar1, bridge
 from opsroom.measure.nowcast.interval import interval
 from opsroom.measure.nowcast.panel import Panel, build_panel
 from opsroom.measure.nowcast.releases import upcoming
+from opsroom.room.desks.nowcast import lags_of
 
 SPECS = (
     SeriesSpec("gdp", "Q", "pch", publication_lag_days=45),
@@ -107,6 +108,29 @@ def test_lags_are_learnt_from_releases_not_from_bulk_loads() -> None:
     assert [(r.series, r.period, r.date) for r in due] == [("m0", "2019-03", dt.date(2019, 4, 16))]
     late = upcoming(panel, specs=SPECS, lags={"m0": 16}, as_of=dt.date(2019, 5, 1))
     assert late[0].date == dt.date(2019, 5, 2)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_lags_worked_out_once_are_those_learnt_as_of_any_moment(seed: int) -> None:
+    """What is known by a moment, learnt afresh from the vintages known by then alone."""
+    rng = np.random.default_rng(seed)
+    frequency = {"b": "M", "a": "Q", "d": "W", "c": "D"}
+    rows = []
+    for name, rule in frequency.items():
+        for period in pd.date_range("2018-01-01", periods=30, freq={"M": "MS", "Q": "QS", "W": "W", "D": "D"}[rule]):
+            bulk = rng.random() < 0.3
+            first = pd.Timestamp("2018-12-01") if bulk else period + pd.Timedelta(hours=int(rng.integers(24, 3000)))
+            rows += [(name, period, first + pd.Timedelta(days=int(30 * k))) for k in range(int(rng.integers(1, 4)))]
+    vintages = pd.DataFrame(rows, columns=["series", "period", "known_at"]).assign(value=1.0)
+    vintages["known_at"] = vintages["known_at"].dt.tz_localize("UTC")
+    vintages = vintages.sort_values("known_at", kind="stable", ignore_index=True)
+    specs = [SeriesSpec(name, frequency=rule) for name, rule in frequency.items() if name != "d"]
+    lags = lags_of(vintages, specs)
+    for day in pd.date_range("2018-01-01", "2021-06-01", freq="31D", tz="Europe/Vienna"):
+        known = vintages[vintages["known_at"] <= day].drop_duplicates(["series", "period"])
+        fresh = learn_lags(known.assign(frequency=known["series"].map(frequency))[known["series"] != "d"])
+        assert lags.by(day.to_pydatetime()) == fresh
+        assert list(lags.by(day.to_pydatetime())) == list(fresh)
 
 
 def history(*, shock: bool, n: int, size: float) -> pd.DataFrame:

@@ -369,7 +369,7 @@ def test_the_report_can_be_switched_off_but_not_the_counting(store: Store) -> No
     store.add(replace(SPEC, quality=QualitySpec(report=False)))
     report = history(store, 2)
     assert report.quality is not None
-    assert set(report.quality.measures) == {"rows", "schema", "arrived"}
+    assert set(report.quality.measures) == {"partial", "rows", "schema", "arrived"}
     assert report.quality.score == 100.0
 
 

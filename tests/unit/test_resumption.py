@@ -13,11 +13,13 @@ import pyarrow.compute as pc
 import pytest
 
 from opsroom.base.errors import FitError, UsageError
+from opsroom.measure.adjust.batch import BatchFit
 from opsroom.measure.resumption import (
     Baseline,
     ResumptionResult,
     change,
     fit_baseline,
+    regressions,
     resumption,
     turning_day,
 )
@@ -225,6 +227,53 @@ def test_a_kept_baseline_gives_what_a_new_one_gives(place: Town, baseline: Basel
     part = place.readings.slice(1000)
     other = fit_baseline(part, **place.tables, cohort_day=COHORT)
     assert other.content != baseline.content
+
+
+def _rows(baseline: Baseline) -> list[bytes]:
+    """Return all that a baseline says of its companies, bit by bit."""
+    parts = (baseline.coef, baseline.sigma, baseline.closed, baseline.closed_sd, baseline.own_closed, baseline.fitted)
+    return [np.ascontiguousarray(part).tobytes() for part in parts] + [np.float64(baseline.memory).tobytes()]
+
+
+def test_a_refit_on_what_was_known_is_a_fresh_fit_bit_by_bit(
+    place: Town, baseline: Baseline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Late readings move some companies, a new meter link others, revised weather a region: all else is taken over."""
+    made: list[int] = []
+    plain = regressions.fit_batch
+
+    def counting(y: np.ndarray, x: np.ndarray, **given: Any) -> BatchFit:
+        made.append(int(given["todo"].sum()))
+        return plain(y, x, **given)
+
+    monkeypatch.setattr(regressions, "fit_batch", counting)
+    everyone = len(baseline.enterprise)
+    meter = place.readings["meter_id"].to_numpy()
+    late = place.readings.filter(
+        pa.array(np.isin(meter, meter[::4000], invert=True) | (np.arange(len(meter)) % 50 > 0))
+    )
+    weather = place.tables["weather"].reset_index(drop=True)
+    first = weather["region"] == weather["region"].iloc[0]
+    weather.loc[first.to_numpy().nonzero()[0][40:43], "temp_dc"] += 30
+    links = place.tables["links"].copy()
+    links.loc[5, "share_ppm"] = 400_000
+    fewer = place.tables["register"].iloc[3:]
+    changed = {"weather": {"weather": weather}, "links": {"links": links}, "register": {"register": fewer}}
+    for name, other in {"late": {}, **changed}.items():
+        readings, tables = late if name == "late" else place.readings, place.tables | other
+        made.clear()
+        again = fit_baseline(readings, **tables, cohort_day=COHORT, earlier=baseline)
+        few = sum(made)
+        made.clear()
+        fresh = fit_baseline(readings, **tables, cohort_day=COHORT)
+        assert _rows(again) == _rows(fresh), name
+        assert again.content == fresh.content
+        assert sum(made) > 0
+        assert few < (everyone if name == "weather" else everyone // 2), name
+    made.clear()
+    same = fit_baseline(place.readings, **place.tables, cohort_day=COHORT, earlier=baseline)
+    assert _rows(same) == _rows(baseline)
+    assert sum(made) == 0
 
 
 def test_slips_of_unit_are_repaired_and_counted(place: Town, result: ResumptionResult) -> None:

@@ -157,7 +157,8 @@ def plot(rows: Sequence[Row]) -> alt.Chart:
     import altair as alt
 
     data: Any = alt.Data  # has no annotations
-    return alt.Chart(data(values=list(rows)))
+    # a tuple: Altair copies charts again and again as they are put together, and lists with all that is in them
+    return alt.Chart(data(values=tuple(rows)))
 
 
 def finish(chart: Any, caption: Caption) -> alt.Chart:

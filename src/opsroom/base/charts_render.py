@@ -25,8 +25,12 @@ Mode = Literal["page", "file", "print"]
 PRINT_FONT = "Libertinus Serif"
 """Ships inside Typst, so a PDF has the same typeface on every machine."""
 
+BARE = 64
+"""Bare drawings that a cache holds, about 30 KB each: those of a briefing, which is written for page and print."""
+
 _SVG = "http://www.w3.org/2000/svg"
 _LOCK = threading.Lock()  # the drawing engine is one V8 isolate: one figure at a time
+_MAKING = threading.Lock()  # what Altair checks is set for the whole process
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 _VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
 _IDLE = (
@@ -93,7 +97,21 @@ def render_svg(chart: Any, *, mode: Mode = "file", ident: str = "", title: str =
     desc = desc or str((spec.get("usermeta") or {}).get("alt", ""))
     if mode != "file":
         spec.pop("title", None)
-    return _polish(_draw(spec), mode=mode, ident=ident or f"c{spec_hash(spec)[:8]}", title=title, desc=desc)
+    return dress(_draw(spec), mode=mode, ident=ident or f"c{spec_hash(spec)[:8]}", title=title, desc=desc)
+
+
+def draw_bare(make: Callable[[], Any]) -> str:
+    """Make a chart and draw it without its title, as the engine gives it: what `dress` makes ready.
+
+    Altair holds each piece of a chart against the schema while it is put together. Charts of our own making are
+    held against it by the tests; here that would take as long as the drawing.
+    """
+    from altair.utils.schemapi import debug_mode
+
+    with _MAKING, debug_mode(False):
+        spec = dict(spec_of(make()))
+    spec.pop("title", None)
+    return _draw(spec)
 
 
 def _draw(spec: dict[str, Any]) -> str:
@@ -104,8 +122,8 @@ def _draw(spec: dict[str, Any]) -> str:
     return drawn
 
 
-def _polish(svg: str, *, mode: Mode, ident: str, title: str, desc: str) -> str:
-    """Shrink the drawing, swap its colours and give it a text alternative."""
+def dress(svg: str, *, mode: Mode, ident: str, title: str, desc: str) -> str:
+    """Shrink an engine's drawing, swap its colours for those of the mode and give it a text alternative."""
     ET.register_namespace("", _SVG)
     root = ET.fromstring(svg)
     _clean(root, mode)
@@ -269,7 +287,20 @@ class DrawingCache:
         self._folder = folder
         self._limit = limit
         self._memory: dict[str, str] = {}
+        self._bare: dict[str, str] = {}
         self._guard = threading.Lock()
+
+    def bare(self, key: str, make: Callable[[], str]) -> str:
+        """Return the bare drawing of that key, which the modes of one figure share; the last few are kept."""
+        with self._guard:
+            if (held := self._bare.get(key)) is not None:
+                return held
+        drawing = make()
+        with self._guard:
+            while len(self._bare) >= BARE:
+                self._bare.pop(next(iter(self._bare)))
+            self._bare[key] = drawing
+        return drawing
 
     def get(self, key: str, make: Callable[[], str]) -> str:
         """Return the drawing of that key, making it the first time."""

@@ -21,9 +21,10 @@ class QualitySpec:
         Days from the end of the reference period within which the provider promised to deliver; where absent,
         its own habit is the measure.
     missing_share
-        Alarm where more than this share of the expected series is missing from the newest period.
+        Alarm where a share of the expected series that is larger by this than the habit is missing from the newest
+        period.
     row_drop
-        Alarm where a delivery holds fewer rows than this share of the median of the last twelve.
+        Alarm where a delivery holds fewer rows than this share of the smallest of the last twelve.
     frozen_periods
         Identical values of a series that count as frozen; 0: five, of quarters and years four.
     frozen_share
@@ -33,7 +34,7 @@ class QualitySpec:
     outlier_scale
         Robust standard deviations from the median log-ratio beyond which a series is an outlier.
     outlier_share
-        Alarm where more than this share of the series are outliers.
+        Alarm where a share of the series that is larger by this than the habit are outliers.
     """
 
     report: bool = True

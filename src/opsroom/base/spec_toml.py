@@ -54,10 +54,10 @@ def _fits(value: object, wanted: str) -> bool:
         return False
     if wanted.startswith("tuple[str"):
         return isinstance(value, tuple) and all(isinstance(v, str) for v in value)
-    if wanted.startswith("tuple[FieldSpec"):
+    if wanted.startswith(("tuple[FieldSpec", "tuple[RuleSpec")):
         return isinstance(value, tuple)
-    if wanted.endswith("Spec"):
-        return dataclasses.is_dataclass(value)
+    if wanted == "Layout" or wanted.endswith("Spec"):
+        return type(value).__name__ == wanted
     if wanted.startswith(("int | float", "float")):
         return isinstance(value, int | float)
     if wanted.startswith("int"):

@@ -8,13 +8,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from opsroom.base.codes import code_list
 from opsroom.base.errors import SpecError
 from opsroom.base.lawful import check_lawful
+from opsroom.base.layout import PLAIN, Layout, check_format
 from opsroom.base.periods import Frequency
 from opsroom.base.spec_quality import USUAL_QUALITY, QualitySpec
+from opsroom.base.spec_rules import RuleSpec, read_rules
 from opsroom.base.spec_toml import build, failure, lines
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ SCHEMA_VERSION = 1
 
 FieldType = Literal["integer", "string", "code", "money", "quantity", "number", "date", "datetime", "boolean"]
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
+
+_TABLES: Mapping[str, type] = {"quality": QualitySpec, "layout": Layout}
+"""Tables of a specification beside its fields."""
 
 SYSTEM_COLUMNS = (
     "known_at",
@@ -66,6 +71,9 @@ class FieldSpec:
         For type ``code``: the codes, or the name of a code list.
     column
         Name of the column in the source where it differs from `name`.
+    date_format
+        How the source writes a date or datetime, beside the ISO forms, which are always read: see
+        `opsroom.base.date_formats.DateFormat`.
     confidential
         The field identifies (a name, an address of a site): it is never shown, not even as a dimension.
     default
@@ -88,6 +96,7 @@ class FieldSpec:
     codes: tuple[str, ...] = ()
     codes_from: str = ""
     column: str = ""
+    date_format: str = ""
     confidential: bool = False
     default: str | int | float | bool | None = None
     aliases: tuple[str, ...] = ()
@@ -140,6 +149,9 @@ class FieldSpec:
                 raise failure(where, "the default is no ISO date.", 'Write "2020-01-01".') from None
         if not all(_NAME.fullmatch(a) for a in self.aliases) or self.name in self.aliases:
             raise failure(where, "aliases are earlier names of the field.", "Correct them.")
+        if self.date_format and self.type not in ("date", "datetime"):
+            raise failure(where, "only dates have a date_format.", "Leave it out.")
+        check_format(where, self.date_format)
 
     @property
     def source(self) -> str:
@@ -199,6 +211,10 @@ class DatasetSpec:
         Number of this version of the specification; `opsroom dataset update` registers the next one.
     quality
         How deliveries are assessed: the table ``[quality]``.
+    layout
+        How the file is laid out, where it is not a plain table: see `opsroom.base.layout.Layout`.
+    rules
+        What must hold beyond types and bounds: the tables ``[[rules]]``.
     """
 
     name: str
@@ -223,6 +239,8 @@ class DatasetSpec:
     missing: tuple[str, ...] = ()
     ignore_extra: bool = False
     quality: QualitySpec = USUAL_QUALITY
+    layout: Layout = PLAIN
+    rules: tuple[RuleSpec, ...] = ()
     schema_version: int = SCHEMA_VERSION
     version: int = 1
 
@@ -241,7 +259,11 @@ class DatasetSpec:
         names = [f.name for f in self.fields]
         self._check_law(names)
         self._check_time(where, names)
+        self._check_layout(where)
         self._check_register(where)
+        types: dict[str, str] = {f.name: f.type for f in self.fields}
+        for rule in self.rules:
+            rule.check(types, self.key, self.period)
         for name in self.quality.fields:
             if name not in names or self.field(name).type not in _NUMERIC:
                 raise failure(where, f"[quality] fields: {name!r} is no numeric field.", "Name numeric fields.")
@@ -296,6 +318,13 @@ class DatasetSpec:
             raise failure(where, "known_at_field is stored as known_at, not as a field.", "Remove that field.")
         if not 0 <= self.max_drop <= 1:
             raise failure(where, "max_drop is a share between 0 and 1.", "Correct it.")
+
+    def _check_layout(self, where: str) -> None:
+        sources = {f.source for f in self.fields}
+        layout = self.layout
+        for column in filter(None, (layout.header_to, layout.cells_to)):
+            if column not in sources:
+                raise failure(where, f"[layout] {column!r} is the column of no field.", "Name a field's column.")
 
     def _check_register(self, where: str) -> None:
         if not self.is_company_register:
@@ -388,18 +417,24 @@ class DatasetSpec:
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
             raise SpecError(f"{where}: fields are written as [[fields]] tables.", remedy="Use [[fields]].")
         fields = tuple(build(FieldSpec, table, f"{where}, field {n + 1}") for n, table in enumerate(tables))
-        quality = raw.pop("quality", {})
-        if not isinstance(quality, dict):
-            raise SpecError(f"{where}: quality is a table.", remedy="Write [quality].")
-        watched = build(QualitySpec, quality, f"{where}, [quality]")
-        spec: DatasetSpec = build(cls, {**raw, "fields": fields, "quality": watched}, where)
+        rules = read_rules(raw.pop("rules", []), where)
+        parts: dict[str, Any] = {}
+        for name, kind in _TABLES.items():
+            table = raw.pop(name, {})
+            if not isinstance(table, dict):
+                raise SpecError(f"{where}: {name} is a table.", remedy=f"Write [{name}].")
+            parts[name] = build(kind, table, f"{where}, [{name}]")
+        spec: DatasetSpec = build(cls, {**raw, **parts, "fields": fields, "rules": rules}, where)
         return spec
 
     def to_toml(self) -> str:
         """Write the specification as TOML; `from_toml` reads back an equal one."""
-        text = lines(self, skip=("fields", "quality"))
-        if self.quality != USUAL_QUALITY:
-            text += ["", "[quality]", *lines(self.quality)]
+        text = lines(self, skip=("fields", "rules", *_TABLES))
+        for name in _TABLES:
+            if table := lines(getattr(self, name)):
+                text += ["", f"[{name}]", *table]
         for field in self.fields:
             text += ["", "[[fields]]", *lines(field)]
+        for rule in self.rules:
+            text += ["", "[[rules]]", *rule.lines()]
         return "\n".join(text) + "\n"

@@ -28,6 +28,8 @@ ENGLISH: dict[str, str] = {
     "story.activity": "{title} stood {gap} {sense} what is normal for such a day {at} (90 % interval {interval}).",
     "story.activity_span": "Of the days shown, the four weeks from {start} to {end} lay furthest below normal: {gap} % on average.",
     "story.activity_weather": "Weather is not corrected for: no temperatures were at hand, so a cold or mild spell is read as activity.",
+    "story.levels": "{title}: {name} stood at {value} {at}.",
+    "story.levels_change": "{title}: {name} stood at {value} {at}, {change} % on a year earlier.",
     "story.growth": "In {period}, {title} rose on a year earlier in {rising} of {all} economies: most in {high} ({high_value} %), least in {low} ({low_value} %).",
     "story.credit_gaps": "Of {all} economies, {two} have a credit-to-GDP gap above 2 points, from which the buffer guide rises above zero; {ten} of them above 10 points.",
     "story.credit_gap": "The credit gap of {country} was {gap} points of GDP in {quarter}; the buffer guide reads {buffer}.",

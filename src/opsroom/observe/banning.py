@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from opsroom.observe.checks import QUARANTINE
 from opsroom.observe.erasures import Ban
-from opsroom.observe.readers import RawBatch
+from opsroom.observe.raw import RawBatch
 
 
 def without_erased(

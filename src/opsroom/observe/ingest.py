@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from opsroom.base.errors import StoreError, UsageError
 from opsroom.base.specs import DatasetSpec
+from opsroom.observe.arranging import arrange
 from opsroom.observe.erasing import finish_locked
 from opsroom.observe.job import Job
 from opsroom.observe.quality import refuse
@@ -46,7 +47,7 @@ def ingest(
     spec
         The dataset, registered in the store.
     source
-        Path or paths of CSV or Parquet files; a pyarrow Table, RecordBatch or RecordBatchReader; a pandas
+        Path or paths of CSV, Parquet or XLSX files; a pyarrow Table, RecordBatch or RecordBatchReader; a pandas
         DataFrame.
     known_at
         When the room learnt it, with a time zone; the store's clock where absent. Of a dataset with
@@ -104,7 +105,7 @@ def ingest(
             moment = recorded_at if known_at is None else known_at.astimezone(UTC)
             if moment > recorded_at + timedelta(days=1):
                 raise refuse("OPS-D011", where)
-            reading = open_source(source, where=where)
+            reading = arrange(open_source(source, where=where, layout=spec.layout), spec, where=where)
             job = Job(
                 store,
                 spec,

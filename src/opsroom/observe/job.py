@@ -14,10 +14,12 @@ import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
 from opsroom.base.errors import InternalError, StoreError
+from opsroom.base.periods import local_day
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.assess import assess
 from opsroom.observe.banning import without_erased
 from opsroom.observe.checks import Checker
+from opsroom.observe.datasetrules import DatasetRules
 from opsroom.observe.deliveries import Delivery, remember
 from opsroom.observe.diff import Diff
 from opsroom.observe.erasures import Ban
@@ -32,6 +34,7 @@ from opsroom.observe.snapshot import with_tombstones
 from opsroom.observe.staging import Chunk, Stage
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError, Table
+from opsroom.observe.views import as_of_sql
 from opsroom.observe.watching import Expected, Watch
 
 
@@ -131,7 +134,7 @@ class Job:
         undo.callback(quarantine.discard)
         undo.callback(lambda: discard(self._written))
         for raw in reading.batches:
-            quarantine.begin_file(raw.base, raw.file)
+            quarantine.begin_file(raw.base, raw.file, raw.fold)
             good, refused = checker.check(raw)
             if ban:
                 good, refused = without_erased(ban, raw, good, refused)
@@ -153,6 +156,8 @@ class Job:
             for chunk in stage.chunks():
                 self._place(con, chunk, quarantine, stamp, undo)
         self._check_back_dating(self._earliest())
+        if self._spec.rules and not self._deletions:
+            self._judge()
         record = self._record(reading, content, quarantine)
         version = self._commit(record, self._mark(content))
         undo.pop_all()  # committed: from here on nothing may be taken back
@@ -257,6 +262,22 @@ class Job:
             known_from=self._earliest(),
             spec_version=self._spec.version,
         )
+
+    def _judge(self) -> None:
+        """Judge the rules on the dataset as a whole, before anything counts."""
+        store, moment = self._store, self._moment
+
+        def other(dataset: str, at: datetime) -> str:
+            return as_of_sql(store.shapes(dataset), store.files(dataset), at)
+
+        with store.workbench() as con:
+            written = [str(f.path) for f in self._written]
+            day = local_day(moment, store.zone)
+            rules = DatasetRules(con, store.shapes(self._spec.name), self._table.files(), written, moment, day, other)
+            for broken in rules.broken():
+                if broken.rule.refuses:
+                    raise refuse("OPS-D054", self._where, f"{broken.rule.name}, in {broken.places:,} place(s)")
+                self._watch.broken[broken.rule.name] = broken.places
 
     def _commit(self, record: Delivery, mark: str) -> int:
         for folder in {f.path.parent for f in self._written}:

@@ -96,6 +96,7 @@ class Store:
         self._duck = DuckEngine(threads=threads)
         self.engine: Engine = self._duck if engine is None else engine
         self._bench: duckdb.DuckDBPyConnection | None = None
+        self.reading_right: Callable[[str, tuple[StoredFile, ...]], None] | None = None
         self._origins: dict[str, tuple[str, int]] = {}
         for spec in specs.values() if isinstance(specs, Mapping) else specs:
             self.add(spec)
@@ -198,7 +199,13 @@ class Store:
         return twin
 
     def files(self, dataset: str) -> tuple[StoredFile, ...]:
-        """Return the committed data files that reads of a dataset use."""
+        """Return the committed data files that reads of a dataset use.
+
+        Raises
+        ------
+        AccessError
+            The room may no longer read the dataset (`reading_right`, which the room sets, says so).
+        """
         return self._reading(dataset)[0]
 
     def _reading(self, dataset: str) -> tuple[tuple[StoredFile, ...], int | None]:
@@ -208,6 +215,8 @@ class Store:
         """
         table, pin = self.delta(dataset), self._pins.get(dataset)
         files = table.files(pin)
+        if self.reading_right is not None:
+            self.reading_right(dataset, files)
         if pin is None or all(Path(f.uri).exists() for f in files):
             return files, None
         last = max((d.delivery for d in self._seen(dataset)), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -16,10 +17,14 @@ from opsroom.base.specs import DatasetSpec
 from opsroom.observe.quality import refuse
 
 if TYPE_CHECKING:
-    from opsroom.observe.readers import RawBatch
+    from opsroom.observe.raw import RawBatch
 
 ROW_CUTS = (65_535, 65_536, 1_048_575, 1_048_576)
 """Rows at which spreadsheets cut a file, with and without the header."""
+
+
+BROKEN = ":OPS-D053"
+"""How a fault ends that is the breach of a row rule; before it stands the rule's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ class Watch:
         Rows that the store added to a snapshot to take back what it no longer holds.
     revisions
         Sizes of the revisions: see `opsroom.observe.diff.Diff.sizes`.
+    rules, broken
+        Rows refused by row rule; places in which a dataset rule does not hold.
     """
 
     spec: DatasetSpec
@@ -100,6 +107,8 @@ class Watch:
     period_to: date | datetime | None = None
     tombstones: int = 0
     revisions: dict[str, int | float] = field(default_factory=dict)
+    rules: Counter[str] = field(default_factory=Counter)
+    broken: dict[str, int] = field(default_factory=dict)
     _sums: dict[str, int | Fraction] = field(default_factory=dict)
 
     def batch(self, raw: RawBatch, good: pa.RecordBatch, refused: pa.Table | None) -> None:
@@ -110,6 +119,9 @@ class Watch:
         self.read[raw.file] = self.read.get(raw.file, 0) + raw.columns.num_rows + len(raw.broken)
         self.good += good.num_rows
         self.refused += 0 if refused is None else refused.num_rows
+        if refused is not None and self.spec.rules:
+            told = pc.list_flatten(pc.split_pattern(refused.column("faults"), ";"))
+            self.rules.update(t.removesuffix(BROKEN) for t in told.to_pylist() if t.endswith(BROKEN))
         if good.num_rows:
             span = pc.min_max(good.column(self.spec.period))
             low, high = span["min"].as_py(), span["max"].as_py()

@@ -9,17 +9,32 @@ import datetime as dt
 import shutil
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opsroom.base.errors import UsageError
 from opsroom.base.progress import track
-from opsroom.economy import Truth, meridia
 from opsroom.room.calendar import publication_days
-from opsroom.room.feed import Feeder, truth_folder
 from opsroom.room.room import Room
+
+if TYPE_CHECKING:
+    from opsroom.economy import Truth
 
 DECISION_DAY = dt.date(2020, 3, 4)
 """In Meridia the payment holiday is decided on this day, on what the room had published by then."""
+
+SLOW_TO_LOAD = (
+    "ibis.backends.duckdb",
+    "opsroom.decide.relief.run",
+    "opsroom.decide.relief.deadlines",
+    "opsroom.decide.relief.rehearsal",
+    "opsroom.measure.resumption.estimate",
+    "opsroom.measure.resumption.cells",
+    "opsroom.protect.suppression",
+    "opsroom.warn.delinquency",
+)
+"""What the desks load when they first run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,9 @@ def build_meridia(
     Built
         The open room.
     """
+    from opsroom.economy import Truth, meridia
+    from opsroom.room.feed import Feeder, truth_folder
+
     world = meridia(companies=companies, seed=seed)
     room = Room.create(folder, settings=world.room_settings(), specs=world.specs().values(), actor=actor)
     calendar = room.settings.publish
@@ -68,6 +86,8 @@ def build_meridia(
     days = publication_days(calendar.first, min(calendar.last, until or calendar.last), calendar)
     feeder = Feeder(room.path, companies=companies, seed=seed, until=days[-1], actor=actor)
     try:
+        for module in SLOW_TO_LOAD:  # while the feed makes the first history
+            import_module(module)
         for day in track(days, "living through the shock, week by week"):
             feeder.wait(room.moment(day))
             room.publish(day, prepared=partial(feeder.outcome, day))
@@ -98,6 +118,8 @@ def check_size(companies: int, seed: int) -> None:
     UsageError
         See `opsroom.economy.meridia`.
     """
+    from opsroom.economy import meridia
+
     meridia(companies=companies, seed=seed)
 
 

@@ -70,6 +70,10 @@ class View:
         """Return the dataset's specification."""
         return self._store.spec(dataset)
 
+    def fields(self, dataset: str) -> frozenset[str]:
+        """Return the names of the columns that a read of the dataset may ask for."""
+        return frozenset(f.name for f in self.spec(dataset).fields)
+
     def table(self, dataset: str) -> ibis.Table:
         """Return the dataset as of the day, as an Ibis table."""
         self._note(dataset)

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 from opsroom.base.errors import NotFoundError, UsageError
 from opsroom.base.periods import end_of_day
+from opsroom.base.providers import FILE as PROVIDERS
+from opsroom.base.providers import read_providers
 from opsroom.base.settings import DeskSettings, RoomSettings
 from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
@@ -26,7 +28,9 @@ from opsroom.protect.reader import Releases
 from opsroom.room import deciding  # declares its tables before the room's database is opened
 from opsroom.room.calendar import last_publication_day
 from opsroom.room.desk import ALONE, DeskOutcome, View, desk
+from opsroom.room.lineage import note_origins
 from opsroom.room.picture import Picture
+from opsroom.room.providers import reading_right, record_providers
 from opsroom.room.publishing import alone, is_wanted, publish_outcome, release_result
 from opsroom.room.upkeep import finish_erasures, update_dataset
 
@@ -74,9 +78,14 @@ class Room:
             code_lists={"regions": [region.code for region in self.settings.regions]},
             engine=made,
         )
+        self.providers = read_providers(self.path / PROVIDERS)
+        record_providers(self.state, self.providers, actor=actor, at=self.store.clock())
+        self.store.reading_right = reading_right(self.store, self.providers)
         self.ledger = Ledger(self.state)
         self.audit = AuditLog(self.state)
         self.memory: dict[str, Any] = {}
+        self.notes: dict[str, str] = {}
+        """Desk → why it had nothing to say, on the day published last."""
         self._reader: Releases | None = None
         finish_erasures(self.store)
         write_public(self.path, self.settings, self.store)
@@ -236,7 +245,12 @@ class Room:
         ------
         DataError
             If the delivery cannot be read at all.
+        AccessError
+            If the agreement with the provider ended.
         """
+        agreement = self.providers.get(self.store.spec(dataset).provider)
+        if agreement is not None:
+            agreement.require_readable(dataset, self.store.clock().astimezone(self.zone).date(), None)
         return ingest(
             self.store,
             self.store.spec(dataset),
@@ -301,7 +315,7 @@ class Room:
         day = moment.astimezone(self.zone).date()
         found: dict[str, DeskOutcome] = {}
         for setting in self.settings.desks:
-            found[setting.name] = self._run(setting, moment, day, found)
+            found[setting.name] = self.run_desk(setting, moment, day, found)
         return Picture(moment, day, found)
 
     def prepare(self, as_of: dt.date) -> Iterator[tuple[str, DeskOutcome]]:
@@ -312,12 +326,12 @@ class Room:
         tuple of str and DeskOutcome
             Name of the desk and its outcome for `publish`, without the method's own result; confidential.
         """
-        moment, day = self.moment(as_of), self._publication_day(as_of)
+        moment, day = self.moment(as_of), self.publication_day(as_of)
         for setting in self.settings.desks:
             if setting.kind in ALONE and is_wanted(setting, day, self.settings):
-                yield setting.name, replace(self._run(setting, moment, day, {}, ahead=True), result=None)
+                yield setting.name, replace(self.run_desk(setting, moment, day, {}, ahead=True), result=None)
 
-    def _run(
+    def run_desk(
         self,
         setting: DeskSettings,
         moment: dt.datetime,
@@ -326,6 +340,19 @@ class Room:
         *,
         ahead: bool = False,
     ) -> DeskOutcome:
+        """Run one desk on what the room knew at a moment. The outcome is confidential.
+
+        Parameters
+        ----------
+        setting
+            The desk.
+        moment, day
+            Knowledge time, and its day in the room's zone.
+        upstream
+            Outcomes of the desks before it, by name.
+        ahead
+            Whether it runs before earlier days are published.
+        """
         view = View(
             self.store,
             self.settings,
@@ -358,7 +385,7 @@ class Room:
         UsageError
             If the day is not in the calendar, or an earlier day than the last one published.
         """
-        day = self._publication_day(as_of)
+        day = self.publication_day(as_of)
         with alone(self.path):
             return self._publish(day, prepared)
 
@@ -368,6 +395,7 @@ class Room:
             return list(done.values())
         self._check_order(day)
         moment = self.moment(day)
+        self.notes.clear()
         found: dict[str, DeskOutcome] = {}
         issued: list[Release] = []
         for setting in self.settings.desks:
@@ -378,11 +406,15 @@ class Room:
             if prepared is not None and setting.kind in ALONE:
                 outcome = prepared(setting.name)
             else:
-                outcome = self._run(setting, moment, day, found)
+                outcome = self.run_desk(setting, moment, day, found)
             found[setting.name] = outcome
+            if outcome.note:
+                self.notes[setting.name] = outcome.note
             # a process killed while publishing left the first releases of the day: they stand, the rest follows
             left = replace(outcome, cells=tuple(c for c in outcome.cells if c.name not in done))
-            issued += publish_outcome(left, setting, self.settings, self.ledger, as_of=moment, day=day)
+            made = publish_outcome(left, setting, self.settings, self.ledger, as_of=moment, day=day)
+            note_origins(self.state, made, setting)
+            issued += made
         self.audit.append(self.actor, "publish", day.isoformat(), at=moment)
         return [*done.values(), *issued]
 
@@ -472,7 +504,14 @@ class Room:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _publication_day(self, as_of: AsOf) -> dt.date:
+    def publication_day(self, as_of: AsOf = None) -> dt.date:
+        """Return the publication day that an as-of means: itself, or the last one where absent.
+
+        Raises
+        ------
+        UsageError
+            The day is not in the calendar.
+        """
         day = self.moment(as_of).astimezone(self.zone).date()
         last = last_publication_day(day, self.settings.publish)
         if last is None or (as_of is not None and last != day):

@@ -10,7 +10,7 @@ import ibis
 from opsroom.base.errors import UsageError
 from opsroom.base.results import TOP, TOTAL
 from opsroom.base.verbs.builtins import duckdb_largest, spark_item
-from opsroom.base.verbs.lowering import Value, engine_of, require, require_whole
+from opsroom.base.verbs.lowering import Value, engine_of, require, require_whole, total
 
 
 def contributions(
@@ -36,7 +36,7 @@ def contributions(
     flat = table.select(*dims, group, **{measure: ibis.coalesce(value, zero)})
     if key and set(key) <= {*dims, group}:
         return flat
-    return flat.aggregate(by=[*dims, group], **{measure: flat[measure].sum().cast("int64")})
+    return flat.aggregate(by=[*dims, group], **{measure: total(flat, flat[measure])})
 
 
 def top_contributions(
@@ -82,7 +82,7 @@ def top_contributions(
     whole = by_group.aggregate(
         by=list(dims),
         **{
-            part: value.sum().cast("int64"),
+            part: total(by_group, value),
             f"{part}__groups": (value != 0).sum().cast("int64"),
             "__largest": _largest(by_group, value.abs(), top),
         },
@@ -154,15 +154,15 @@ def concentration(
     sums = by_group.aggregate(
         by=list(dims),
         __squares=(exact * exact).sum().cast(DECIMAL),
-        __total=size.sum().cast("int64"),
+        __total=total(by_group, size),
         __n=(size != 0).sum().cast("int64"),
     )
     scaled = (sums["__squares"] * ibis.literal(10**digits, "int64").cast(DECIMAL)).cast(DECIMAL)
-    total = sums["__total"].nullif(ibis.literal(0, "int64")).cast(DECIMAL)
+    whole = sums["__total"].nullif(ibis.literal(0, "int64")).cast(DECIMAL)
     terms = sums.mutate(
         __scaled=scaled,
-        __square=(total * total).cast(DECIMAL),
-        __guess=(scaled.cast("float64") / total.cast("float64") / total.cast("float64")).floor().cast("int64"),
+        __square=(whole * whole).cast(DECIMAL),
+        __guess=(scaled.cast("float64") / whole.cast("float64") / whole.cast("float64")).floor().cast("int64"),
     )
     # The guess in floats may be one off; what it leaves in whole numbers tells exactly where the index lies.
     rest = (terms["__scaled"] - (terms["__guess"].cast(DECIMAL) * terms["__square"]).cast(DECIMAL)).cast(DECIMAL)

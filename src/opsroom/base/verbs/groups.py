@@ -8,7 +8,8 @@ from typing import Literal
 import ibis
 
 from opsroom.base.errors import UsageError
-from opsroom.base.verbs.lowering import Value, engine_of, int64, refuse, require, require_whole
+from opsroom.base.verbs.builtins import spark_float_item
+from opsroom.base.verbs.lowering import Value, engine_of, int64, number, refuse, require, require_whole, total
 
 Function = Literal["count", "sum", "min", "max", "mean", "distinct"]
 """What becomes of the values of a group: null counts nowhere; a group without a value has count 0, else null."""
@@ -36,10 +37,10 @@ def measured(table: ibis.Table, function: str, column: str | None) -> Value:
         return value.min() if function == "min" else value.max()
     value = require_whole(table, column)
     if function == "sum":
-        return value.sum().cast("int64")
+        return total(table, value)
     if function == "mean":
         count = value.count().cast("float64").nullif(0.0)
-        return value.sum().cast("int64").cast("float64") / count
+        return total(table, value).cast("float64") / count
     raise UsageError("a group has count, sum, min, max, mean and distinct.")
 
 
@@ -126,25 +127,28 @@ def quantile(
         raise UsageError("quantile levels lie between 0 and 1, and there is at least one.")
     prefix = name or measure
     names = [f"{prefix}_p{round(q * 100, 6):g}".replace(".", "_") for q in levels]
-    value = table[measure].cast("float64")
+    if not table[measure].type().is_numeric():
+        raise UsageError("quantiles are of numbers.")
+    value = table[measure]
     if engine_of(table) == "duckdb":
-        # One pass gives all levels; asked for one by one the engine would keep the values once for each.
+        # One pass gives all levels; asked for one by one the engine would keep the values once for each. It takes
+        # whole numbers as they are, and turns only those it weighs into floats.
         whole = table.aggregate(by=list(by), __all=value.quantile(list(levels)))
         columns = {n: whole["__all"][k] for k, n in enumerate(names)}
     else:
         # Spark's `percentile` weighs the two neighbours in another way, one bit off: ours is written out.
+        value = value.cast("float64")
         whole = table.aggregate(by=list(by), __all=value.collect().sort(), __count=value.count().cast("int64"))
         columns = {n: _between(whole["__all"], whole["__count"], q) for n, q in zip(names, levels, strict=True)}
     return whole.select(*by, **columns)
 
 
-def _between(values: ibis.expr.types.ArrayValue, count: ibis.expr.types.IntegerValue, level: float) -> Value:
-    some = count > 0
-    place = ibis.literal(level, "float64") * (count - 1).cast("float64")
-    low, high = place.floor().cast("int64"), place.ceil().cast("int64")
+def _between(values: Value, count: Value, level: float) -> Value:
+    place = number(level) * (count - 1).cast("float64")
+    low, high = place.floor().cast("int32"), place.ceil().cast("int32")
     part = place - low.cast("float64")
-    mixed = values[low] * (ibis.literal(1.0) - part) + values[high] * part
-    return ibis.ifelse(some, mixed, ibis.null("float64"))
+    first, second = spark_float_item(values, low), spark_float_item(values, high)
+    return first * (number(1.0) - part) + second * part
 
 
 def pivot(
@@ -169,7 +173,7 @@ def pivot(
     require(table, *by, column)
     named = dict(codes) if isinstance(codes, Mapping) else {code: code for code in codes}
     value = require_whole(table, measure)
-    found = {new: value.sum(where=table[column] == code).cast("int64") for new, code in named.items()}
+    found = {new: total(table, value, where=table[column] == code) for new, code in named.items()}
     if set(found) & set(by) or not found:
         raise UsageError("a pivot has at least one code, and none named like a row column.")
     return table.aggregate(by=list(by), **found)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import ibis
 
 from opsroom.base.errors import UsageError
-from opsroom.base.verbs.builtins import duckdb_divide, spark_divide
+from opsroom.base.verbs.builtins import duckdb_divide, duckdb_sum, spark_divide, spark_truncate
 from opsroom.base.verbs.expressions import Expression, Scalar
 
 Value = Any
@@ -96,6 +96,25 @@ def int64(value: Value) -> Any:  # an Ibis integer
     return value if value.type() == ibis.dtype("int64") else value.cast("int64")
 
 
+def total(table: ibis.Table, value: Value, *, where: Value | None = None, over: Any = None) -> Value:
+    """Return the sum of int64 values as int64; beyond 64 bits the engine refuses.
+
+    Parameters
+    ----------
+    table
+        The table of the values.
+    value
+        Whole numbers.
+    where
+        Rows that count.
+    over
+        A window, for a running or rolling sum.
+    """
+    counted = value if where is None else ibis.ifelse(where, value, ibis.null("int64"))
+    found = duckdb_sum(counted) if engine_of(table) == "duckdb" else counted.sum()
+    return int64(found if over is None else found.over(over))
+
+
 def ordered(table: ibis.Table, order: Sequence[str]) -> list[Value]:
     """Return the terms of an order: a column's name, or ``-name`` for falling; nulls stand last in both."""
     terms = []
@@ -146,13 +165,19 @@ def literal(value: Scalar) -> Value:
     """Return a constant as an Ibis value of the type that columns of its kind have."""
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return ibis.literal(value)
-    if isinstance(value, int):
-        return ibis.literal(value, "int64")
-    if isinstance(value, float):
-        return ibis.literal(value, "float64")
+    if isinstance(value, int | float):
+        return number(value)
     if isinstance(value, dt.datetime):
         return ibis.literal(value.astimezone(dt.UTC))
     return ibis.literal(value)
+
+
+def number(value: int | float) -> Value:
+    """Return a number as int64 or float64.
+
+    Written as text and cast: engines take 0.1 for a decimal and 7 for an int32, each with an arithmetic of its own.
+    """
+    return ibis.literal(repr(value)).cast("int64" if isinstance(value, int) else "float64")
 
 
 def _numbers(*operands: Value) -> None:
@@ -215,17 +240,18 @@ def _whole(*operands: Value) -> None:
 
 def _round(_: Engine, x: Any, digits: int, method: str) -> Value:
     _numbers(x)
-    scale = ibis.literal(10.0**digits, "float64")
+    scale, whole = number(10.0**digits), number(WHOLE)
+    nought, half = number(0.0), number(0.5)
     scaled = x.cast("float64") * scale
     # Below 2^52 the floor fits int64 and the distance from it is exact. NaN and infinity are beyond it.
-    small = ibis.ifelse(scaled.abs() < WHOLE, scaled, ibis.literal(0.0))
+    small = ibis.ifelse(scaled.abs() < whole, scaled, nought)
     low = small.floor().cast("int64")
     distance = small - low.cast("float64")
     one = ibis.literal(1, "int64")
-    tie = low % ibis.literal(2, "int64") != 0 if method == "half_even" else small >= 0
-    up = (distance > 0.5) | ((distance == 0.5) & tie)
+    tie = low % ibis.literal(2, "int64") != 0 if method == "half_even" else small >= nought
+    up = (distance > half) | ((distance == half) & tie)
     nearest = ibis.ifelse(up, low + one, low).cast("float64") / scale
-    return ibis.ifelse(scaled.abs() < WHOLE, nearest, x.cast("float64"))
+    return ibis.ifelse(scaled.abs() < whole, nearest, x.cast("float64"))
 
 
 def _dates(*operands: Value) -> None:
@@ -233,9 +259,13 @@ def _dates(*operands: Value) -> None:
         raise TypeError
 
 
-def _truncate(_: Engine, x: Any, unit: str) -> Value:
+def _truncate(engine: Engine, x: Any, unit: str) -> Value:
     _dates(x)
-    return x if unit == "D" else x.truncate("Y" if unit == "A" else unit)
+    if unit == "D":
+        return x
+    if engine == "pyspark":
+        return spark_truncate(x, {"W": "WEEK", "M": "MONTH", "Q": "QUARTER", "A": "YEAR"}[unit])
+    return x.truncate("Y" if unit == "A" else unit)
 
 
 def _shift(_: Engine, x: Any, count: int, unit: str) -> Value:
@@ -282,11 +312,11 @@ def _to_text(_: Engine, x: Any) -> Value:
     return x.cast("string")
 
 
-def _is_in(_: Engine, x: Any, *values: Scalar) -> Value:
+def _is_in(engine: Engine, x: Any, *values: Scalar) -> Value:
     if not values:
         return ibis.ifelse(x.isnull(), ibis.null("boolean"), ibis.literal(False))
     for value in values:
-        _comparison(operator.eq)(_, x, literal(value))
+        _comparison(operator.eq)(engine, x, literal(value))
     return x.isin([literal(v) for v in values])
 
 
@@ -320,7 +350,7 @@ _LOWERED: dict[str, Callable[..., Value]] = {
     "divide": _divide,
     "floor_divide": _floor_divide,
     "modulo": _modulo,
-    "negate": lambda _, x: _arithmetic(operator.sub)(_, literal(0), x) if x.type().is_integer() else -x,
+    "negate": lambda _, x: -x,
     "absolute": lambda _, x: x.abs(),
     "equal": _comparison(operator.eq),
     "not_equal": _comparison(operator.ne),

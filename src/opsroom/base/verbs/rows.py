@@ -73,6 +73,12 @@ def order(table: ibis.Table, *, by: Sequence[str], limit: int | None = None, ski
     skip
         Rows left out before.
     """
+    if skip and engine_of(table) == "pyspark":
+        # Ibis' offset numbers the rows without an order there.
+        numbered = table.mutate(__number=ibis.row_number().over(order_by=ordered(table, by)))
+        kept = numbered["__number"] >= skip
+        kept = kept if limit is None else kept & (numbered["__number"] < skip + limit)
+        return numbered.filter(kept).order_by("__number").drop("__number")
     found = table.order_by(ordered(table, by))
     return found if limit is None and not skip else found.limit(limit, offset=skip)
 

@@ -10,7 +10,7 @@ import ibis
 from opsroom.base.errors import UsageError
 from opsroom.base.verbs.expressions import Rounding, Unit, col
 from opsroom.base.verbs.groups import Function, measured
-from opsroom.base.verbs.lowering import int64, lower, ordered, require, require_whole
+from opsroom.base.verbs.lowering import int64, lower, ordered, require, require_whole, total
 
 _FRAME = "a rolling window is a number of rows, or a number of periods and their unit."
 
@@ -54,7 +54,7 @@ def window(
                 value = table[column]
                 found[name] = (value.lag(count) if function == "lag" else value.lead(count)).over(whole)
             case "cumulative", [str(column)]:
-                found[name] = require_whole(table, column).sum().over(running).cast("int64")
+                found[name] = total(table, require_whole(table, column), over=running)
             case _:
                 raise UsageError("a window has number, rank, dense_rank, lag, lead and cumulative.")
     return table.mutate(**found)
@@ -112,13 +112,15 @@ def rolling(
 
 
 def _over(table: ibis.Table, function: str, column: str | None, frame: Any) -> Any:  # Ibis values
-    if function != "mean":
+    if function not in ("sum", "mean"):
         return measured(table, function, column).over(frame)
     if column is None:
-        raise UsageError("'mean' needs a column.")
+        raise UsageError(f"{function!r} needs a column.")
     value = require_whole(table, column)
-    count = value.count().over(frame).cast("float64").nullif(0.0)
-    return value.sum().over(frame).cast("int64").cast("float64") / count
+    summed = total(table, value, over=frame)
+    if function == "sum":
+        return summed
+    return summed.cast("float64") / value.count().over(frame).cast("float64").nullif(0.0)
 
 
 def shares(
@@ -151,8 +153,7 @@ def shares(
         See `opsroom.base.verbs.expressions.Expression.round`.
     """
     value = require_whole(table, measure)
-    total = value.sum().over(ibis.window(group_by=list(by))).cast("int64")
-    summed = table.mutate(__total=total)
+    summed = table.mutate(__total=total(table, value, over=ibis.window(group_by=list(by))))
     share = (col(measure).to_float() * float(scale) / col("__total")).round(digits, method)
     return summed.mutate(**{name: lower(share, summed)}).drop("__total")
 

@@ -33,7 +33,8 @@ def environment() -> Environment:
 
 def to_html(briefing: Briefing) -> str:
     """Return the briefing as one self-contained HTML page."""
-    style = (files("opsroom.faces.web") / "static" / "opsroom.css").read_text("utf-8")
+    # by its place, not by its package: importing that would load a web server
+    style = (files("opsroom.faces") / "web" / "static" / "opsroom.css").read_text("utf-8")
     groups: dict[str, list[tuple[object, Markup]]] = {}
     for figure in briefing.figures:
         groups.setdefault(figure.group, []).append((figure, Markup(briefing.svg(figure))))

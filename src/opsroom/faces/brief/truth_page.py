@@ -76,7 +76,8 @@ def truth_page(weekly: pd.DataFrame, nowcasts: pd.DataFrame, *, title: str, disc
         Of the room.
     """
     charts = [c for c in (_work_chart(weekly), _nowcast_chart(nowcasts)) if c is not None]
-    style = (files("opsroom.faces.web") / "static" / "opsroom.css").read_text("utf-8")
+    # by its place, not by its package: importing that would load a web server
+    style = (files("opsroom.faces") / "web" / "static" / "opsroom.css").read_text("utf-8")
     return environment().get_template("truth.html").render(
         title=title, disclaimer=disclaimer, style=Markup(style), sentences=truth_sentences(weekly, nowcasts),
         charts=charts, tables=[t for t in (_summary(weekly), _weeks(weekly), _quarters(nowcasts)) if t["rows"]],

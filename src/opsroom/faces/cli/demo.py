@@ -7,13 +7,16 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opsroom.faces import words as w
 from opsroom.faces.brief import make_brief
 from opsroom.faces.cli.memory import Peak
 from opsroom.faces.cli.output import emit, emit_story, say
 from opsroom.room.demo import Built, build_meridia, build_us, check_size, clear
+
+if TYPE_CHECKING:
+    from opsroom.faces.brief import Briefing
 
 SUFFIXES = (".html", ".pdf", ".xlsx", ".json")
 
@@ -75,11 +78,11 @@ def _public(directory: Path) -> tuple[str, list[str], dict[str, Any]]:
     """Build the public room and its briefings; return the story, the files and the counts."""
     clear(directory / "us")
     built = build_us(directory / "us")
-    files = _write(built, directory, "us")
+    briefing = make_brief(built.room.releases(), built.days[-1])
+    files = _write(briefing, directory, "us")
     counts = _counts(built)
-    text = make_brief(built.room.releases(), built.days[-1]).text()
     built.room.close()
-    return text, files, counts
+    return briefing.text(), files, counts
 
 
 def clear_truth(folder: Path) -> None:
@@ -89,14 +92,14 @@ def clear_truth(folder: Path) -> None:
 
 
 def _brief(built: Built, directory: Path, name: str) -> list[str]:
-    emit("")
-    emit_story(make_brief(built.room.releases(), built.days[-1]).text())
-    emit("")
-    return _write(built, directory, name)
-
-
-def _write(built: Built, directory: Path, name: str) -> list[str]:
     briefing = make_brief(built.room.releases(), built.days[-1])
+    emit("")
+    emit_story(briefing.text())
+    emit("")
+    return _write(briefing, directory, name)
+
+
+def _write(briefing: Briefing, directory: Path, name: str) -> list[str]:
     files = []
     for suffix in SUFFIXES:
         file = directory / f"briefing-{name}{suffix}"

@@ -18,8 +18,10 @@ from cyclopts import App, Parameter
 from opsroom._version import __version__
 from opsroom.base.errors import OpsroomError, UsageError
 from opsroom.faces.cli.common import Json, RoomPath, open_room
+from opsroom.faces.cli.dataset import dataset
 from opsroom.faces.cli.intake import ingest
 from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
+from opsroom.faces.cli.provider import lineage, provider
 from opsroom.faces.cli.quality import quality
 from opsroom.faces.cli.quarantine import quarantine
 from opsroom.faces.cli.upkeep import dataset_update, store
@@ -29,13 +31,14 @@ app = App(
     help="An operations room for an economy: observe, measure, warn, decide, evaluate; nothing confidential leaves.",
     version=__version__,
 )
-dataset = App(name="dataset", help="Register and list the datasets of a room.")
 releases = App(name="release", help="List and show what has been published.")
 audit = App(name="audit", help="Check the audit log and the ledger.")
 app.command(dataset)
 app.command(releases)
 app.command(audit)
 app.command(ingest)
+app.command(lineage)
+app.command(provider)
 app.command(quality)
 app.command(quarantine)
 app.command(store)
@@ -104,60 +107,6 @@ def init(
         say(f"Made {directory} with {len(names)} dataset(s): {', '.join(names) or 'none yet'}.")
 
 
-@dataset.command(name="add")
-def dataset_add(files: list[Path], /, *, room: RoomPath = Path()) -> None:
-    """Register datasets by their specifications.
-
-    Parameters
-    ----------
-    files
-        Specification files (TOML).
-    room
-        Folder of the room.
-    """
-    with open_room(room) as opened:
-        for file in files:
-            say(f"Registered {opened.add_dataset(file).name}.")
-
-
-@dataset.command(name="list")
-def dataset_list(*, room: RoomPath = Path(), json: Json = False) -> None:
-    """List the datasets of a room.
-
-    Parameters
-    ----------
-    room
-        Folder of the room.
-    json
-        Print one JSON object.
-    """
-    with open_room(room) as opened:
-        rows = [
-            (s.name, s.title, s.frequency, "confidential" if s.confidential else "public", s.provider)
-            for s in (opened.store.specs[name] for name in sorted(opened.store.specs))
-        ]
-    columns = ("name", "title", "frequency", "access", "provider")
-    if json:
-        emit_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        emit_table(columns, rows)
-
-
-@dataset.command(name="show")
-def dataset_show(name: str, /, *, room: RoomPath = Path()) -> None:
-    """Print the specification of a dataset.
-
-    Parameters
-    ----------
-    name
-        Name of the dataset.
-    room
-        Folder of the room.
-    """
-    with open_room(room) as opened:
-        emit(opened.store.spec(name).to_toml())
-
-
 @app.command
 def publish(
     *,
@@ -189,14 +138,17 @@ def publish(
             days = [day.isoformat() for day in publication_days(since, end, opened.settings.publish)]
         issued = [release for day in track(days, "publishing") for release in opened.publish(day)]
         refused = opened.releases().refusals(issued[-1].day) if issued else ()
+        notes = dict(opened.notes)
     if json:
-        emit_json({"releases": [r.id for r in issued], "refused": [r.name for r in refused]})
+        emit_json({"releases": [r.id for r in issued], "refused": [r.name for r in refused], "notes": notes})
         return
     for release in issued:
         emit(release.id)
     say(f"{len(issued)} release(s) out, {len(refused)} refused on the last day.")
     for refusal in refused:
         say(f"  refused {refusal.name}: {refusal.rule} {refusal.remedy}")
+    for name, note in notes.items():
+        say(f"  desk {name} has nothing to say: {note}.")
 
 
 @app.command

@@ -8,7 +8,7 @@ from typing import Any
 
 from opsroom._version import __version__
 from opsroom.base.charts import Caption
-from opsroom.base.charts_render import DrawingCache, Mode, render_svg
+from opsroom.base.charts_render import DrawingCache, Mode, draw_bare, dress, render_svg
 from opsroom.faces import words as w
 from opsroom.faces.reader import day_of
 
@@ -76,14 +76,16 @@ class Figure:
             return ""
         draw = self.draw
         stamps = "|".join(f"{s['id']}:{s['hash']}" for s in self.stamps())
-        key = f"{__version__}/{mode}/{self.name}/{self.caption}/{stamps}"
+        key = f"{self.name}/{self.caption}/{stamps}"
+        words = {"title": self.caption.finding, "desc": self.caption.description}
         ident = "f-" + self.name.replace(".", "-")
-        return cache.get(
-            key,
-            lambda: render_svg(
-                draw(), mode=mode, ident=ident, title=self.caption.finding, desc=self.caption.description
-            ),
-        )
+
+        def make() -> str:
+            if mode == "file":
+                return render_svg(draw(), mode=mode, ident=ident, **words)
+            return dress(cache.bare(key, lambda: draw_bare(draw)), mode=mode, ident=ident, **words)
+
+        return cache.get(f"{__version__}/{mode}/{key}", make)
 
 
 def source_of(release: Any) -> str:

@@ -50,6 +50,7 @@ def fit_batch(
     huber: float | None = HUBER,
     iterations: int = 4,
     chunk: int = 4096,
+    todo: npt.NDArray[np.bool_] | None = None,
 ) -> BatchFit:
     """Regress every row of `y` on the columns of `x`.
 
@@ -72,6 +73,10 @@ def fit_batch(
         Re-weighting steps of the robust loss.
     chunk
         Series worked on at a time: memory is about ``3 × chunk × days`` numbers.
+    todo
+        Which series to fit, (series,); the others are left at zero, for callers that know their fit already.
+        Each series that is fitted comes out as it would with all of them. No more series than terms are fitted all
+        the same. None: all.
 
     Returns
     -------
@@ -107,10 +112,11 @@ def fit_batch(
     x = np.ascontiguousarray(x, dtype=dtype)
     ridge = _penalty_matrix(penalty, k)
     if n > k:
-        return _fit_many(y, x, weights, ridge, huber, iterations)
+        return _fit_many(y, x, weights, ridge, huber, iterations, todo)
     coef = np.zeros((n, k), dtype=dtype)
     scale = np.zeros(n, dtype=dtype)
     rows = np.zeros(n, dtype=np.int64)
+    # So few are fitted all at once: products of matrices need not come out to the last bit as those of their parts.
     for start in range(0, n, chunk):
         part = slice(start, min(start + chunk, n))
         block = y[part]
@@ -152,6 +158,7 @@ def _fit_many(
     ridge: npt.NDArray[np.float64],
     huber: float | None,
     iterations: int,
+    todo: npt.NDArray[np.bool_] | None,
 ) -> BatchFit:
     """Fit one series after another in compiled loops; compiling pays where there are many."""
     from opsroom.measure.adjust.batch_kernel import fit_rows
@@ -160,14 +167,19 @@ def _fit_many(
     design = x.astype(np.float64)
     upper = np.triu_indices(k)
     every = np.ones(1) if weights is None else np.asarray(weights, dtype=np.float64)
-    coef, scale, rows = np.zeros((n, k), dtype=y.dtype), np.zeros(n), np.zeros(n, dtype=np.int64)
     products = design[:, upper[0]] * design[:, upper[1]]
+    every = np.broadcast_to(every, y.shape)
+    at = slice(None) if todo is None else np.flatnonzero(todo)
+    part = np.ascontiguousarray(y[at])
+    found = np.zeros((len(part), k), dtype=y.dtype), np.zeros(len(part)), np.zeros(len(part), dtype=np.int64)
     solved = fit_rows(
-        np.ascontiguousarray(y), np.ascontiguousarray(design.T), products, np.broadcast_to(every, y.shape), ridge,
-        huber or 0.0, 1 if huber is None else iterations, coef, scale, rows,
+        part, np.ascontiguousarray(design.T), products, every[at], ridge,
+        huber or 0.0, 1 if huber is None else iterations, *found,
     )  # fmt: skip
     if not solved:
         raise _singular()
+    coef, scale, rows = np.zeros((n, k), dtype=y.dtype), np.zeros(n), np.zeros(n, dtype=np.int64)
+    coef[at], scale[at], rows[at] = found
     freedom = np.maximum(rows - np.minimum(k, rows // 2), 1)
     scale *= np.sqrt(np.maximum(rows, 1) / freedom)
     return BatchFit(coef=coef, scale=scale.astype(y.dtype), rows=rows)

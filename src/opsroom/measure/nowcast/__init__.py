@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opsroom.measure.nowcast.engine import nowcast
     from opsroom.measure.nowcast.news import News
-    from opsroom.measure.nowcast.releases import NextRelease, learn_lags
+    from opsroom.measure.nowcast.releases import Lags, NextRelease, learn_lags
     from opsroom.measure.nowcast.replay import Backtest, backtest, first_growth
     from opsroom.measure.nowcast.results import NowcastResult, QuarterNowcast
     from opsroom.measure.nowcast.spec import SeriesSpec, Settings
 
 _HOME = {
     "Backtest": "replay",
+    "Lags": "releases",
     "News": "news",
     "NextRelease": "releases",
     "NowcastResult": "results",
@@ -28,6 +29,7 @@ _HOME = {
 
 __all__ = [
     "Backtest",
+    "Lags",
     "News",
     "NextRelease",
     "NowcastResult",

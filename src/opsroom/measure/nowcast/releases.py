@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from opsroom.measure.nowcast.panel import long_frame
 from opsroom.measure.nowcast.spec import Frequency, SeriesSpec
@@ -40,18 +41,60 @@ def learn_lags(first_seen: pd.DataFrame) -> dict[str, int]:
     dict
         Series → median lag in days. Series whose history came in bulk only are left out.
     """
-    frame = first_seen.assign(day=pd.to_datetime(first_seen["known_at"], utc=True).dt.tz_localize(None))
-    together = frame.groupby(["series", "day"])["period"].transform("count")
-    frame = frame[together <= _BULK]
-    lags: dict[str, int] = {}
-    for name, group in frame.groupby("series", sort=True):
-        days = np.empty(len(group))
-        for frequency in group["frequency"].unique():
-            here = (group["frequency"] == frequency).to_numpy()
-            ends = pd.DatetimeIndex(group["period"][here]).to_period(_RULES[frequency]).end_time
-            days[here] = (pd.DatetimeIndex(group["day"][here]).normalize() - ends.normalize()).days
-        lags[str(name)] = round(float(np.median(days)))
-    return lags
+    return Lags.of(first_seen).by()
+
+
+@dataclass(frozen=True, slots=True)
+class Lags:
+    """Lags of all first releases, worked out once, of which those known by any moment are looked at.
+
+    Attributes
+    ----------
+    names
+        Series, sorted.
+    series
+        Row of each release's series in `names`.
+    known_at
+        When each release became known, UTC.
+    days
+        Days from its period's end.
+    """
+
+    names: tuple[str, ...]
+    series: NDArray[np.int64]
+    known_at: NDArray[np.datetime64]
+    days: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, first_seen: pd.DataFrame) -> Lags:
+        """Work the lags out; `first_seen` as in `learn_lags`.
+
+        What came in bulk is left out. It came at one moment, so that it does as of every later one.
+        """
+        frame = first_seen.assign(day=pd.to_datetime(first_seen["known_at"], utc=True).dt.tz_localize(None))
+        together = frame.groupby(["series", "day"])["period"].transform("count")
+        frame = frame[together <= _BULK]
+        number, names = pd.factorize(frame["series"].astype(str), sort=True)
+        known = frame["day"].to_numpy().astype("datetime64[us]")
+        days = np.zeros(len(frame), dtype=np.int64)
+        for frequency in frame["frequency"].unique():
+            here = (frame["frequency"] == frequency).to_numpy()
+            ends = pd.DatetimeIndex(frame["period"][here]).to_period(_RULES[frequency]).end_time
+            apart = known[here].astype("datetime64[D]") - ends.to_numpy().astype("datetime64[D]")
+            days[here] = apart.astype(np.int64)
+        return cls(tuple(str(name) for name in names), number.astype(np.int64), known, days)
+
+    def by(self, moment: dt.datetime | None = None) -> dict[str, int]:
+        """Return series → median lag of the releases known by a moment, an aware time; None: of all."""
+        until = None if moment is None else np.datetime64(moment.astimezone(dt.UTC).replace(tzinfo=None), "us")
+        known = np.full(len(self.days), fill_value=True) if until is None else self.known_at <= until
+        series, days = self.series[known], self.days[known]
+        if not len(days):
+            return {}
+        order = np.argsort(series, kind="stable")
+        found, starts = np.unique(series[order], return_index=True)
+        groups = np.split(days[order], starts[1:])
+        return {self.names[k]: round(float(np.median(g))) for k, g in zip(found, groups, strict=True)}
 
 
 def period_end(day: pd.Timestamp, frequency: Frequency) -> pd.Timestamp:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,24 +12,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.errors import FitError
-from opsroom.measure.adjust.batch import fit_batch
 from opsroom.measure.resumption.readings import (
     F32,
     Bools,
     Chains,
     Ints,
-    Use,
     company_use,
     date_of,
     day_numbers,
     ordinal,
 )
+from opsroom.measure.resumption.regressions import N_SMOOTH, Regressions
 
 COLD, HOT = 15.5, 22.0
 """Balance temperatures of heating and cooling degree days (Eurostat's heating, common cooling base)."""
 
-FLOOR = np.float32(0.01)
-RIDGE = 2.0
 NEVER = 0.97
 """Closed-day level of a company whose use is the same on all days: its meter hardly tells."""
 
@@ -112,9 +109,6 @@ class Surroundings:
         return np.column_stack([*weekdays, *special]).astype(np.float32)
 
 
-N_SMOOTH, N_TYPE = 8, 10
-
-
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """Each company's normal, fitted once and used for many weeks.
@@ -143,6 +137,8 @@ class Baseline:
         First and last day of training.
     content
         Hash of the training data and links: a baseline is refitted when it changes.
+    regressions
+        What the normals rest on, for the next refit.
     """
 
     enterprise: Ints
@@ -161,6 +157,7 @@ class Baseline:
     content: str
     repaired: int
     dropped: int
+    regressions: Regressions | None = field(default=None, repr=False, compare=False)
 
     def levels(self, chains: Chains) -> F32:
         """Return the usual level of each of `chains`, 0 for those that the training did not see."""
@@ -206,6 +203,7 @@ def fit_baseline(
     calendar: pd.DataFrame,
     start: dt.date,
     end: dt.date,
+    earlier: Baseline | None = None,
 ) -> Baseline:
     """Fit each company's normal on days before the shock.
 
@@ -223,6 +221,8 @@ def fit_baseline(
         ``date, kind``; with last year's New Year holiday, on which most companies are known to be closed.
     start, end
         First and last day of training; the last lies before the holiday.
+    earlier
+        Baseline fitted before: what has not moved since is taken from it, and comes out the same.
 
     Returns
     -------
@@ -250,60 +250,17 @@ def fit_baseline(
     content = content_hash(links, use.level, np.nansum(use.ratio, axis=1))
     around = Surroundings.of(weather, calendar, start=first, days=days)
     region = np.searchsorted(around.regions, companies["region"].astype(str).to_numpy()).astype(np.int64)
-    fit = _Regressions.of(use, around, region)
+    fit = Regressions.of(use, around, region, earlier.regressions if earlier is not None else None)
     closed = _closed_level(fit, around, companies)
     return Baseline(
         enterprise=enterprises, regions=around.regions, region=region, coef=fit.coef, sigma=fit.sigma,
         memory=fit.memory, closed=closed[0], closed_sd=closed[1], own_closed=closed[2],
         fitted=fit.rows >= 60, chain_key=chains.key, chain_level=use.level, span=(start, end),
-        content=content, repaired=use.repaired, dropped=use.dropped,
+        content=content, repaired=use.repaired, dropped=use.dropped, regressions=fit,
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Regressions:
-    """Coefficients, error scale and the errors' memory."""
-
-    coef: F32
-    sigma: F32
-    rows: Ints
-    memory: float
-
-    @classmethod
-    def of(cls, use: Use, around: Surroundings, region: Ints) -> _Regressions:
-        n = len(use.enterprise)
-        terms = 1 + N_SMOOTH + N_TYPE
-        coef, sigma = np.zeros((n, terms), dtype=np.float32), np.zeros(n, dtype=np.float32)
-        rows = np.zeros(n, dtype=np.int64)
-        penalty = np.concatenate([[0.0], np.full(N_SMOOTH, RIDGE), np.full(N_TYPE, 0.3)])
-        weights = np.ones(use.days, dtype=np.float32)
-        memories, sizes = [], []
-        kinds = around.type_terms()
-        for code in range(len(around.regions)):
-            at = np.flatnonzero(region == code)
-            x = np.hstack([np.ones((use.days, 1), np.float32), around.smooth_terms(code), kinds])
-            for low in range(0, len(at), 2048):
-                part = at[low : low + 2048]
-                y = np.log(np.maximum(use.ratio[part], FLOOR))
-                fit = fit_batch(y, x, weights=weights, penalty=penalty, iterations=3)
-                coef[part], sigma[part], rows[part] = fit.coef, fit.scale, fit.rows
-                if low == 0:
-                    memories.append(_memory(y, fit.predict(x), fit.scale))
-                    sizes.append(len(part))
-        sigma = np.clip(sigma, 0.02, 1.0)
-        return cls(coef, sigma, rows, float(np.average(memories, weights=sizes)))
-
-
-def _memory(y: F32, fitted: F32, scale: F32) -> float:
-    """Return the pooled first-order autocorrelation of residuals, wild ones cut."""
-    z = np.clip((y - fitted) / np.maximum(scale, 1e-3)[:, None], -3, 3)
-    pair = np.isfinite(z[:, 1:]) & np.isfinite(z[:, :-1])
-    both = np.where(pair, z[:, 1:] * z[:, :-1], 0).sum()
-    square = np.where(pair, z[:, 1:] ** 2, 0).sum()
-    return float(np.clip(both / max(float(square), 1e-9), 0, 0.9))
-
-
-def _closed_level(fit: _Regressions, around: Surroundings, companies: pd.DataFrame) -> tuple[F32, F32, Bools]:
+def _closed_level(fit: Regressions, around: Surroundings, companies: pd.DataFrame) -> tuple[F32, F32, Bools]:
     """Return closed-day level relative to a workday, its uncertainty, and whether it is the company's own.
 
     Candidates are Sundays, public holidays and last year's New Year holiday; the ones that are quietest

@@ -48,6 +48,7 @@ def baseline_for(
     cohort_day: dt.date,
     start: dt.date | None = None,
     last: dt.date | None = None,
+    earlier: Baseline | None = None,
 ) -> Baseline:
     """Fit the reusable normal of every company, before the shock.
 
@@ -64,12 +65,14 @@ def baseline_for(
         First day of training; None: the year before `cohort_day` and a fortnight.
     last
         Last day up to which entrants are wanted; None: `cohort_day`.
+    earlier
+        Baseline fitted before, of which what has not moved since is taken over; the result is the same without.
     """
     companies = companies_on(_pandas(register), cohort_day=cohort_day, last=last or cohort_day)
     first = start or cohort_day - dt.timedelta(days=380)
     return fit_baseline(
         readings, links=_pandas(links), companies=companies, weather=_pandas(weather),
-        calendar=_pandas(calendar), start=first, end=cohort_day,
+        calendar=_pandas(calendar), start=first, end=cohort_day, earlier=earlier,
     )  # fmt: skip
 
 

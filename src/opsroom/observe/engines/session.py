@@ -133,16 +133,20 @@ def _start(settings: SparkSettings) -> Any:  # a classic session
         "spark.driver.memory": settings.driver_memory,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "OFF",
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={QUIET.as_uri()}",
     }
     here = settings.master.startswith("local")
     if here:
         conf["spark.driver.host"] = conf["spark.driver.bindAddress"] = "127.0.0.1"
         conf["spark.executor.extraJavaOptions"] = conf["spark.driver.extraJavaOptions"]
+    else:
+        conf["spark.log.level"] = "OFF"  # workers elsewhere do not have our file
     _hush()
     builder = SparkSession.builder.master(settings.master).appName("opsroom")
-    for key, value in {**conf, **settings.conf}.items():
+    for key, value in settings.conf.items():
+        # Java takes options one after the other: a room's own stand beside ours.
+        conf[key] = f"{conf[key]} {value}" if key.endswith("extraJavaOptions") and key in conf else value
+    for key, value in conf.items():
         builder = builder.config(key, value)
     try:
         with _environment(here=here):
@@ -161,10 +165,10 @@ def _unreachable() -> SettingsError:
 
 def _hush() -> None:
     """Silence pyspark's own logger, which prints errors with the values that caused them."""
+    from pyspark.logger import PySparkLogger
+
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
-        logger = logging.getLogger(name)
-        logger.handlers = [logging.NullHandler()]
-        logger.propagate = False
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,10 @@
 """Desk `nowcast`: growth of the quarter that is not published yet.
 
 Settings: ``datasets`` (public datasets of series: one code field, the period, one number); ``target`` (code of the
-quarterly level); ``[[desks.series]]`` tables with ``name``, ``frequency``, ``transform``, ``block``, ``category``,
-``title``, ``publication_lag_days``; ``backtest_from`` (first quarter of the real-time rehearsal, such as
-``2012-Q1``; absent: none, and the interval is labelled the model's alone); ``step_days`` (days between two
-rehearsed vintages, default 45).
+quarterly level; absent: the only quarterly series); ``[[desks.series]]`` tables with ``name``, ``frequency``,
+``transform``, ``block``, ``category``, ``title``, ``publication_lag_days`` (absent: seen from the values);
+``backtest_from`` (first quarter of the real-time rehearsal, such as ``2012-Q1``; absent: none, and the interval is
+labelled the model's alone); ``step_days`` (days between two rehearsed vintages, default 45).
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from opsroom.base.periods import end_of_day, parse_period
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View, earlier_release
+from opsroom.room.desks.series_guess import guess_series, guess_target
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opsroom.measure.nowcast import Backtest, NowcastResult, SeriesSpec, Settings
+    from opsroom.measure.nowcast import Backtest, Lags, NowcastResult, SeriesSpec, Settings
 
 
 BAND = 30
@@ -41,16 +42,21 @@ class NowcastDesk:
         names = [str(name) for name in settings.require("datasets")]
         if not all(view.has(name) for name in names):
             return DeskOutcome(None, note="not all of the nowcast's series are known yet")
-        target = str(settings.require("target"))
         specs = series_specs(settings)
         vintages = read_vintages(view, names, [s.name for s in specs])
-        rehearsal = self._rehearsal(view, settings, vintages, specs, target)
+        if not specs:
+            specs = guess_series(vintages)
+        target, why = (str(settings.get("target")), "") if settings.get("target") else guess_target(specs)
+        if not target:
+            return DeskOutcome(None, note=why)
+        lags = lags_of(vintages, specs)
+        rehearsal = self._rehearsal(view, settings, vintages, specs, target, lags)
         history = None if rehearsal is None else rehearsal.to_frame()
 
         def at(day: dt.date, moment: dt.datetime) -> NowcastResult:
             return nowcast(
                 panel_at(vintages, moment), target=target, as_of=day, specs=specs, history=history,
-                lags=learnt_lags(vintages, specs, moment), settings=model_settings(settings),
+                lags=lags.by(moment), settings=model_settings(settings),
             )  # fmt: skip
 
         try:
@@ -88,6 +94,7 @@ class NowcastDesk:
         vintages: pd.DataFrame,
         specs: list[SeriesSpec],
         target: str,
+        lags: Lags,
     ) -> Backtest | None:
         """Rehearse past vintages once a quarter: what the room would have said, day by day, before it began."""
         from opsroom.measure.nowcast import backtest, first_growth
@@ -113,7 +120,7 @@ class NowcastDesk:
             target=target,
             specs=specs,
             first_releases=outcomes,
-            lags=lambda d: learnt_lags(vintages, specs, moment(d)),
+            lags=lambda d: lags.by(moment(d)),
             settings=model_settings(settings),
             earlier=view.memory.get(place),
         )
@@ -122,7 +129,7 @@ class NowcastDesk:
 
 
 def read_vintages(view: View, datasets: list[str], series: list[str]) -> pd.DataFrame:
-    """Return every vintage of some series known by the view's day: series, period, value, known_at."""
+    """Return every vintage of some series (of all where none is named) known by the view's day."""
     import pandas as pd
 
     pieces = []
@@ -132,7 +139,7 @@ def read_vintages(view: View, datasets: list[str], series: list[str]) -> pd.Data
         value = next(f.name for f in spec.fields if f.type == "number")
         frame = view.vintages(name, [code, spec.period, value])
         frame.columns = ["series", "period", "value", "known_at"]
-        pieces.append(frame[frame["series"].isin(series)])
+        pieces.append(frame[frame["series"].isin(series)] if series else frame)
     long = pd.concat(pieces, ignore_index=True)
     long["period"] = pd.to_datetime(long["period"])
     return long.sort_values(["known_at"], kind="stable", ignore_index=True)
@@ -144,21 +151,21 @@ def panel_at(vintages: pd.DataFrame, moment: dt.datetime) -> pd.DataFrame:
     return known.drop_duplicates(["series", "period"], keep="last")[["series", "period", "value"]]
 
 
-def learnt_lags(vintages: pd.DataFrame, specs: list[SeriesSpec], moment: dt.datetime) -> dict[str, int]:
-    """Return series → usual days from period end to first release, learnt from the vintages known by a moment."""
-    from opsroom.measure.nowcast import learn_lags
+def lags_of(vintages: pd.DataFrame, specs: list[SeriesSpec]) -> Lags:
+    """Return the days from period end to first release of everything in the vintages, to be asked as of any moment."""
+    from opsroom.measure.nowcast import Lags
 
-    vintages = vintages[vintages["known_at"] <= moment]
+    # In the order of knowledge, what was known first is so as of every moment by which anything was.
     first = vintages.drop_duplicates(["series", "period"], keep="first").copy()
     first["frequency"] = first["series"].map({s.name: s.frequency for s in specs})
-    return learn_lags(first[first["frequency"].notna()])
+    return Lags.of(first[first["frequency"].notna()])
 
 
 def series_specs(settings: DeskSettings) -> list[SeriesSpec]:
     """Return the series of the desk, as its settings describe them."""
     from opsroom.measure.nowcast import SeriesSpec
 
-    return [SeriesSpec(**table) for table in settings.require("series")]
+    return [SeriesSpec(**table) for table in settings.get("series", [])]
 
 
 def model_settings(settings: DeskSettings) -> Settings:
