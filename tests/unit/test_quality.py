@@ -384,6 +384,36 @@ def test_settings_of_quality_are_read_written_and_checked() -> None:
             DatasetSpec.from_toml(text.replace("\n[[fields]]", f"\n[quality]\n{wrong}\n\n[[fields]]", 1))
 
 
+def test_a_sample_of_the_series_stands_for_all_and_says_so(store: Store) -> None:
+    store.add(replace(SPEC, quality=QualitySpec(sample_rows=120)))
+    report = history(store)
+    assert report.quality is not None
+    measures = report.quality.measures
+    assert measures["rows"]["read"] == COMPANIES
+    assert 0.1 < measures["sample"] < 1
+    seen = measures["completeness"]["series_expected"]
+    assert 0 < seen < COMPANIES
+    assert report.quality.components["completeness"] == 1.0
+    assert measures["fields"]["sales"]["compared"] == seen
+
+
+def test_what_is_usual_raises_no_alarm(store: Store) -> None:
+    """A third of the companies always comes a month later: told until it is a habit, and again when it grows."""
+    found = []
+    for number in range(9):
+        keep = 40 if number < 8 else 20
+        parts = [table(number, keep=keep)]
+        if number:
+            parts.append(table(number - 1).slice(40))
+        found.append([a.severity for a in _alarms(deliver(store, pa.concat_tables(parts), number), "series_missing")])
+    assert found == [[], [], ["note"], ["warning"], [], [], [], [], ["warning"]]
+
+
+def _alarms(report: IngestReport, kind: str) -> list[assessing.Alarm]:
+    assert report.quality is not None
+    return [a for a in report.quality.alarms if a.kind == kind]
+
+
 # -- formulas ----------------------------------------------------------------------------------
 
 

@@ -7,7 +7,6 @@ from a few aggregations of them, in the engine that compares deliveries, within 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -26,9 +25,6 @@ WINDOW = {"H": 48, "D": 7, "W": 4, "M": 3, "Q": 4, "A": 3, "event": 365}
 
 FIELDS = 6
 """Fields watched where the specification names none."""
-
-MANY_ROWS = 5_000_000
-"""Rows beyond which a sample of the series is measured, drawn by a hash of the key: the same on every run."""
 
 SLIPS = (1, 2, 3, 6)
 """Powers of ten that people slip by: tens, cents, thousands, millions."""
@@ -184,9 +180,9 @@ class Measuring:
         """Measure."""
         if not self._now:
             return Measures()
-        rows = sum(f.rows for f in self._now)
-        every = max(1, math.ceil(max(rows, sum(f.rows for f in self._base)) / MANY_ROWS)) if self._series else 1
-        # Of large baselines most files lie outside the window in part, so `every` is an upper bound.
+        rows = max(sum(f.rows for f in self._now), self._base_rows())
+        most = self._spec.quality.sample_rows
+        every = max(1, round(rows / most)) if most and self._series else 1
         self._gather("now", self._now, every, "op = 0")
         if self._base:
             period = quote(self._spec.period)
@@ -196,6 +192,18 @@ class Measuring:
             self._con.execute("CREATE OR REPLACE TEMP TABLE base AS FROM now LIMIT 0")
         series = self._by_series()
         return Measures(sample=1 / every, fields=self._fields(series), **self._coming(series))
+
+    def _base_rows(self) -> float:
+        """Estimate the rows of the baseline: of a file that reaches beyond the window, its part by time."""
+        total = 0.0
+        for file in self._base:
+            low, high = file.low.get(self._spec.period), file.high.get(self._spec.period)
+            if low is None or high is None or high <= low:
+                total += file.rows
+            else:
+                inside = min(high, self._frontier) - max(low, self._from)
+                total += file.rows * max(inside / (high - low), 0.0)
+        return total
 
     # -- gathering ----------------------------------------------------------------------------
 
