@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -302,3 +303,17 @@ def test_a_line_that_cannot_be_split_is_kept_though_it_is_not_utf8(deliver: Deli
     records = {r["row"]: r["record"] for r in store.quarantine("series").to_pylist()}
     assert records[3] == "B\\xe9\\xff,2020-01"
     assert records[4] == '{"code": "C\\\\xe9", "period": "2020-01", "value": "1"}'
+
+
+def test_a_cell_in_the_last_row_and_column_takes_no_memory(tmp_path: Path) -> None:
+    made = openpyxl.Workbook()
+    made.active["A1"] = "code"
+    made.active["XFD1048576"] = 1
+    file = tmp_path / "sparse.xlsx"
+    made.save(file)
+    tracemalloc.start()
+    filled = [number for number, cells in workbook.sheet_rows(file, "here", "") if any(cells)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert filled == [1, 1_048_576]
+    assert peak < 32 << 20

@@ -115,7 +115,7 @@ def levels(desk: Desk) -> Iterator[Part]:
             value = number(row, main.name)
             if value is not None:
                 lines.setdefault(str(row[rest[0]]) if rest else "", {})[str(row[time])] = value
-        unit = main.unit if main.unit.startswith("%") or " " not in main.unit else ""
+        unit = main.unit
         for code in sorted(lines, key=lambda c: (-abs(lines[c][max(lines[c])]), c))[:3]:
             line = lines[code]
             at = max(line)

@@ -175,8 +175,11 @@ def standard_view(view: View, tables: Mapping[str, str], kinds: Mapping[str, str
 
 def missing_tables(view: View, names: Mapping[str, str]) -> str:
     """Say in words which of a desk's tables the room does not know yet; empty where it knows all."""
-    absent = [f"{table} ({dataset})" if table != dataset else table
-              for table, dataset in names.items() if not view.has(dataset)]  # fmt: skip
+    absent = []
+    for table, dataset in names.items():
+        if not view.has(dataset):
+            own = dataset.partition(" as ")[0]
+            absent.append(table if own in (table, "") else f"{table} ({own})")
     return f"nothing is known yet of {', '.join(absent)}" if absent else ""
 
 

@@ -21,7 +21,7 @@ from opsroom.observe.readers import open_source
 SHOWN = 5
 """Rows that are named of each problem."""
 
-REMEMBERED = 20_000_000
+REMEMBERED = 5_000_000
 """Rows whose keys are remembered to find repetitions."""
 
 
