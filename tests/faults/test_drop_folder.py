@@ -72,7 +72,7 @@ def look(room: Path, *, looks: int = 1, **more: object) -> tuple[Tally, str]:
     log = io.StringIO()
     with Room.open(room, actor="test") as opened:
         options: dict[str, object] = {"settle": 0.0, "first_wait": 0.0, **more}
-        folder = DropFolder(opened, room.parent / "drop", open_log(log), **options)  # type: ignore[arg-type]
+        folder = DropFolder(opened, room.parent / "drop", open_log(log), **options)  # type: ignore[arg-type]  # any option
         total = Tally()
         for _ in range(looks):
             total.add(folder.look())
@@ -221,7 +221,7 @@ class Full:
         if self.left:
             self.left -= 1
             raise StoreError("the disk is full", code="OPS-F002")
-        return self.real(*args, **more)  # type: ignore[arg-type]
+        return self.real(*args, **more)  # type: ignore[arg-type]  # passed on
 
 
 def test_a_full_disk_is_waited_out(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:

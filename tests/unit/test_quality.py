@@ -84,7 +84,7 @@ def table(number: int, change: Change | None = None, keep: int = COMPANIES) -> p
 
 def deliver(store: Store, source: object, number: int, *, days: int = 40, **more: object) -> IngestReport:
     known = datetime.combine(month(number) + timedelta(days=days), datetime.min.time(), UTC)
-    return ingest(store, store.spec("sales"), source, known_at=known, actor="test", **more)  # type: ignore[arg-type]
+    return ingest(store, store.spec("sales"), source, known_at=known, actor="test", **more)  # type: ignore[arg-type]  # any option
 
 
 def history(store: Store, months: int = 5) -> IngestReport:
