@@ -16,9 +16,10 @@ import pytest
 from opsroom.base.errors import DataError, UsageError
 from opsroom.base.specs import DatasetSpec, FieldSpec
 from opsroom.base.state import State
-from opsroom.observe import readers, staging
+from opsroom.observe import staging
 from opsroom.observe.ingest import IngestReport, ingest
 from opsroom.observe.quality import RULES
+from opsroom.observe.sources import delimited
 from opsroom.observe.store import Store
 
 AT = datetime(2020, 3, 10, 6, tzinfo=UTC)
@@ -160,7 +161,7 @@ def test_rows_that_are_not_utf8_are_told_from_those_that_are(store: Store, tmp_p
 def test_line_numbers_hold_over_blocks_and_bad_lines(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readers, "BLOCK", 256)
+    monkeypatch.setattr(delimited, "BLOCK", 256)
     lines, wanted = [], []
     for number in range(2, 402):
         if number % 37 == 0:
@@ -190,7 +191,7 @@ def test_line_numbers_hold_over_blocks_and_bad_lines(
         (b"id,month,region,id\n1,2020-01,R1,5\n", "OPS-D009"),
         (b"id,month,region,\n1,2020-01,R1,5\n", "OPS-D009"),
         (HEAD.encode("utf-16"), "OPS-D008"),
-        (b"PK\x03\x04" + b"\x00" * 100, "OPS-D008"),
+        (b"PK\x03\x04" + b"\x00" * 100, "OPS-D016"),
         (b"PAR1 and then rubbish", "OPS-D006"),
         (b"\x89PNG no text\nat all\n", "OPS-D008"),
     ],
@@ -211,7 +212,7 @@ def test_files(store: Store, tmp_path: Path, content: bytes, code: str | None) -
 
 
 def test_a_line_without_end_is_refused(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "BLOCK", 1 << 12)
+    monkeypatch.setattr(delimited, "BLOCK", 1 << 12)
     for text in (
         "1,2020-01,R1,5," + "x" * 10_000,
         '1,2020-01,R1,5,"a quote never closed\n' + "1,2020-01,R1,5,\n" * 999,

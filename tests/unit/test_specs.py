@@ -77,7 +77,7 @@ def test_arrow_schema_has_no_floats_in_microdata() -> None:
     spec = DatasetSpec.from_toml(TEXT)
     assert [str(t) for t in spec.arrow_schema().types] == ["int64", "date32[day]", "int64"]
     stored = spec.arrow_schema(system=True)
-    assert stored.names[3:] == ["known_at", "recorded_at", "delivery", "op", "source_row"]
+    assert stored.names[3:] == [name for name in SYSTEM_COLUMNS if name != "part"]
     assert not stored.field("meter_id").nullable
     assert stored.field("wh").nullable, "a tombstone has nothing but a key"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from opsroom.base.errors import SettingsError
 
 SCHEMA_VERSION = 1
+ENGINES = ("duckdb", "spark")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Cadence = Literal["weekly", "monthly", "on_demand"]
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -80,6 +82,40 @@ class PublishSettings:
     last: dt.date | None = None
 
 
+_MASTER = re.compile(r"local(\[[^\]]+\])?|local-cluster\[\d+,\d+,\d+\]|(spark|sc|k8s)://\S+|yarn")
+
+
+@dataclass(frozen=True, slots=True)
+class SparkSettings:
+    """Where and how Spark runs, of ``[spark]`` in ``room.toml``.
+
+    Attributes
+    ----------
+    master
+        ``"local[*]"`` (this machine, all cores), ``"spark://host:7077"`` (a standalone cluster),
+        ``"sc://host:15002"`` (Spark Connect), ``"yarn"`` or ``"k8s://…"``. The environment variable
+        ``OPSROOM_SPARK_MASTER`` goes before the file.
+    driver_memory
+        Memory of the Java process beside this one, such as ``"2g"``.
+    settings
+        Spark's own settings, as pairs of name and value.
+    """
+
+    master: str = "local[*]"
+    driver_memory: str = "2g"
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_connect(self) -> bool:
+        """Whether the master is a Spark Connect server."""
+        return self.master.startswith("sc://")
+
+    @property
+    def conf(self) -> dict[str, str]:
+        """Spark's own settings by name."""
+        return dict(self.settings)
+
+
 @dataclass(frozen=True, slots=True)
 class RoomSettings:
     """`room.toml`, validated."""
@@ -88,6 +124,7 @@ class RoomSettings:
     country: str = ""
     timezone: str = "UTC"
     engine: str = "duckdb"
+    spark: SparkSettings = field(default_factory=SparkSettings)
     synthetic: bool = False
     disclaimer: str = ""
     licence: str = ""
@@ -147,10 +184,10 @@ class RoomSettings:
                 code="OPS-C004",
             ) from None
         engine = str(room.get("engine", "duckdb"))
-        if engine != "duckdb":
+        if engine not in ENGINES:
             raise SettingsError(
                 f"room.toml: engine {engine!r} is not available.",
-                remedy='Use engine = "duckdb".',
+                remedy='Use engine = "duckdb" or engine = "spark".',
                 code="OPS-C004",
             )
         return cls(
@@ -158,6 +195,7 @@ class RoomSettings:
             country=str(room.get("country", "")),
             timezone=zone,
             engine=engine,
+            spark=_spark(_table(raw.pop("spark", {}), "spark")),
             synthetic=bool(room.get("synthetic", False)),
             disclaimer=str(room.get("disclaimer", "")),
             licence=str(room.get("licence", "")),
@@ -186,6 +224,32 @@ def _table(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SettingsError(f"room.toml: [{name}] must be a table.", code="OPS-C004")
     return dict(value)
+
+
+def _spark(value: dict[str, Any]) -> SparkSettings:
+    own = _table(value.pop("settings", {}), "spark.settings")
+    master = os.environ.get("OPSROOM_SPARK_MASTER") or str(value.pop("master", "local[*]"))
+    value.pop("master", None)
+    memory = str(value.pop("driver_memory", "2g"))
+    if value:
+        raise SettingsError(
+            f"room.toml: [spark] does not know {', '.join(sorted(value))}.",
+            remedy="It has master, driver_memory and settings.",
+            code="OPS-C004",
+        )
+    if not _MASTER.fullmatch(master):
+        raise SettingsError(
+            "the master of [spark] in room.toml or OPSROOM_SPARK_MASTER is none that Spark knows.",
+            remedy='Write "local[*]", "spark://host:7077" or "sc://host:15002".',
+            code="OPS-C004",
+        )
+    if not re.fullmatch(r"[1-9]\d*[mg]", memory):
+        raise SettingsError("room.toml: [spark] driver_memory is written as 2g or 512m.", code="OPS-C004")
+    return SparkSettings(master, memory, tuple(sorted((str(k), _java(v)) for k, v in own.items())))
+
+
+def _java(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _regions(value: object) -> tuple[Region, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from opsroom.base.errors import SpecError
@@ -48,12 +48,16 @@ def _fits(value: object, wanted: str) -> bool:
     """Return whether a TOML value has the type that an annotation names."""
     if wanted == "bool":
         return isinstance(value, bool)
+    if wanted.startswith("str | int | float | bool"):
+        return isinstance(value, str | int | float | bool)
     if isinstance(value, bool):
         return False
     if wanted.startswith("tuple[str"):
         return isinstance(value, tuple) and all(isinstance(v, str) for v in value)
-    if wanted.startswith("tuple[FieldSpec"):
+    if wanted.startswith(("tuple[FieldSpec", "tuple[RuleSpec")):
         return isinstance(value, tuple)
+    if wanted == "Layout" or wanted.endswith("Spec"):
+        return type(value).__name__ == wanted
     if wanted.startswith(("int | float", "float")):
         return isinstance(value, int | float)
     if wanted.startswith("int"):
@@ -61,12 +65,12 @@ def _fits(value: object, wanted: str) -> bool:
     return isinstance(value, str)
 
 
-def lines(thing: Any, *, skip: str = "") -> list[str]:  # a dataclass instance
+def lines(thing: Any, *, skip: Collection[str] = ()) -> list[str]:  # a dataclass instance
     """Write a dataclass as TOML lines, without what has its default value."""
     found = []
     for item in dataclasses.fields(thing):
         value = getattr(thing, item.name)
-        if item.name == skip or (value == item.default and item.name != "schema_version"):
+        if item.name in skip or (value == item.default and item.name != "schema_version"):
             continue
         if isinstance(value, tuple):
             text = "[" + ", ".join(_quote(v) for v in value) + "]"

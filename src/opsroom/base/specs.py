@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from opsroom.base.codes import code_list
 from opsroom.base.errors import SpecError
 from opsroom.base.lawful import check_lawful
+from opsroom.base.layout import PLAIN, Layout, check_format
 from opsroom.base.periods import Frequency
+from opsroom.base.spec_quality import USUAL_QUALITY, QualitySpec
+from opsroom.base.spec_rules import RuleSpec, read_rules
 from opsroom.base.spec_toml import build, failure, lines
 
 if TYPE_CHECKING:
@@ -23,7 +27,20 @@ SCHEMA_VERSION = 1
 FieldType = Literal["integer", "string", "code", "money", "quantity", "number", "date", "datetime", "boolean"]
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
 
-SYSTEM_COLUMNS = ("known_at", "recorded_at", "delivery", "op", "source_row", "part")
+_TABLES: Mapping[str, type] = {"quality": QualitySpec, "layout": Layout}
+"""Tables of a specification beside its fields."""
+
+SYSTEM_COLUMNS = (
+    "known_at",
+    "recorded_at",
+    "delivery",
+    "op",
+    "source_row",
+    "known_to",
+    "prior_file",
+    "prior_row",
+    "part",
+)
 """Columns that the store adds; no field may have these names."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -54,8 +71,16 @@ class FieldSpec:
         For type ``code``: the codes, or the name of a code list.
     column
         Name of the column in the source where it differs from `name`.
+    date_format
+        How the source writes a date or datetime, beside the ISO forms, which are always read: see
+        `opsroom.base.date_formats.DateFormat`.
     confidential
         The field identifies (a name, an address of a site): it is never shown, not even as a dimension.
+    default
+        Value, in stored form (a date as ISO text), of rows that were delivered before the field existed; empty where
+        absent.
+    aliases
+        Names that the field had in earlier versions of the specification.
     """
 
     name: str
@@ -71,7 +96,10 @@ class FieldSpec:
     codes: tuple[str, ...] = ()
     codes_from: str = ""
     column: str = ""
+    date_format: str = ""
     confidential: bool = False
+    default: str | int | float | bool | None = None
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"field {self.name!r}"
@@ -102,6 +130,28 @@ class FieldSpec:
             raise failure(where, "only numeric fields have min and max.", "Leave them out.")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise failure(where, "min is above max.", "Correct the bounds.")
+        self._check_history(where)
+
+    def _check_history(self, where: str) -> None:
+        wanted: tuple[type, ...] = (str,)
+        if self.type in _NUMERIC:
+            wanted = (int, float) if self.type == "number" else (int,)
+        elif self.type == "boolean":
+            wanted = (bool,)
+        if self.default is not None and (
+            not isinstance(self.default, wanted) or (isinstance(self.default, bool) and bool not in wanted)
+        ):
+            raise failure(where, f"the default is no {self.type}.", "Give it in stored form.")
+        if self.type in ("date", "datetime") and self.default is not None:
+            try:
+                dt.datetime.fromisoformat(str(self.default))
+            except ValueError:
+                raise failure(where, "the default is no ISO date.", 'Write "2020-01-01".') from None
+        if not all(_NAME.fullmatch(a) for a in self.aliases) or self.name in self.aliases:
+            raise failure(where, "aliases are earlier names of the field.", "Correct them.")
+        if self.date_format and self.type not in ("date", "datetime"):
+            raise failure(where, "only dates have a date_format.", "Leave it out.")
+        check_format(where, self.date_format)
 
     @property
     def source(self) -> str:
@@ -157,6 +207,14 @@ class DatasetSpec:
         Texts that stand for an empty value in text columns, beside the empty text: ``["NA", "."]``.
     ignore_extra
         Drop columns of the source that no field names; otherwise they are refused as a change of schema.
+    version
+        Number of this version of the specification; `opsroom dataset update` registers the next one.
+    quality
+        How deliveries are assessed: the table ``[quality]``.
+    layout
+        How the file is laid out, where it is not a plain table: see `opsroom.base.layout.Layout`.
+    rules
+        What must hold beyond types and bounds: the tables ``[[rules]]``.
     """
 
     name: str
@@ -180,7 +238,11 @@ class DatasetSpec:
     max_drop: float = 0.2
     missing: tuple[str, ...] = ()
     ignore_extra: bool = False
+    quality: QualitySpec = USUAL_QUALITY
+    layout: Layout = PLAIN
+    rules: tuple[RuleSpec, ...] = ()
     schema_version: int = SCHEMA_VERSION
+    version: int = 1
 
     def __post_init__(self) -> None:
         where = f"dataset {self.name!r}"
@@ -188,13 +250,23 @@ class DatasetSpec:
             raise failure(where, "a name is lower-case letters, digits and _.", "Rename it.")
         if self.schema_version != SCHEMA_VERSION:
             raise failure(where, f"schema_version is {SCHEMA_VERSION}.", "Use an opsroom that knows this version.")
-        names = [f.name for f in self.fields]
+        if not 1 <= self.version < 10_000:
+            raise failure(where, "version is 1 to 9999.", "Correct it.")
+        names = [f.name for f in self.fields] + [a for f in self.fields for a in f.aliases]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice or not names:
             raise failure(where, f"field names are given once: {', '.join(twice) or 'none given'}.", "Correct them.")
+        names = [f.name for f in self.fields]
         self._check_law(names)
         self._check_time(where, names)
+        self._check_layout(where)
         self._check_register(where)
+        types: dict[str, str] = {f.name: f.type for f in self.fields}
+        for rule in self.rules:
+            rule.check(types, self.key, self.period)
+        for name in self.quality.fields:
+            if name not in names or self.field(name).type not in _NUMERIC:
+                raise failure(where, f"[quality] fields: {name!r} is no numeric field.", "Name numeric fields.")
 
     def _check_law(self, names: list[str]) -> None:
         where = f"dataset {self.name!r}"
@@ -246,6 +318,13 @@ class DatasetSpec:
             raise failure(where, "known_at_field is stored as known_at, not as a field.", "Remove that field.")
         if not 0 <= self.max_drop <= 1:
             raise failure(where, "max_drop is a share between 0 and 1.", "Correct it.")
+
+    def _check_layout(self, where: str) -> None:
+        sources = {f.source for f in self.fields}
+        layout = self.layout
+        for column in filter(None, (layout.header_to, layout.cells_to)):
+            if column not in sources:
+                raise failure(where, f"[layout] {column!r} is the column of no field.", "Name a field's column.")
 
     def _check_register(self, where: str) -> None:
         if not self.is_company_register:
@@ -311,6 +390,9 @@ class DatasetSpec:
                 pa.field("delivery", pa.int64(), nullable=False),
                 pa.field("op", pa.int8(), nullable=False),
                 pa.field("source_row", pa.int64()),
+                pa.field("known_to", moment),
+                pa.field("prior_file", pa.string()),
+                pa.field("prior_row", pa.int64()),
             ]
         return pa.schema(columns)
 
@@ -335,12 +417,24 @@ class DatasetSpec:
         if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
             raise SpecError(f"{where}: fields are written as [[fields]] tables.", remedy="Use [[fields]].")
         fields = tuple(build(FieldSpec, table, f"{where}, field {n + 1}") for n, table in enumerate(tables))
-        spec: DatasetSpec = build(cls, {**raw, "fields": fields}, where)
+        rules = read_rules(raw.pop("rules", []), where)
+        parts: dict[str, Any] = {}
+        for name, kind in _TABLES.items():
+            table = raw.pop(name, {})
+            if not isinstance(table, dict):
+                raise SpecError(f"{where}: {name} is a table.", remedy=f"Write [{name}].")
+            parts[name] = build(kind, table, f"{where}, [{name}]")
+        spec: DatasetSpec = build(cls, {**raw, **parts, "fields": fields, "rules": rules}, where)
         return spec
 
     def to_toml(self) -> str:
         """Write the specification as TOML; `from_toml` reads back an equal one."""
-        text = lines(self, skip="fields")
+        text = lines(self, skip=("fields", "rules", *_TABLES))
+        for name in _TABLES:
+            if table := lines(getattr(self, name)):
+                text += ["", f"[{name}]", *table]
         for field in self.fields:
             text += ["", "[[fields]]", *lines(field)]
+        for rule in self.rules:
+            text += ["", "[[rules]]", *rule.lines()]
         return "\n".join(text) + "\n"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from opsroom.faces import words as w
-from opsroom.faces.codes import country_name, title_of
-from opsroom.faces.reader import Desk, bounds, number, records
+from opsroom.faces.codes import country_name, name_code, title_of
+from opsroom.faces.reader import Desk, bounds, measures_of, number, records
 from opsroom.faces.words_record import Part
 
 
@@ -101,3 +101,32 @@ def gaps(release: Any) -> Iterator[Part]:
             yield "story.credit_gap", {**values, "buffer": w.percent(buffer, 2)}, (release,)
         else:
             yield "story.credit_gap_plain", values, (release,)
+
+
+def levels(desk: Desk) -> Iterator[Part]:
+    """Tell where published series stand and how they compare with a year earlier; the largest of each release."""
+    for name in desk.names():
+        release = desk.get(name)
+        if release is None or not name.endswith(".levels") or len(release.dimensions) > 2:
+            continue
+        main, time, rest = measures_of(release)[0], release.dimensions[0], release.dimensions[1:]
+        lines: dict[str, dict[str, float]] = {}
+        for row in records(release):
+            value = number(row, main.name)
+            if value is not None:
+                lines.setdefault(str(row[rest[0]]) if rest else "", {})[str(row[time])] = value
+        unit = main.unit if main.unit.startswith("%") or " " not in main.unit else ""
+        for code in sorted(lines, key=lambda c: (-abs(lines[c][max(lines[c])]), c))[:3]:
+            line = lines[code]
+            at = max(line)
+            said = {
+                "title": title_of(desk, release),
+                "name": name_code(desk, rest[0], code) if rest else main.name.replace("_", " "),
+                "value": w.with_unit(line[at], unit, main.decimals),
+                "at": w.at(at),
+            }
+            before = line.get(f"{int(at[:4]) - 1}{at[4:]}") if at[:4].isdigit() else None
+            if before is None or before <= 0 or unit.startswith("%"):
+                yield "story.levels", said, (release,)
+            else:
+                yield "story.levels_change", {**said, "change": w.signed(100 * (line[at] / before - 1))}, (release,)

@@ -11,7 +11,7 @@ from opsroom.faces import words as w
 from opsroom.faces.codes import currency_of, section_name, series_title
 from opsroom.faces.reader import Desk, ReleasesReader, bounds, day_of, desk_at, number, one, records
 from opsroom.faces.words import Sentence
-from opsroom.faces.words_public import activity, gaps, growth
+from opsroom.faces.words_public import activity, gaps, growth, levels
 from opsroom.faces.words_record import Part, record
 
 TOPICS = ("work", "output", "credit", "options", "record")
@@ -176,6 +176,8 @@ def _output(desk: Desk) -> Iterator[Part]:
         if name.startswith("activity.") and release is not None:
             yield from activity(desk, release)
     yield from growth(desk)
+    if all(name.endswith(".levels") for name in desk.names()):
+        yield from levels(desk)  # where the room has methods at work, they tell more than levels
 
 
 def _nowcast(desk: Desk) -> Iterator[Part]:

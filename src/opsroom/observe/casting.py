@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from opsroom.base.date_formats import date_format
 from opsroom.base.errors import UsageError
+from opsroom.base.layout import PLAIN, Layout
 from opsroom.base.periods import Frequency, parse_moment, parse_period
 from opsroom.base.specs import FieldSpec
 from opsroom.observe.quality import MAX_TEXT
@@ -39,7 +43,16 @@ class Cast:
     faults: tuple[tuple[str, pa.BooleanArray], ...] = ()
 
 
-def cast(column: pa.Array, field: FieldSpec, frequency: Frequency | None, missing: tuple[str, ...] = ()) -> Cast:
+_NUMBERS = ("integer", "money", "quantity", "number")
+
+
+def cast(
+    column: pa.Array,
+    field: FieldSpec,
+    frequency: Frequency | None,
+    missing: tuple[str, ...] = (),
+    layout: Layout = PLAIN,
+) -> Cast:
     """Cast a source column to the type of its field.
 
     Parameters
@@ -52,6 +65,8 @@ def cast(column: pa.Array, field: FieldSpec, frequency: Frequency | None, missin
         Of the dataset where the field is its period, which is then moved to its first day; else None.
     missing
         Texts that stand for an empty value, beside the empty text.
+    layout
+        How the file writes numbers.
 
     Raises
     ------
@@ -65,7 +80,9 @@ def cast(column: pa.Array, field: FieldSpec, frequency: Frequency | None, missin
     if pa.types.is_null(kind):
         return Cast(pa.nulls(len(column), field.arrow_type()))
     if _is_text(kind):
-        column = _trim(column.cast(pa.string()), missing)
+        column = trim(column.cast(pa.string()), missing)
+        if field.type in _NUMBERS and not layout.plain_numbers:
+            column = plain_numbers(column, layout)
     match field.type:
         case "string" | "code":
             return _to_text(column)
@@ -78,19 +95,46 @@ def cast(column: pa.Array, field: FieldSpec, frequency: Frequency | None, missin
         case "boolean":
             return _to_boolean(column)
         case "datetime":
-            return _to_moment(column)
+            return _to_moment(column, field.date_format)
         case _:
-            return _to_day(column, frequency)
+            return _to_day(column, frequency, field.date_format)
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _trim(column: pa.Array, missing: tuple[str, ...]) -> pa.Array:
+def trim(column: pa.Array, missing: tuple[str, ...]) -> pa.Array:
+    """Cut white space off texts and null those that stand for an empty value."""
     trimmed = pc.utf8_trim_whitespace(column)
     empty = pc.is_in(trimmed, value_set=pa.array(["", *missing], pa.string()))
     return pc.if_else(empty, pa.scalar(None, pa.string()), trimmed) if pc.any(empty).as_py() else trimmed
+
+
+def plain_numbers(column: pa.Array, layout: Layout) -> pa.Array:
+    """Write numbers with a decimal point and without marks between thousands.
+
+    Texts that are not numbers of the layout stay as they are, and are refused where they are cast. A thousands
+    mark is taken for one between groups of three digits only: 1.5 is never read as 15.
+    """
+    text = pc.replace_substring_regex(column, "[\u2212\u2013]", "-")  # minus sign and dash
+    for symbol in layout.symbols:
+        text = pc.replace_substring(text, symbol, "")
+    text = pc.replace_substring_regex(text, "[\u00a0\u2007\u2009\u202f\t]", " ")
+    text = pc.utf8_trim(text, " ")
+    if layout.parentheses:
+        text = pc.replace_substring_regex(text, r"^\(\s*([^()+-]+?)\s*\)$", r"-\1")
+    text = pc.replace_substring_regex(text, r"^([+-])\s+", r"\1")
+    mark = re.escape(layout.decimal)
+    for thousands in layout.thousands:
+        group = re.escape(thousands)
+        whole = pc.match_substring_regex(text, rf"^[+-]?\d{{1,3}}(?:{group}\d{{3}})+(?:{mark}\d*)?$")
+        text = pc.if_else(whole, pc.replace_substring(text, thousands, ""), text)
+    if layout.decimal == ",":
+        written = pc.match_substring_regex(text, r"^[+-]?\d*,?\d*(?:[eE][+-]?\d{1,3})?$")
+        # A point that is no thousands mark makes the text something else than a number.
+        text = pc.if_else(written, pc.replace_substring(text, ",", "."), pc.replace_substring(text, ".", "·"))
+    return text
 
 
 def _result(values: pa.Array, *faults: tuple[str, pa.BooleanArray | None]) -> Cast:
@@ -231,13 +275,13 @@ def _by_distinct(column: pa.Array, parse: Callable[[str], date | datetime], kind
     return _result(values, ("OPS-D026", pc.and_(pc.is_valid(column), pc.is_null(values))))
 
 
-def _to_day(column: pa.Array, frequency: Frequency | None) -> Cast:
+def _to_day(column: pa.Array, frequency: Frequency | None, written: str = "") -> Cast:
     kind = column.type
     target = frequency or Frequency.DAILY
-    if pa.types.is_integer(kind) and target is Frequency.ANNUAL:
+    if pa.types.is_integer(kind) and (written or target is Frequency.ANNUAL):
         column, kind = column.cast(pa.string()), pa.string()
     if _is_text(kind):
-        return _by_distinct(column, lambda word: parse_period(word, target), pa.date32())
+        return _by_distinct(column, lambda word: read_period(word, target, written), pa.date32())
     clock = None
     if pa.types.is_timestamp(kind):
         wall = pc.local_timestamp(column) if kind.tz else column
@@ -259,10 +303,40 @@ def _to_day(column: pa.Array, frequency: Frequency | None) -> Cast:
     return _result(day, ("OPS-D026", clock), ("OPS-D026", odd))
 
 
-def _to_moment(column: pa.Array) -> Cast:
+def read_period(word: str, frequency: Frequency, written: str = "") -> date:
+    """Read a period as the provider writes it, or in ISO form.
+
+    Raises
+    ------
+    UsageError
+        It is neither.
+    """
+    if written:
+        with contextlib.suppress(ValueError):
+            moment = date_format(written).read(word)
+            if not any((moment.hour, moment.minute, moment.second)):
+                return parse_period(moment.date().isoformat(), frequency)
+    return parse_period(word, frequency)
+
+
+def read_moment(word: str, written: str = "") -> datetime:
+    """Read a moment as the provider writes it, or in ISO form; without a zone it is UTC.
+
+    Raises
+    ------
+    UsageError
+        It is neither.
+    """
+    if written:
+        with contextlib.suppress(ValueError):
+            return parse_moment(date_format(written).read(word).isoformat())
+    return parse_moment(word)
+
+
+def _to_moment(column: pa.Array, written: str = "") -> Cast:
     kind = pa.timestamp("us", "UTC")
     if _is_text(column.type):
-        return _by_distinct(column, parse_moment, kind)
+        return _by_distinct(column, lambda word: read_moment(word, written), kind)
     if pa.types.is_timestamp(column.type):
         if column.type.tz:
             return Cast(column.cast(kind))

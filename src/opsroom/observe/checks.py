@@ -15,7 +15,8 @@ from opsroom.base.periods import Frequency, end_of_day, local_day
 from opsroom.base.specs import DatasetSpec, FieldSpec
 from opsroom.observe.casting import UncastableError, cast
 from opsroom.observe.quality import refuse
-from opsroom.observe.readers import RawBatch
+from opsroom.observe.raw import RawBatch
+from opsroom.observe.rowrules import RowRules
 
 MOMENT = pa.timestamp("us", "UTC")
 
@@ -82,6 +83,8 @@ class Checker:
         self._check_columns(set(columns))
         self._present = frozenset(columns)
         self.schema = self._out_schema()
+        judged = spec.rules and not deletions and known_at is not None
+        self._rules = RowRules(spec, local_day(known_at, tz)) if judged and known_at is not None else None
 
     def _check_columns(self, columns: set[str]) -> None:
         spec = self._spec
@@ -117,10 +120,12 @@ class Checker:
             values = self._cast(batch.column(field.source), field, faults)
             self._check_values(values, field, faults, limit)
             out.append(values)
-        out.append(pc.add(raw.rows, raw.base) if raw.base else raw.rows)
+        out.append(raw.ids())
         if moments is not None:
             out.append(moments)
         good = pa.RecordBatch.from_arrays(out, schema=self.schema)
+        if self._rules is not None:
+            faults += [(name, "OPS-D053", mask) for name, mask in self._rules.broken(good)]
         broken = _broken(raw) if raw.broken else None
         if not faults:
             return good, broken
@@ -133,7 +138,7 @@ class Checker:
     def _cast(self, column: pa.Array, field: FieldSpec, faults: list[Fault]) -> pa.Array:
         frequency = Frequency(self._spec.frequency) if field.name == self._spec.period else None
         try:
-            done = cast(column, field, frequency, self._spec.missing)
+            done = cast(column, field, frequency, self._spec.missing, self._spec.layout)
         except (UncastableError, pa.ArrowNotImplementedError):
             detail = f"{field.source} is {column.type}, wanted {field.type}"
             raise refuse("OPS-D010", self._where, detail) from None
@@ -175,7 +180,7 @@ class Checker:
                 return None, None
             day = local_day(self._known_at, self._tz)
             return (pa.scalar(self._known_at, MOMENT) if hourly else pa.scalar(day, pa.date32())), None
-        vintage = FieldSpec(name="vintage", type="date")
+        vintage = FieldSpec(name="vintage", type="date", date_format=self._spec.layout.known_at_format)
         column = batch.column(self._vintage)
         try:
             done = cast(column, vintage, None, self._spec.missing)

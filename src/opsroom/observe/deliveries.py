@@ -23,6 +23,8 @@ TABLE = sa.Table(
     sa.Column("record", sa.Text, nullable=False),
 )
 
+_MOMENTS = ("known_at", "recorded_at", "known_from")
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -52,6 +54,10 @@ class Delivery:
         Smallest and largest reference period stored, ISO; empty where nothing was stored.
     deletions
         Whether the rows named keys to take back.
+    known_from
+        Smallest knowledge time of the rows stored; None where nothing was stored.
+    spec_version
+        Version of the specification under which it was checked.
     """
 
     dataset: str
@@ -74,20 +80,23 @@ class Delivery:
     period_from: str = ""
     period_to: str = ""
     deletions: bool = False
+    known_from: datetime | None = None
+    spec_version: int = 1
 
     def to_json(self) -> str:
         """Write the record for the Delta log (the version is the commit's own)."""
         values = asdict(self)
         del values["version"]
-        values |= {k: values[k].isoformat(timespec="microseconds") for k in ("known_at", "recorded_at")}
+        values |= {k: values[k].isoformat(timespec="microseconds") for k in _MOMENTS if values[k] is not None}
         return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], version: int) -> Delivery:
         """Read a record out of the Delta log."""
         values = dict(record)
-        for name in ("known_at", "recorded_at"):
-            values[name] = datetime.fromisoformat(values[name])
+        for name in _MOMENTS:
+            if values[name] is not None:
+                values[name] = datetime.fromisoformat(values[name])
         values["files"] = tuple(values["files"])
         return cls(**values, version=version)
 
@@ -130,14 +139,6 @@ def last_number(state: State, dataset: str) -> int:
     with state.read() as connection:
         found = connection.scalar(sa.select(sa.func.max(TABLE.c.delivery)).where(TABLE.c.dataset == dataset))
     return int(found or 0)
-
-
-def version_of(state: State, dataset: str, delivery: int) -> int | None:
-    """Return the Delta version that a delivery made, None where `room.db` does not hold it."""
-    here = (TABLE.c.dataset == dataset) & (TABLE.c.delivery == delivery)
-    with state.read() as connection:
-        found = connection.scalar(sa.select(TABLE.c.version).where(here))
-    return None if found is None else int(found)
 
 
 def last_known_at(state: State) -> datetime | None:

@@ -11,9 +11,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from opsroom.base.specs import DatasetSpec
+from opsroom.observe.shapes import Shapes, literal, quote, scan
 from opsroom.observe.tables import StoredFile
-from opsroom.observe.views import literal, quote, scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,8 @@ class Split:
     first
         Rows whose key the store has never seen; None when that is every arriving row, untouched.
     revised
-        Rows that change what was known of their key, tombstones among them (``op`` = 1); with ``known_at``.
+        Rows that change what was known of their key, tombstones among them (``op`` = 1); with ``known_at``, with
+        the file and place of the stored row before them, and with the moment from which a later row holds.
     duplicates
         Rows that say what was known already, or what another row of the delivery says.
     refused
@@ -45,8 +45,8 @@ class Diff:
     ----------
     con
         A DuckDB connection of its own.
-    spec
-        The dataset's specification.
+    shapes
+        The versions of the dataset's specification.
     stored
         Committed files.
     known_at
@@ -58,13 +58,14 @@ class Diff:
     def __init__(
         self,
         con: duckdb.DuckDBPyConnection,
-        spec: DatasetSpec,
+        shapes: Shapes,
         stored: Sequence[StoredFile],
         *,
         known_at: datetime | None,
         deletions: bool,
     ) -> None:
-        self._con, self._spec, self._stored = con, spec, stored
+        spec = shapes.spec
+        self._con, self._shapes, self._spec, self._stored = con, shapes, spec, stored
         self._deletions = deletions
         self._fixed = known_at
         self._key = ", ".join(quote(k) for k in spec.key)
@@ -180,11 +181,14 @@ class Diff:
         fields = ", ".join(quote(n) for n in self._names)
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE compared AS "
-            f"SELECT {fields}, source_row, known_at, op, __arriving, lag(op) OVER w IS NULL AS __opens, "
-            f"  {self._content} IS DISTINCT FROM {before} AS __news, lag(op) OVER w AS __op "
-            f"FROM (SELECT {fields}, source_row, known_at, op, 0 AS delivery, true AS __arriving "
-            f"  FROM {timeline} UNION ALL "
-            f"  SELECT {fields}, source_row, known_at, op, delivery, false FROM stored_rows) "
+            f"SELECT {fields}, source_row, known_at, op, delivery, __arriving, __file, __row, "
+            f"  lag(op) OVER w IS NULL AS __opens, "
+            f"  {self._content} IS DISTINCT FROM {before} AS __news, lag(op) OVER w AS __op, "
+            f"  lag(__file) OVER w AS __prior_file, lag(__row) OVER w AS __prior_row, "
+            f"  lead(known_at) OVER w AS __known_to "
+            f"FROM (SELECT {fields}, source_row, known_at, op, 0 AS delivery, true AS __arriving, "
+            f"  CAST(NULL AS INTEGER) AS __file, CAST(NULL AS BIGINT) AS __row FROM {timeline} UNION ALL "
+            f"  SELECT {fields}, source_row, known_at, op, delivery, false, __file, __row FROM stored_rows) "
             f"WINDOW w AS (PARTITION BY {key} ORDER BY known_at, __arriving, delivery)"
         )
         # What is absent, or unknown at that time, and is taken back is no news.
@@ -194,10 +198,15 @@ class Diff:
         )
         counted = self._row("SELECT count(*) FILTER (__arriving), (SELECT count(*) FROM news) FROM compared")
         found.duplicates += int(counted[0] - counted[1])
-        rows = f"SELECT {fields}, source_row, known_at, op FROM news"
+        source = self._linked() if several else "news"
+        rows = (
+            f"SELECT {fields}, source_row, known_at, op, __known_to AS known_to, "
+            f"__prior_row AS prior_row, __stem AS prior_file "
+            f"FROM {source} n LEFT JOIN stored_files ON __prior_file = __place"
+        )
         order = f"ORDER BY {self._period}, {key}, known_at"
         if several:
-            fresh = f"__opens AND NOT EXISTS (FROM present p WHERE {self._match('news', 'p')})"
+            fresh = f"__opens AND NOT EXISTS (FROM present p WHERE {self._match('n', 'p')})"
             first = self._fetch(f"{rows} WHERE {fresh} {order}")
             revised = self._fetch(f"{rows} WHERE NOT ({fresh}) {order}")
         else:
@@ -205,6 +214,52 @@ class Diff:
             found.exclude(self._fetch(f"SELECT source_row FROM {timeline}"))
             first = found.nothing() if self._deletions else self._first(found, "present")
         return Split(first, revised if revised.num_rows else None, found.duplicates, found.refused)
+
+    def _linked(self) -> str:
+        """Link several news of one key to each other: repetitions between them stand in nobody's way."""
+        con, key = self._con, self._key
+        links = ("lag(__file) OVER w AS __prior_file, lag(__row) OVER w AS __prior_row, "
+                 "lead(known_at) OVER w AS __known_to")  # fmt: skip
+        con.execute(
+            "CREATE OR REPLACE TEMP VIEW told AS FROM compared "
+            "WHERE NOT __arriving OR ((__news OR __opens) AND NOT (op = 1 AND coalesce(__op, 1) = 1))"
+        )
+        con.execute(
+            f"CREATE OR REPLACE TEMP VIEW linked AS FROM (SELECT * EXCLUDE (__prior_file, __prior_row, __known_to), "
+            f"{links} FROM told SEMI JOIN news USING ({key}) "
+            f"WINDOW w AS (PARTITION BY {key} ORDER BY known_at, __arriving, delivery)) WHERE __arriving"
+        )
+        return "linked"
+
+    def sizes(self, fields: Sequence[str]) -> dict[str, int | float]:
+        """Return how large the revisions of the last `split` are, by numeric field; it reads revised keys alone.
+
+        Returns
+        -------
+        dict
+            ``rows``: rows that replace a known one; for each field ``field.changed``, ``field.signs`` (changes of
+            sign), ``field.weight`` (sum of the absolute changes) and ``field.base`` (sum of the absolute values
+            before): weight / base is the mean relative revision, large units counting for more.
+        """
+        before = ", ".join(f"{quote(f)}, lag({quote(f)}) OVER w AS {quote('__' + f)}" for f in fields)
+        parts = ["count(*) AS n"]
+        for f in fields:
+            now, old = f"CAST({quote(f)} AS DOUBLE)", f"CAST({quote('__' + f)} AS DOUBLE)"
+            parts += [
+                f"count(*) FILTER ({now} IS DISTINCT FROM {old})",
+                f"count(*) FILTER (sign({now}) * sign({old}) < 0)",
+                f"coalesce(sum(abs({now} - {old})), 0.0)",
+                f"coalesce(sum(abs({old})) FILTER ({now} IS NOT NULL), 0.0)",
+            ]
+        found = self._row(
+            f"SELECT {', '.join(parts)} FROM ("
+            f"SELECT op, __arriving, __news, lag(op) OVER w AS __op{', ' + before if before else ''} FROM compared "
+            f"SEMI JOIN (SELECT DISTINCT {self._key} FROM news) USING ({self._key}) "
+            f"WINDOW w AS (PARTITION BY {self._key} ORDER BY known_at, __arriving)) "
+            f"WHERE __arriving AND __news AND op = 0 AND __op = 0"
+        )
+        names = ["rows", *(f"{f}.{part}" for f in fields for part in ("changed", "signs", "weight", "base"))]
+        return dict(zip(names, found, strict=True))
 
     def _first(self, found: _Found, present: str | None = None) -> pa.Table | None:
         """Return the rows of keys that the store has never seen, None when these are all rows."""
@@ -221,18 +276,24 @@ class Diff:
         con, fields = self._con, ", ".join(quote(n) for n in self._names)
         con.execute(f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT DISTINCT {self._key} FROM {clean}")
         span = self._row(f"SELECT min({self._period}), max({self._period}) FROM wanted")
-        columns = f"{fields}, NULL AS source_row, known_at, op, delivery"
+        con.register("stored_files", pa.table({"__place": range(len(files)), "__stem": [f.stem for f in files]}))
         if not files or span[0] is None:
             con.execute(
-                f"CREATE OR REPLACE TEMP TABLE stored_rows AS "
-                f"SELECT {columns} FROM (SELECT *, 0 AS delivery FROM {clean}) LIMIT 0"
+                f"CREATE OR REPLACE TEMP TABLE stored_rows AS SELECT {fields}, NULL AS source_row, known_at, op, "
+                f"0 AS delivery, CAST(NULL AS INTEGER) AS __file, CAST(NULL AS BIGINT) AS __row FROM {clean} LIMIT 0"
             )
             return
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE stored_rows AS SELECT {columns} FROM {scan(files)} "
-            f"SEMI JOIN wanted USING ({self._key}) "
-            f"WHERE {self._period} BETWEEN {literal(span[0])} AND {literal(span[1])}"
-        )
+        within = f"{self._period} BETWEEN {literal(span[0])} AND {literal(span[1])}"
+        place = {f.stem: n for n, f in enumerate(files)}
+        parts = []
+        for version, group in self._shapes.groups(files):
+            places = f"[{', '.join(str(place[f.stem]) for f in group)}]"
+            parts.append(
+                f"SELECT {self._shapes.select(self._names, version)}, NULL AS source_row, known_at, op, delivery, "
+                f"CAST({places}[CAST(file_index AS BIGINT) + 1] AS INTEGER) AS __file, file_row_number AS __row "
+                f"FROM {scan(group, numbered=True)} SEMI JOIN wanted USING ({self._key}) WHERE {within}"
+            )
+        con.execute(f"CREATE OR REPLACE TEMP TABLE stored_rows AS {' UNION ALL '.join(parts)}")
 
     @property
     def _period(self) -> str:

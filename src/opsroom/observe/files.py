@@ -52,7 +52,7 @@ class DataFile:
     path
         Where it lies.
     part
-        ``first`` or ``revised``.
+        ``first``, ``revised``, ``current`` or ``past``: see `StoredFile`.
     rows
         Number of rows.
     stats
@@ -85,23 +85,24 @@ class FileWriter:
     table
         Folder of the Delta table.
     part
-        ``first`` or ``revised``.
+        ``first``, ``revised``, ``current`` or ``past``: see `StoredFile`.
     spec
         The dataset's specification.
     stamp
-        What each row carries.
+        What each row carries; None where rows bring all of it (files that are written anew).
     """
 
-    def __init__(self, table: Path, part: str, spec: DatasetSpec, stamp: Stamp) -> None:
-        self._spec, self._stamp, self._part = spec, stamp, part
+    def __init__(self, table: Path, part: str, spec: DatasetSpec, stamp: Stamp | None) -> None:
+        self._spec, self._part = spec, part
+        self._stamp = stamp
         self._schema = spec.arrow_schema(system=True)
         folder = table / f"part={part}"
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"d{stamp.delivery:06d}-{uuid.uuid4().hex}.parquet"
+        self.path = folder / f"{file_mark(spec, stamp)}-{uuid.uuid4().hex}.parquet"
         self._rows = 0
         self._low: dict[str, Any] = {}
         self._high: dict[str, Any] = {}
-        self._watched = [*dict.fromkeys([*spec.key, "known_at", "delivery"])]
+        self._watched = [*dict.fromkeys([*spec.key, "known_at", "delivery", "known_to"])]
         texts = [f.name for f in self._schema if pa.types.is_string(f.type)]
         # Ids, days, counters and constants shrink to a few bits by differences, at the cost of a copy.
         packed = {
@@ -131,6 +132,8 @@ class FileWriter:
         stamped = self._stamped(rows, op)
         for name in tuple(self._watched):
             low, high = column_stats(stamped.column(name))
+            if low is None and name == "known_to":
+                continue  # its bounds are of the rows that have one
             if low is None:
                 self._watched.remove(name)  # without a bound for some rows there is none for the file
                 self._low.pop(name, None)
@@ -143,12 +146,14 @@ class FileWriter:
 
     def _stamped(self, rows: pa.Table, op: int) -> pa.Table:
         count = rows.num_rows
-        constants = {
-            "known_at": self._stamp.known_at,
-            "recorded_at": self._stamp.recorded_at,
-            "delivery": self._stamp.delivery,
-            "op": op,
-        }
+        stamp = self._stamp
+        constants: dict[str, Any] = {"op": op, "known_to": None, "prior_file": None, "prior_row": None}
+        if stamp is not None:
+            constants |= {
+                "known_at": stamp.known_at,
+                "recorded_at": stamp.recorded_at,
+                "delivery": stamp.delivery,
+            }
         columns = []
         for field in self._schema:
             if field.name in rows.column_names:
@@ -174,6 +179,16 @@ class FileWriter:
         """Drop the file, finished or not."""
         abandon(self._writer)
         self.path.unlink(missing_ok=True)
+
+
+def file_mark(spec: DatasetSpec, stamp: Stamp | None) -> str:
+    """Return the first part of a data file's name: its delivery, and the version of the specification."""
+    return f"{f'd{stamp.delivery:06d}' if stamp is not None else 'c'}-v{spec.version}"
+
+
+def version_in(name: str) -> int:
+    """Return the version of the specification under which a data file of that name was written."""
+    return int(name.split("-")[1][1:])
 
 
 def _plain(value: Any) -> Any:  # a bound as the Delta log writes it: JSON

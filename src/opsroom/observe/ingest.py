@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,14 +10,17 @@ import pyarrow as pa
 
 from opsroom.base.errors import StoreError, UsageError
 from opsroom.base.specs import DatasetSpec
+from opsroom.observe.arranging import arrange
+from opsroom.observe.erasing import finish_locked
 from opsroom.observe.job import Job
 from opsroom.observe.quality import refuse
 from opsroom.observe.readers import open_source
 from opsroom.observe.report import IngestReport
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError
+from opsroom.observe.watching import Expected
 
-__all__ = ["IngestReport", "ingest"]
+__all__ = ["Expected", "IngestReport", "ingest"]
 
 TRIES = 8
 """How often a delivery is tried again when another machine commits first."""
@@ -31,6 +35,8 @@ def ingest(
     actor: str,
     reason: str | None = None,
     deletions: bool = False,
+    expected: Expected | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> IngestReport:
     """Check a delivery, put what cannot be used in quarantine, and commit the rest in one step.
 
@@ -41,7 +47,7 @@ def ingest(
     spec
         The dataset, registered in the store.
     source
-        Path or paths of CSV or Parquet files; a pyarrow Table, RecordBatch or RecordBatchReader; a pandas
+        Path or paths of CSV, Parquet or XLSX files; a pyarrow Table, RecordBatch or RecordBatchReader; a pandas
         DataFrame.
     known_at
         When the room learnt it, with a time zone; the store's clock where absent. Of a dataset with
@@ -52,6 +58,10 @@ def ingest(
         Why the knowledge time lies before what the dataset already knows, where it does.
     deletions
         The rows name keys to take back.
+    expected
+        The provider's control totals: a delivery that differs from them is refused.
+    progress
+        Called with the number of rows read so far.
 
     Returns
     -------
@@ -88,14 +98,26 @@ def ingest(
     where = f"dataset {spec.name!r}"
     table = store.delta(spec.name)
     with table.lock():
+        finish_locked(store, spec.name)
         for attempt in range(TRIES):
             # Read once it is this writer's turn: who waited for another is the later one, not back-dated.
             recorded_at = store.clock().astimezone(UTC)
             moment = recorded_at if known_at is None else known_at.astimezone(UTC)
             if moment > recorded_at + timedelta(days=1):
                 raise refuse("OPS-D011", where)
-            reading = open_source(source, where=where)
-            job = Job(store, spec, table, moment, recorded_at, actor, reason or "", deletions=deletions)
+            reading = arrange(open_source(source, where=where, layout=spec.layout), spec, where=where)
+            job = Job(
+                store,
+                spec,
+                table,
+                moment,
+                recorded_at,
+                actor,
+                reason or "",
+                deletions=deletions,
+                expected=expected or Expected(),
+            )
+            job.progress = progress
             try:
                 return job.run(reading)
             except ConflictError:

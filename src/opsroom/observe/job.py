@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,20 +14,28 @@ import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
 from opsroom.base.errors import InternalError, StoreError
+from opsroom.base.periods import local_day
 from opsroom.base.specs import DatasetSpec
+from opsroom.observe.assess import assess
+from opsroom.observe.banning import without_erased
 from opsroom.observe.checks import Checker
+from opsroom.observe.datasetrules import DatasetRules
 from opsroom.observe.deliveries import Delivery, remember
 from opsroom.observe.diff import Diff
+from opsroom.observe.erasures import Ban
 from opsroom.observe.files import DataFile, FileWriter, Stamp, discard, sync_folder
+from opsroom.observe.measuring import watched_fields
 from opsroom.observe.quality import refuse
 from opsroom.observe.readers import Reading
 from opsroom.observe.refused import Quarantine
 from opsroom.observe.report import IngestReport
+from opsroom.observe.shapes import quote, scan
 from opsroom.observe.snapshot import with_tombstones
 from opsroom.observe.staging import Chunk, Stage
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError, Table
-from opsroom.observe.views import quote, scan
+from opsroom.observe.views import as_of_sql
+from opsroom.observe.watching import Expected, Watch
 
 
 class Job:
@@ -43,6 +51,8 @@ class Job:
         Who delivers; why it is back-dated, where it is.
     deletions
         The rows name keys to take back.
+    expected
+        The provider's control totals.
     """
 
     def __init__(
@@ -56,6 +66,7 @@ class Job:
         reason: str,
         *,
         deletions: bool,
+        expected: Expected,
     ) -> None:
         self._store, self._spec, self._table = store, spec, table
         self._moment, self._recorded_at = moment, recorded_at
@@ -63,10 +74,13 @@ class Job:
         self._where = f"dataset {spec.name!r}"
         self._vintages = bool(spec.known_at_field) and not deletions
         before = store.deliveries(spec.name)
+        self._before = before
+        self._watch = Watch(spec, expected)
         self._last = before[-1] if before else None
         self._latest = max((d.known_at for d in before), default=None)
         self._number = table.last_delivery + 1
         self._written: list[DataFile] = []
+        self.progress: Callable[[int], None] | None = None
         self._duplicates = 0
         self._counts = {"rows": 0, "revised": 0, "deleted": 0}
 
@@ -88,7 +102,7 @@ class Job:
         if reading.identity is not None and (found := self._present(reading.identity)) is not None:
             return found
         self._check_back_dating(self._moment if not self._vintages else None)
-        with _told(self._where), contextlib.ExitStack() as undo:
+        with told(self._where), contextlib.ExitStack() as undo:
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch()
             undo.callback(marker.unlink, missing_ok=True)
@@ -110,6 +124,7 @@ class Job:
             tz=self._store.zone,
             where=self._where,
         )
+        ban = Ban(self._store.state, self._store.hasher, spec)
         stamp = Stamp(None if self._vintages else self._moment, self._recorded_at, self._number)
         spill = self._deletions or not spec.snapshot
         stage = Stage(self._table.path, spec, stamp, checker.schema, spill=spill)
@@ -119,8 +134,13 @@ class Job:
         undo.callback(quarantine.discard)
         undo.callback(lambda: discard(self._written))
         for raw in reading.batches:
-            quarantine.begin_file(raw.base, raw.file)
+            quarantine.begin_file(raw.base, raw.file, raw.fold)
             good, refused = checker.check(raw)
+            if ban:
+                good, refused = without_erased(ban, raw, good, refused)
+            self._watch.batch(raw, good, refused)
+            if self.progress is not None:
+                self.progress(self._watch.rows_read)
             if refused is not None:
                 quarantine.add(refused)
             stage.add(good)
@@ -131,16 +151,20 @@ class Job:
             stage.discard()
             quarantine.discard()
             return found
+        self._watch.require_expected(self._where)
         with self._store.workbench() as con:
             for chunk in stage.chunks():
                 self._place(con, chunk, quarantine, stamp, undo)
         self._check_back_dating(self._earliest())
+        if self._spec.rules and not self._deletions:
+            self._judge()
         record = self._record(reading, content, quarantine)
         version = self._commit(record, self._mark(content))
         undo.pop_all()  # committed: from here on nothing may be taken back
         # Where the disk takes no more, the commit is the log: the store notes it in room.db when it next can.
         with contextlib.suppress(StoreError):
             remember(self._store.state, [replace(record, version=version)])
+        quality = assess(self._store, spec, record, self._before, self._watch)
         return IngestReport(
             dataset=spec.name,
             accepted=record.accepted,
@@ -150,6 +174,7 @@ class Job:
             delivery=self._number,
             reasons=record.reasons,
             known_at=record.known_at,
+            quality=quality,
         )
 
     def _place(
@@ -161,12 +186,13 @@ class Job:
         undo: contextlib.ExitStack,
     ) -> None:
         """Classify one chunk and write its files."""
-        stored = self._table.files()
+        stored, shapes = self._table.files(), self._store.shapes(self._spec.name)
         if chunk.rows is not None:
             rows, distinct = chunk.rows, chunk.distinct
             if self._spec.snapshot and not self._deletions and not quarantine.total:
                 known = stamp.known_at
-                rows = with_tombstones(con, self._spec, stored, rows, known_at=known, where=self._where)
+                rows = with_tombstones(con, shapes, stored, rows, known_at=known, where=self._where)
+                self._watch.tombstones += rows.num_rows - chunk.rows.num_rows
             arriving: pa.Table | str = rows
         else:
             columns = [f.name for f in self._spec.fields] + ["source_row"]
@@ -176,7 +202,7 @@ class Job:
             distinct = chunk.distinct
             arriving = f"SELECT {names} FROM {scan(str(f.path) for f in chunk.files)}"
         known_at = None if self._vintages else self._moment
-        diff = Diff(con, self._spec, stored, known_at=known_at, deletions=self._deletions)
+        diff = Diff(con, shapes, stored, known_at=known_at, deletions=self._deletions)
         split = diff.split(arriving, distinct=distinct)
         self._duplicates += split.duplicates
         quarantine.add_found(split.refused)
@@ -190,6 +216,8 @@ class Job:
                 self._write("first", first, stamp, undo)
         if split.revised is not None:
             self._write("revised", split.revised, stamp, undo)
+            if self._spec.quality.report:
+                self._watch.add_revisions(diff.sizes(watched_fields(self._spec)))
 
     def _write(self, part: str, rows: pa.Table, stamp: Stamp, undo: contextlib.ExitStack) -> None:
         if not rows.num_rows:
@@ -231,7 +259,25 @@ class Job:
             period_from=min((v for v in low if v is not None), default=""),
             period_to=max((v for v in high if v is not None), default=""),
             deletions=self._deletions,
+            known_from=self._earliest(),
+            spec_version=self._spec.version,
         )
+
+    def _judge(self) -> None:
+        """Judge the rules on the dataset as a whole, before anything counts."""
+        store, moment = self._store, self._moment
+
+        def other(dataset: str, at: datetime) -> str:
+            return as_of_sql(store.shapes(dataset), store.files(dataset), at)
+
+        with store.workbench() as con:
+            written = [str(f.path) for f in self._written]
+            day = local_day(moment, store.zone)
+            rules = DatasetRules(con, store.shapes(self._spec.name), self._table.files(), written, moment, day, other)
+            for broken in rules.broken():
+                if broken.rule.refuses:
+                    raise refuse("OPS-D054", self._where, f"{broken.rule.name}, in {broken.places:,} place(s)")
+                self._watch.broken[broken.rule.name] = broken.places
 
     def _commit(self, record: Delivery, mark: str) -> int:
         for folder in {f.path.parent for f in self._written}:
@@ -303,7 +349,7 @@ def _is_full(error: OSError | DeltaError) -> bool:
 
 
 @contextlib.contextmanager
-def _told(where: str) -> Iterator[None]:
+def told(where: str) -> Iterator[None]:
     """Tell errors of the engine and the disk without their words, which may quote data."""
     try:
         yield

@@ -41,7 +41,11 @@ _FILE = (
     ("OPS-D005", "the delivery holds no row", "Ask the provider for the whole file."),
     ("OPS-D006", "the Parquet file is damaged or cut short", "Ask the provider to send it again."),
     ("OPS-D007", "a line is longer than the limit", "Check that the file is CSV with line ends."),
-    ("OPS-D008", "the file is not UTF-8 text", "Save it as UTF-8."),
+    (
+        "OPS-D008",
+        "the file is not text in the encoding declared (UTF-8 where none is)",
+        "Save it as UTF-8, or state its encoding in [layout].",
+    ),
     (
         "OPS-D009",
         "the CSV header cannot be read",
@@ -52,7 +56,21 @@ _FILE = (
     ("OPS-D012", "known_at is earlier than what the room already knows", "Give a reason for back-dating."),
     ("OPS-D013", "a snapshot would take back too many rows", "Ask for the whole file, or raise max_drop."),
     ("OPS-D014", "known_at is missing", "Give known_at, or name known_at_field in the specification."),
-    ("OPS-D015", "the source is of no known kind", "Give CSV or Parquet files, or an Arrow or pandas table."),
+    (
+        "OPS-D015",
+        "the source is of no known kind",
+        "Give CSV, Parquet or XLSX files, or an Arrow or pandas table.",
+    ),
+    ("OPS-D016", "the workbook is damaged, or no XLSX workbook", "Save it again as XLSX, or as CSV."),
+    ("OPS-D017", "the file is too large when unpacked", "Deliver it as CSV or Parquet."),
+    ("OPS-D019", "the zip is damaged or locked", "Pack it again, without a password."),
+    ("OPS-D018", "the workbook has no such sheet, or several and none is named", "Name it: sheet in [layout]."),
+    ("OPS-D054", "a rule on the dataset as a whole is broken", "Ask the provider, or correct the rule."),
+    (
+        "OPS-D050",
+        "the delivery differs from the provider's control totals",
+        "Ask the provider which is right, and send the file again.",
+    ),
 )
 
 _ROW = (
@@ -76,7 +94,15 @@ _ROW = (
     ("OPS-D033", "deletion of a key that was never delivered", "Check the key."),
     ("OPS-D034", "more decimals than the minor unit has, or too large", "Check scale and value."),
     ("OPS-D035", "the text is longer than 4,000 characters", "Shorten it."),
+    (
+        "OPS-D037",
+        "no electronic invoice of EN 16931 (UBL 2.1 or CII)",
+        "Deliver the XML of the invoice as it was sent.",
+    ),
+    ("OPS-D038", "the buyer has no company's id: nothing of the invoice is kept", "None: it is a private person's."),
+    ("OPS-D053", "a rule of the dataset is broken; the field names it", "Correct the row, or the rule."),
     ("OPS-D036", "the vintage cannot be read or lies in the future", "Write an ISO date."),
+    ("OPS-D040", "the unit was erased; its row is not kept", "Ask the provider to leave it out, or lift the erasure."),
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType(

@@ -29,10 +29,12 @@ class Quarantine:
         self._path = folder / name
         self._writer: pq.ParquetWriter | None = None
         self._bases: list[tuple[int, str]] = []
+        self._fold = 1
         self.reasons: Counter[str] = Counter()
 
-    def begin_file(self, base: int, file: str) -> None:
-        """Note that the delivery's rows above `base` come from a file."""
+    def begin_file(self, base: int, file: str, fold: int = 1) -> None:
+        """Note that the delivery's rows above `base` come from a file, each of which makes `fold` records."""
+        self._fold = fold
         if not self._bases or self._bases[-1] != (base, file):
             self._bases.append((base, file))
 
@@ -52,8 +54,9 @@ class Quarantine:
         if found is None or not found.num_rows:
             return
         starts = [base for base, _ in self._bases]
-        places = [self._bases[bisect_right(starts, row - 1) - 1] for row in found.column("source_row").to_pylist()]
-        rows = [row - base for row, (base, _) in zip(found.column("source_row").to_pylist(), places, strict=True)]
+        lines = [number // self._fold for number in found.column("source_row").to_pylist()]
+        places = [self._bases[bisect_right(starts, row - 1) - 1] for row in lines]
+        rows = [row - base for row, (base, _) in zip(lines, places, strict=True)]
         pairs = zip(found.column("field").to_pylist(), found.column("code").to_pylist(), strict=True)
         self.add(
             pa.table(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from opsroom.observe.assessments import QualityReport
 from opsroom.observe.quality import RULES
 
 
@@ -25,6 +26,8 @@ class IngestReport:
         Rows in quarantine by rule code.
     known_at
         Knowledge time, UTC.
+    quality
+        The report on its quality with its alarms; None where nothing was done.
     """
 
     dataset: str
@@ -36,6 +39,7 @@ class IngestReport:
     already_present: bool = False
     reasons: Mapping[str, int] = field(default_factory=dict)
     known_at: datetime | None = None
+    quality: QualityReport | None = None
 
     def summary(self) -> str:
         """Return the report in a few lines."""
@@ -46,4 +50,6 @@ class IngestReport:
             f"{self.duplicates:,} without news, {self.quarantined:,} in quarantine."
         ]
         lines += [f"  {code} {RULES[code].title}: {count:,}" for code, count in sorted(self.reasons.items())]
+        if self.quality is not None:
+            lines += [f"  {a.severity}: {a.kind}: {a.words}" for a in self.quality.alarms]
         return "\n".join(lines)

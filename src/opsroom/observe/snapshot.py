@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 import duckdb
 import pyarrow as pa
 
-from opsroom.base.specs import DatasetSpec
 from opsroom.observe.quality import refuse
+from opsroom.observe.shapes import Shapes, literal, quote
 from opsroom.observe.tables import StoredFile
-from opsroom.observe.views import as_of_sql, literal, quote
+from opsroom.observe.views import as_of_sql
 
 
 def with_tombstones(
     con: duckdb.DuckDBPyConnection,
-    spec: DatasetSpec,
+    shapes: Shapes,
     stored: Sequence[StoredFile],
     rows: pa.Table,
     *,
@@ -29,8 +29,8 @@ def with_tombstones(
     ----------
     con
         A DuckDB connection.
-    spec, stored
-        The dataset and its committed files.
+    shapes, stored
+        The versions of the dataset's specification and its committed files.
     rows
         The delivery; for vintages with ``known_at``.
     known_at
@@ -49,6 +49,7 @@ def with_tombstones(
     DataError
         More than ``max_drop`` of the rows would be taken back: the delivery is taken for cut short.
     """
+    spec = shapes.spec
     key = ", ".join(quote(k) for k in spec.key)
     moment = "known_at" if known_at is None else literal(known_at)
     con.register("snapshot_rows", rows)
@@ -67,7 +68,7 @@ def with_tombstones(
     if opening is None:
         return rows
     before = opening if known_at is not None else opening - timedelta(microseconds=1)
-    state = as_of_sql(spec, stored, before, columns=list(spec.key))
+    state = as_of_sql(shapes, stored, before, columns=list(spec.key))
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE held AS "
         f"SELECT {key}, n + 1 AS n FROM given JOIN vintages USING (known_at) "

@@ -19,16 +19,19 @@ from opsroom.base.periods import AsOf, resolve_as_of, zone
 from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
 from opsroom.observe.checks import QUARANTINE
-from opsroom.observe.deliveries import Delivery, forget, last_known_at, last_number, recall, remember, version_of
+from opsroom.observe.deliveries import Delivery, forget, last_known_at, last_number, recall, remember
+from opsroom.observe.engines import DuckEngine, Engine
+from opsroom.observe.erasures import Erasure, Hasher, erasures
+from opsroom.observe.evolution import read_versions
+from opsroom.observe.shapes import Shapes
 from opsroom.observe.tables import StoredFile, Table
-from opsroom.observe.views import as_of_sql, changes_sql, is_settled, vintages_sql
+from opsroom.observe.views import as_of_sql, changes_sql, latest_sql, vintages_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
     import ibis
-    from ibis.backends.duckdb import Backend
 
 
 WORK_MEMORY = "320MB"
@@ -58,6 +61,8 @@ class Store:
         Threads of the query engine; None for as many as there are cores.
     clock
         Gives ``recorded_at`` and the moment of a delivery without one. Nothing else reads it.
+    engine
+        Where `table` lives; DuckDB where absent. Ingest, and reads into Arrow, are always done by DuckDB.
 
     Notes
     -----
@@ -74,6 +79,7 @@ class Store:
         code_lists: Mapping[str, Sequence[str]] | None = None,
         threads: int | None = None,
         clock: Callable[[], datetime] = _now,
+        engine: Engine | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self.state = state
@@ -82,10 +88,15 @@ class Store:
         self.code_lists = {name: tuple(codes) for name, codes in (code_lists or {}).items()}
         self.specs: dict[str, DatasetSpec] = {}
         self._tables: dict[str, Table] = {}
+        self._shapes: dict[str, Shapes] = {}
+        self._logs: dict[str, list[Delivery]] = {}
+        self.hasher = Hasher(self.path / "lake" / ".erasure.key")
         self._pins: dict[str, int] = {}
         self.threads = threads
-        self._backend: Backend | None = None
+        self._duck = DuckEngine(threads=threads)
+        self.engine: Engine = self._duck if engine is None else engine
         self._bench: duckdb.DuckDBPyConnection | None = None
+        self.reading_right: Callable[[str, tuple[StoredFile, ...]], None] | None = None
         self._origins: dict[str, tuple[str, int]] = {}
         for spec in specs.values() if isinstance(specs, Mapping) else specs:
             self.add(spec)
@@ -104,6 +115,8 @@ class Store:
             if field.codes_from:
                 code_list(field.codes_from, self.code_lists)
         self.specs[spec.name] = spec
+        datasets = self.path / "datasets"
+        self._shapes[spec.name] = Shapes(spec, lambda: read_versions(datasets, spec.name))
         self._tables[spec.name] = Table(self.path / "lake" / spec.name, spec)
 
     def has(self, dataset: str) -> bool:
@@ -121,6 +134,11 @@ class Store:
         if dataset not in self.specs:
             raise NotFoundError(f"there is no dataset {dataset!r}.", remedy="List them with `opsroom dataset list`.")
         return self.specs[dataset]
+
+    def shapes(self, dataset: str) -> Shapes:
+        """Return the versions of a dataset's specification."""
+        self.spec(dataset)
+        return self._shapes[dataset]
 
     def delta(self, dataset: str) -> Table:
         """Return a dataset's Delta table, for ingest and maintenance."""
@@ -155,25 +173,72 @@ class Store:
         if as_of is None:
             return latest
         moment = self.moment(as_of)
-        numbers = [f.low["delivery"] for f in self.files(dataset) if f.low["known_at"] <= moment]
-        if not numbers:
-            return -1
-        self._catch_up(dataset)
-        found = version_of(self.state, dataset, max(numbers))
-        return latest if found is None else min(found, latest)
+        versions = [d.version for d in self._seen(dataset) if d.known_from is not None and d.known_from <= moment]
+        return min(max(versions), latest) if versions else -1
 
     def pinned(self, versions: Mapping[str, int]) -> Store:
-        """Return a store that reads these versions, for exact replay; others are read at their latest."""
-        for dataset in versions:
+        """Return a store that reads these versions, for exact replay; others are read at their latest.
+
+        Raises
+        ------
+        StoreError
+            A recorded erasure took rows out of a version: it can never be read again.
+        """
+        for dataset, version in versions.items():
             self.spec(dataset)
-        self.backend.list_tables()  # one engine for both, so that their tables can be joined
+            erased = self.erased(dataset, version)
+            if erased is not None:
+                raise StoreError(
+                    f"dataset {dataset!r}: version {version} is not recomputable: erasure {erased.number}.",
+                    remedy="Compute as of the same day from the latest version; figures may differ.",
+                    code="OPS-F040",
+                )
+        # The twin shares the engines, so that the tables of both can be joined.
         twin = copy.copy(self)
         twin._pins = {**self._pins, **versions}
         return twin
 
     def files(self, dataset: str) -> tuple[StoredFile, ...]:
-        """Return the committed data files that reads of a dataset use."""
-        return self.delta(dataset).files(self._pins.get(dataset))
+        """Return the committed data files that reads of a dataset use.
+
+        Raises
+        ------
+        AccessError
+            The room may no longer read the dataset (`reading_right`, which the room sets, says so).
+        """
+        return self._reading(dataset)[0]
+
+    def _reading(self, dataset: str) -> tuple[tuple[StoredFile, ...], int | None]:
+        """Return the files to read, and the number of the last delivery that counts where not all of them do.
+
+        A pinned version whose files were written anew and deleted since is read from the newer ones.
+        """
+        table, pin = self.delta(dataset), self._pins.get(dataset)
+        files = table.files(pin)
+        if self.reading_right is not None:
+            self.reading_right(dataset, files)
+        if pin is None or all(Path(f.uri).exists() for f in files):
+            return files, None
+        last = max((d.delivery for d in self._seen(dataset)), default=0)
+        return table.files(), last
+
+    def _seen(self, dataset: str) -> list[Delivery]:
+        """Return the deliveries that reads of a dataset see, in their order."""
+        table = self.delta(dataset)
+        log = self._logs.get(dataset, [])
+        if (log[-1].delivery if log else 0) != table.last_delivery:
+            unnoted = self._catch_up(dataset)
+            log = self._logs[dataset] = [*recall(self.state, dataset), *unnoted]
+        pin = self._pins.get(dataset)
+        return log if pin is None else [d for d in log if d.version <= pin]
+
+    def erased(self, dataset: str, version: int) -> Erasure | None:
+        """Return the erasure that took rows out of a version of a dataset, None while it can be recomputed."""
+        return next((e for e in erasures(self.state, dataset) if e.covers(version)), None)
+
+    def forget_tables(self, dataset: str) -> None:
+        """Forget the views of a dataset that were handed out: their files may be gone."""
+        self._origins = {name: origin for name, origin in self._origins.items() if origin[0] != dataset}
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -214,7 +279,7 @@ class Store:
         period_from: date | None = None,
         period_to: date | None = None,
     ) -> ibis.Table:
-        """Return a dataset as it was known, as an Ibis table on DuckDB.
+        """Return a dataset as it was known, as an Ibis table of the store's engine.
 
         Parameters
         ----------
@@ -231,14 +296,15 @@ class Store:
             The fields and ``known_at``. Tables of one store can be joined. The origin is found again by
             `provenance`.
         """
-        spec = self.spec(dataset)
         version = self.version(dataset)
-        sql = as_of_sql(spec, self.files(dataset), self.moment(as_of), period_from=period_from, period_to=period_to)
+        sql = self._as_of(
+            dataset, as_of, period_from=period_from, period_to=period_to, marks=self.engine.name == "duckdb"
+        )
         name = f"{dataset}__v{max(version, 0)}__{hashlib.sha256(sql.encode()).hexdigest()[:16]}"
         if name not in self._origins:
-            self._execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {sql}')
+            self.engine.view(name, sql)
             self._origins[name] = (dataset, version)
-        return self.backend.table(name)
+        return self.engine.backend.table(name)
 
     def arrow(
         self,
@@ -271,15 +337,32 @@ class Store:
                 f"dataset {dataset!r} has no field {', '.join(unknown)}.",
                 remedy=f"Use some of {', '.join(sorted(known))}.",
             )
-        sql = as_of_sql(
-            spec,
-            self.files(dataset),
-            self.moment(as_of),
+        sql = self._as_of(dataset, as_of, columns=columns, period_from=period_from, period_to=period_to)
+        return self._execute(sql).to_arrow_table()
+
+    def _as_of(
+        self,
+        dataset: str,
+        as_of: AsOf,
+        *,
+        columns: Sequence[str] | None = None,
+        period_from: date | None = None,
+        period_to: date | None = None,
+        marks: bool = True,
+    ) -> str:
+        """Return SQL of a dataset as it was known, by marks of rows that were revised or, else, by the definition."""
+        shapes, (files, last), moment = self.shapes(dataset), self._reading(dataset), self.moment(as_of)
+        if last is None and marks:
+            return as_of_sql(shapes, files, moment, columns=columns, period_from=period_from, period_to=period_to)
+        return latest_sql(
+            shapes,
+            files,
+            moment,
+            until_delivery=self.last_delivery(dataset) if last is None else last,
             columns=columns,
             period_from=period_from,
             period_to=period_to,
         )
-        return self._execute(sql).to_arrow_table()
 
     def vintages(self, dataset: str, as_of: AsOf = None, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Return every vintage of a dataset known by a moment, not only the latest of each key.
@@ -294,13 +377,13 @@ class Store:
         pyarrow.Table
             The columns and ``known_at``, in the order of knowledge time; rows taken back are left out.
         """
-        spec = self.spec(dataset)
-        sql = vintages_sql(spec, self.files(dataset), self.moment(as_of), columns=columns)
+        shapes, (files, last) = self.shapes(dataset), self._reading(dataset)
+        sql = vintages_sql(shapes, files, self.moment(as_of), until_delivery=last, columns=columns)
         return self._execute(sql).to_arrow_table()
 
     def last_delivery(self, dataset: str) -> int:
         """Return the number of the last delivery of which reads of a dataset see rows; 0 before any."""
-        return max((int(f.low["delivery"]) for f in self.files(dataset)), default=0)
+        return max((d.delivery for d in self._seen(dataset) if d.known_from is not None), default=0)
 
     def changes(
         self, dataset: str, columns: Sequence[str], *, after: datetime, until: datetime, delivery: int
@@ -326,37 +409,21 @@ class Store:
             date and has to be read afresh: it knows more than wanted, rows known by its moment were delivered
             since (back-dated), or reads are pinned to an older version than it saw.
         """
-        spec, files = self.spec(dataset), self.files(dataset)
-        if until < after or not is_settled(files, after, delivery) or self.last_delivery(dataset) < delivery:
+        shapes, (files, last) = self.shapes(dataset), self._reading(dataset)
+        if until < after or last is not None or self.last_delivery(dataset) < delivery:
             return None
-        return self._execute(changes_sql(spec, files, after, until, columns=columns)).to_arrow_table()
+        later = (d.known_from for d in self._seen(dataset) if d.delivery > delivery and d.known_from is not None)
+        if any(known_from <= after for known_from in later):
+            return None
+        return self._execute(changes_sql(shapes, files, after, until, columns=columns)).to_arrow_table()
 
     def _execute(self, sql: str) -> duckdb.DuckDBPyConnection:
-        import duckdb
-
-        try:
-            result: duckdb.DuckDBPyConnection = self.backend.con.execute(sql)
-            return result
-        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException):
-            # The engine's own words may hold values of the data: they are not passed on.
-            raise StoreError(
-                "a data file of the store cannot be read.",
-                remedy="Check the disk; restore the room from a backup if a file is missing or damaged.",
-                code="OPS-F022",
-            ) from None
+        return self._duck.execute(sql)
 
     @property
-    def backend(self) -> Backend:
-        """The Ibis DuckDB backend on which `table` lives."""
-        if self._backend is None:
-            import ibis
-
-            settings: dict[str, Any] = {} if self.threads is None else {"threads": self.threads}
-            self._backend = ibis.duckdb.connect(**settings)
-            self._backend.raw_sql("SET TimeZone = 'UTC'")
-            # The system's cache of local files is enough; the engine's own would hold them a second time.
-            self._backend.raw_sql("SET enable_external_file_cache = false")
-        return self._backend
+    def backend(self) -> Any:  # an Ibis backend; Ibis has no type for both
+        """The Ibis backend on which `table` lives."""
+        return self.engine.backend
 
     @contextlib.contextmanager
     def workbench(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -413,6 +480,7 @@ class Store:
 
     def rebuild_deliveries(self) -> int:
         """Rebuild the delivery log in `room.db` from the Delta logs and return the number of records."""
+        self._logs.clear()
         for dataset in self.specs:
             forget(self.state, dataset)
             self._catch_up(dataset)
@@ -480,7 +548,6 @@ class Store:
         if self._bench is not None:
             self._bench.close()
             self._bench = None
-        if self._backend is not None:
-            self._backend.disconnect()
-            self._backend = None
-            self._origins.clear()
+        self._duck.close()
+        self.engine.close()
+        self._origins.clear()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import time
+import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,17 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import RemoveAction
 
 from opsroom.base.errors import StoreError
 from opsroom.base.specs import DatasetSpec
-from opsroom.observe.files import DataFile
+from opsroom.observe.files import DataFile, version_in
 
 HEAD = "opsroom"
 """App transaction that every commit advances: it carries the delivery number and serialises writers."""
+
+UPKEEP = "opsroom-upkeep"
+"""Key of the record that a compaction or an erasure leaves in the log."""
 
 _CONFIGURATION = {
     # History is the point of the store: nothing is removed but by a recorded erasure.
@@ -40,8 +46,11 @@ class StoredFile:
     ----------
     uri
         Path for the reader.
-    part, rows
-        ``first`` or ``revised``; number of rows.
+    part
+        ``first`` (rows of keys never seen before) or ``revised`` as a delivery brought them; after compaction
+        ``current`` (rows that nothing had followed) or ``past`` (rows that were over, and those that take back).
+    rows
+        Number of rows.
     low, high
         Smallest and largest values by column; a column may be absent.
     """
@@ -49,8 +58,18 @@ class StoredFile:
     uri: str
     part: str
     rows: int
-    low: dict[str, Any]
-    high: dict[str, Any]
+    low: dict[str, Any] = field(compare=False)
+    high: dict[str, Any] = field(compare=False)
+
+    @property
+    def stem(self) -> str:
+        """Name by which rows of other files name this one."""
+        return self.uri.rsplit("/", 1)[-1].removesuffix(".parquet")
+
+    @property
+    def spec(self) -> int:
+        """Version of the specification under which it was written."""
+        return version_in(self.stem)
 
     def meets(self, column: str, low: Any, high: Any) -> bool:  # bounds of any ordered type
         """Return whether the file may hold rows with the column between two bounds (None: open)."""
@@ -170,6 +189,7 @@ class Table:
             raise _unreadable(self.spec.name)
         if self.last_delivery != delivery - 1:
             raise ConflictError
+        self._extend(handle)
         marks = [Transaction(HEAD, delivery), *(Transaction(_app(c), delivery) for c in contents)]
         try:
             handle.create_write_transaction(
@@ -188,6 +208,93 @@ class Table:
         self.refresh(certain=True)
         return self.version
 
+    def _extend(self, handle: DeltaTable) -> None:
+        """Add the fields that a later version of the specification brought to the table's schema."""
+        there = {field.name for field in handle.schema().fields}
+        missing = [field for field in _schema(self.spec).fields if field.name not in there]
+        if not missing:
+            return
+        try:
+            handle.alter.add_columns(missing)
+        except CommitFailedError:
+            self.refresh(certain=True)
+            raise ConflictError from None
+        self.refresh(certain=True)
+
+    def replace(self, old: Sequence[StoredFile], new: Sequence[DataFile], record: dict[str, Any]) -> int:
+        """Name other files for the same rows (or fewer, in a recorded erasure) and return the new version.
+
+        Parameters
+        ----------
+        old, new
+            Files that later versions no longer read, and those that they read instead.
+        record
+            Why, kept in the log.
+
+        Raises
+        ------
+        ConflictError
+            Another writer was faster.
+        """
+        handle = self.refresh()
+        if handle is None:
+            raise _unreadable(self.spec.name)
+        self._extend(handle)
+        before = int(handle.version())
+        now = time.time_ns() // 1_000_000
+        removed = [
+            RemoveAction(Path(f.uri).relative_to(self.path).as_posix(), False, now, None, {"part": f.part}) for f in old
+        ]
+        added = [replace(file.action(self.path), data_change=False) for file in new]
+        names = [Path(f.uri).relative_to(self.path).as_posix() for f in old]
+        mark = f"{UPKEEP}/{uuid.uuid4().hex}"
+        try:
+            handle.create_write_transaction(
+                [*removed, *added],
+                "append",
+                _schema(self.spec),
+                partition_by=["part"],
+                commit_properties=CommitProperties(
+                    custom_metadata={UPKEEP: json.dumps({**record, "replaced": names}, sort_keys=True)},
+                    max_commit_retries=0,
+                    app_transactions=[Transaction(mark, 1)],
+                ),
+                post_commithook_properties=PostCommitHookProperties(
+                    create_checkpoint=False, cleanup_expired_logs=False
+                ),
+            )
+        except (CommitFailedError, DeltaError, OSError) as error:
+            self.refresh(certain=True)
+            handle = self.refresh()
+            if handle is not None and handle.transaction_version(mark) is not None:
+                return self.version  # committed, although what followed failed
+            if isinstance(error, CommitFailedError) or self.version != before:
+                raise ConflictError from None
+            raise
+        self.refresh(certain=True)
+        return self.version
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint of the latest version, from a log that was changed beside the library."""
+        self._handle = None
+        self._files.clear()
+        handle = self.refresh(certain=True)
+        if handle is not None:
+            handle.create_checkpoint()
+
+    def upkeep(self) -> list[tuple[int, dict[str, Any]]]:
+        """Return (version, record) of every compaction and erasure, oldest first."""
+        handle = self.refresh()
+        if handle is None:
+            return []
+        return sorted(
+            ((int(h["version"]), json.loads(h[UPKEEP])) for h in handle.history() if UPKEEP in h), key=lambda v: v[0]
+        )
+
+    def replaced(self) -> list[Path]:
+        """Return the files that only earlier versions are made of, be they still there or not."""
+        return [self.path / name for _, record in self.upkeep() for name in record["replaced"]]
+
     def _create(self) -> None:
         try:
             DeltaTable.create(
@@ -195,7 +302,11 @@ class Table:
                 _schema(self.spec),
                 mode="ignore",
                 partition_by=["part"],
-                configuration=_CONFIGURATION,
+                # Bounds are kept of these columns alone; by default Delta keeps those of the first 32, however named.
+                configuration={
+                    **_CONFIGURATION,
+                    "delta.dataSkippingStatsColumns": ",".join([*self.spec.key, "known_at", "delivery", "known_to"]),
+                },
                 name=self.spec.name,
             )
         except CommitFailedError:
@@ -212,25 +323,31 @@ class Table:
         return sorted((int(h["version"]), json.loads(h[HEAD])) for h in history if HEAD in h)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, wait: bool = True) -> Iterator[bool]:
         """Hold the dataset's writer lock: writers of one machine wait for each other instead of retrying.
+
+        Without `wait` the block runs at once, and is told whether it holds the lock.
 
         The commit does not depend on it: on a file system without locks the app transaction refuses the
         slower writer. The lock goes with the process, so that a kill leaves none behind.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with (self.path.parent / f".{self.path.name}.lock").open("a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
             self.refresh()
             self._held = True
             try:
-                yield
+                yield True
             finally:
                 self._held = False
 
     def orphans(self) -> list[Path]:
         """Return data files that no commit names: what killed writers left behind."""
-        named = {Path(file.uri) for file in self.files()}
+        named = {Path(file.uri) for file in self.files()} | set(self.replaced())
         return sorted(p for p in self.path.glob("part=*/*.parquet") if p not in named)
 
 

@@ -1,76 +1,40 @@
 """SQL of the as-of view: rows known by a moment, the latest of each key, without those taken back.
 
-First rows and revised rows lie in two partitions. Where deliveries came in the order of their knowledge time,
-a first row is older than any revision of its key, so the view is the first rows without the few revised keys,
-plus the latest revision of each: an anti-join against a small table, at the price of a scan.
+A row that revises another names the file and the place of the row before it (``prior_file``, ``prior_row``); a row
+whose successor was known when it was written (back-dated, several vintages in one delivery, files written anew)
+carries the moment until which it held (``known_to``). So a row is in the view if it was known by the moment, was not
+over by then, and no row known by then names it. The named places of a file make one bit a row; looking a bit up
+costs little more than the scan, where a window or a join over keys costs many times as much.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 
-from opsroom.base.specs import DatasetSpec
+import numpy as np
+
+from opsroom.observe.shapes import Shapes, literal, quote, scan, sql_type
 from opsroom.observe.tables import StoredFile
 
-SQL_TYPES = {
-    "string": "VARCHAR",
-    "code": "VARCHAR",
-    "number": "DOUBLE",
-    "date": "DATE",
-    "datetime": "TIMESTAMP WITH TIME ZONE",
-    "boolean": "BOOLEAN",
-}
+PLAIN = ("first", "current")
+"""Parts without rows that take others back."""
 
 
-def quote(name: str) -> str:
-    """Quote an identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: datetime | date | str | int) -> str:
-    """Write a value as an SQL literal."""
-    if isinstance(value, datetime):
-        return f"TIMESTAMPTZ '{value.isoformat(sep=' ', timespec='microseconds')}'"
-    if isinstance(value, date):
-        return f"DATE '{value.isoformat()}'"
-    if isinstance(value, int):
-        return str(value)
-    return "'" + value.replace("'", "''") + "'"
-
-
-def scan(files: Iterable[StoredFile | str]) -> str:
-    """Return the table function that reads committed files."""
-    names = ", ".join(literal(f if isinstance(f, str) else f.uri) for f in files)
-    return f"read_parquet([{names}], hive_partitioning = false)"
-
-
-def columns_of(spec: DatasetSpec, columns: Sequence[str] | None) -> list[str]:
+def columns_of(shapes: Shapes, columns: Sequence[str] | None) -> list[str]:
     """Return the columns of a view: those asked for, else all fields and ``known_at``."""
-    return list(columns) if columns is not None else [*(f.name for f in spec.fields), "known_at"]
+    return list(columns) if columns is not None else [*(f.name for f in shapes.spec.fields), "known_at"]
 
 
-def nothing(spec: DatasetSpec, columns: Sequence[str]) -> str:
+def nothing(shapes: Shapes, columns: Sequence[str]) -> str:
     """Return SQL with the right columns and no row."""
-    kinds = {f.name: SQL_TYPES.get(f.type, "BIGINT") for f in spec.fields}
-    kinds["known_at"] = SQL_TYPES["datetime"]
+    kinds = {f.name: sql_type(f) for f in shapes.spec.fields}
+    kinds["known_at"] = "TIMESTAMP WITH TIME ZONE"
     return "SELECT " + ", ".join(f"CAST(NULL AS {kinds[c]}) AS {quote(c)}" for c in columns) + " WHERE false"
 
 
-def in_order(files: Sequence[StoredFile]) -> bool:
-    """Return whether deliveries came in the order of their knowledge time (none was back-dated)."""
-    latest: dict[int, tuple[datetime, datetime]] = {}
-    for file in files:
-        number, low, high = file.low["delivery"], file.low["known_at"], file.high["known_at"]
-        seen = latest.get(number, (low, high))
-        latest[number] = (min(seen[0], low), max(seen[1], high))
-    spans = [latest[number] for number in sorted(latest)]
-    return all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
-
-
 def as_of_sql(
-    spec: DatasetSpec,
+    shapes: Shapes,
     files: Sequence[StoredFile],
     moment: datetime,
     *,
@@ -82,8 +46,8 @@ def as_of_sql(
 
     Parameters
     ----------
-    spec
-        The dataset's specification.
+    shapes
+        The versions of the dataset's specification.
     files
         Committed files of the version to read.
     moment
@@ -93,78 +57,175 @@ def as_of_sql(
     period_from, period_to
         First and last reference period wanted, inclusive.
     """
-    wanted = columns_of(spec, columns)
+    spec = shapes.spec
+    wanted = columns_of(shapes, columns)
     seen = [f for f in files if f.low["known_at"] <= moment and f.meets(spec.period, period_from, period_to)]
-    first, revised = ([f for f in seen if f.part == part] for part in ("first", "revised"))
+    # What was over by the moment in every row needs no look.
+    seen = [f for f in seen if f.part != "past" or f.high.get("known_to", moment) > moment]
     if not seen:
-        return nothing(spec, wanted)
-    conditions = []
+        return nothing(shapes, wanted)
+    conditions = _conditions(shapes, seen, moment, period_from, period_to)
+    named, naming = _links(shapes, seen)
+    aside = [f for f in seen if f not in set(named)]
+    parts = []
+    for plain in (True, False):
+        group = [f for f in aside if (f.part in PLAIN) is plain]
+        if group:
+            parts.append(shapes.rows(group, wanted, _where(conditions, "" if plain else "op = 0")))
+    if not named:
+        return " UNION ALL ".join(parts)
+    known = _where(conditions, "prior_file IS NOT NULL", only=("known_at", "period"))
+    # Not a common table expression: the engine would read every column where a query wants few.
+    gone = f"(SELECT prior_file, prior_row FROM {scan(naming)}{known})"
+    for plain, size, some in _by_size(named):
+        for version, group in shapes.groups(some):
+            stems = ", ".join(f"({number}::UBIGINT, {literal(f.stem)})" for number, f in enumerate(group))
+            marks = (
+                f"SELECT __place, coalesce(__bits, bitstring('0', {size})) AS __gone "
+                f"FROM (VALUES {stems}) v(__place, __stem) LEFT JOIN "
+                f"(SELECT prior_file, bitstring_agg(prior_row, 0, {size - 1}) AS __bits FROM {gone} "
+                f"WHERE prior_file IN ({', '.join(literal(f.stem) for f in group)}) GROUP BY prior_file) "
+                f"ON prior_file = __stem"
+            )
+            unnamed = "get_bit(__gone, CAST(file_row_number AS INTEGER)) = 0"
+            where = _where(conditions, "" if plain else "op = 0", unnamed)
+            parts.append(
+                f"SELECT {shapes.select(wanted, version)} FROM {scan(group, numbered=True)} "
+                f"JOIN ({marks}) ON __place = file_index{where}"
+            )
+    return " UNION ALL ".join(parts)
+
+
+def latest_sql(
+    shapes: Shapes,
+    files: Sequence[StoredFile],
+    moment: datetime,
+    *,
+    until_delivery: int,
+    columns: Sequence[str] | None = None,
+    period_from: date | None = None,
+    period_to: date | None = None,
+) -> str:
+    """Return SQL of a dataset as it was known at a moment through its first deliveries, by the definition.
+
+    It is how a version is read whose own files were written anew since: exact, at the price of a sort.
+
+    Parameters
+    ----------
+    shapes, files, moment, columns, period_from, period_to
+        As in `as_of_sql`.
+    until_delivery
+        Number of the last delivery that counts.
+    """
+    spec = shapes.spec
+    wanted = columns_of(shapes, columns)
+    seen = [f for f in files if f.low["known_at"] <= moment and f.low["delivery"] <= until_delivery]
+    seen = [f for f in seen if f.meets(spec.period, period_from, period_to)]
+    if not seen:
+        return nothing(shapes, wanted)
+    conditions = [f"known_at <= {literal(moment)}", f"delivery <= {until_delivery}"]
+    conditions += _period(shapes, period_from, period_to)
+    every = list(dict.fromkeys([*spec.key, *wanted, "known_at", "delivery", "op"]))
+    keys, names = (", ".join(quote(c) for c in group) for group in (spec.key, wanted))
+    rank = f"row_number() OVER (PARTITION BY {keys} ORDER BY known_at DESC, delivery DESC)"
+    rows = shapes.rows(seen, every, " WHERE " + " AND ".join(conditions))
+    return f"SELECT {names} FROM (SELECT *, {rank} AS __rank FROM ({rows})) WHERE __rank = 1 AND op = 0"
+
+
+def _conditions(
+    shapes: Shapes, seen: Sequence[StoredFile], moment: datetime, period_from: date | None, period_to: date | None
+) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"period": _period(shapes, period_from, period_to)}
     if any(f.high["known_at"] > moment for f in seen):
-        conditions.append(f"known_at <= {literal(moment)}")
-    period = quote(spec.period)
-    if period_from is not None:
-        conditions.append(f"{period} >= {literal(period_from)}")
-    if period_to is not None:
-        conditions.append(f"{period} <= {literal(period_to)}")
-    where = " WHERE " + " AND ".join(conditions) if conditions else ""
-    names = ", ".join(quote(c) for c in wanted)
-    if not revised:
-        return f"SELECT {names} FROM {scan(first)}{where}"
-    # First files that lie outside the bounds of every revised file are scanned without a join.
-    aside = [f for f in first if not any(_may_share_keys(spec, f, r) for r in revised)]
-    first = [f for f in first if f not in aside]
-    keys = ", ".join(quote(k) for k in spec.key)
-    every = ", ".join(quote(c) for c in dict.fromkeys([*spec.key, *wanted, "known_at", "delivery", "op"]))
-    first_rows = f"(SELECT {every} FROM {scan(first)}{where})" if first else None
-    changed = f"SELECT {every} FROM {scan(revised)}{where}"
-    candidates = "changed"
-    if first_rows and not in_order(seen):
-        # A back-dated revision may be older than the first row: the first rows of its keys compete.
-        candidates = f"(FROM changed UNION ALL FROM {first_rows} SEMI JOIN changed USING ({keys}))"
-    latest = f"row_number() OVER (PARTITION BY {keys} ORDER BY known_at DESC, delivery DESC)"
-    sql = f"WITH changed AS MATERIALIZED ({changed}), latest AS (SELECT *, {latest} AS __rank FROM {candidates}) "
-    unchanged = f"SELECT {names} FROM {first_rows} ANTI JOIN changed USING ({keys})" if first_rows else None
-    current = f"SELECT {names} FROM latest WHERE __rank = 1 AND op = 0"
-    plain = f"SELECT {names} FROM {scan(aside)}{where}" if aside else None
-    return sql + " UNION ALL ".join(part for part in (plain, unchanged, current) if part)
+        found["known_at"] = [f"known_at <= {literal(moment)}"]
+    if any(f.low.get("known_to", moment) <= moment for f in seen if "known_to" in f.low):
+        found["known_to"] = [f"(known_to IS NULL OR known_to > {literal(moment)})"]
+    return found
 
 
-def _may_share_keys(spec: DatasetSpec, a: StoredFile, b: StoredFile) -> bool:
-    return all(a.meets(k, b.low.get(k), b.high.get(k)) for k in spec.key)
+def _period(shapes: Shapes, period_from: date | None, period_to: date | None) -> list[str]:
+    period = quote(shapes.spec.period)
+    found = [] if period_from is None else [f"{period} >= {literal(period_from)}"]
+    return found + ([] if period_to is None else [f"{period} <= {literal(period_to)}"])
+
+
+def _where(
+    conditions: dict[str, list[str]], *extra: str, only: Sequence[str] = ("period", "known_at", "known_to")
+) -> str:
+    found = [one for name in only for one in conditions.get(name, [])] + [e for e in extra if e]
+    return " WHERE " + " AND ".join(found) if found else ""
+
+
+def _by_size(files: Sequence[StoredFile]) -> list[tuple[bool, int, list[StoredFile]]]:
+    """Return files in groups of like size, whether they hold no row taken back, and the rows of the largest."""
+    found: dict[tuple[bool, int], list[StoredFile]] = {}
+    for file in files:  # the bits of a group are equally many
+        found.setdefault((file.part in PLAIN, (file.rows - 1).bit_length() // 3), []).append(file)
+    return [(plain, max(8, *(f.rows for f in group)), group) for (plain, _), group in sorted(found.items())]
+
+
+def _links(shapes: Shapes, seen: Sequence[StoredFile]) -> tuple[list[StoredFile], list[StoredFile]]:
+    """Return the files of which rows may be named by others, and those that may name them, by their bounds."""
+    spec = shapes.spec
+    naming = [f for f in seen if f.part == "revised"]
+    low, high = (np.array([_day(getattr(f, side)[spec.period]) for f in naming]) for side in ("low", "high"))
+    numbers = np.array([f.high["delivery"] for f in naming])
+    others = [k for k in spec.key if k != spec.period]
+    named, used = [], set()
+    for file in seen:
+        first, last = _day(file.low[spec.period]), _day(file.high[spec.period])
+        hits = np.flatnonzero((numbers > file.low["delivery"]) & (low <= last) & (high >= first)) if naming else ()
+        found = [
+            int(n)
+            for n in hits
+            if naming[n] is not file and all(file.meets(k, naming[n].low.get(k), naming[n].high.get(k)) for k in others)
+        ]
+        if found:
+            named.append(file)
+            used.update(found)
+    return named, [naming[n] for n in sorted(used)]
+
+
+def _day(value: date | datetime) -> int:
+    seconds = value.hour * 3_600 + value.minute * 60 + value.second if isinstance(value, datetime) else 0
+    return value.toordinal() * 86_400 + seconds
 
 
 def vintages_sql(
-    spec: DatasetSpec, files: Sequence[StoredFile], moment: datetime, *, columns: Sequence[str] | None = None
+    shapes: Shapes,
+    files: Sequence[StoredFile],
+    moment: datetime,
+    *,
+    until_delivery: int | None = None,
+    columns: Sequence[str] | None = None,
 ) -> str:
     """Return SQL of every vintage known by a moment, rows taken back left out, oldest first.
 
     Parameters
     ----------
-    spec, files, moment, columns
-        As in `as_of_sql`; ``known_at`` is always given.
+    shapes, files, moment, until_delivery, columns
+        As in `latest_sql`; ``known_at`` is always given.
     """
-    wanted = list(dict.fromkeys([*columns_of(spec, columns), "known_at"]))
+    wanted = list(dict.fromkeys([*columns_of(shapes, columns), "known_at"]))
     seen = [f for f in files if f.low["known_at"] <= moment]
     if not seen:
-        return nothing(spec, wanted)
+        return nothing(shapes, wanted)
     names = ", ".join(quote(c) for c in wanted)
-    condition = f"op = 0 AND known_at <= {literal(moment)}"
-    return f"SELECT {names} FROM {scan(seen)} WHERE {condition} ORDER BY known_at, delivery"
-
-
-def is_settled(files: Iterable[StoredFile], moment: datetime, delivery: int) -> bool:
-    """Return whether every row known by a moment came with one of the deliveries up to a number."""
-    return all(f.low["delivery"] <= delivery or f.low["known_at"] > moment for f in files)
+    condition = f" WHERE op = 0 AND known_at <= {literal(moment)}"
+    if until_delivery is not None:
+        condition += f" AND delivery <= {until_delivery}"
+    rows = shapes.rows(seen, list(dict.fromkeys([*wanted, "delivery"])), condition)
+    return f"SELECT {names} FROM ({rows}) ORDER BY known_at, delivery"
 
 
 def changes_sql(
-    spec: DatasetSpec, files: Sequence[StoredFile], after: datetime, until: datetime, *, columns: Sequence[str]
+    shapes: Shapes, files: Sequence[StoredFile], after: datetime, until: datetime, *, columns: Sequence[str]
 ) -> str:
     """Return SQL of the rows that became known after one moment and by another, oldest first.
 
     Parameters
     ----------
-    spec, files
+    shapes, files
         As in `as_of_sql`.
     after, until
         Knowledge time, UTC: first one exclusive, last one inclusive.
@@ -173,9 +234,10 @@ def changes_sql(
     """
     seen = [f for f in files if f.low["known_at"] <= until and f.high["known_at"] > after]
     if not seen:
-        return nothing(spec, columns).replace(" WHERE", ", false AS taken_back WHERE")
+        return nothing(shapes, columns).replace(" WHERE", ", false AS taken_back WHERE")
     names = ", ".join(quote(c) for c in columns)
-    condition = f"known_at > {literal(after)} AND known_at <= {literal(until)}"
-    # Within a file rows need no sorting: a delivery holds a key once.
-    order = "" if len(seen) == 1 and not spec.known_at_field else " ORDER BY known_at, delivery"
-    return f"SELECT {names}, op <> 0 AS taken_back FROM {scan(seen)} WHERE {condition}{order}"
+    condition = f" WHERE known_at > {literal(after)} AND known_at <= {literal(until)}"
+    rows = shapes.rows(seen, list(dict.fromkeys([*columns, "known_at", "delivery", "op"])), condition)
+    # Within a file of one delivery rows need no sorting: a delivery holds a key once.
+    alone = len(seen) == 1 and seen[0].part in ("first", "revised") and not shapes.spec.known_at_field
+    return f"SELECT {names}, op <> 0 AS taken_back FROM ({rows}){'' if alone else ' ORDER BY known_at, delivery'}"

@@ -11,6 +11,8 @@ from opsroom.base.errors import InternalError, SettingsError
 from opsroom.base.periods import end_of_day
 from opsroom.base.results import Cells
 from opsroom.base.settings import Cadence, DeskSettings, RoomSettings
+from opsroom.observe.assessments import QualityReport, reports
+from opsroom.room.quality import overdue
 
 if TYPE_CHECKING:
     import ibis
@@ -68,6 +70,10 @@ class View:
         """Return the dataset's specification."""
         return self._store.spec(dataset)
 
+    def fields(self, dataset: str) -> frozenset[str]:
+        """Return the names of the columns that a read of the dataset may ask for."""
+        return frozenset(f.name for f in self.spec(dataset).fields)
+
     def table(self, dataset: str) -> ibis.Table:
         """Return the dataset as of the day, as an Ibis table."""
         self._note(dataset)
@@ -107,6 +113,14 @@ class View:
     def deliveries(self, dataset: str) -> list[Delivery]:
         """Return the deliveries of the dataset that had arrived by the day."""
         return [d for d in self._store.deliveries(dataset) if d.known_at <= self.as_of]
+
+    def quality(self, dataset: str) -> QualityReport | None:
+        """Return the report on the last delivery of the dataset known by the day, with the alarm if one is overdue."""
+        found = reports(self._store.state, dataset, until=self.as_of, last=1)
+        late = overdue(self._store, dataset, self.as_of)
+        if not found or late is None:
+            return found[0] if found else None
+        return replace(found[0], alarms=(*found[0].alarms, late))
 
     def at(self, day: dt.date) -> View:
         """Return the view of an earlier day, for what the room would have said then."""

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from opsroom.base.errors import NotFoundError, SettingsError, UsageError
+from opsroom.base.errors import NotFoundError, UsageError
 from opsroom.base.periods import end_of_day
+from opsroom.base.providers import FILE as PROVIDERS
+from opsroom.base.providers import read_providers
 from opsroom.base.settings import DeskSettings, RoomSettings
 from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
-from opsroom.observe.ingest import IngestReport, ingest
+from opsroom.observe.engines import make_engine
+from opsroom.observe.ingest import Expected, IngestReport, ingest
+from opsroom.observe.returning import Held, held
 from opsroom.observe.store import Store
 from opsroom.protect.audit import AuditLog
 from opsroom.protect.ledger import Ledger
@@ -24,8 +28,11 @@ from opsroom.protect.reader import Releases
 from opsroom.room import deciding  # declares its tables before the room's database is opened
 from opsroom.room.calendar import last_publication_day
 from opsroom.room.desk import ALONE, DeskOutcome, View, desk
+from opsroom.room.lineage import note_origins
 from opsroom.room.picture import Picture
+from opsroom.room.providers import reading_right, record_providers
 from opsroom.room.publishing import alone, is_wanted, publish_outcome, release_result
+from opsroom.room.upkeep import finish_erasures, update_dataset
 
 if TYPE_CHECKING:
     import ibis
@@ -49,14 +56,17 @@ class Room:
         The room's folder.
     actor
         Who acts: written into the audit log with every act.
+    engine
+        Where `Room.table` lives: ``"duckdb"`` or ``"spark"``; the setting of ``room.toml`` where absent.
     """
 
-    def __init__(self, path: str | Path, *, actor: str) -> None:
+    def __init__(self, path: str | Path, *, actor: str, engine: str | None = None) -> None:
         if not actor.strip():
             raise UsageError("a room is opened by an actor.", remedy="Give actor='name'.", code="OPS-U010")
         self.path = Path(path).absolute()
         self.actor = actor
         self.settings = RoomSettings.load(self.path / "room.toml")
+        made = make_engine(engine or self.settings.engine, self.settings.spark)
         self.state = State.open(self.path / "room.db")
         self.state.ensure()  # readers of releases find a database from the first moment on
         self.zone = ZoneInfo(self.settings.timezone)
@@ -66,11 +76,18 @@ class Room:
             self.state,
             timezone=self.settings.timezone,
             code_lists={"regions": [region.code for region in self.settings.regions]},
+            engine=made,
         )
+        self.providers = read_providers(self.path / PROVIDERS)
+        record_providers(self.state, self.providers, actor=actor, at=self.store.clock())
+        self.store.reading_right = reading_right(self.store, self.providers)
         self.ledger = Ledger(self.state)
         self.audit = AuditLog(self.state)
         self.memory: dict[str, Any] = {}
+        self.notes: dict[str, str] = {}
+        """Desk → why it had nothing to say, on the day published last."""
         self._reader: Releases | None = None
+        finish_erasures(self.store)
         write_public(self.path, self.settings, self.store)
 
     # -- life ---------------------------------------------------------------------------------
@@ -126,14 +143,21 @@ class Room:
     def open(cls, path: str | Path, *, engine: str | None = None, actor: str = "steward") -> Room:
         """Open a room.
 
+        Parameters
+        ----------
+        path
+            The room's folder.
+        engine
+            ``"duckdb"`` or ``"spark"``: where `Room.table` lives; the setting of ``room.toml`` where absent.
+        actor
+            Who acts.
+
         Raises
         ------
         SettingsError
-            If the folder is no room, or the engine is not available.
+            If the folder is no room, or the engine is not available; says what to install.
         """
-        if engine not in (None, "duckdb"):
-            raise SettingsError(f"engine {engine!r} is not available.", remedy="Use engine='duckdb'.", code="OPS-C004")
-        return cls(path, actor=actor)
+        return cls(path, actor=actor, engine=engine)
 
     def close(self) -> None:
         """Close the room's database."""
@@ -175,6 +199,10 @@ class Room:
         write_public(self.path, self.settings, self.store)
         return parsed
 
+    def update_dataset(self, spec: str | Path | DatasetSpec) -> tuple[str, ...]:
+        """Register the next version of a dataset's specification; see `opsroom.room.upkeep.update_dataset`."""
+        return update_dataset(self, spec)
+
     def ingest(
         self,
         dataset: str,
@@ -183,6 +211,9 @@ class Room:
         *,
         reason: str | None = None,
         deletions: bool = False,
+        expect_rows: int | None = None,
+        expect_sums: Mapping[str, object] | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> IngestReport:
         """Check a delivery and commit it to the store.
 
@@ -199,17 +230,27 @@ class Room:
             Why `known_at` lies before the dataset's last delivery, where it does.
         deletions
             The rows name keys to delete (tombstones).
+        expect_rows, expect_sums
+            The provider's control totals: number of rows, and sums by field in the unit of the source. A delivery
+            that differs from them is refused.
+        progress
+            Called with the number of rows read so far.
 
         Returns
         -------
         IngestReport
-            Rows accepted, quarantined (with reasons), duplicate; the version committed.
+            Rows accepted, quarantined (with reasons), duplicate; the version committed; the quality report.
 
         Raises
         ------
         DataError
             If the delivery cannot be read at all.
+        AccessError
+            If the agreement with the provider ended.
         """
+        agreement = self.providers.get(self.store.spec(dataset).provider)
+        if agreement is not None:
+            agreement.require_readable(dataset, self.store.clock().astimezone(self.zone).date(), None)
         return ingest(
             self.store,
             self.store.spec(dataset),
@@ -218,7 +259,13 @@ class Room:
             actor=self.actor,
             reason=reason,
             deletions=deletions,
+            expected=Expected.parse(self.store.spec(dataset), expect_rows, expect_sums or {}),
+            progress=progress,
         )
+
+    def quarantined(self, dataset: str) -> list[Held]:
+        """Return how many rows each delivery of a dataset left in quarantine, why, and how many came back."""
+        return held(self.store, dataset)
 
     def moment(self, as_of: AsOf) -> dt.datetime:
         """Return an as-of as a UTC instant: a date is its end of day; None the largest committed `known_at`."""
@@ -268,7 +315,7 @@ class Room:
         day = moment.astimezone(self.zone).date()
         found: dict[str, DeskOutcome] = {}
         for setting in self.settings.desks:
-            found[setting.name] = self._run(setting, moment, day, found)
+            found[setting.name] = self.run_desk(setting, moment, day, found)
         return Picture(moment, day, found)
 
     def prepare(self, as_of: dt.date) -> Iterator[tuple[str, DeskOutcome]]:
@@ -279,12 +326,12 @@ class Room:
         tuple of str and DeskOutcome
             Name of the desk and its outcome for `publish`, without the method's own result; confidential.
         """
-        moment, day = self.moment(as_of), self._publication_day(as_of)
+        moment, day = self.moment(as_of), self.publication_day(as_of)
         for setting in self.settings.desks:
             if setting.kind in ALONE and is_wanted(setting, day, self.settings):
-                yield setting.name, replace(self._run(setting, moment, day, {}, ahead=True), result=None)
+                yield setting.name, replace(self.run_desk(setting, moment, day, {}, ahead=True), result=None)
 
-    def _run(
+    def run_desk(
         self,
         setting: DeskSettings,
         moment: dt.datetime,
@@ -293,6 +340,19 @@ class Room:
         *,
         ahead: bool = False,
     ) -> DeskOutcome:
+        """Run one desk on what the room knew at a moment. The outcome is confidential.
+
+        Parameters
+        ----------
+        setting
+            The desk.
+        moment, day
+            Knowledge time, and its day in the room's zone.
+        upstream
+            Outcomes of the desks before it, by name.
+        ahead
+            Whether it runs before earlier days are published.
+        """
         view = View(
             self.store,
             self.settings,
@@ -325,7 +385,7 @@ class Room:
         UsageError
             If the day is not in the calendar, or an earlier day than the last one published.
         """
-        day = self._publication_day(as_of)
+        day = self.publication_day(as_of)
         with alone(self.path):
             return self._publish(day, prepared)
 
@@ -335,6 +395,7 @@ class Room:
             return list(done.values())
         self._check_order(day)
         moment = self.moment(day)
+        self.notes.clear()
         found: dict[str, DeskOutcome] = {}
         issued: list[Release] = []
         for setting in self.settings.desks:
@@ -345,11 +406,15 @@ class Room:
             if prepared is not None and setting.kind in ALONE:
                 outcome = prepared(setting.name)
             else:
-                outcome = self._run(setting, moment, day, found)
+                outcome = self.run_desk(setting, moment, day, found)
             found[setting.name] = outcome
+            if outcome.note:
+                self.notes[setting.name] = outcome.note
             # a process killed while publishing left the first releases of the day: they stand, the rest follows
             left = replace(outcome, cells=tuple(c for c in outcome.cells if c.name not in done))
-            issued += publish_outcome(left, setting, self.settings, self.ledger, as_of=moment, day=day)
+            made = publish_outcome(left, setting, self.settings, self.ledger, as_of=moment, day=day)
+            note_origins(self.state, made, setting)
+            issued += made
         self.audit.append(self.actor, "publish", day.isoformat(), at=moment)
         return [*done.values(), *issued]
 
@@ -439,7 +504,14 @@ class Room:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _publication_day(self, as_of: AsOf) -> dt.date:
+    def publication_day(self, as_of: AsOf = None) -> dt.date:
+        """Return the publication day that an as-of means: itself, or the last one where absent.
+
+        Raises
+        ------
+        UsageError
+            The day is not in the calendar.
+        """
         day = self.moment(as_of).astimezone(self.zone).date()
         last = last_publication_day(day, self.settings.publish)
         if last is None or (as_of is not None and last != day):

@@ -11,37 +11,38 @@ import datetime as dt
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from opsroom._version import __version__
 from opsroom.base.errors import OpsroomError, UsageError
+from opsroom.faces.cli.common import Json, RoomPath, open_room
+from opsroom.faces.cli.dataset import dataset
+from opsroom.faces.cli.intake import ingest
 from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
-
-if TYPE_CHECKING:
-    from opsroom.room.room import Room
+from opsroom.faces.cli.provider import lineage, provider
+from opsroom.faces.cli.quality import quality
+from opsroom.faces.cli.quarantine import quarantine
+from opsroom.faces.cli.upkeep import dataset_update, store
 
 app = App(
     name="opsroom",
     help="An operations room for an economy: observe, measure, warn, decide, evaluate; nothing confidential leaves.",
     version=__version__,
 )
-dataset = App(name="dataset", help="Register and list the datasets of a room.")
 releases = App(name="release", help="List and show what has been published.")
 audit = App(name="audit", help="Check the audit log and the ledger.")
 app.command(dataset)
 app.command(releases)
 app.command(audit)
-
-RoomPath = Annotated[Path, Parameter(name="--room")]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
-
-
-def _open(room: Path) -> Room:
-    from opsroom.room.room import Room
-
-    return Room.open(room, actor=os.environ.get("OPSROOM_ACTOR", "") or os.environ.get("USER", "") or "operator")
+app.command(ingest)
+app.command(lineage)
+app.command(provider)
+app.command(quality)
+app.command(quarantine)
+app.command(store)
+dataset.command(dataset_update, name="update")
 
 
 @app.command
@@ -106,112 +107,6 @@ def init(
         say(f"Made {directory} with {len(names)} dataset(s): {', '.join(names) or 'none yet'}.")
 
 
-@dataset.command(name="add")
-def dataset_add(files: list[Path], /, *, room: RoomPath = Path()) -> None:
-    """Register datasets by their specifications.
-
-    Parameters
-    ----------
-    files
-        Specification files (TOML).
-    room
-        Folder of the room.
-    """
-    with _open(room) as opened:
-        for file in files:
-            say(f"Registered {opened.add_dataset(file).name}.")
-
-
-@dataset.command(name="list")
-def dataset_list(*, room: RoomPath = Path(), json: Json = False) -> None:
-    """List the datasets of a room.
-
-    Parameters
-    ----------
-    room
-        Folder of the room.
-    json
-        Print one JSON object.
-    """
-    with _open(room) as opened:
-        rows = [
-            (s.name, s.title, s.frequency, "confidential" if s.confidential else "public", s.provider)
-            for s in (opened.store.specs[name] for name in sorted(opened.store.specs))
-        ]
-    columns = ("name", "title", "frequency", "access", "provider")
-    if json:
-        emit_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        emit_table(columns, rows)
-
-
-@dataset.command(name="show")
-def dataset_show(name: str, /, *, room: RoomPath = Path()) -> None:
-    """Print the specification of a dataset.
-
-    Parameters
-    ----------
-    name
-        Name of the dataset.
-    room
-        Folder of the room.
-    """
-    with _open(room) as opened:
-        emit(opened.store.spec(name).to_toml())
-
-
-@app.command
-def ingest(
-    name: str,
-    files: list[Path],
-    /,
-    *,
-    room: RoomPath = Path(),
-    known_at: str | None = None,
-    reason: str | None = None,
-    deletions: Annotated[bool, Parameter(negative="")] = False,
-    json: Json = False,
-) -> None:
-    """Check a delivery and commit it; refused rows go to quarantine with their reasons.
-
-    Parameters
-    ----------
-    name
-        Name of the dataset.
-    files
-        CSV or Parquet files of one delivery.
-    room
-        Folder of the room.
-    known_at
-        When the room learnt it: a date (its end of day) or a time. Default: what the dataset declares, or now.
-    reason
-        Why `known_at` lies before the last delivery, where it does.
-    deletions
-        The rows name keys to delete.
-    json
-        Print one JSON object.
-    """
-    with _open(room) as opened:
-        report = opened.ingest(name, files, known_at, reason=reason, deletions=deletions)
-    facts = {
-        "dataset": name,
-        "accepted": report.accepted,
-        "quarantined": report.quarantined,
-        "duplicates": report.duplicates,
-        "version": report.version,
-        "reasons": dict(report.reasons),
-    }
-    if json:
-        emit_json(facts)
-        return
-    say(
-        f"{name}: {report.accepted:,} rows accepted, {report.quarantined:,} quarantined, "
-        f"{report.duplicates:,} known already; version {report.version}."
-    )
-    for code, count in report.reasons.items():
-        say(f"  {code}: {count:,} row(s)")
-
-
 @app.command
 def publish(
     *,
@@ -236,21 +131,24 @@ def publish(
     from opsroom.base.progress import track
     from opsroom.room.calendar import publication_days
 
-    with _open(room) as opened:
+    with open_room(room) as opened:
         days: list[str | None] = [as_of]
         if since is not None:
             end = opened.moment(as_of).astimezone(opened.zone).date()
             days = [day.isoformat() for day in publication_days(since, end, opened.settings.publish)]
         issued = [release for day in track(days, "publishing") for release in opened.publish(day)]
         refused = opened.releases().refusals(issued[-1].day) if issued else ()
+        notes = dict(opened.notes)
     if json:
-        emit_json({"releases": [r.id for r in issued], "refused": [r.name for r in refused]})
+        emit_json({"releases": [r.id for r in issued], "refused": [r.name for r in refused], "notes": notes})
         return
     for release in issued:
         emit(release.id)
     say(f"{len(issued)} release(s) out, {len(refused)} refused on the last day.")
     for refusal in refused:
         say(f"  refused {refusal.name}: {refusal.rule} {refusal.remedy}")
+    for name, note in notes.items():
+        say(f"  desk {name} has nothing to say: {note}.")
 
 
 @app.command
@@ -397,7 +295,7 @@ def decide(
     json
         Print one JSON object.
     """
-    with _open(room) as opened:
+    with open_room(room) as opened:
         decision = opened.decide(
             option,
             decider=decider,
@@ -424,7 +322,7 @@ def audit_verify(*, room: RoomPath = Path(), json: Json = False) -> None:
     json
         Print one JSON object.
     """
-    with _open(room) as opened:
+    with open_room(room) as opened:
         acts = opened.audit.verify()
         issued = opened.ledger.verify()
     if json:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
-from opsroom.room.desks.publicdata import only_measure, series_frame
+from opsroom.room.desks.publicdata import naive, only_measure, series_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,16 +79,16 @@ def in_local_time(load: pd.DataFrame, settings: DeskSettings) -> pd.DataFrame:
 
 
 def _temperature(view: View, settings: DeskSettings) -> pd.DataFrame | None:
-    import pandas as pd
-
     names = settings.get("temperature")
     if not names:
         return None
     names = [names] if isinstance(names, str) else list(names)
     spec = view.spec(str(settings.require("dataset")))
     frame = view.frame(spec.name, [spec.period, *names])
-    frame[spec.period] = pd.to_datetime(frame[spec.period])
-    return frame.set_index(spec.period).sort_index().astype(float)
+    frame[spec.period] = naive(frame[spec.period])
+    # Several series of one moment are one country's: its temperature is their mean.
+    wide: pd.DataFrame = frame.groupby(spec.period)[names].mean().sort_index().astype(float)
+    return None if wide.isna().all(axis=None) else in_local_time(wide, settings)
 
 
 DESK = ActivityDesk()

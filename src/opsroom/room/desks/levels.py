@@ -1,8 +1,9 @@
 """Desk `levels`: public series as they stand, or their growth.
 
-Settings: ``dataset``; ``value`` (default: the dataset's only number); ``transform``
-(``level`` | ``yoy`` | ``qoq``, default ``level``); ``series`` (codes to show, default all); ``release``
-(name of the release series, default ``<dataset>.levels``); ``last`` (periods shown, default 120); ``decimals``.
+Settings: ``dataset``; ``value`` (default: the dataset's only number); ``over`` (a field by which it is divided);
+``transform`` (``level`` | ``yoy`` | ``qoq``, default ``level``); ``series`` (codes to show, default all);
+``release`` (name of the release series, default ``<dataset>.levels``); ``last`` (periods shown, default 120);
+``decimals``; ``title`` (default: the dataset's).
 """
 
 from __future__ import annotations
@@ -58,7 +59,12 @@ class LevelsDesk:
             frame=long,
             method="levels",
             source=spec.source or spec.provider,
-            facts={"dataset": dataset, "title": spec.title, "licence": spec.licence, "transform": transform},
+            facts={
+                "dataset": dataset,
+                "title": str(settings.get("title", spec.title)),
+                "licence": spec.licence,
+                "transform": transform,
+            },
         )
         return DeskOutcome(wide, (cells,))
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
 from opsroom.room.desks.publicdata import optional_frame
+from opsroom.room.standard import missing_tables, standard_view
 
 _LOANS = ("loan_id", "month", "enterprise_id", "outstanding", "interest_due", "principal_due", "days_past_due",
           "forborne")  # fmt: skip
@@ -27,12 +28,16 @@ class LoansDesk:
         from opsroom.base.errors import FitError
         from opsroom.warn.delinquency import delinquency
 
-        loans, register = str(settings.require("loans")), str(settings.require("register"))
-        if not (view.has(loans) and view.has(register)):
-            return DeskOutcome(None, note="no loans are known yet")
-        collections = optional_frame(view, settings, "collections")
+        tables = {name: str(settings.require(name)) for name in ("loans", "register")}
         books = settings.get("accounts")
-        accounts = view.frame(str(books), list(_ACCOUNTS)) if books is not None and view.has(str(books)) else None
+        if books is not None:
+            tables["accounts"] = str(books)
+        view, names = standard_view(view, tables, {name: name for name in tables})
+        if missing := missing_tables(view, {name: names[name] for name in ("loans", "register")}):
+            return DeskOutcome(None, note=missing)
+        loans, register = names["loans"], names["register"]
+        collections = optional_frame(view, settings, "collections")
+        accounts = view.frame(names["accounts"], list(_ACCOUNTS)) if books and view.has(names["accounts"]) else None
         try:
             result = delinquency(
                 view.frame(loans, list(_LOANS)),

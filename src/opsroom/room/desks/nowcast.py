@@ -1,10 +1,10 @@
 """Desk `nowcast`: growth of the quarter that is not published yet.
 
 Settings: ``datasets`` (public datasets of series: one code field, the period, one number); ``target`` (code of the
-quarterly level); ``[[desks.series]]`` tables with ``name``, ``frequency``, ``transform``, ``block``, ``category``,
-``title``, ``publication_lag_days``; ``backtest_from`` (first quarter of the real-time rehearsal, such as
-``2012-Q1``; absent: none, and the interval is labelled the model's alone); ``step_days`` (days between two
-rehearsed vintages, default 45).
+quarterly level; absent: the only quarterly series); ``[[desks.series]]`` tables with ``name``, ``frequency``,
+``transform``, ``block``, ``category``, ``title``, ``publication_lag_days`` (absent: seen from the values);
+``backtest_from`` (first quarter of the real-time rehearsal, such as ``2012-Q1``; absent: none, and the interval is
+labelled the model's alone); ``step_days`` (days between two rehearsed vintages, default 45).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from opsroom.base.periods import end_of_day, parse_period
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View, earlier_release
+from opsroom.room.desks.series_guess import guess_series, guess_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +42,13 @@ class NowcastDesk:
         names = [str(name) for name in settings.require("datasets")]
         if not all(view.has(name) for name in names):
             return DeskOutcome(None, note="not all of the nowcast's series are known yet")
-        target = str(settings.require("target"))
         specs = series_specs(settings)
         vintages = read_vintages(view, names, [s.name for s in specs])
+        if not specs:
+            specs = guess_series(vintages)
+        target, why = (str(settings.get("target")), "") if settings.get("target") else guess_target(specs)
+        if not target:
+            return DeskOutcome(None, note=why)
         lags = lags_of(vintages, specs)
         rehearsal = self._rehearsal(view, settings, vintages, specs, target, lags)
         history = None if rehearsal is None else rehearsal.to_frame()
@@ -124,7 +129,7 @@ class NowcastDesk:
 
 
 def read_vintages(view: View, datasets: list[str], series: list[str]) -> pd.DataFrame:
-    """Return every vintage of some series known by the view's day: series, period, value, known_at."""
+    """Return every vintage of some series (of all where none is named) known by the view's day."""
     import pandas as pd
 
     pieces = []
@@ -134,7 +139,7 @@ def read_vintages(view: View, datasets: list[str], series: list[str]) -> pd.Data
         value = next(f.name for f in spec.fields if f.type == "number")
         frame = view.vintages(name, [code, spec.period, value])
         frame.columns = ["series", "period", "value", "known_at"]
-        pieces.append(frame[frame["series"].isin(series)])
+        pieces.append(frame[frame["series"].isin(series)] if series else frame)
     long = pd.concat(pieces, ignore_index=True)
     long["period"] = pd.to_datetime(long["period"])
     return long.sort_values(["known_at"], kind="stable", ignore_index=True)
@@ -160,7 +165,7 @@ def series_specs(settings: DeskSettings) -> list[SeriesSpec]:
     """Return the series of the desk, as its settings describe them."""
     from opsroom.measure.nowcast import SeriesSpec
 
-    return [SeriesSpec(**table) for table in settings.require("series")]
+    return [SeriesSpec(**table) for table in settings.get("series", [])]
 
 
 def model_settings(settings: DeskSettings) -> Settings:

@@ -23,6 +23,7 @@ def series_frame(view: View, settings: DeskSettings, *, value: str = "value") ->
         What the room knew.
     settings
         The desk's settings: ``dataset``, ``value`` (a field name) or ``values`` (several, each a series),
+        ``over`` (a field by which the value is divided, summed over the last ``sum_over`` periods),
         ``series`` (codes to keep).
     value
         Name of the setting that names the measured field.
@@ -45,17 +46,24 @@ def series_frame(view: View, settings: DeskSettings, *, value: str = "value") ->
         # one column a series, as spreadsheets have it
         fields = [str(field) for field in settings.get("values")]
         frame = view.frame(spec.name, [spec.period, *fields])
-        wide = frame.assign(**{spec.period: _naive(frame[spec.period])}).set_index(spec.period)
+        wide = frame.assign(**{spec.period: naive(frame[spec.period])}).set_index(spec.period)
         wide.index.name, wide.columns.name = "date", "series"
         return wide.sort_index().astype(float)
     measure = str(settings.get(value) or only_measure(spec, settings))
-    frame = view.frame(spec.name, [*names, spec.period, measure])
-    frame[spec.period] = _naive(frame[spec.period])
-    if not names:
-        wide = frame.set_index(spec.period)[[measure]]
-    else:
-        wide = frame.pivot(index=spec.period, columns=names[0], values=measure)
-        wide.columns = [str(code) for code in wide.columns]
+    over = settings.get("over")
+    frame = view.frame(spec.name, [*names, spec.period, measure, *([str(over)] if over else [])])
+    frame[spec.period] = naive(frame[spec.period])
+
+    def spread(field: str) -> pd.DataFrame:
+        if not names:
+            return frame.set_index(spec.period)[[field]].sort_index().astype(float)
+        found = frame.pivot(index=spec.period, columns=names[0], values=field)
+        found.columns = [str(code) for code in found.columns]
+        return found.sort_index().astype(float)
+
+    wide = spread(measure)
+    if over:
+        wide = _divided(wide, spread(str(over)).set_axis(wide.columns, axis=1), settings)
     keep = settings.get("series")
     if keep:
         missing = [code for code in keep if code not in wide.columns]
@@ -69,13 +77,22 @@ def series_frame(view: View, settings: DeskSettings, *, value: str = "value") ->
     return wide.sort_index().astype(float)
 
 
+def _divided(wide: pd.DataFrame, below: pd.DataFrame, settings: DeskSettings) -> pd.DataFrame:
+    """Return a ratio: the value over the sum of the last ``sum_over`` periods, in per cent where ``percent``."""
+    periods = int(settings.get("sum_over", 1))
+    if periods > 1:
+        below = below.rolling(periods, min_periods=periods).sum()
+    ratio = wide / below.where(below != 0)
+    return 100.0 * ratio if settings.get("percent", False) else ratio
+
+
 def optional_frame(view: View, settings: DeskSettings, name: str) -> pd.DataFrame | None:
     """Return the dataset that a setting names, or None where it names none or nothing of it is known yet."""
     dataset = settings.get(name)
     return view.frame(str(dataset)) if dataset and view.has(str(dataset)) else None
 
 
-def _naive(column: pd.Series[Any]) -> pd.Series[Any]:
+def naive(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return timestamps without a zone; those that have one are given in UTC."""
     import pandas as pd
 

@@ -4,7 +4,9 @@ Settings: ``revisions`` (release series whose revision triangle is shown, defaul
 ``measure`` (default ``resumed``); ``where`` (dimension codes that pick one figure, default
 ``{weight = "count", size = "_T"}``); ``last`` (vintages in the triangle, default 8).
 
-Row counts are of the delivery log, not of cells; the triangle is a function of releases alone.
+Row counts are of the delivery log, not of cells; the triangle is a function of releases alone. The arrival score and
+the number of alarms rest on counts of rows and series and on times alone: what the values of confidential datasets
+look like (outliers, slips, drift) stays inside, in the reports.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from opsroom.base.periods import last_day
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
+from opsroom.observe.assess import score
 from opsroom.room.desk import DeskOutcome, View
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ def delivery_cells(view: View) -> Cells:
                 "quarantined": sum(d.quarantined for d in found),
                 "duplicates": sum(d.duplicates for d in found),
                 "freshness_days": fresh,
+                **_arrival(view, name),
             }
         )
     return Cells(
@@ -78,11 +82,33 @@ def delivery_cells(view: View) -> Cells:
             Measure("quarantined", "public", "rows", decimals=0),
             Measure("duplicates", "public", "rows", decimals=0),
             Measure("freshness_days", "public", "days", decimals=0),
+            Measure("arrival_score", "public", "of 100", decimals=0),
+            Measure("alarms", "public", "alarms", decimals=0),
         ),
         frame=pd.DataFrame(rows),
         method="deliveries",
         unit_kind="public",
     )
+
+
+ARRIVAL = ("completeness", "validity", "timeliness", "uniqueness")
+"""Components of the score that rest on counts and times alone."""
+
+OF_VALUES = frozenset({"unit_slip", "outliers", "drift", "values_frozen", "rule_broken"})
+"""Alarms that say something of values: of confidential datasets they are not counted in public."""
+
+
+def _arrival(view: View, name: str) -> dict[str, float]:
+    """Return the arrival score of the last delivery known by the day, and the number of its alarms."""
+    last = view.quality(name)
+    if last is None:
+        return {"arrival_score": float("nan"), "alarms": 0.0}
+    parts = {part: value for part, value in last.components.items() if part in ARRIVAL}
+    found = score(parts, critical=False)
+    told = [a for a in last.alarms if a.severity != "note"]
+    if view.spec(name).confidential:
+        told = [a for a in told if a.kind not in OF_VALUES]
+    return {"arrival_score": float("nan") if found is None else found, "alarms": float(len(told))}
 
 
 def revision_triangle(view: View, settings: DeskSettings) -> pd.DataFrame:

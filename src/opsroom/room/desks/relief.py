@@ -1,6 +1,7 @@
 """Desk `relief`: who runs out of cash, whom a payment holiday saves, who pays.
 
-Settings: dataset names ``register``, ``accounts``, ``loans``, ``firm_months``; ``resumption`` (name of the
+Settings: dataset names ``register``, ``accounts``, ``loans``, and ``firm_months`` or ``sales`` and ``wages`` (the
+built-in datasets ``vat`` and ``payroll``); ``resumption`` (name of the
 desk whose index gives the speed of recovery); ``months``, ``horizon``, ``draws``, ``seed``, ``accrues``,
 ``lead_days`` (days from a decision to the first due that rests).
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from opsroom.base.errors import DataError, FitError
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.standard import missing_tables, standard_view
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +54,12 @@ class ReliefDesk:
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return liquidity now, options over the horizon, and until when a decision still reaches half."""
-        names = [str(settings.require(n)) for n in ("register", "accounts", "loans", "firm_months")]
-        if not all(view.has(name) for name in names):
-            return DeskOutcome(None, note="not all of the desk's datasets are known yet")
+        reports = ("sales", "wages") if settings.get("sales") else ("firm_months",)
+        tables = {n: str(settings.require(n)) for n in ("register", "accounts", "loans", *reports)}
+        view, known = standard_view(view, tables, {n: n for n in tables})
+        if missing := missing_tables(view, known):
+            return DeskOutcome(None, note=missing)
+        names = list(known.values())
         try:
             return self._study(view, settings, names)
         except DataError as error:  # amounts that no study can hold: the other desks still publish
@@ -117,12 +122,14 @@ class ReliefDesk:
         """Read the tables, as far back as normal sales and habits need: two years, of loans five months."""
         years = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
         recent = (view.day.replace(day=1) - dt.timedelta(days=150)).replace(day=1)
-        register, accounts, loans, months = names
+        register, accounts, loans, *reports = names
+        found = [view.frame(name, None, period_from=years) for name in reports]
+        months = found[0] if len(found) == 1 else found[0].merge(found[1], on=["enterprise_id", "month"])
         return [
-            view.frame(register, [c for c in _REGISTER if c in {f.name for f in view.spec(register).fields}]),
+            view.frame(register, [c for c in _REGISTER if c in view.fields(register)]),
             view.frame(accounts, list(_ACCOUNTS), period_from=years),
             view.frame(loans, list(_LOANS), period_from=recent),
-            view.frame(months, list(_MONTHS), period_from=years),
+            months[[c for c in _MONTHS if c in months.columns]],
         ]
 
     def _activity(self, view: View, settings: DeskSettings) -> _Activity:

@@ -1,9 +1,9 @@
 """Desk `resumption`: which companies are back at work, from their meters.
 
-Settings: dataset names ``meters``, ``meter_links``, ``register``, ``weather``, ``calendar``, and, where there are
-any, ``telework`` and ``restrictions``; ``history_days`` (days of readings before the cohort day on which each
-company's normal is learnt, default 380). The room's ``[holiday]`` table gives ``start`` and ``end``, its
-``[cohort]`` table ``day``.
+Settings: dataset names ``meters``, ``meter_links``, ``register``, ``weather``, and, where there are any, ``calendar``
+(absent: made of the country's public holidays), ``telework`` and ``restrictions``; ``history_days`` (days of
+readings before the cohort day on which each company's normal is learnt, default 380). The room's ``[holiday]``
+table gives ``start`` and ``end``, its ``[cohort]`` table ``day``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from opsroom.room.calendar import is_due, publication_days
 from opsroom.room.desk import DeskOutcome, View, earlier_release
 from opsroom.room.desks.publicdata import optional_frame
 from opsroom.room.desks.readings import forget, frame_of, readings_of
+from opsroom.room.standard import missing_tables, standard_view
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from opsroom.base.results import Cells
     from opsroom.measure.resumption import Baseline, ResumptionResult
 
@@ -40,13 +43,33 @@ class _Names:
     register: str
     weather: str
     calendar: str
+    books: str = ""
 
     @classmethod
-    def of(cls, settings: DeskSettings) -> _Names:
-        return cls(*(str(settings.require(n)) for n in ("meters", "meter_links", "register", "weather", "calendar")))
+    def of(cls, view: View, settings: DeskSettings) -> tuple[View, _Names]:
+        """Return the datasets, and the view in which built-in ones have the method's layout."""
+        tables = {n: str(settings.require(n)) for n in ("meters", "meter_links", "register", "weather")}
+        tables["calendar"] = str(settings.get("calendar", ""))
+        kinds = {"meters": "readings", "meter_links": "links", "register": "register", "weather": "weather"}
+        made, names = standard_view(view, {**tables, "turnover": str(settings.get("accounts", "accounts"))}, kinds)
+        # A built-in register has no sales, by which companies are weighed: its turnover is that of the accounts.
+        return made, cls(
+            meters=names["meters"],
+            links=names["meter_links"],
+            register=names["register"],
+            weather=names["weather"],
+            calendar=names["calendar"],
+            books=names["turnover"] if names["register"] != tables["register"] else "",
+        )
 
-    def all(self) -> tuple[str, ...]:
-        return (self.meters, self.links, self.register, self.weather, self.calendar)
+    def missing(self, view: View) -> str:
+        """Say which of the datasets the room does not know yet."""
+        tables = {n: getattr(self, n) for n in ("meters", "register", "weather", "calendar")}
+        if self.books:
+            tables["accounts"] = self.books
+        if not self.calendar and view.settings.country:
+            del tables["calendar"]  # it is made of the country's public holidays
+        return missing_tables(view, tables)
 
 
 class ResumptionDesk:
@@ -61,9 +84,11 @@ class ResumptionDesk:
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return the index as of the day, beside what was said at the last publication."""
-        names = _Names.of(settings)
-        if not all(view.has(name) for name in names.all()):
-            return DeskOutcome(None, note="not all of the desk's datasets are known yet")
+        view, names = _Names.of(view, settings)
+        if missing := names.missing(view):
+            return DeskOutcome(None, note=missing)
+        if not view.has(names.links):
+            return DeskOutcome(None, note=f"nothing is known yet of meter_links ({names.links})")
         dates = holiday_dates(view)
         if view.day < dates["start"] - dt.timedelta(days=3):
             return DeskOutcome(None, note="the index begins with the holiday")
@@ -110,7 +135,7 @@ class ResumptionDesk:
             links=links,
             register=register,
             weather=view.frame(names.weather),
-            calendar=view.frame(names.calendar),
+            calendar=_calendar(view, names, dates),
             as_of=view.day,
             holiday=(dates["start"], dates["end"]),
             cohort_day=cohort,
@@ -137,7 +162,7 @@ class ResumptionDesk:
                 links=frame_of(then, names.links),
                 register=frame_of(then, names.register),
                 weather=then.frame(names.weather),
-                calendar=then.frame(names.calendar),
+                calendar=_calendar(then, names, holiday_dates(view)),
                 cohort_day=cohort,
                 start=start,
                 earlier=earlier,
@@ -189,6 +214,23 @@ def holiday_dates(view: View) -> Mapping[str, dt.date]:
             code="OPS-C007",
         )
     return found
+
+
+def _calendar(view: View, names: _Names, dates: Mapping[str, dt.date]) -> pd.DataFrame:
+    """Return the calendar: the room's, or one of the country's public holidays and the room's own holiday."""
+    import pandas as pd
+
+    if names.calendar:
+        return view.frame(names.calendar)
+    import holidays
+
+    days = pd.date_range(dates["start"] - dt.timedelta(days=800), dates["end"] + dt.timedelta(days=800))
+    public = holidays.country_holidays(view.settings.country, years=sorted(set(days.year)))
+    kinds = pd.Series("workday", index=days)
+    kinds[days.day_of_week >= 5] = "weekend"
+    kinds[[day.date() in public for day in days]] = "public_holiday"
+    kinds[str(dates["start"]) : str(dates["end"])] = "new_year_holiday"
+    return pd.DataFrame({"date": days, "kind": kinds.to_numpy()})
 
 
 def _telework(view: View, settings: DeskSettings) -> dict[str, float] | None:

@@ -1,0 +1,38 @@
+"""Drawn tables on DuckDB and on the reference interpreter; on Spark among the long tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from opsroom.base import verbs
+
+from .drawings import DRAWN, Drawn
+from .questions import arrow, lines, same
+
+
+def test_there_are_sixty_and_every_verb_has_one():
+    assert len(DRAWN) >= 60
+    used = set().union(*(one.question.verbs_used() for one in DRAWN.values()))
+    expressions = {"Expression", "Kernel", "col", "lit", "if_else", "safe_divide"}
+    assert used == set(verbs.__all__) - expressions - {"collect", "map_units"}
+
+
+@pytest.mark.parametrize("one", DRAWN.values(), ids=DRAWN.keys())
+def test_duckdb_gives_what_is_drawn(duckdb, one: Drawn):
+    tables = {n: duckdb.put(n, arrow(t)) for n, t in one.tables.items()}
+    same(verbs.collect(one.question.by_verbs(tables)), one.expected, ordered=one.ordered)
+
+
+@pytest.mark.parametrize("one", DRAWN.values(), ids=DRAWN.keys())
+def test_the_reference_gives_what_is_drawn(one: Drawn):
+    found = one.question.by_reference(one.tables)
+    assert found.kinds == one.expected.kinds
+    got, wanted = lines(found.rows), lines(one.expected.rows)
+    assert (got, wanted)[0] == wanted if one.ordered else sorted(got) == sorted(wanted)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("one", DRAWN.values(), ids=DRAWN.keys())
+def test_spark_gives_what_is_drawn(spark, one: Drawn):
+    tables = {n: spark.put(n, arrow(t)) for n, t in one.tables.items()}
+    same(verbs.collect(one.question.by_verbs(tables)), one.expected, ordered=one.ordered)
