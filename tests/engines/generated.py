@@ -144,7 +144,7 @@ def _distinct(draw: Draw, g: Grown, _: str) -> Grown:
 
 
 def _order(draw: Draw, g: Grown, _: str) -> Grown | None:
-    if g.key is None:
+    if not g.key:
         return None
     first = some(draw, list(g.kinds), most=2)
     by = [*(draw(st.sampled_from(["", "-"])) + c for c in first), *(k for k in g.key if k not in first)]

@@ -96,6 +96,7 @@ REFUSED = {
     "a name that is taken": lambda: verbs.rename(T, names={"k": "v"}),
     "unlike tables": lambda: verbs.union(T, verbs.select(T, columns=["k"])),
     "unlike types": lambda: verbs.union(T, verbs.derive(T, v=col("x"))),
+    "an order of nothing": lambda: verbs.order(T, by=[], limit=1),
     "edges that fall": lambda: verbs.bucket(T, column="v", edges=[2, 1], name="b"),
     "too few labels": lambda: verbs.bucket(T, column="v", edges=[2], name="b", labels=["a"]),
     "a code in two classes": lambda: verbs.classify(T, column="k", classes={"a": ["x"], "b": ["x"]}, name="c"),

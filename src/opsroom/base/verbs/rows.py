@@ -73,6 +73,8 @@ def order(table: ibis.Table, *, by: Sequence[str], limit: int | None = None, ski
     skip
         Rows left out before.
     """
+    if not by:
+        raise UsageError("an order has a column.")
     if skip and engine_of(table) == "pyspark":
         # Ibis' offset numbers the rows without an order there.
         numbered = table.mutate(__number=ibis.row_number().over(order_by=ordered(table, by)))
