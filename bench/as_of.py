@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from opsroom.base.specs import DatasetSpec, FieldSpec
 from opsroom.base.state import State
+from opsroom.observe.compaction import compact
 from opsroom.observe.ingest import ingest
 from opsroom.observe.store import Store
 
@@ -118,13 +119,16 @@ def measure(store: Store, as_of: datetime | None) -> tuple[float, float, pa.Tabl
     return plain, view, sums
 
 
+ORDER = [(name, "ascending") for name in ("region", "sector", "month")]
+
+
 def run(size: int | None = None) -> dict[str, Any]:
     """Measure `size` rows (10 million) under every case.
 
     Returns
     -------
     dict
-        By case: CPU seconds of the plain scan, of the view, and their ratio.
+        By case: CPU seconds of the plain scan of all files, of the view, and of the view after compaction.
     """
     size = size or 10_000_000
     found: dict[str, Any] = {}
@@ -133,8 +137,13 @@ def run(size: int | None = None) -> dict[str, Any]:
             state = State.open(Path(folder) / "room.db")
             store = Store(folder, [SPEC], state)
             deliver(store, size // MONTHS, share, deliveries, back)
-            plain, view, _ = measure(store, None)
+            plain, view, sums = measure(store, None)
             found[name] = {"plain_s": round(plain, 3), "view_s": round(view, 3), "ratio": round(view / plain, 2)}
+            compact(store, "panel")
+            _, merged, after = measure(store, None)
+            if after.sort_by(ORDER) != sums.sort_by(ORDER):
+                raise AssertionError("compaction changed the sums")
+            found[name] |= {"compacted_s": round(merged, 3), "compacted_ratio": round(merged / plain, 2)}
             store.close()
             state.close()
     return {"case": "as_of", "size": size, **found, "peer": "plain scan"}

@@ -244,7 +244,7 @@ with Room.open(room_folder, actor="test") as room:
             said = told(lambda: erase_rows(room, "readings", "meter_id", [str(gone)], reason="r", legal_basis="l"))
         seen = int(room.table("readings").count().execute())  # the full store can be read
         filler.unlink()
-        finish_erasures(room.store)
+        finish_erasures(room)
         happened = {
             "ingest": room.store.delta("readings").last_delivery > days,
             "compact": not said,

@@ -87,7 +87,7 @@ class Room:
         self.notes: dict[str, str] = {}
         """Desk → why it had nothing to say, on the day published last."""
         self._reader: Releases | None = None
-        finish_erasures(self.store)
+        finish_erasures(self)
         write_public(self.path, self.settings, self.store)
 
     # -- life ---------------------------------------------------------------------------------

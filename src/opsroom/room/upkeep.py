@@ -13,7 +13,6 @@ from opsroom.observe.compaction import Compaction, compact
 from opsroom.observe.erasing import erase, finish
 from opsroom.observe.erasures import Erasure, erasures, lift
 from opsroom.observe.evolution import next_version, read_versions, write_version
-from opsroom.observe.store import Store
 
 if TYPE_CHECKING:
     from opsroom.room.room import Room
@@ -127,7 +126,8 @@ def erasure_note(state: State, provenance: Mapping[str, int]) -> str:
     return f"not recomputable: erasure {', '.join(map(str, hit))}" if hit else ""
 
 
-def finish_erasures(store: Store) -> None:
+def finish_erasures(room: Room) -> None:
     """Finish erasures that a killed process left, where no running one is at it."""
-    for dataset in store.specs:
-        finish(store, dataset)
+    for dataset in room.store.specs:
+        if finish(room.store, dataset):
+            room.audit.append(room.actor, "finish erasure", dataset, at=room.store.clock())
