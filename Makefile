@@ -22,7 +22,7 @@ export PYTHONUTF8 := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser demo serve test test-long check format docs bench constraints clean distclean
+.PHONY: help setup setup-browser setup-spark demo serve test test-long check format docs bench constraints clean distclean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -57,6 +57,20 @@ setup-browser: $(STAMP) ## fetch Chromium and axe-core for the browser tests, wh
 	   || echo 'axe-core could not be installed: accessibility tests will be skipped.' >&2; \
 	 else echo 'Accessibility tests will be skipped: as root, apt-get install npm' >&2; fi
 
+# Spark is 400 MB and needs Java: `make test` runs without it and says which tests it leaves out.
+setup-spark: $(STAMP) ## install pyspark and Java for the engine "spark", where that may be done
+	@$(PY) -c 'import pyspark' 2>/dev/null || { \
+	  pins=$$($(PY) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")'); \
+	  echo 'Installing pyspark' >&2; \
+	  { command -v uv >/dev/null 2>&1 && uv pip install --quiet --python $(PY) $$pins -e '.[spark]'; } \
+	  || $(PY) -m pip install --quiet $$pins -e '.[spark]'; } \
+	  || echo 'pyspark could not be installed: tests of the engine "spark" will be skipped.' >&2
+	@if command -v java >/dev/null 2>&1 || [ -x "$$JAVA_HOME/bin/java" ]; then :; \
+	 elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jre-headless >/dev/null; } \
+	   || echo 'Java could not be installed: tests of the engine "spark" will be skipped.' >&2; \
+	 else echo 'Tests of the engine "spark" will be skipped: as root, apt-get install default-jre-headless' >&2; fi
+
 demo: $(STAMP) ## build the demo economy and its room, and say where to look
 	$(VENV)/bin/opsroom demo $(DEMO)/ $(if $(COMPANIES),--companies $(COMPANIES)) $(ARGS)
 	@printf '\n%s\n' 'Where to look:' \
@@ -71,7 +85,7 @@ serve: $(STAMP) ## show the demo's operations room in the browser
 test: $(STAMP) setup-browser ## run the tests (all but the long ones)
 	$(TEST_ENV) OPSROOM_AXE="$$(realpath -q $(AXE) || true)" $(PY) -m pytest -n $(WORKERS) -m "not long" $(ARGS)
 
-test-long: $(STAMP) setup-browser ## run the long tests: kills, soak, fuzzing, attackers, many seeds
+test-long: $(STAMP) setup-browser setup-spark ## run the long tests: kills, soak, fuzzing, attackers, Spark, many seeds
 	$(TEST_ENV) OPSROOM_AXE="$$(realpath -q $(AXE) || true)" $(PY) -m pytest -n $(WORKERS) -m long --timeout 3600 $(ARGS)
 
 check: $(STAMP) ## lint, format, types, import order, generated pages, manual

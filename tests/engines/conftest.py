@@ -12,11 +12,32 @@ from opsroom.base.errors import SettingsError
 from opsroom.base.settings import SparkSettings
 from opsroom.observe.engines import DuckEngine, Engine, make_engine
 
-SMALL = (("spark.sql.adaptive.enabled", "false"), ("spark.sql.shuffle.partitions", "1"))
 BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Java's options for a process that soon ends: it does not optimise what runs once."""
-LOCAL = SparkSettings("local[1]", "1g", SMALL)
-"""Small questions, many of them: one partition, and no planning anew."""
+
+SMALL = (
+    ("spark.driver.extraJavaOptions", BRIEF),
+    ("spark.executor.extraJavaOptions", BRIEF),
+    ("spark.sql.adaptive.enabled", "false"),
+)
+"""Small questions, many of them: no planning anew."""
+
+INTERPRETED = (("spark.sql.codegen.factoryMode", "NO_CODEGEN"), ("spark.sql.codegen.wholeStage", "false"))
+"""For few rows, compiling a query takes longer than running it."""
+
+
+def settings(master: str, partitions: int, *more: tuple[str, str]) -> SparkSettings:
+    """Return Spark's settings for tests."""
+    pairs = (*SMALL, ("spark.sql.shuffle.partitions", str(partitions)), *more)
+    return SparkSettings(master, "1g", tuple(sorted(pairs)))
+
+
+def started(wanted: SparkSettings) -> Engine:
+    """Return the engine, or skip the test with the reason why there is none."""
+    try:
+        return make_engine("spark", wanted)
+    except SettingsError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +49,19 @@ def duckdb() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def spark() -> Iterator[Engine]:
-    try:
-        engine = make_engine("spark", LOCAL)
-    except SettingsError as error:
-        pytest.skip(str(error))
+    """Spark as it is used: queries are compiled."""
+    yield from running(settings("local[1]", 1))
+
+
+@pytest.fixture(scope="module")
+def quick_spark() -> Iterator[Engine]:
+    """Spark for hundreds of questions: queries are interpreted."""
+    yield from running(settings("local[1]", 1, *INTERPRETED))
+
+
+def running(wanted: SparkSettings) -> Iterator[Engine]:
+    """Start an engine, and stop it."""
+    engine = started(wanted)
     yield engine
     engine.close()
     collect_sockets()
@@ -47,5 +77,5 @@ def collect_sockets() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let pyspark leave sockets to the collector: it does so at every result."""
     for item in items:
-        if "spark" in getattr(item, "fixturenames", ()) or "cluster" in item.name:
+        if {"spark", "quick_spark"} & set(getattr(item, "fixturenames", ())) or "cluster" in item.name:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))

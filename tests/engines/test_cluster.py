@@ -12,18 +12,16 @@ import pyarrow as pa
 import pytest
 
 from opsroom.base import verbs
-from opsroom.base.errors import SettingsError
 from opsroom.base.periods import end_of_day
-from opsroom.base.settings import SparkSettings
 from opsroom.base.specs import DatasetSpec, FieldSpec
 from opsroom.base.state import State
 from opsroom.base.verbs import col
-from opsroom.observe.engines import Engine, make_engine
+from opsroom.observe.engines import Engine
 from opsroom.observe.ingest import ingest
 from opsroom.observe.store import Store
 
 from . import kernels
-from .conftest import BRIEF, SMALL, collect_sockets
+from .conftest import INTERPRETED, collect_sockets, settings, started
 
 SPEC = DatasetSpec(
     name="readings",
@@ -42,15 +40,6 @@ SPEC = DatasetSpec(
     ),
 )
 DAYS = [dt.date(2020, 3, d) for d in range(1, 11)]
-
-QUICK = (
-    ("spark.driver.extraJavaOptions", BRIEF),
-    ("spark.executor.extraJavaOptions", BRIEF),
-    ("spark.executor.memory", "1g"),
-    ("spark.sql.codegen.factoryMode", "NO_CODEGEN"),
-    ("spark.sql.codegen.wholeStage", "false"),
-)
-"""For few rows, compiling each query takes longer than running it."""
 
 
 def deliver(store: Store, known: dt.date, rows: list[tuple[str, dt.date, str, int]], *, back: bool = False) -> None:
@@ -133,13 +122,7 @@ def jvm_children() -> set[int]:
 
 @pytest.mark.timeout(400)
 def test_a_cluster_of_two_workers_gives_the_figures_of_duckdb(tmp_path, monkeypatch):
-    settings = SparkSettings(
-        "local-cluster[2,1,1024]", "1g", (*QUICK, *SMALL[:1], ("spark.sql.shuffle.partitions", "2"))
-    )
-    try:
-        engine = make_engine("spark", settings)
-    except SettingsError as error:
-        pytest.skip(str(error))
+    engine = started(settings("local-cluster[2,1,1024]", 2, ("spark.executor.memory", "1g"), *INTERPRETED))
     own_home(tmp_path / "spark", monkeypatch)
     here = make_store(tmp_path / "room", None)
     fill(here)

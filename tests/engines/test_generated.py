@@ -14,6 +14,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 
 
 def agree(engine, question, frames):
+    """Compare an engine's answer with the reference interpreter's."""
     found = verbs.collect(question.by_verbs({n: engine.put(n, arrow(t)) for n, t in frames.items()}))
     same(found, question.by_reference(frames))
 
@@ -35,6 +36,6 @@ def test_duckdb_agrees_with_the_reference_at_length(duckdb, question, frames):
 @pytest.mark.timeout(3000)
 @settings(max_examples=500, suppress_health_check=SLOW)
 @given(questions(), tables())
-def test_spark_and_duckdb_agree_with_the_reference(duckdb, spark, question, frames):
+def test_spark_and_duckdb_agree_with_the_reference(duckdb, quick_spark, question, frames):
     agree(duckdb, question, frames)
-    agree(spark, question, frames)
+    agree(quick_spark, question, frames)

@@ -14,34 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-SPEC = """
-schema_version = 1
-name = "readings"
-title = "Readings"
-provider = "test"
-licence = "test"
-frequency = "D"
-period = "date"
-key = ["meter_id", "date"]
-confidential = false
-unit = "public"
-
-[[fields]]
-name = "meter_id"
-type = "integer"
-required = true
-
-[[fields]]
-name = "date"
-type = "date"
-required = true
-
-[[fields]]
-name = "wh"
-type = "integer"
-min = 0
-"""
+from tests.faults.readings import SPEC
 
 COMMON = """
 import datetime as dt, json, os, sys
@@ -232,3 +205,99 @@ def test_a_write_refused_in_the_middle_of_a_file_leaves_nothing(tmp_path: Path) 
     assert found["again"] == {"accepted": ROWS}
     assert found["final"] == 500 + ROWS
     assert found["orphans"] == 0
+
+
+UPKEEP = (
+    COMMON
+    + """
+import random
+from opsroom.room.upkeep import compact_datasets, erase_rows, finish_erasures, list_erasures
+disk = Path(sys.argv[1])
+room_folder, filler = disk / "room", disk / "filler"
+tries, seed = json.loads(sys.argv[3])
+chance = random.Random(seed)
+ROWS = 20_000
+Room.create(room_folder, specs=[SPEC]).close()
+days, gone, found = 0, 0, []
+
+def told(act):
+    try:
+        act()
+        return ""
+    except OpsroomError as error:
+        return error.code
+
+with Room.open(room_folder, actor="test") as room:
+    for number in range(3):
+        room.ingest("readings", delivery(number, rows=ROWS), known(number))
+    days = 3
+    for turn in range(tries):
+        act = ("ingest", "compact", "erase")[turn % 3]
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        leave = int(10 ** chance.uniform(3, 6.1))
+        filler.write_bytes(b"x" * max(free - leave, 0))
+        if act == "ingest":
+            said = told(lambda: room.ingest("readings", delivery(days, rows=ROWS), known(days)))
+        elif act == "compact":
+            said = told(lambda: compact_datasets(room, "readings", vacuum=True))
+        else:
+            said = told(lambda: erase_rows(room, "readings", "meter_id", [str(gone)], reason="r", legal_basis="l"))
+        seen = int(room.table("readings").count().execute())  # the full store can be read
+        filler.unlink()
+        finish_erasures(room.store)
+        happened = {
+            "ingest": room.store.delta("readings").last_delivery > days,
+            "compact": not said,
+            "erase": len(list_erasures(room)) > gone,
+        }[act]
+        before = days * (ROWS - gone)
+        days += happened and act == "ingest"
+        gone += happened and act == "erase"
+        after = int(room.table("readings").count().execute())
+        found.append({"act": act, "said": said, "happened": bool(happened), "seen": seen, "before": before,
+                      "after": after, "wanted": days * (ROWS - gone), "leave": leave})
+        if not happened:  # with space again it is done
+            if act == "ingest":
+                room.ingest("readings", delivery(days, rows=ROWS), known(days))
+                days += 1
+            elif act == "compact":
+                compact_datasets(room, "readings", vacuum=True)
+            else:
+                erase_rows(room, "readings", "meter_id", [str(gone)], reason="r", legal_basis="l")
+                gone += 1
+        assert int(room.table("readings").count().execute()) == days * (ROWS - gone)
+    room.store.sweep("readings")
+    orphans = len(room.store.delta("readings").orphans())
+    as_of = int(room.table("readings", known(0)).count().execute())
+    each = ROWS - gone
+print(json.dumps({"found": found, "orphans": orphans, "as_of": as_of, "each": each}))
+"""
+)
+
+
+def check_upkeep(outcome: dict) -> None:
+    """Look whether everything was whole at all times."""
+    for one in outcome["found"]:
+        assert one["seen"] in (one["before"], one["wanted"]), f"part of it is there: {one}"
+        assert one["after"] == one["wanted"], one
+        assert one["happened"] or one["said"], f"what was acknowledged is lost: {one}"
+        assert one["said"] in ("", "OPS-F002", "OPS-F024", "OPS-F025"), one
+    assert any(one["said"] for one in outcome["found"]), "the disk was never full"
+    assert any(not one["said"] for one in outcome["found"]), "the disk was always full"
+    assert outcome["orphans"] == 0
+    assert outcome["as_of"] == outcome["each"]
+
+
+@pytest.mark.timeout(600)
+def test_a_full_disk_in_upkeep_loses_and_tears_nothing(tmp_path: Path, namespace: list[str]) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    check_upkeep(on_small_disk(namespace, disk, UPKEEP, json.dumps([6, 1])))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_disk_full_twenty_times_in_upkeep_loses_and_tears_nothing(tmp_path: Path, namespace: list[str]) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    check_upkeep(on_small_disk(namespace, disk, UPKEEP, json.dumps([24, 2])))

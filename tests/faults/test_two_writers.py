@@ -9,35 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.faults.readings import SPEC
 
 from opsroom.room import Room
-
-SPEC = """
-schema_version = 1
-name = "readings"
-title = "Readings"
-provider = "test"
-licence = "test"
-frequency = "D"
-period = "date"
-key = ["meter_id", "date"]
-confidential = false
-unit = "public"
-
-[[fields]]
-name = "meter_id"
-type = "integer"
-required = true
-
-[[fields]]
-name = "date"
-type = "date"
-required = true
-
-[[fields]]
-name = "wh"
-type = "integer"
-"""
 
 ROWS, EACH = 5_000, 6
 
@@ -104,7 +78,7 @@ def go(child: subprocess.Popen[str]) -> None:
 
 
 def end(child: subprocess.Popen[str]) -> list[int]:
-    out, err = child.communicate(timeout=250)
+    out, err = child.communicate(timeout=500)
     assert child.returncode == 0, err
     return json.loads(out)
 
@@ -134,3 +108,94 @@ def test_two_write_and_one_reads(tmp_path: Path, known_at: str) -> None:
         assert (last["wh"] == last["meter_id"] * EACH).all()
         room.store.rebuild_deliveries()
         assert room.store.deliveries("readings") == kept
+
+
+SOAK_WRITER = """
+import datetime as dt, json, sys, time
+import numpy as np
+import pyarrow as pa
+from opsroom.room import Room
+from opsroom.room.upkeep import compact_datasets
+
+folder, me, rows, seconds, compacts = sys.argv[1], *map(int, sys.argv[2:6])
+acknowledged, end = 0, time.monotonic() + seconds
+with Room.open(folder, actor=f"writer{me}") as room:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    while time.monotonic() < end or acknowledged < 2:
+        # the days of the week before again, corrected, and a new one
+        days = [dt.date(2020, 1, 1) + dt.timedelta(days=n) for n in range(max(acknowledged - 6, 0), acknowledged + 1)]
+        ids = np.arange(rows) + me * rows
+        table = pa.table({
+            "meter_id": np.tile(ids, len(days)),
+            "date": pa.array([day for day in days for _ in ids], pa.date32()),
+            "wh": np.full(rows * len(days), acknowledged),
+        })
+        report = room.ingest("readings", table, None)
+        assert report.accepted == rows * len(days), report
+        acknowledged += 1
+        if compacts and acknowledged % 5 == 0:
+            compact_datasets(room, "readings")
+print(json.dumps([acknowledged]))
+"""
+
+SOAK_READER = """
+import json, select, sys
+from opsroom.room import Room
+
+rows, looks = int(sys.argv[2]), 0
+with Room.open(sys.argv[1], actor="reader") as room:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        if room.store.version("readings") < 0:
+            continue
+        seen = room.store.arrow("readings").to_pandas()
+        assert not seen.duplicated(["meter_id", "date"]).any()
+        for _, mine in seen.groupby(seen["meter_id"] // rows):
+            # a writer's last seven days all carry its last turn: a reader saw a whole delivery or none of it
+            last = mine["date"].max()
+            week = mine[(last - mine["date"]).map(lambda gap: gap.days) < 7]
+            assert week["wh"].nunique() == 1, week
+            assert len(mine) == rows * ((last - mine["date"].min()).days + 1)
+        looks += 1
+print(json.dumps([looks]))
+"""
+
+
+def soak(tmp_path: Path, writers: int, readers: int, seconds: int) -> None:
+    rows, folder = 200, tmp_path / "room"
+    Room.create(folder, specs=[SPEC]).close()
+    watching = [start(SOAK_READER, str(folder), str(rows)) for _ in range(readers)]
+    writing = [
+        start(SOAK_WRITER, str(folder), str(me), str(rows), str(seconds), str(int(me == 0))) for me in range(writers)
+    ]
+    for child in (*watching, *writing):
+        go(child)
+    written = [end(child)[0] for child in writing]
+    for child in watching:
+        go(child)
+    looks = [end(child)[0] for child in watching]
+    assert min(looks) > 0
+    with Room.open(folder, actor="test") as room:
+        log = room.store.deliveries("readings")
+        assert [d.delivery for d in log] == list(range(1, sum(written) + 1))
+        kept = room.store.arrow("readings").to_pandas()
+        for me, turns in enumerate(written):
+            mine = kept[kept["meter_id"] // rows == me]
+            assert len(mine) == rows * turns
+            assert mine["wh"].max() == turns - 1
+        moments = [d.known_at for d in log]
+        assert moments == sorted(moments)
+        assert room.store.delta("readings").orphans() == []
+
+
+@pytest.mark.timeout(600)
+def test_two_writers_and_a_reader_while_files_are_merged(tmp_path: Path) -> None:
+    soak(tmp_path, 2, 1, 3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_four_writers_and_four_readers_for_two_minutes(tmp_path: Path) -> None:
+    soak(tmp_path, 4, 4, 120)

@@ -159,7 +159,6 @@ def test_data_are_not_readable_once_the_agreement_ended(room: Path, tmp_path: Pa
             lambda: opened.series("grid", dt.date(2020, 3, 1)),
             lambda: opened.store.arrow("grid"),
             lambda: opened.store.vintages("grid"),
-            lambda: opened.store.version("grid", dt.date(2020, 3, 1)),
             lambda: opened.store.pinned({"grid": 0}).arrow("grid"),
             lambda: export_refused(opened, "grid", 1, tmp_path / "x.csv"),
             lambda: opened.ingest("grid", tmp_path / "grid-1.csv"),

@@ -369,7 +369,7 @@ def test_the_report_can_be_switched_off_but_not_the_counting(store: Store) -> No
     store.add(replace(SPEC, quality=QualitySpec(report=False)))
     report = history(store, 2)
     assert report.quality is not None
-    assert set(report.quality.measures) == {"rows", "schema", "arrived"}
+    assert set(report.quality.measures) == {"partial", "rows", "schema", "arrived"}
     assert report.quality.score == 100.0
 
 
@@ -382,6 +382,36 @@ def test_settings_of_quality_are_read_written_and_checked() -> None:
     for wrong in ('fields = ["month"]', "drift = 0", "row_drop = 2", "colour = 1"):
         with pytest.raises(SpecError):
             DatasetSpec.from_toml(text.replace("\n[[fields]]", f"\n[quality]\n{wrong}\n\n[[fields]]", 1))
+
+
+def test_a_sample_of_the_series_stands_for_all_and_says_so(store: Store) -> None:
+    store.add(replace(SPEC, quality=QualitySpec(sample_rows=120)))
+    report = history(store)
+    assert report.quality is not None
+    measures = report.quality.measures
+    assert measures["rows"]["read"] == COMPANIES
+    assert 0.1 < measures["sample"] < 1
+    seen = measures["completeness"]["series_expected"]
+    assert 0 < seen < COMPANIES
+    assert report.quality.components["completeness"] == 1.0
+    assert measures["fields"]["sales"]["compared"] == seen
+
+
+def test_what_is_usual_raises_no_alarm(store: Store) -> None:
+    """A third of the companies always comes a month later: told until it is a habit, and again when it grows."""
+    found = []
+    for number in range(9):
+        keep = 40 if number < 8 else 20
+        parts = [table(number, keep=keep)]
+        if number:
+            parts.append(table(number - 1).slice(40))
+        found.append([a.severity for a in _alarms(deliver(store, pa.concat_tables(parts), number), "series_missing")])
+    assert found == [[], [], ["note"], ["warning"], [], [], [], [], ["warning"]]
+
+
+def _alarms(report: IngestReport, kind: str) -> list[assessing.Alarm]:
+    assert report.quality is not None
+    return [a for a in report.quality.alarms if a.kind == kind]
 
 
 # -- formulas ----------------------------------------------------------------------------------

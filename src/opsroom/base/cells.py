@@ -27,14 +27,12 @@ import numpy.typing as npt
 
 from opsroom.base.errors import UsageError
 from opsroom.base.results import TOP, TOTAL
+from opsroom.base.weighted import Ints, Values, Weighted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
-Values = npt.NDArray[Any]
-"""int64 or float64 contributions, one a row of units."""
 
 SKETCH_FAMILIES = 2
 SKETCH_SETS = 32
@@ -56,6 +54,7 @@ def parts_from_units(
     shares: Mapping[str, str] | None = None,
     totals: bool | Sequence[str] = True,
     hierarchies: Mapping[str, Mapping[str, str]] | None = None,
+    cube: Cube | None = None,
 ) -> pd.DataFrame:
     """Aggregate units to the parts of every cell and margin.
 
@@ -77,6 +76,8 @@ def parts_from_units(
         weighting should have none.
     hierarchies
         Dimension → child code → parent code; parents become rows, too.
+    cube
+        `Cube` of the same units, dimensions and group, if there is one from an earlier call.
 
     Returns
     -------
@@ -91,14 +92,15 @@ def parts_from_units(
     absent = [c for c in values.values() if c not in frame.columns]
     if absent:
         raise UsageError(f"the frame of units lacks the column(s) {', '.join(absent)}.")
-    data = {part: _numbers(frame[column].to_numpy()[:, None], part) for part, column in values.items()}
-    cube = Cube(frame, dimensions, group, totals=totals, hierarchies=hierarchies)
+    one = np.ones(len(frame), dtype=np.int64)
+    data = {part: Weighted(one, _numbers(frame[column].to_numpy()[:, None], part)) for part, column in values.items()}
+    cube = cube if cube is not None else Cube(frame, dimensions, group, totals=totals, hierarchies=hierarchies)
     return _sorted(cube.frames(data, shares or {}), dimensions)
 
 
 def parts_from_panel(
     units: pd.DataFrame,
-    panel: Mapping[str, npt.ArrayLike],
+    panel: Mapping[str, npt.ArrayLike | Weighted],
     *,
     periods: Sequence[str],
     period: str,
@@ -119,8 +121,8 @@ def parts_from_panel(
     units
         One row a unit: dimension codes and the enterprise group.
     panel
-        Part name → array of shape (units, periods). A unit that is not there in a period has 0. What is the same
-        in all periods is counted once if it comes from `numpy.broadcast_to`.
+        Part name → array of shape (units, periods), or `Weighted`. A unit that is not there in a period has 0. What
+        is the same in all periods is counted once if it is `Weighted` with one column.
     periods, period
         Codes of the periods, and the name of their dimension.
     dimensions, group, shares, totals, hierarchies
@@ -133,11 +135,13 @@ def parts_from_panel(
     pandas.DataFrame
         One row a period and cell, sorted by period and dimension codes.
     """
-    arrays = {part: np.asarray(x) for part, x in panel.items()}
-    for part, x in arrays.items():
-        if x.shape != (len(units), len(periods)):
+    one = np.ones(len(units), dtype=np.int64)
+    data = {part: x if isinstance(x, Weighted) else Weighted(one, np.asarray(x)) for part, x in panel.items()}
+    for part, x in data.items():
+        same = isinstance(panel[part], Weighted) and x.fact.shape == (len(units), 1)
+        if len(x.weight) != len(units) or not (same or x.fact.shape == (len(units), len(periods))):
             raise UsageError(f"part {part!r} has not the shape (units, periods).")
-    data = {part: _numbers(x if x.strides[1] else x[:, :1], part) for part, x in arrays.items()}
+        data[part] = Weighted(x.weight, _numbers(x.fact, part))
     cube = cube if cube is not None else Cube(units, dimensions, group, totals=totals, hierarchies=hierarchies)
     frames = cube.frames(data, shares or {}, period=period, codes=[str(code) for code in periods])
     return _sorted(frames, (period, *dimensions))
@@ -160,9 +164,11 @@ def _sorted(frames: list[pd.DataFrame], dimensions: Sequence[str]) -> pd.DataFra
 
 
 def _numbers(column: Values, part: str) -> Values:
-    """Return a part's contributions as int64 or float64, all present."""
+    """Return a part's contributions as int64 or float64, all present; yes and no as bytes."""
     kind = column.dtype.kind
-    if kind in "biu":
+    if kind == "b":
+        return np.ascontiguousarray(column).view(np.uint8)
+    if kind in "iu":
         return np.ascontiguousarray(column, dtype=np.int64)
     if kind == "f":
         if not np.isfinite(column).all():
@@ -174,17 +180,23 @@ def _numbers(column: Values, part: str) -> Values:
     raise UsageError(f"part {part!r} is not a number or lacks the value of some unit.")
 
 
-def _with_rests(data: dict[str, Values], shares: Mapping[str, str]) -> dict[str, Values]:
+def _with_rests(data: dict[str, Weighted], shares: Mapping[str, str]) -> dict[str, Weighted]:
     """Add the complement of every share."""
     complete = dict(data)
     for numerator, denominator in shares.items():
         if numerator not in data or denominator not in data:
             raise UsageError(f"share {numerator!r}/{denominator!r} names a part that has no values.")
-        rest = data[denominator] - data[numerator]
-        slack = 0.0 if rest.dtype.kind == "i" else 1e-9 * float(np.abs(data[denominator]).max(initial=1.0))
-        if (data[numerator] < 0).any() or (rest < -slack).any():
+        part, whole = data[numerator], data[denominator]
+        rest = part.lacking(whole)
+        if rest.dtype.kind == "f":  # laid out, with weights of 1
+            slack = 1e-9 * float(np.abs(whole.laid_out()).max(initial=1.0))
+            outside = bool((rest.fact < -slack).any())
+            rest = Weighted(rest.weight, np.maximum(rest.fact, 0))
+        else:
+            outside = rest.negative
+        if part.negative or outside:
             raise UsageError(f"part {numerator!r} is not contained in {denominator!r} in every unit.")
-        complete[numerator + _REST] = np.maximum(rest, 0)
+        complete[numerator + _REST] = rest
     return complete
 
 
@@ -235,18 +247,15 @@ class Cube:
 
     def frames(
         self,
-        data: dict[str, Values],
+        data: dict[str, Weighted],
         shares: Mapping[str, str],
         *,
         period: str | None = None,
         codes: Sequence[str] = ("",),
     ) -> list[pd.DataFrame]:
-        """Return one frame a combination of levels that has units.
-
-        Arrays are (units, periods), or (units, 1) for what is the same in all periods.
-        """
+        """Return one frame a combination of levels that has units."""
         complete = _with_rests(data, shares)
-        signed = {part for part in data if (data[part] < 0).any()}
+        signed = {part for part in data if data[part].negative}
         sketches = {part: self._sketch(x) for part, x in data.items()}
         made = []
         for margin in self.margins:
@@ -257,12 +266,12 @@ class Cube:
                 made.append(table)
         return made
 
-    def _sketch(self, x: Values) -> Values:
+    def _sketch(self, x: Weighted) -> Values:
         """Return the sums over random sets of groups, (finest cells, periods, sets)."""
         from opsroom.base.cells_kernel import sketch
 
-        table = np.zeros((self.n_finest, x.shape[1], _WIDTH), dtype=x.dtype)
-        sketch(x, self.finest, self.slots, table)
+        table = np.zeros((self.n_finest, x.fact.shape[1], _WIDTH), dtype=x.dtype)
+        sketch(x.weight, x.fact, self.finest, self.slots, table)
         return table
 
 
@@ -303,7 +312,7 @@ class _Margin:
     def frame(
         self,
         dimensions: Sequence[str],
-        data: Mapping[str, Values],
+        data: Mapping[str, Weighted],
         signed: set[str],
         sketches: Mapping[str, Values],
         *,
@@ -319,10 +328,12 @@ class _Margin:
 
         columns: dict[str, Any] = {d: np.repeat(c, periods) for d, c in zip(dimensions, self.coordinates, strict=True)}
         for part, x in data.items():
-            shape = (self.cells, x.shape[1])
+            shape = (self.cells, x.fact.shape[1])
             total, size = np.zeros(shape, x.dtype), np.zeros(shape, x.dtype)
             top = np.zeros((TOP, *shape), x.dtype)
-            number, holder = contributors(x, self.rows, self.starts, self.bounds, self.holders, total, size, top)
+            number, holder = contributors(
+                x.weight, x.fact, self.rows, self.starts, self.bounds, self.holders, total, size, top
+            )
             rest = part.endswith(_REST)
             joint = part + ("_" if rest else "__")
             if not rest:

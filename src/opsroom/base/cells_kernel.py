@@ -17,14 +17,15 @@ Values = npt.NDArray[Any]
 
 @njit(cache=True, nogil=True)
 def contributors(
-    x: Values, rows: Ints, starts: Ints, bounds: Ints, holders: Ints, total: Values, size: Values, top: Values
-) -> tuple[Ints, Ints]:
+    weight: Ints, x: Values, rows: Ints, starts: Ints, bounds: Ints, holders: Ints, total: Values, size: Values,
+    top: Values,
+) -> tuple[Ints, Ints]:  # fmt: skip
     """Sum groups to cells and keep who stands out, for every period.
 
     Parameters
     ----------
-    x
-        Contributions, (units, periods).
+    weight, x
+        A unit contributes its weight times its entries: (units,) and (units, periods).
     rows
         Units of the margin, sorted by cell and group.
     starts
@@ -42,43 +43,55 @@ def contributors(
     -------
     tuple of numpy.ndarray
         Number of groups with a contribution, and the code of the only one or 0, (cells, periods) each.
+
+    Notes
+    -----
+    Loops over periods have no branches, so that the compiler uses vectors: codes of all holders are added up, and
+    are that of the only one where there is one; the largest are kept by exchange of the larger for the smaller.
     """
     cells, periods, most = len(bounds) - 1, x.shape[1], top.shape[0]
     number = np.zeros((cells, periods), np.int64)
     holder = np.zeros((cells, periods), np.int64)
-    value = np.zeros(periods, x.dtype)
+    value, rest = np.zeros(periods, total.dtype), np.zeros(periods, total.dtype)
     for c in range(cells):
+        sums, sizes, count, code = total[c], size[c], number[c], holder[c]
         for r in range(bounds[c], bounds[c + 1]):
             value[:] = 0
             for u in range(starts[r], starts[r + 1]):
                 unit = rows[u]
+                w, own = weight[unit], x[unit]
                 for p in range(periods):
-                    value[p] += x[unit, p]
+                    value[p] += w * own[p]
+            who = holders[r]
             for p in range(periods):
                 v = value[p]
-                if v == 0:
-                    continue
-                total[c, p] += v
+                sums[p] += v
+                there = np.int64(v != 0)
+                count[p] += there
+                code[p] += there * who
                 v = abs(v)
-                size[c, p] += v
-                number[c, p] += 1
-                holder[c, p] = holders[r] if number[c, p] == 1 else 0
-                for k in range(most):
-                    if v > top[k, c, p]:
-                        v, top[k, c, p] = top[k, c, p], v
-                    if v == 0:
-                        break
+                sizes[p] += v
+                rest[p] = v
+            for k in range(most):
+                largest = top[k, c]
+                for p in range(periods):
+                    v, kept = rest[p], largest[p]
+                    largest[p] = max(v, kept)
+                    rest[p] = min(v, kept)
+        for p in range(periods):
+            if count[p] != 1:
+                code[p] = 0
     return number, holder
 
 
 @njit(cache=True, nogil=True)
-def sketch(x: Values, finest: Ints, slots: Ints, table: Values) -> None:
+def sketch(weight: Ints, x: Values, finest: Ints, slots: Ints, table: Values) -> None:
     """Add each unit's contributions to its cell's random sets of groups.
 
     Parameters
     ----------
-    x
-        Contributions, (units, periods).
+    weight, x
+        A unit contributes its weight times its entries: (units,) and (units, periods).
     finest
         Finest cell of each unit.
     slots
@@ -87,9 +100,9 @@ def sketch(x: Values, finest: Ints, slots: Ints, table: Values) -> None:
         Added to, (finest cells, periods, sets of all families).
     """
     for u in range(x.shape[0]):
-        cell = finest[u]
+        cell = table[finest[u]]
         for p in range(x.shape[1]):
-            v = x[u, p]
+            v = weight[u] * x[u, p]
             if v != 0:
                 for f in range(slots.shape[1]):
-                    table[cell, p, slots[u, f]] += v
+                    cell[p, slots[u, f]] += v

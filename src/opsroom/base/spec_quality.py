@@ -21,9 +21,10 @@ class QualitySpec:
         Days from the end of the reference period within which the provider promised to deliver; where absent,
         its own habit is the measure.
     missing_share
-        Alarm where more than this share of the expected series is missing from the newest period.
+        Alarm where a share of the expected series that is larger by this than the habit is missing from the newest
+        period.
     row_drop
-        Alarm where a delivery holds fewer rows than this share of the median of the last twelve.
+        Alarm where a delivery holds fewer rows than this share of the smallest of the last twelve.
     frozen_periods
         Identical values of a series that count as frozen; 0: five, of quarters and years four.
     frozen_share
@@ -33,7 +34,10 @@ class QualitySpec:
     outlier_scale
         Robust standard deviations from the median log-ratio beyond which a series is an outlier.
     outlier_share
-        Alarm where more than this share of the series are outliers.
+        Alarm where a share of the series that is larger by this than the habit are outliers.
+    sample_rows
+        Rows of the delivery or of the baseline beyond which a sample of the series is measured, drawn by a hash of
+        the key, so that about so many remain; 0: all series always.
     """
 
     report: bool = True
@@ -46,6 +50,7 @@ class QualitySpec:
     drift: float = 0.25
     outlier_scale: float = 6.0
     outlier_share: float = 0.05
+    sample_rows: int = 250_000
 
     def __post_init__(self) -> None:
         for name in ("missing_share", "row_drop", "frozen_share", "outlier_share"):
@@ -53,6 +58,8 @@ class QualitySpec:
                 raise failure("[quality]", f"{name} is a share between 0 and 1.", "Correct it.")
         if self.drift <= 0 or self.outlier_scale <= 0:
             raise failure("[quality]", "drift and outlier_scale are above 0.", "Correct them.")
+        if self.sample_rows < 0:
+            raise failure("[quality]", "sample_rows is not negative.", "Correct it.")
         if self.frozen_periods < 0 or self.frozen_periods == 1:
             raise failure("[quality]", "frozen_periods is 2 or more, or 0 for the default.", "Correct it.")
         if self.promised_lag_days is not None and self.promised_lag_days < 0:

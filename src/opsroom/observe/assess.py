@@ -125,7 +125,7 @@ def _report(
     if not spec.quality.report or record.deletions:
         return _close(record, measures, {"validity": _share(rows["read"] - rows["quarantined"], rows["read"])}, alarms)
     with store.workbench() as con:
-        found = Measuring(con, spec, record.delivery, stored, frontier(before, spec.frequency)).run()
+        found = Measuring(con, store.shapes(spec.name), record.delivery, stored, frontier(before, spec.frequency)).run()
     timely = punctuality(spec, record, before, store.zone)
     measures |= _told(found, timely, watch, record)
     alarms += _came(spec, record, watch, earlier, found, timely)
@@ -263,9 +263,10 @@ def _came(
 ) -> Iterator[Alarm]:
     """Judge what came, and when."""
     rule = spec.quality
-    if found.missing_last > rule.missing_share * found.active:
+    habit = _habit([_missing(r) for r in earlier])
+    if found.missing_last > (rule.missing_share + (habit or 0.0)) * found.active:
         words = f"{found.missing_last:,} of {found.active:,} series are missing from the newest period."
-        yield Alarm("series_missing", "warning", words)
+        yield Alarm("series_missing", "note" if habit is None else "warning", words)
     if timely is not None and timely.late:
         bound = "promised" if timely.promised else "habitual"
         words = f"{timely.lag} days after the period's end; {bound}: {timely.allowed:.0f}."
@@ -276,18 +277,39 @@ def _came(
         yield from _against(spec, record, watch, earlier)
 
 
+def _habit(shares: Sequence[float | None]) -> float | None:
+    """Return the median of what earlier reports told, None where fewer than two told anything.
+
+    Some datasets always lack part of their series at the newest period, or always hold series that jump: news is
+    what goes beyond that.
+    """
+    known = [x for x in shares if x is not None]
+    return median(known) if len(known) >= 2 else None
+
+
+def _missing(report: QualityReport) -> float | None:
+    told = report.measures.get("completeness", {})
+    return _share(told.get("missing_from_newest", 0), told.get("series_expected", 0) if told.get("expected") else 0)
+
+
+def _jumping(report: QualityReport, name: str) -> float | None:
+    told = report.measures.get("fields", {}).get(name, {})
+    return _share(told.get("outliers", 0), told.get("compared", 0))
+
+
 def _against(spec: DatasetSpec, record: Delivery, watch: Watch, earlier: Sequence[QualityReport]) -> Iterator[Alarm]:
     """Compare a delivery's shape with those before it."""
     sizes = [r.measures["rows"]["read"] for r in earlier]
-    if len(sizes) >= 3 and watch.rows_read < spec.quality.row_drop * median(sizes[-HABIT:]):
-        words = f"{watch.rows_read:,} rows; the deliveries before it held {median(sizes):,.0f} (median)."
+    if len(sizes) >= 3 and watch.rows_read < spec.quality.row_drop * min(sizes):
+        words = f"{watch.rows_read:,} rows; the deliveries before it held {min(sizes):,} or more."
         yield Alarm("rows_dropped", "warning", words)
     spans = [r.measures["arrived"] for r in earlier if r.measures["arrived"][0] is not None]
     if spans and watch.period_to is not None and watch.period_from is not None:
         if watch.period_to.isoformat() < spans[-1][1]:
             yield Alarm("series_shortened", "warning", "the last period delivered lies before the one delivered last.")
         starts = {start for start, _ in spans[-3:]}
-        if len(spans) >= 2 and len(starts) == 1 and watch.period_from.isoformat() > min(starts):
+        told_again = all(2 * r.measures["rows"]["known_already"] > r.measures["rows"]["read"] for r in earlier[-2:])
+        if len(spans) >= 3 and told_again and len(starts) == 1 and watch.period_from.isoformat() > min(starts):
             yield Alarm("series_shortened", "warning", "the first period delivered lies later than it always did.")
     yield from _vanished(record, earlier)
     yield from _schema(watch, earlier[-1])
@@ -334,7 +356,8 @@ def _values(spec: DatasetSpec, found: Measures, earlier: Sequence[QualityReport]
         elif one.slips:
             told = ", ".join(f"{count:,} by {power}" for power, count in one.slips.items())
             yield Alarm("unit_slip", "warning", f"{name}: series shifted: {told}.")
-        if one.compared and one.outliers > max(rule.outlier_share * one.compared, 1):
+        usual = _habit([_jumping(r, name) for r in earlier]) or 0.0
+        if one.compared and one.outliers > max((rule.outlier_share + usual) * one.compared, 1):
             words = f"{name}: {one.outliers:,} of {one.compared:,} series lie far from their earlier level."
             yield Alarm("outliers", "warning", words)
         if one.psi is not None and one.psi > rule.drift:

@@ -7,7 +7,6 @@ from a few aggregations of them, in the engine that compares deliveries, within 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -18,7 +17,7 @@ import numpy as np
 
 from opsroom.base.periods import Frequency, add_periods, last_day
 from opsroom.base.specs import DatasetSpec, FieldSpec
-from opsroom.observe.shapes import literal, quote, scan
+from opsroom.observe.shapes import Shapes, literal, quote
 from opsroom.observe.tables import StoredFile
 
 WINDOW = {"H": 48, "D": 7, "W": 4, "M": 3, "Q": 4, "A": 3, "event": 365}
@@ -27,17 +26,15 @@ WINDOW = {"H": 48, "D": 7, "W": 4, "M": 3, "Q": 4, "A": 3, "event": 365}
 FIELDS = 6
 """Fields watched where the specification names none."""
 
-MANY_ROWS = 5_000_000
-"""Rows beyond which a sample of the series is measured, drawn by a hash of the key: the same on every run."""
-
 SLIPS = (1, 2, 3, 6)
 """Powers of ten that people slip by: tens, cents, thousands, millions."""
 
 NEAR = 0.1
 """How near, in decades, a shift lies to a power of ten to be taken for a slip."""
 
-STEADY = 0.6
-"""Range in decades, over the baseline, of a series that is steady enough to tell a slip from a move."""
+STEADY, VERY_STEADY = 0.6, 0.3
+"""Range in decades, over the baseline, of a series that is steady enough to tell a slip from a move; by one power of
+ten, which is no rare move, of a very steady one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ class FieldMeasure:
     outliers
         Series whose log-ratio lies beyond ``outlier_scale`` robust standard deviations.
     slips
-        Series (steady before) shifted by about a power of ten, by that power.
+        Series (steady before) shifted by about a power of ten, by that power, where they cluster there.
     whole
         The power of ten by which the whole delivery is shifted; 0 for none.
     frozen
@@ -148,8 +145,8 @@ class Measuring:
     ----------
     con
         A connection of the store's workbench.
-    spec
-        The dataset's specification.
+    shapes
+        The versions of the dataset's specification.
     number
         Of the delivery.
     stored
@@ -161,12 +158,13 @@ class Measuring:
     def __init__(
         self,
         con: duckdb.DuckDBPyConnection,
-        spec: DatasetSpec,
+        shapes: Shapes,
         number: int,
         stored: Sequence[StoredFile],
         frontier: date | datetime | None,
     ) -> None:
-        self._con, self._spec, self._frontier = con, spec, frontier
+        spec = shapes.spec
+        self._con, self._shapes, self._spec, self._frontier = con, shapes, spec, frontier
         self._names = watched_fields(spec)
         self._series = [k for k in spec.key if k != spec.period]
         self._now = [f for f in stored if f.low["delivery"] == number]
@@ -182,9 +180,9 @@ class Measuring:
         """Measure."""
         if not self._now:
             return Measures()
-        rows = sum(f.rows for f in self._now)
-        every = max(1, math.ceil(max(rows, sum(f.rows for f in self._base)) / MANY_ROWS)) if self._series else 1
-        # Of large baselines most files lie outside the window in part, so `every` is an upper bound.
+        rows = max(sum(f.rows for f in self._now), self._base_rows())
+        most = self._spec.quality.sample_rows
+        every = max(1, round(rows / most)) if most and self._series else 1
         self._gather("now", self._now, every, "op = 0")
         if self._base:
             period = quote(self._spec.period)
@@ -195,6 +193,18 @@ class Measuring:
         series = self._by_series()
         return Measures(sample=1 / every, fields=self._fields(series), **self._coming(series))
 
+    def _base_rows(self) -> float:
+        """Estimate the rows of the baseline: of a file that reaches beyond the window, its part by time."""
+        total = 0.0
+        for file in self._base:
+            low, high = file.low.get(self._spec.period), file.high.get(self._spec.period)
+            if low is None or high is None or high <= low:
+                total += file.rows
+            else:
+                inside = min(high, self._frontier) - max(low, self._from)
+                total += file.rows * max(inside / (high - low), 0.0)
+        return total
+
     # -- gathering ----------------------------------------------------------------------------
 
     def _gather(self, name: str, files: Sequence[StoredFile], every: int, condition: str) -> None:
@@ -204,8 +214,10 @@ class Measuring:
         for n, one in enumerate(self._names):
             x = f"CAST({quote(one)} AS DOUBLE)"
             columns += [f"log10(abs(nullif({x}, 0))) AS l{n}", f"CAST(sign({x}) AS TINYINT) AS g{n}"]
+        read = list(dict.fromkeys([*self._spec.key, *self._names, "op"]))
+        rows = self._shapes.rows(files, read)
         self._con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {', '.join(columns)} FROM {scan(files)} "
+            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {', '.join(columns)} FROM ({rows}) "
             f"WHERE {condition}{sample}"
         )
 
@@ -392,17 +404,21 @@ def _compare(series: dict[str, np.ndarray[Any, Any]], n: int, spec: DatasetSpec,
     scale = max(float(1.4826 * np.median(np.abs(ratio - shift))), 0.01)
     off = np.abs(ratio - shift) > spec.quality.outlier_scale * scale
     known = b["c"][both] >= 2
-    steady = ((b["hi"] - b["lo"])[both] <= STEADY) & known
-    # A single value among good ones shows in the extremes, a series that slipped as a whole in its mean, too.
-    up, down = (a["hi"] - b["hi"])[both], (a["lo"] - b["lo"])[both]
+    width = (b["hi"] - b["lo"])[both]
+    # One large value among good ones shows in the largest; a small one is too common (a holiday) to say anything.
+    up = (a["hi"] - b["hi"])[both]
     slips: dict[str, int] = {}
     whole = 0
     for power in SLIPS:
         for sign in (1, -1):
             target = sign * power
-            moved = (up if sign > 0 else down) if power > 1 else ratio
-            hit = steady & (np.abs(moved - target) <= NEAR) & (np.abs(moved - shift) > NEAR)
-            if hit.any():
+            moved = up if sign > 0 and power > 1 else ratio
+            steady = known & (width <= (STEADY if power > 1 else VERY_STEADY))
+            far = np.abs(moved - target)
+            hit = steady & (far <= NEAR) & (np.abs(moved - shift) > NEAR)
+            # Slips cluster at a power of ten; where real moves are as many beside it, nothing clusters.
+            beside = steady & (far > NEAR) & (far <= 3 * NEAR) & (np.abs(moved - shift) > NEAR)
+            if hit.sum() > beside.sum():
                 slips[f"10^{target}"] = int(hit.sum())
             if abs(shift - target) <= NEAR and scale <= STEADY and (len(ratio) > 1 or bool(steady.all())):
                 whole = target

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
+from opsroom.base.errors import StoreError
 from opsroom.base.specs import DatasetSpec, FieldSpec
 from opsroom.observe.tables import StoredFile
 
@@ -52,20 +53,37 @@ class Shapes:
     ----------
     spec
         The version to read as.
-    others
-        The other versions, by number.
+    versions
+        Gives the versions that are kept, by number; asked when a file of another version is met.
     """
 
-    def __init__(self, spec: DatasetSpec, others: Mapping[int, DatasetSpec] | None = None) -> None:
+    def __init__(
+        self, spec: DatasetSpec, versions: Callable[[], Mapping[int, DatasetSpec]] = dict[int, DatasetSpec]
+    ) -> None:
         self.spec = spec
-        self._specs = {**(others or {}), spec.version: spec}
+        self._versions = versions
+        self._specs: dict[int, DatasetSpec] = {spec.version: spec}
         self._fields = {f.name: f for f in spec.fields}
         self._read: dict[int, dict[str, str]] = {}
 
     def expressions(self, version: int) -> dict[str, str]:
-        """Return, for each field, the SQL that reads it out of a file of some version."""
+        """Return, for each field, the SQL that reads it out of a file of some version.
+
+        Raises
+        ------
+        StoreError
+            The version is not kept.
+        """
         if version not in self._read:
-            there = {f.name for f in self._specs.get(version, self.spec).fields}
+            if version not in self._specs:
+                self._specs |= {n: s for n, s in self._versions().items() if n != self.spec.version}
+            if version not in self._specs:
+                raise StoreError(
+                    f"dataset {self.spec.name!r}: version {version} of its specification is not kept.",
+                    remedy="Restore datasets/.history from a backup.",
+                    code="OPS-F042",
+                )
+            there = {f.name for f in self._specs[version].fields}
             self._read[version] = {name: _expression(field, there) for name, field in self._fields.items()}
         return self._read[version]
 

@@ -22,6 +22,7 @@ from opsroom.observe.checks import QUARANTINE
 from opsroom.observe.deliveries import Delivery, forget, last_known_at, last_number, recall, remember
 from opsroom.observe.engines import DuckEngine, Engine
 from opsroom.observe.erasures import Erasure, Hasher, erasures
+from opsroom.observe.evolution import read_versions
 from opsroom.observe.shapes import Shapes
 from opsroom.observe.tables import StoredFile, Table
 from opsroom.observe.views import as_of_sql, changes_sql, latest_sql, vintages_sql
@@ -114,7 +115,8 @@ class Store:
             if field.codes_from:
                 code_list(field.codes_from, self.code_lists)
         self.specs[spec.name] = spec
-        self._shapes[spec.name] = Shapes(spec)
+        datasets = self.path / "datasets"
+        self._shapes[spec.name] = Shapes(spec, lambda: read_versions(datasets, spec.name))
         self._tables[spec.name] = Table(self.path / "lake" / spec.name, spec)
 
     def has(self, dataset: str) -> bool:

@@ -189,6 +189,7 @@ class Table:
             raise _unreadable(self.spec.name)
         if self.last_delivery != delivery - 1:
             raise ConflictError
+        self._extend(handle)
         marks = [Transaction(HEAD, delivery), *(Transaction(_app(c), delivery) for c in contents)]
         try:
             handle.create_write_transaction(
@@ -206,6 +207,19 @@ class Table:
             raise ConflictError from None
         self.refresh(certain=True)
         return self.version
+
+    def _extend(self, handle: DeltaTable) -> None:
+        """Add the fields that a later version of the specification brought to the table's schema."""
+        there = {field.name for field in handle.schema().fields}
+        missing = [field for field in _schema(self.spec).fields if field.name not in there]
+        if not missing:
+            return
+        try:
+            handle.alter.add_columns(missing)
+        except CommitFailedError:
+            self.refresh(certain=True)
+            raise ConflictError from None
+        self.refresh(certain=True)
 
     def replace(self, old: Sequence[StoredFile], new: Sequence[DataFile], record: dict[str, Any]) -> int:
         """Name other files for the same rows (or fewer, in a recorded erasure) and return the new version.
@@ -225,6 +239,7 @@ class Table:
         handle = self.refresh()
         if handle is None:
             raise _unreadable(self.spec.name)
+        self._extend(handle)
         before = int(handle.version())
         now = time.time_ns() // 1_000_000
         removed = [

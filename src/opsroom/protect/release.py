@@ -88,17 +88,21 @@ class Release:
     def __hash__(self) -> int:
         return hash(self.json_bytes)
 
-    def to_frame(self, measure: str | None = None) -> pd.DataFrame:
+    def to_frame(self, measure: str | None = None, *, where: Mapping[str, str] | None = None) -> pd.DataFrame:
         """Return the rows as a frame.
 
         Parameters
         ----------
         measure
             Where given: only this measure with its attached columns, and a status of its own.
+        where
+            Where given: only rows that have these codes, by dimension.
         """
         import pandas as pd
 
-        frame = pd.DataFrame([list(row) for row in self.rows], columns=list(self.columns))
+        wanted = [(self.columns.index(name), code) for name, code in (where or {}).items()]
+        rows = [list(row) for row in self.rows if all(row[at] == code for at, code in wanted)]
+        frame = pd.DataFrame(rows, columns=list(self.columns))
         if measure is None:
             return frame
         found = next((m for m in self.measures if m["name"] == measure), None)

@@ -23,6 +23,7 @@ from opsroom.base.errors import NotFoundError, OpsroomError, UsageError
 from opsroom.protect.ledger import JUDGEMENTS
 from opsroom.protect.reader import LEDGER, REFUSALS
 from opsroom.room.desk import DeskOutcome
+from opsroom.room.lineage import desks_of
 from opsroom.room.providers import datasets_of
 from opsroom.room.publishing import is_wanted, publish_outcome
 
@@ -72,7 +73,7 @@ class Dropout:
     provider, day, datasets
         Whose datasets are taken away, and on which publication day.
     desks
-        Desks that fail or have nothing to publish without them, with the reason.
+        Desks at work on that day that fail or have nothing to publish without them, with the reason.
     effects
         Effect by series.
     """
@@ -98,7 +99,7 @@ def dropout(room: Room, provider: str, as_of: AsOf = None) -> Dropout:
     provider
         Name of the provider, as the specifications give it.
     as_of
-        A publication day; the last one where absent.
+        A publication day; the last one that was published where absent.
 
     Raises
     ------
@@ -114,13 +115,18 @@ def dropout(room: Room, provider: str, as_of: AsOf = None) -> Dropout:
             remedy="List them with `opsroom provider list`.",
             code="OPS-N033",
         )
-    day = room.publication_day(as_of)
-    issued = {release.name: release for release in room.releases().of_day(day)}
-    with_it = issued or _publish(room, day, ())[0]
+    published = room.releases().days()
+    day = published[-1] if as_of is None and published else room.publication_day(as_of)
+    with_it = {release.name: release for release in room.releases().of_day(day)}
+    at_work = desks_of(room.state, with_it.values())
+    if not with_it:
+        with_it, usual = _publish(room, day, ())
+        at_work = {setting.name for setting in room.settings.desks} - set(usual.desks)
     without, failed = _publish(room, day, gone)
+    fallen = {desk: why for desk, why in failed.desks.items() if desk in at_work}
     names = sorted(set(with_it) | set(without))
     effects = tuple(_compare(name, with_it.get(name), without.get(name), failed) for name in names)
-    return Dropout(provider, day, tuple(gone), failed.desks, effects)
+    return Dropout(provider, day, tuple(gone), fallen, effects)
 
 
 @dataclass(slots=True)

@@ -140,6 +140,12 @@ def note_origins(state: State, releases: Iterable[Release], setting: DeskSetting
             connection.execute(ORIGINS.insert(), fresh)
 
 
+def desks_of(state: State, releases: Iterable[Release]) -> set[str]:
+    """Return the desks that made releases, as far as that was noted."""
+    with state.read() as connection:
+        return set(connection.scalars(sa.select(ORIGINS.c.desk).where(ORIGINS.c.id.in_([r.id for r in releases]))))
+
+
 def find_release(room: Room, release_id: str) -> Release:
     """Return a release by its id, such as ``resumption.national@2020-03-04``.
 

@@ -32,6 +32,7 @@ from opsroom.room.lineage import note_origins
 from opsroom.room.picture import Picture
 from opsroom.room.providers import reading_right, record_providers
 from opsroom.room.publishing import alone, is_wanted, publish_outcome, release_result
+from opsroom.room.upkeep import finish_erasures, update_dataset
 
 if TYPE_CHECKING:
     import ibis
@@ -86,6 +87,7 @@ class Room:
         self.notes: dict[str, str] = {}
         """Desk → why it had nothing to say, on the day published last."""
         self._reader: Releases | None = None
+        finish_erasures(self.store)
         write_public(self.path, self.settings, self.store)
 
     # -- life ---------------------------------------------------------------------------------
@@ -196,6 +198,10 @@ class Room:
         self.store.add(parsed)
         write_public(self.path, self.settings, self.store)
         return parsed
+
+    def update_dataset(self, spec: str | Path | DatasetSpec) -> tuple[str, ...]:
+        """Register the next version of a dataset's specification; see `opsroom.room.upkeep.update_dataset`."""
+        return update_dataset(self, spec)
 
     def ingest(
         self,

@@ -101,7 +101,7 @@ class Expression:
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]  # builds a tree, as in SQL layers
         return _node("equal", self, other)
 
-    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]  # builds a tree, too
         return _node("not_equal", self, other)
 
     __hash__ = None  # type: ignore[assignment]  # equality builds a tree

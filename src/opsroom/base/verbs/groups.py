@@ -127,14 +127,17 @@ def quantile(
         raise UsageError("quantile levels lie between 0 and 1, and there is at least one.")
     prefix = name or measure
     names = [f"{prefix}_p{round(q * 100, 6):g}".replace(".", "_") for q in levels]
+    if not table[measure].type().is_numeric():
+        raise UsageError("quantiles are of numbers.")
+    value = table[measure]
     if engine_of(table) == "duckdb":
-        # One pass gives all levels; asked for one by one the engine would keep the values once for each. Whole numbers
-        # are ranked as such, which is faster, and become floats where two of them are mixed.
-        whole = table.aggregate(by=list(by), __all=table[measure].quantile(list(levels)))
+        # One pass gives all levels; asked for one by one the engine would keep the values once for each. It takes
+        # whole numbers as they are, and turns only those it weighs into floats.
+        whole = table.aggregate(by=list(by), __all=value.quantile(list(levels)))
         columns = {n: whole["__all"][k] for k, n in enumerate(names)}
     else:
-        value = table[measure].cast("float64")
         # Spark's `percentile` weighs the two neighbours in another way, one bit off: ours is written out.
+        value = value.cast("float64")
         whole = table.aggregate(by=list(by), __all=value.collect().sort(), __count=value.count().cast("int64"))
         columns = {n: _between(whole["__all"], whole["__count"], q) for n, q in zip(names, levels, strict=True)}
     return whole.select(*by, **columns)

@@ -9,7 +9,7 @@ from typing import Literal
 import ibis
 
 from opsroom.base.errors import UsageError
-from opsroom.base.verbs.lowering import int64, refuse, require
+from opsroom.base.verbs.lowering import engine_of, int64, refuse, require
 
 How = Literal["inner", "left", "semi", "anti"]
 
@@ -123,34 +123,52 @@ def as_of_join(
 
     Notes
     -----
-    Ibis' own ``asof_join`` is not used: with a tolerance it is wrong on DuckDB, and Spark lacks it.
+    Ibis' own ``asof_join`` with a tolerance is wrong on DuckDB: what is too old is nulled afterwards. Spark has none:
+    there, rows are ranked.
     """
     require(left, on, *by)
     require(right, right_on, *by, *ties, *([right_until] if right_until is not None else []))
     extra = [c for c in right.columns if c not in by and c not in left.columns]
-    side = right.select(
-        *[right[k].name(f"__{k}") for k in by],
-        right[right_on].name("__from"),
-        *([right[right_until].name("__until")] if right_until is not None else []),
-        *[right[c].name(f"__tie_{c}") for c in ties],
-        *[right[c].name(f"__right_{c}") for c in extra],
+    side = right.filter(right[right_on].notnull()).select(
+        **{f"__{k}": right[k] for k in by},
+        __from=right[right_on],
+        **({} if right_until is None else {"__until": right[right_until]}),
+        **{f"__tie_{c}": right[c] for c in ties},
+        **{f"__right_{c}": right[c] for c in extra},
     )
+    if ties:
+        order = [side[f"__tie_{c}"].desc(nulls_first=False) for c in ties]
+        keys = [*(f"__{k}" for k in by), "__from"]
+        ranked = side.mutate(__rank=ibis.row_number().over(group_by=keys, order_by=order))
+        side = ranked.filter(ranked["__rank"] == 0).drop("__rank")
+    found = (_native if engine_of(left) == "duckdb" else _by_rank)(left, side, on, by)
+    holds = ibis.literal(True)  # a constant
+    if right_until is not None:
+        holds = holds & (found["__until"].isnull() | (found["__until"] >= found[on]))
+    if max_age is not None:
+        holds = holds & (found[on] <= _later(found["__from"], max_age))
+    given = {c: found[f"__right_{c}"] for c in extra}
+    if right_until is not None or max_age is not None:
+        given = {c: ibis.ifelse(holds, value, ibis.null(value.type())) for c, value in given.items()}
+    return found.select(*left.columns, **given)
+
+
+def _native(left: ibis.Table, side: ibis.Table, on: str, by: Sequence[str]) -> ibis.Table:
+    """Find the latest row of each key in one sweep, as DuckDB can; without a tolerance Ibis lowers that rightly."""
+    return left.asof_join(side, left[on] >= side["__from"], [left[k] == side[f"__{k}"] for k in by])
+
+
+def _by_rank(left: ibis.Table, side: ibis.Table, on: str, by: Sequence[str]) -> ibis.Table:
+    """Rank all rows that come before, and keep the first."""
     # Each distinct key and time is looked up once, whatever else the left rows hold.
     asked = left.select(**{f"__ask_{k}": left[k] for k in by}, __at=left[on]).distinct()
     pairs = [asked[f"__ask_{k}"] == side[f"__{k}"] for k in by]
     joined = asked.inner_join(side, [*pairs, side["__from"] <= asked["__at"]])
     keys = [*(f"__ask_{k}" for k in by), "__at"]
-    order = [joined["__from"].desc(), *(joined[f"__tie_{c}"].desc(nulls_first=False) for c in ties)]
-    ranked = joined.mutate(__rank=ibis.row_number().over(group_by=keys, order_by=order))
-    chosen = ranked.filter(ranked["__rank"] == 0)
-    if right_until is not None:
-        chosen = chosen.filter(chosen["__until"].isnull() | (chosen["__until"] >= chosen["__at"]))
-    if max_age is not None:
-        chosen = chosen.filter(chosen["__at"] <= _later(chosen["__from"], max_age))
-    chosen = chosen.select(*keys, *(f"__right_{c}" for c in extra))
+    ranked = joined.mutate(__rank=ibis.row_number().over(group_by=keys, order_by=joined["__from"].desc()))
+    chosen = ranked.filter(ranked["__rank"] == 0).drop("__rank")
     back = [left[k] == chosen[f"__ask_{k}"] for k in by]
-    found = left.left_join(chosen, [*back, left[on] == chosen["__at"]])
-    return found.select(*left.columns, **{c: found[f"__right_{c}"] for c in extra})
+    return left.left_join(chosen, [*back, left[on] == chosen["__at"]])
 
 
 def _later(time: ibis.expr.types.Value, age: dt.timedelta) -> ibis.expr.types.Value:

@@ -179,18 +179,19 @@ def firms_from_tables(
     end = pd.Timestamp(normal_until) if normal_until else pd.Timestamp(now.year - 1, 12, 31)
     firms = _active(register, now)
     accounts, firm_months = (_dated(t, now, end) for t in (accounts, firm_months))
-    balance = _latest(accounts, "enterprise_id", "month", now)
-    columns = ["month", "cash", "undrawn_credit", "fixed_costs", "materials_ppm"]
-    firms = firms.merge(balance[["enterprise_id", *columns]], on="enterprise_id")
+    # found once a table: the last month of each company is looked at again and again
+    newest, reported = (_last_rows(t, "enterprise_id", "month", now) for t in (accounts, firm_months))
+    columns = ["enterprise_id", "month", "cash", "undrawn_credit", "fixed_costs", "materials_ppm"]
+    firms = firms.merge(accounts[columns].iloc[newest], on="enterprise_id")
     if firms.empty:
         raise DataError("no active company has accounts as of that day.", code="OPS-D076")
-    for table, column, months in (
-        (firm_months, "sales", 12),
-        (firm_months, "wage_bill", 3),
-        (accounts, "tax_due", 12),
+    for table, rows, column, months in (
+        (firm_months, reported, "sales", 12),
+        (firm_months, reported, "wage_bill", 3),
+        (accounts, newest, "tax_due", 12),
     ):
-        firms = firms.merge(_normal(table, column, now, end, months), on="enterprise_id", how="left")
-    firms = firms.merge(_last_sales(firm_months, now), on="enterprise_id", how="left")
+        firms = firms.merge(_normal(table, rows, column, end, months), on="enterprise_id", how="left")
+    firms = firms.merge(_last_sales(firm_months, reported), on="enterprise_id", how="left")
     firms = firms.rename(columns={"sales": "sales_normal"})
     firms = firms.merge(_loan_totals(loans, now), on="enterprise_id", how="left")
     empty = ("wage_bill", "tax_due", "sales_normal", "employees", *_OF_LOANS)
@@ -254,9 +255,16 @@ def _whole(values: pd.Series[float], column: str) -> pd.Series[int]:
 
 def _latest(table: pd.DataFrame, key: str, when: str, now: pd.Timestamp) -> pd.DataFrame:
     """Return each key's last row on or before a day."""
-    dated = table.assign(**{when: pd.to_datetime(table[when])})
-    dated = dated[dated[when] <= now].sort_values(when, kind="stable")
-    return dated.drop_duplicates(key, keep="last")
+    rows = table.iloc[_last_rows(table, key, when, now)]
+    return rows.assign(**{when: pd.to_datetime(rows[when])})
+
+
+def _last_rows(table: pd.DataFrame, key: str, when: str, now: pd.Timestamp) -> Ints:
+    """Return the numbers of each key's last row on or before a day, in the order of time; of two on a day the later."""
+    days = pd.to_datetime(table[when]).to_numpy()
+    rows = np.flatnonzero(days <= now.to_datetime64())
+    rows = rows[np.argsort(days[rows], kind="stable")]
+    return np.asarray(rows[~pd.Index(table[key].to_numpy()[rows]).duplicated(keep="last")], dtype=np.int64)
 
 
 def _dated(table: pd.DataFrame, now: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
@@ -276,18 +284,17 @@ def _active(register: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
     return rows[["enterprise_id", "group_id", "section", "region", "size_class", "employees"]]
 
 
-def _normal(table: pd.DataFrame, column: str, now: pd.Timestamp, end: pd.Timestamp, months: int) -> pd.DataFrame:
-    """Return the mean of the months up to `end`; of a company born since, its last value."""
-    rows = _latest(table[["enterprise_id", "month", column]], "enterprise_id", "month", now)
-    last = rows.set_index("enterprise_id")[column]
+def _normal(table: pd.DataFrame, rows: Ints, column: str, end: pd.Timestamp, months: int) -> pd.DataFrame:
+    """Return the mean of the months up to `end`; of a company born since, its last value, which stands in `rows`."""
+    last = table[["enterprise_id", column]].iloc[rows].set_index("enterprise_id")[column]
     inside = (table["month"] <= end) & (table["month"] > end - pd.DateOffset(months=months))
-    mean = table[inside].groupby("enterprise_id")[column].mean().reindex(last.index)
+    mean = table.loc[inside, ["enterprise_id", column]].groupby("enterprise_id")[column].mean().reindex(last.index)
     whole = np.rint(mean.fillna(last).to_numpy(dtype=np.float64))
     return pd.DataFrame({"enterprise_id": last.index.to_numpy(), column: whole})
 
 
-def _last_sales(firm_months: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
-    last = _latest(firm_months[["enterprise_id", "month", "sales"]], "enterprise_id", "month", now)
+def _last_sales(firm_months: pd.DataFrame, rows: Ints) -> pd.DataFrame:
+    last = firm_months[["enterprise_id", "month", "sales"]].iloc[rows]
     return last.rename(columns={"sales": "sales_last", "month": "sales_month"})
 
 

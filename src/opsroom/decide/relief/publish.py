@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from opsroom.base.cells import parts_from_panel, parts_from_units
+from opsroom.base.cells import Cube, parts_from_panel, parts_from_units
 from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.decide.relief.result import MONEY
 from opsroom.decide.relief.tally import CLASSES
@@ -51,7 +51,8 @@ def option_cells(
     Cells
         Dimensions reference (day of the study), option, month (``"all"``: the whole horizon), section.
     """
-    frames = [f for row in range(len(result.basis.options)) for f in (_path(result, row), _whole(result, row))]
+    cube = Cube(result.firms, ["section"], "group_id")
+    frames = [f for row in range(len(result.basis.options)) for f in (_path(result, row), _whole(result, row, cube))]
     frame = pd.concat(frames, ignore_index=True)
     frame = frame.merge(_bounds(result, minor), on=["option", "month", "section"], how="left")
     # a study of another day is another forecast, not a revision of this one
@@ -160,7 +161,7 @@ def _path(result: ReliefResult, row: int) -> pd.DataFrame:
     return panel
 
 
-def _whole(result: ReliefResult, row: int) -> pd.DataFrame:
+def _whole(result: ReliefResult, row: int, cube: Cube) -> pd.DataFrame:
     """Return the cells of an option over the whole horizon, nationally and by section."""
     option = result.basis.options[row]
     jobs = result.firms["employees"].to_numpy(dtype=np.float64)
@@ -171,7 +172,8 @@ def _whole(result: ReliefResult, row: int) -> pd.DataFrame:
         data |= {f"n_{kind}": share, f"j_{kind}": share * jobs}
     data |= {f"m_{kind}": result.by_firm.money[kind][row] for kind in MONEY}
     units = result.firms[["group_id", "section"]].assign(**data)
-    frame = parts_from_units(units, dimensions=["section"], group="group_id", values={name: name for name in data})
+    names = {name: name for name in data}
+    frame = parts_from_units(units, dimensions=["section"], group="group_id", values=names, cube=cube)
     lower = frame["section"] != TOTAL
     hidden = [k for k in data if k not in _RISK] if option.name == "none" else [*_RISK, *(f"m_{k}" for k in _LOSSES)]
     for part in hidden:

@@ -24,6 +24,7 @@ from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, sa
 from opsroom.faces.cli.provider import lineage, provider
 from opsroom.faces.cli.quality import quality
 from opsroom.faces.cli.quarantine import quarantine
+from opsroom.faces.cli.upkeep import dataset_update, store
 
 app = App(
     name="opsroom",
@@ -40,6 +41,8 @@ app.command(lineage)
 app.command(provider)
 app.command(quality)
 app.command(quarantine)
+app.command(store)
+dataset.command(dataset_update, name="update")
 
 
 @app.command

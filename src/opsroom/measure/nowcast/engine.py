@@ -41,6 +41,7 @@ def nowcast(
     history: pd.DataFrame | None = None,
     lags: Mapping[str, int] | None = None,
     settings: Settings | None = None,
+    calendar: bool = True,
 ) -> NowcastResult:
     """Nowcast the target's growth in the quarters that have no first release yet.
 
@@ -64,6 +65,8 @@ def nowcast(
         Series → days from period end to first release, as `learn_lags` finds them; before the specs' own.
     settings
         See `Settings`.
+    calendar
+        List the releases that come next; a rehearsal of past days has no need of them.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def nowcast(
     fitted = fit(grid, settings)
     known_lags = {s.name: s.publication_lag_days for s in specs if s.publication_lag_days is not None}
     known_lags |= dict(lags or {})
-    calendar = tuple(upcoming(panel, specs=specs, lags=known_lags, as_of=as_of))
+    due = tuple(upcoming(panel, specs=specs, lags=known_lags, as_of=as_of)) if calendar else ()
     today = quarter_of(12 * as_of.year + as_of.month - 1)
     released = np.flatnonzero(~np.isnan(grid.values[:, 0]))
     first = quarter_of(grid.first_month + int(released[-1])) + 1
@@ -113,8 +116,8 @@ def nowcast(
         target_quarter=headline,
         quarters=quarters,
         official=official,
-        next_release=calendar[0] if calendar else None,
-        calendar=calendar,
+        next_release=due[0] if due else None,
+        calendar=due,
         workings=Workings(grid, fitted, settings),
         titles={s.name: s.title or s.name for s in specs if s.name in grid.names},
     )

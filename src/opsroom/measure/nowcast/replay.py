@@ -162,6 +162,7 @@ def backtest(
                 history=past,
                 lags=lags(day) if callable(lags) else lags,
                 settings=settings,
+                calendar=False,
             )
         except FitError as error:
             refused.append((day, error.code))

@@ -13,6 +13,7 @@ import pandas as pd
 
 from opsroom.base.cells import Cube, parts_from_panel, parts_from_units
 from opsroom.base.results import TOTAL, Cells, Measure, Part
+from opsroom.base.weighted import Weighted
 from opsroom.measure.resumption.aggregate import WEIGHTS, Moments, Panel
 from opsroom.measure.resumption.change import COMPONENTS, contributions
 
@@ -213,7 +214,7 @@ class _Tables:
 
     def of(self, weight: str, names: Sequence[str]) -> pd.DataFrame:
         """Return the table of one weight, with some of the parts."""
-        data = _contributions(self._facts, self._panel.weight(weight)[self._rows][:, None], names)
+        data = _contributions(self._facts, self._panel.weight(weight)[self._rows], names)
         parts = parts_from_panel(
             self._units, data, periods=self._codes, period=self._period, dimensions=self._dims, group="group",
             shares={k: v for k, v in SHARES.items() if k in names}, cube=self._cube,
@@ -248,11 +249,11 @@ def _company_facts(
 
 def _contributions(
     facts: Mapping[str, npt.NDArray[Any]], w: npt.NDArray[np.int64], names: Sequence[str]
-) -> dict[str, npt.NDArray[np.int64]]:
-    """Return what each company adds to each part and period, whole numbers; `w` are weights, (companies, 1)."""
-    shape = facts["at_work"].shape
-    same = {"cohort": w, "normal": w * MILLE, "n": np.ones_like(w)}
-    return {name: np.broadcast_to(same[name], shape) if name in same else w * facts[name] for name in names}
+) -> dict[str, Weighted]:
+    """Return what each company adds to each part and period, whole numbers; `w` are weights, (companies,)."""
+    one = np.ones((len(w), 1), dtype=np.bool_)
+    same = {"cohort": Weighted(w, one), "normal": Weighted(w * MILLE, one), "n": Weighted(np.ones_like(w), one)}
+    return {name: same[name] if name in same else Weighted(w, facts[name]) for name in names}
 
 
 def _estimates(

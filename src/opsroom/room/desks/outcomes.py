@@ -94,7 +94,7 @@ def _before(view: View, dataset: str, natural: set[int], decision: str) -> pd.Da
     accounts = accounts[(accounts["month"] < pd.Timestamp(view.day.replace(day=1)))]
     last = accounts[(accounts["month"] == accounts["month"].max()) & ~accounts["enterprise_id"].isin(natural)]
     out = (last["cash"] + last["undrawn_credit"] <= 0).astype(int)
-    month = last["month"].dt.strftime("%Y-%m")
+    month = last["month"].iloc[0].strftime("%Y-%m") if len(last) else ""
     rows: pd.DataFrame = last[["enterprise_id", "group_id"]].assign(decision_id=decision, month=month, out=out)
     return rows
 

@@ -123,9 +123,7 @@ def revision_triangle(view: View, settings: DeskSettings) -> pd.DataFrame:
     references = [str(r.facts["reference_date"]) for r in history if "reference_date" in r.facts]
     rows: list[dict[str, Any]] = []
     for release in history:
-        frame = release.to_frame()
-        for name, code in where.items():
-            frame = frame[frame[name] == code]
+        frame = release.to_frame(where=where)
         said = frame.set_index("date")[measure]
         rows.extend(
             {"reference": reference, "vintage": release.day.isoformat(), measure: float(said[reference])}

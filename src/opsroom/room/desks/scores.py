@@ -66,9 +66,7 @@ def spoken(view: View, settings: DeskSettings) -> pd.DataFrame:
     for release in view.releases.history(series):
         if release.day > view.day:
             continue
-        frame = release.to_frame()
-        for name, code in where.items():
-            frame = frame[frame[name] == code]
+        frame = release.to_frame(where=where)
         frame = frame.set_index("date")
         known = frame[measure].dropna()
         latest |= dict(zip(known.index.astype(str), known.astype(float), strict=True))

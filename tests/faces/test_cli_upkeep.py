@@ -1,0 +1,101 @@
+"""The commands that keep the store in order, from the shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from opsroom.base.errors import OpsroomError
+from opsroom.faces.cli.main import app
+from opsroom.room import Room
+
+SPEC = """
+schema_version = 1
+name = "sales"
+title = "Sales"
+frequency = "M"
+period = "month"
+key = ["company", "month"]
+confidential = true
+unit = "enterprise"
+unit_field = "company"
+legal_basis = "a test"
+
+[[fields]]
+name = "company"
+type = "integer"
+
+[[fields]]
+name = "month"
+type = "date"
+
+[[fields]]
+name = "sales"
+type = "integer"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "room"
+    with Room.create(made, specs=[SPEC]) as room:
+        for number in (1, 2, 3):
+            file = tmp_path / f"{number}.csv"
+            file.write_text(f"company,month,sales\n1,2020-01,{number}\n2,2020-01,{number}\n", encoding="utf-8")
+            room.ingest("sales", file, f"2020-02-0{number}")
+    return made
+
+
+def run(*words: str) -> None:
+    app(list(words), result_action="return_value", exit_on_error=False)
+
+
+def test_a_specification_moves_on(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = tmp_path / "sales.toml"
+    wanted.write_text(SPEC + '\n[[fields]]\nname = "note"\ntype = "string"\n', encoding="utf-8")
+    run("dataset", "update", str(wanted), "--room", str(folder), "--json")
+    assert json.loads(capsys.readouterr().out) == {"dataset": "sales", "version": 2, "changes": ["field note added"]}
+    run("dataset", "update", str(wanted), "--room", str(folder))
+    assert "already" in "".join(capsys.readouterr())
+    wanted.write_text(SPEC.replace('"integer"\n\n[[fields]]\nname = "month"', '"string"\n\n[[fields]]\nname = "month"'))
+    with pytest.raises(OpsroomError) as caught:
+        run("dataset", "update", str(wanted), "--room", str(folder))
+    assert caught.value.code == "OPS-S030"
+
+
+def test_files_are_merged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("store", "compact", "--vacuum", "--room", str(folder), "--json")
+    (done,) = json.loads(capsys.readouterr().out)
+    assert (done["before"], done["after"], done["rows"], done["deleted"]) == (3, 2, 6, 3)
+    with Room.open(folder) as room:
+        assert [e.act for e in room.audit.entries()] == ["compact"]
+        assert room.store.arrow("sales", "2020-02-02").column("sales").to_pylist() == [2, 2]
+
+
+def test_a_unit_is_erased_and_the_erasure_lifted(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--reason", "a request", "--legal-basis", "GDPR 17", "--room", str(folder), "--json")
+    run("store", "erase", "sales", "--where", "company=1", *more)
+    done = json.loads(capsys.readouterr().out)
+    assert (done["number"], done["rows"], done["keys"]) == (1, 3, 1)
+    keys = tmp_path / "keys"
+    keys.write_text("2\n\n3\n", encoding="utf-8")
+    run("store", "erase", "sales", "--keys-file", str(keys), *more)
+    assert json.loads(capsys.readouterr().out)["rows"] == 3
+    run("store", "lift", "1", "--room", str(folder))
+    capsys.readouterr()
+    run("store", "erasures", "--room", str(folder), "--json")
+    assert [bool(one["lifted_at"]) for one in json.loads(capsys.readouterr().out)] == [True, False]
+    with Room.open(folder) as room:
+        assert room.store.arrow("sales").num_rows == 0
+        assert [e.act for e in room.audit.entries()] == ["erase", "erase", "lift erasure"]
+
+
+@pytest.mark.parametrize("words", [(), ("--where", "company"), ("--where", "company=1", "--where", "sales=1")])
+def test_an_erasure_names_values_of_one_field(folder: Path, words: tuple[str, ...]) -> None:
+    with pytest.raises(OpsroomError) as caught:
+        run("store", "erase", "sales", *words, "--reason", "r", "--legal-basis", "l", "--room", str(folder))
+    assert caught.value.code == "OPS-U112"
