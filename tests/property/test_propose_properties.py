@@ -204,7 +204,7 @@ def test_a_damaged_parquet_file_is_read_or_refused(seed: int) -> None:
 
 @pytest.mark.long
 @given(content=st.binary(max_size=3000), layout=LAYOUTS)
-@settings(max_examples=3000)
+@settings(max_examples=1000)
 def test_any_bytes_at_length(content: bytes, layout: Layout) -> None:
     with file_of(content) as file:
         consume(file, layout)
@@ -213,7 +213,7 @@ def test_any_bytes_at_length(content: bytes, layout: Layout) -> None:
 
 @pytest.mark.long
 @given(table=TABLES, delimiter=st.sampled_from([",", ";", "\t"]), end=ENDS, layout=LAYOUTS)
-@settings(max_examples=3000)
+@settings(max_examples=1000)
 def test_any_table_at_length(table: list[list[str]], delimiter: str, end: str, layout: Layout) -> None:
     with file_of(written(table, delimiter, end, "utf-8")) as file:
         consume(file, layout)
