@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -99,3 +100,73 @@ def test_an_erasure_names_values_of_one_field(folder: Path, words: tuple[str, ..
     with pytest.raises(OpsroomError) as caught:
         run("store", "erase", "sales", *words, "--reason", "r", "--legal-basis", "l", "--room", str(folder))
     assert caught.value.code == "OPS-U112"
+
+
+SERIES = """
+schema_version = 1
+name = "prices"
+title = "Prices"
+provider = "Office"
+frequency = "M"
+period = "month"
+key = ["kind", "month"]
+confidential = false
+unit = "public"
+
+[[fields]]
+name = "kind"
+type = "string"
+
+[[fields]]
+name = "month"
+type = "date"
+
+[[fields]]
+name = "value"
+type = "number"
+measure = "index"
+"""
+
+SETTINGS = """
+schema_version = 1
+
+[room]
+title = "Prices"
+timezone = "UTC"
+
+[publish]
+cadence = "on_demand"
+
+[rules]
+profile = "business"
+
+[[desks]]
+kind = "levels"
+dataset = "prices"
+"""
+
+
+def test_a_release_that_rests_on_what_was_erased_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = tmp_path / "room"
+    with Room.create(made, settings=SETTINGS, specs=[SERIES]) as room:
+        for month in (1, 2):
+            file = tmp_path / f"{month}.csv"
+            file.write_text(f"kind,month,value\nbread,2020-0{month}-01,1\nmilk,2020-0{month}-01,2\n", encoding="utf-8")
+            room.ingest("prices", file, f"2020-0{month}-20")
+            room.publish(f"2020-0{month}-20")
+
+    def remarks(day: str) -> set[str]:
+        run("release", "list", "--room", str(made), "--as-of", day, "--json")
+        return {one["remark"] for one in json.loads(capsys.readouterr().out)}
+
+    assert remarks("2020-01-20") == remarks("2020-02-20") == {""}
+    more = ("--reason", "a request", "--legal-basis", "an act", "--room", str(made), "--json")
+    run("store", "erase", "prices", "--where", "kind=milk", *more)
+    capsys.readouterr()
+    assert remarks("2020-01-20") == remarks("2020-02-20") == {"not recomputable: erasure 1"}
+    with Room.open(made) as room:
+        (name,) = {r.id for day in ("2020-01-20",) for r in room.releases().of_day(dt.date.fromisoformat(day))}
+        room.publish("2020-03-01")
+    run("lineage", name, "--room", str(made), "--format", "json")
+    assert json.loads(capsys.readouterr().out)["remark"] == "not recomputable: erasure 1"
+    assert remarks("2020-03-01") == {""}, "what is published since rests on what is left"

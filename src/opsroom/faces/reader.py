@@ -226,6 +226,16 @@ def room_of(releases: ReleasesReader) -> dict[str, Any]:
     return {**plain, **releases.room}
 
 
+def remark(room: Mapping[str, Any], release: ReleaseView) -> str:
+    """Return why a release cannot be recomputed any more, such as an erasure by law; empty while it can."""
+    hit = [
+        str(e["number"])
+        for e in room.get("erasures", ())
+        if e["from_version"] <= release.provenance.get(e["dataset"], -1) < e["version"]
+    ]
+    return words.say("page.erased", numbers=", ".join(hit)) if hit else ""
+
+
 def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
     """Return the desk as of a day: the last publication day on or before it.
 

@@ -371,6 +371,7 @@ ENGLISH: dict[str, str] = {
     "page.about": "Every number on this page is a stored release: it passed the disclosure gate, carries a stamp, and will never change. Pages of earlier days show what was published then.",
     "page.no_figures": "Nothing of this kind had been published by that day.",
     "page.held": "{n} numbers are shown as released earlier: their revision would have told of a single contributor.",
+    "page.erased": "not recomputable: erasure {numbers}",
     "page.held.one": "One number is shown as released earlier: its revision would have told of a single contributor.",
     "page.withheld": "withheld",
     "group.work": "Work resumption",

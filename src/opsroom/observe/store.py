@@ -174,7 +174,12 @@ class Store:
             return latest
         moment = self.moment(as_of)
         versions = [d.version for d in self._seen(dataset) if d.known_from is not None and d.known_from <= moment]
-        return min(max(versions), latest) if versions else -1
+        if not versions:
+            return -1
+        found = min(max(versions), latest)
+        while (erased := self.erased(dataset, found)) is not None and erased.version <= latest:
+            found = erased.version  # what is read now rests on what the erasure left
+        return found
 
     def pinned(self, versions: Mapping[str, int]) -> Store:
         """Return a store that reads these versions, for exact replay; others are read at their latest.

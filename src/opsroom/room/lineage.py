@@ -19,6 +19,7 @@ from opsroom._version import __version__
 from opsroom.base.errors import NotFoundError
 from opsroom.base.state import METADATA, State
 from opsroom.observe.returning import returned_from
+from opsroom.room.upkeep import erasure_note
 
 if TYPE_CHECKING:
     from opsroom.base.settings import DeskSettings
@@ -107,6 +108,8 @@ class Lineage:
         Desk that made it; empty of releases issued before this was noted, or by hand.
     sources
         Datasets that it rests on.
+    remark
+        Why the release cannot be recomputed any more; empty while it can.
     """
 
     release: str
@@ -115,6 +118,7 @@ class Lineage:
     desk: str
     kind: str
     sources: tuple[Source, ...]
+    remark: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the lineage as JSON values."""
@@ -124,6 +128,7 @@ class Lineage:
             "as_of": self.as_of.isoformat(),
             "desk": self.desk,
             "kind": self.kind,
+            "remark": self.remark,
             "sources": [asdict(s) | {"deliveries": [asdict(d) for d in s.deliveries]} for s in self.sources],
         }
 
@@ -184,6 +189,7 @@ def lineage(room: Room, release_id: str) -> Lineage:
         "" if origin is None else origin.desk,
         "" if origin is None else origin.kind,
         tuple(_source(room, name, version, release.as_of) for name, version in sorted(release.provenance.items())),
+        erasure_note(room.state, release.provenance),
     )
 
 
@@ -252,7 +258,7 @@ def openlineage(room: Room, found: Lineage) -> dict[str, Any]:
                 "facets": {
                     "version": _facet("version", datasetVersion=release.id),
                     "schema": _facet("schema", fields=[{"name": column} for column in release.columns]),
-                    "opsroom_release": _facet("opsroom_release", id=release.id, hash=release.hash),
+                    "opsroom_release": _facet("opsroom_release", id=release.id, hash=release.hash, remark=found.remark),
                 },
                 "outputFacets": {"outputStatistics": _facet("outputStatistics", rowCount=len(release.rows))},
             }

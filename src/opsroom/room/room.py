@@ -31,6 +31,7 @@ from opsroom.room.desk import ALONE, DeskOutcome, View, desk
 from opsroom.room.lineage import note_origins
 from opsroom.room.picture import Picture
 from opsroom.room.providers import reading_right, record_providers
+from opsroom.room.public import write_public
 from opsroom.room.publishing import alone, is_wanted, publish_outcome, release_result
 from opsroom.room.upkeep import finish_erasures, update_dataset
 
@@ -551,26 +552,3 @@ def plain_settings(title: str) -> str:
         '[publish]\ncadence = "on_demand"\n\n'
         '[rules]\nprofile = "business"\n'
     )
-
-
-def write_public(path: Path, settings: RoomSettings, store: Store) -> None:
-    """Write ``public.json``: what faces may know of the room (titles, regions, datasets; no rule values)."""
-    datasets = {
-        name: {
-            "title": spec.title,
-            "provider": spec.provider,
-            "licence": spec.licence,
-            "source": spec.source,
-            "frequency": spec.frequency,
-            "confidential": spec.confidential,
-            "unit": spec.unit,
-            "legal_basis": spec.legal_basis,
-        }
-        for name, spec in sorted(store.specs.items())
-    }
-    text = json.dumps({**settings.public(), "datasets": datasets}, ensure_ascii=False, indent=1, default=str)
-    target = path / "public.json"
-    if not target.exists() or target.read_text(encoding="utf-8") != text:
-        temporary = target.with_suffix(".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)

@@ -13,6 +13,7 @@ from opsroom.observe.compaction import Compaction, compact
 from opsroom.observe.erasing import erase, finish
 from opsroom.observe.erasures import Erasure, erasures, lift
 from opsroom.observe.evolution import next_version, read_versions, write_version
+from opsroom.room.public import write_public
 
 if TYPE_CHECKING:
     from opsroom.room.room import Room
@@ -56,8 +57,6 @@ def update_dataset(room: Room, spec: str | Path | DatasetSpec) -> tuple[str, ...
     SpecError
         The change would alter what stored rows mean, or show what is protected.
     """
-    from opsroom.room.room import write_public
-
     wanted = spec if isinstance(spec, DatasetSpec) else DatasetSpec.from_toml(spec)
     old = room.store.spec(wanted.name)
     datasets = room.path / "datasets"
@@ -90,6 +89,7 @@ def erase_rows(
     """Erase all rows of a unit by law, on record; see `opsroom.observe.erasing.erase`."""
     done = erase(room.store, dataset, field, values, reason=reason, legal_basis=legal_basis, actor=room.actor)
     room.memory.clear()  # desks keep readings from week to week
+    write_public(room.path, room.settings, room.store)  # readers of old releases are told
     room.audit.append(room.actor, "erase", f"erasure {done.number}: {dataset}", at=room.store.clock())
     return done
 
@@ -130,4 +130,5 @@ def finish_erasures(room: Room) -> None:
     """Finish erasures that a killed process left, where no running one is at it."""
     for dataset in room.store.specs:
         if finish(room.store, dataset):
+            write_public(room.path, room.settings, room.store)
             room.audit.append(room.actor, "finish erasure", dataset, at=room.store.clock())

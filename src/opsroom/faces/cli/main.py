@@ -222,12 +222,16 @@ def release_list(*, room: RoomPath = Path(), as_of: dt.date | None = None, json:
         Print one JSON object.
     """
     from opsroom.faces.cli.reading import open_releases, reading_day
+    from opsroom.faces.reader import remark
 
     reader = open_releases(room)
     day = reading_day(reader, as_of)
     found = [release for name in reader.names(day) if (release := reader.get(name, day)) is not None]
-    rows = [(r.id, r.day.isoformat(), r.stamp["cells"], r.stamp["suppressed"], r.stamp["hash"]) for r in found]
-    columns = ("id", "day", "cells", "suppressed", "hash")
+    rows = [
+        (r.id, r.day.isoformat(), r.stamp["cells"], r.stamp["suppressed"], r.stamp["hash"], remark(reader.room, r))
+        for r in found
+    ]
+    columns = ("id", "day", "cells", "suppressed", "hash", "remark")
     if json:
         emit_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:

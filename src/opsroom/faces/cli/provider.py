@@ -141,6 +141,8 @@ def lineage(
         emit_json(event)
         return
     say(f"{found.release} by desk {found.desk or '(not noted)'}, {found.hash}")
+    if found.remark:
+        say(found.remark)
     columns = ("dataset", "version", "provider", "delivery", "known_at", "rows", "files", "content")
     rows = [
         (s.dataset, s.version, s.provider, d.delivery, d.known_at, d.accepted, ", ".join(d.files), d.content)

@@ -26,7 +26,7 @@ from opsroom.faces.figures import Figure, attempt, available, build, grouped
 from opsroom.faces.figures.figure import source_of, stamp_of
 from opsroom.faces.figures.generic import how_of
 from opsroom.faces.kpis import kpis
-from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, measures_of, published_days, room_of
+from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, measures_of, published_days, remark, room_of
 from opsroom.faces.tables import cell, column_title, decision_words, shown_rows
 from opsroom.faces.words_methods import METHODS
 from opsroom.faces.words_story import TOPICS, tell
@@ -160,7 +160,7 @@ class Pages:
             stamps=found.stamps()[:6], all_stamps=len(found.releases),
             history=[day_of(r.day).isoformat() for r in past],
             facts=_facts(found.main), held=len(getattr(found.main, "held", None) or ()),
-            citation=citation(desk, found), how=w.say(found.how).split("\n"),
+            remark=remark(desk.room, found.main), citation=citation(desk, found), how=w.say(found.how).split("\n"),
         )  # fmt: skip
 
     def methods(self, request: Request) -> Response:
