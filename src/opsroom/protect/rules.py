@@ -15,6 +15,7 @@ from opsroom.base.results import TOP
 Numbers = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
 ZeroCells = Literal["publish", "suppress"]
+Attackers = Literal["outsider", "contributor", "coalition"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +34,29 @@ class Rules:
         of absolute contributions.
     p_percent
         Sensitive when the total without the two largest is less than p % of the largest: the second
-        could estimate the first closer than p %. None switches the rule off.
+        could estimate the first closer than p %. Where coalitions are attackers, without the three largest.
+        None switches the rule off.
     min_share_side
         A share needs this many groups on either side, so that 0 % and 100 % are refused.
         None: as `min_contributors`.
     zero_cells
         What happens to a count or sum to which nobody contributes. Such a side of a share is always
         refused.
+    interval
+        Half the width of the protection interval, in per cent of the value, of a quantity with too few
+        contributors; of one that a magnitude rule finds sensitive it is what that rule asks for.
+    attackers
+        Who must not be able to estimate a sensitive quantity: an ``outsider``; a ``contributor``, too, who knows
+        what it contributes, and all of what it alone contributes to; or a ``coalition``, too, of the second and
+        third largest contributor of a sensitive quantity, who pool what they know of everything.
     group
-        Column of the enterprise group in microdata, for callers that make tables from microdata.
+        Column of the enterprise group (the holding) in microdata, for callers that make tables from microdata.
+    waiver
+        Column of microdata that says which groups have agreed to be recognised. A quantity is not sensitive on
+        their account.
+    request
+        Column of microdata that says which groups have asked to be protected. Where it is given, a quantity
+        is sensitive only if one of its three largest contributors has (passive confidentiality).
     profile, version
         Name and version of the profile, stamped on releases.
 
@@ -55,7 +70,11 @@ class Rules:
     p_percent: float | None = None
     min_share_side: int | None = None
     zero_cells: ZeroCells = "publish"
+    interval: float = 15.0
+    attackers: Attackers = "contributor"
     group: str | None = None
+    waiver: str | None = None
+    request: str | None = None
     profile: str = "business"
     version: int = 1
 
@@ -76,6 +95,10 @@ class Rules:
             raise refuse("p_percent is a per cent above 0 and at most 100")
         if self.zero_cells not in ("publish", "suppress"):
             raise refuse("zero_cells is 'publish' or 'suppress'")
+        if not 0 < self.interval <= 100:
+            raise refuse("interval is a per cent above 0 and at most 100")
+        if self.attackers not in ("outsider", "contributor", "coalition"):
+            raise refuse("attackers is 'outsider', 'contributor' or 'coalition'")
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Rules:
@@ -146,10 +169,52 @@ class Rules:
             flags |= (count > 0) & (largest[:, :n].sum(axis=1) * 100 > k * total * (1 + 1e-12))
         if self.p_percent is not None:
             remainder = total - largest[:, 0] - largest[:, 1]
+            if self.attackers == "coalition":
+                remainder = remainder - largest[:, 2]
             flags |= (count > 0) & (remainder * 100 < self.p_percent * largest[:, 0])
         if self.zero_cells == "suppress":
             flags |= count == 0
         return flags
+
+    def width(self, value: Numbers, groups: Numbers, tops: Numbers, absolute: Numbers | None = None) -> Numbers:
+        """Say how far on either side nobody may come to a sensitive quantity.
+
+        Parameters
+        ----------
+        value, groups, tops, absolute
+            As in `sensitive`.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n,)
+            Half the width of the protection interval, the largest that a rule asks for; 0 where none finds
+            the quantity sensitive.
+
+        Notes
+        -----
+        An estimate of the total to within w tells a contributor who knows its own part those of the others to
+        within w. With (n, k) dominance that must not be closer than ``100 / k`` times the n largest less the total;
+        with p per cent not closer than p % of the largest less what the others hide of it (Hundepool et al. 2012,
+        table 4.3).
+        """
+        count = np.asarray(groups, dtype=np.float64)
+        largest = np.asarray(tops, dtype=np.float64)
+        total = np.maximum(np.abs(np.asarray(value, dtype=np.float64)), largest.sum(axis=1))
+        if absolute is not None:
+            total = np.fmax(total, np.asarray(absolute, dtype=np.float64))
+        few = (count > 0) & (count < self.min_contributors)
+        found = np.where(few, self.interval / 100 * total, 0.0)
+        for n, k in self.dominance:
+            found = np.maximum(found, 100 / k * largest[:, :n].sum(axis=1) - total)
+        if self.p_percent is not None:
+            rest = total - largest[:, 0] - largest[:, 1]
+            if self.attackers == "coalition":
+                rest = rest - largest[:, 2]
+            found = np.maximum(found, self.p_percent / 100 * largest[:, 0] - rest)
+        if self.zero_cells == "suppress":
+            found = np.where(count == 0, np.maximum(found, 1.0), found)
+        width: Numbers = np.where(count > 0, found, np.where(self.zero_cells == "suppress", found, 0.0))
+        return width
 
     def one_sided(self, groups: Numbers, rest_groups: Numbers) -> Flags:
         """Say which shares have too few groups on one side; a share of nothing is not sensitive."""
