@@ -54,6 +54,7 @@ class Programme:
             self._solver.setOptionValue(option, value)
         self._solver.passModel(model)
         self._optimal = highspy.HighsModelStatus.kOptimal
+        self._infeasible = highspy.HighsModelStatus.kInfeasible
         self._least = np.zeros(2 * self.size)
         self._most = np.full(2 * self.size, np.inf)
         self._cost = np.zeros(2 * self.size)
@@ -93,8 +94,10 @@ class Programme:
         most[back] = 0.0
         self._ask(least, most, np.concatenate([price, price * np.maximum(1.0, 1.0 / np.maximum(room, 1e-6))]))
         self._solver.run()
+        if self._solver.getModelStatus() == self._infeasible:
+            return None
         if self._solver.getModelStatus() != self._optimal:
-            # A basis from before can mislead; what is infeasible from a fresh start is infeasible.
+            # A basis from before can mislead; a fresh start decides.
             self._solver.clearSolver()
             self._solver.run()
             if self._solver.getModelStatus() != self._optimal:

@@ -38,6 +38,9 @@ Goal = tuple[int, int]
 
 _NEARLY = 1 - 1e-9
 
+_EFFORT = 500
+"""Programmes that may be solved in any case to publish again what was hidden in vain."""
+
 _FREE = 1e-5
 """Price of moving what is hidden anyway, where the middle price is 1: fewer quantities make a better witness."""
 
@@ -155,6 +158,8 @@ class _Work:
     sole: Ints = field(init=False)
     """The only contributor of each quantity, or 0."""
     known_by: dict[int, Knowledge] = field(init=False, default_factory=dict)
+    effort: int = field(init=False, default=0)
+    """How many more programmes may be solved to publish again what was hidden in vain."""
     told_peers: dict[tuple[int, int], bool] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -338,15 +343,20 @@ class _Work:
         fixed = self.system.fixed[place.columns]
         for goal in place.goals:
             while (lacking := self._wanted(goal, insiders=insiders)) is not None:
-                if len(lacking) > 1 and self._free(place, goal, lacking):
+                if len(lacking) > 1 and (self._free(place, goal, lacking) or self._bought(place, goal, lacking, fixed)):
                     continue
                 one = sorted(lacking)[:1]
-                price = np.where(self.shown[place.columns] > 0, self.charge[place.columns], _FREE)
-                move = self.move(place, goal, fixed, price, one)
-                if move is not None:
-                    self.hide(place.columns[np.flatnonzero(move)].tolist())
-                if move is None or not self.keep(place, move, goal, one):
+                if not self._bought(place, goal, one, fixed):
                     self.open.add((*goal, one[0] if one else 0))
+
+    def _bought(self, place: _Place, goal: Goal, insiders: Collection[int], fixed: Flags) -> bool:
+        """Reach a goal against insiders (none: everybody) by hiding what it takes."""
+        price = np.where(self.shown[place.columns] > 0, self.charge[place.columns], _FREE)
+        move = self.move(place, goal, fixed, price, insiders)
+        if move is None:
+            return False
+        self.hide(place.columns[np.flatnonzero(move)].tolist())
+        return self.keep(place, move, goal, insiders)
 
     def _free(self, place: _Place, goal: Goal, insiders: frozenset[int]) -> bool:
         """Try to take several insiders in at once with what is hidden anyway."""
@@ -377,8 +387,10 @@ class _Work:
         rest = np.flatnonzero(self.hidden & ~forced)
         for unit in rest.tolist():
             worth[list(self.units[unit])] += self.price[unit]
+        self.effort = _EFFORT + len(self.pool) // 2
         for unit in rest[np.argsort(-self.price[rest], kind="stable")].tolist():
-            self._show_again(unit, home, worth)
+            if self.effort > 0:
+                self._show_again(unit, home, worth)
 
     def _show_again(self, unit: int, home: Mapping[Goal, _Place], worth: Floats) -> None:
         quantities = self.units[unit]
@@ -400,11 +412,14 @@ class _Work:
         """Say whether a goal is still reached against everybody, and keep the witnesses that show it."""
         while (lacking := self._wanted(goal)) is not None:
             known = self.known()[place.columns]
-            if len(lacking) > 1 and self._free(place, goal, lacking):
-                continue
-            one = sorted(lacking)[:1]
-            move = self.move(place, goal, known, worth[place.columns], one)
-            if move is None or not self.keep(place, move, goal, one):
+            for insiders in (lacking, sorted(lacking)[:1]):
+                self.effort -= 1
+                move = self.move(place, goal, known, worth[place.columns], insiders)
+                if move is not None and self.keep(place, move, goal, insiders):
+                    break
+                if len(lacking) <= 1:
+                    return False
+            else:
                 return False
         return True
 
