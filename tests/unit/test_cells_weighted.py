@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from opsroom.base.cells import Cube, parts_from_panel, parts_from_units
+from opsroom.base.cells import Cube, _hash_groups, _nonzero, parts_from_panel, parts_from_units
 from opsroom.base.errors import UsageError
 from opsroom.base.weighted import Weighted
 
@@ -63,7 +63,10 @@ def test_products_count_as_what_they_are(seed: int, n: int) -> None:
             assert row[name] == own.sum()
             assert row[f"{name}__groups"] == (by_group != 0).sum()
             assert [row[f"{name}__top{k}"] for k in (1, 2, 3)] == [*largest[:3].tolist(), 0, 0, 0][:3]
-            assert (row[f"{name}__holder"] != 0) == ((by_group != 0).sum() == 1)
+            coded = dict(zip(_nonzero(_hash_groups(by_group.index).view(np.int64)).tolist(), by_group, strict=True))
+            holders = [row[f"{name}__who{k}"] for k in (1, 2, 3)]
+            assert len({h for h in holders if h}) == min(3, (by_group != 0).sum())
+            assert [abs(coded.get(h, 0)) for h in holders] == [*largest[:3].tolist(), 0, 0, 0][:3]
 
 
 def test_a_numerator_beyond_its_denominator_is_refused_in_either_form() -> None:

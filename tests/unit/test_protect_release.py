@@ -61,7 +61,11 @@ def test_a_release_carries_its_stamp_and_rounds_as_declared(state):
     out = issue(state, table(groups=3))
     assert (out.id, out.day, out.as_of) == ("table.sales@2020-03-04", DAY, AT)
     assert out.as_of.utcoffset() == dt.timedelta(0), "kept in UTC"
-    assert out.stamp == {
+    certificate = out.stamp["certificate"]
+    assert certificate["head"] == GENESIS
+    assert certificate["attackers"] == "contributor"
+    assert certificate["witnesses"].startswith("blake2b:")
+    assert {k: v for k, v in out.stamp.items() if k != "certificate"} == {
         "profile": "business", "profile_version": 4, "ledger": 1, "previous": GENESIS,
         "cells": 2, "suppressed": 1, "held": 0, "hash": out.hash,
     }  # fmt: skip

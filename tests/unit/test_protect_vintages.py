@@ -278,7 +278,8 @@ def test_a_part_without_its_number_of_contributors_counts_as_one():
     cells = replace(cells, frame=cells.frame.assign(value__groups=np.nan))
     found = read_quantities(cells, BUSINESS)
     assert found.sensitive.all()
-    assert (found.holder != 0).all()
+    assert (found.who[..., 0] != 0).all()
+    assert (found.groups == 1).all()
 
 
 def test_a_hierarchy_that_runs_in_a_circle_is_refused():

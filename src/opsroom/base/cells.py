@@ -8,12 +8,12 @@ part ``p`` it gives, per cell and margin,
 ``p__groups``          enterprise groups with a non-zero contribution
 ``p__top1 … __top3``   the largest absolute contributions of a group
 ``p__abs``             the sum of absolute contributions of groups (only if any is negative)
-``p__holder``          a code of the group where there is exactly one, else 0
+``p__who1 … __who3``   codes of the groups of these; 0 where there are fewer
 ``p__sketch``          sums over random sets of groups, by which two vintages are compared
 =====================  ==================================================================
 
 and for a share's numerator ``n`` with denominator ``d``, on the groups that contribute to ``d - n``,
-``n__rest_groups``, ``n__rest_top1 … 3`` and ``n__rest_holder``. All of it is confidential.
+``n__rest_groups``, ``n__rest_top1 … 3`` and ``n__rest_who1 … 3``. All of it is confidential.
 """
 
 from __future__ import annotations
@@ -330,9 +330,9 @@ class _Margin:
         for part, x in data.items():
             shape = (self.cells, x.fact.shape[1])
             total, size = np.zeros(shape, x.dtype), np.zeros(shape, x.dtype)
-            top = np.zeros((TOP, *shape), x.dtype)
-            number, holder = contributors(
-                x.weight, x.fact, self.rows, self.starts, self.bounds, self.holders, total, size, top
+            top, who = np.zeros((TOP, *shape), x.dtype), np.zeros((TOP, *shape), np.int64)
+            number = contributors(
+                x.weight, x.fact, self.rows, self.starts, self.bounds, self.holders, total, size, top, who
             )
             rest = part.endswith(_REST)
             joint = part + ("_" if rest else "__")
@@ -342,7 +342,7 @@ class _Margin:
                 columns[f"{part}__abs"] = spread(size)
             columns[joint + "groups"] = spread(number)
             columns |= {f"{joint}top{k + 1}": spread(top[k]) for k in range(TOP)}
-            columns[joint + "holder"] = spread(holder)
+            columns |= {f"{joint}who{k + 1}": spread(who[k]) for k in range(TOP)}
         for part, finest in sketches.items():
             table = np.zeros((self.cells, *finest.shape[1:]), dtype=finest.dtype)
             np.add.at(table, self.inside, finest[self.finest])
@@ -396,7 +396,7 @@ def _hash_groups(labels: Any) -> Hashes:  # an Index or array of any label type
 
 
 def _nonzero(holders: Ints) -> Ints:
-    """Keep 0 free: it says that there is no single holder."""
+    """Keep 0 free: it says that there is no holder."""
     return np.where(holders == 0, 1, holders)
 
 

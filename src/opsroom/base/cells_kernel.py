@@ -18,8 +18,8 @@ Values = npt.NDArray[Any]
 @njit(cache=True, nogil=True)
 def contributors(
     weight: Ints, x: Values, rows: Ints, starts: Ints, bounds: Ints, holders: Ints, total: Values, size: Values,
-    top: Values,
-) -> tuple[Ints, Ints]:  # fmt: skip
+    top: Values, who: Ints,
+) -> Ints:  # fmt: skip
     """Sum groups to cells and keep who stands out, for every period.
 
     Parameters
@@ -36,25 +36,26 @@ def contributors(
         Code of each entry of `starts`.
     total, size
         Filled with the sums and the sums of absolute group contributions, (cells, periods); zero on entry.
-    top
-        Filled with the largest absolute group contributions, (k, cells, periods); zero on entry.
+    top, who
+        Filled with the largest absolute group contributions and the codes of their groups, (k, cells, periods);
+        zero on entry.
 
     Returns
     -------
-    tuple of numpy.ndarray
-        Number of groups with a contribution, and the code of the only one or 0, (cells, periods) each.
+    numpy.ndarray
+        Number of groups with a contribution, (cells, periods).
 
     Notes
     -----
-    Loops over periods have no branches, so that the compiler uses vectors: codes of all holders are added up, and
-    are that of the only one where there is one; the largest are kept by exchange of the larger for the smaller.
+    Loops over periods have no branches, so that the compiler uses vectors: the largest are kept by exchange of the
+    larger for the smaller, and their codes with them.
     """
     cells, periods, most = len(bounds) - 1, x.shape[1], top.shape[0]
     number = np.zeros((cells, periods), np.int64)
-    holder = np.zeros((cells, periods), np.int64)
     value, rest = np.zeros(periods, total.dtype), np.zeros(periods, total.dtype)
+    code = np.zeros(periods, np.int64)
     for c in range(cells):
-        sums, sizes, count, code = total[c], size[c], number[c], holder[c]
+        sums, sizes, count = total[c], size[c], number[c]
         for r in range(bounds[c], bounds[c + 1]):
             value[:] = 0
             for u in range(starts[r], starts[r + 1]):
@@ -62,26 +63,26 @@ def contributors(
                 w, own = weight[unit], x[unit]
                 for p in range(periods):
                     value[p] += w * own[p]
-            who = holders[r]
+            holder = holders[r]
             for p in range(periods):
                 v = value[p]
                 sums[p] += v
                 there = np.int64(v != 0)
                 count[p] += there
-                code[p] += there * who
+                code[p] = there * holder
                 v = abs(v)
                 sizes[p] += v
                 rest[p] = v
             for k in range(most):
-                largest = top[k, c]
+                largest, owner = top[k, c], who[k, c]
                 for p in range(periods):
-                    v, kept = rest[p], largest[p]
-                    largest[p] = max(v, kept)
-                    rest[p] = min(v, kept)
-        for p in range(periods):
-            if count[p] != 1:
-                code[p] = 0
-    return number, holder
+                    v, kept, mine, theirs = rest[p], largest[p], code[p], owner[p]
+                    larger = v > kept
+                    largest[p] = v if larger else kept
+                    rest[p] = kept if larger else v
+                    owner[p] = mine if larger else theirs
+                    code[p] = theirs if larger else mine
+    return number
 
 
 @njit(cache=True, nogil=True)

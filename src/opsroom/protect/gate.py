@@ -126,7 +126,7 @@ def _make(
     document["id"] = _free_id(f"{cells.name}@{day.isoformat()}", ledger)
     document["content_hash"] = content_of(document)
     profile = PUBLIC if cells.public else rules
-    stamp = {
+    stamp: dict[str, Any] = {
         "profile": profile.profile,
         "profile_version": profile.version,
         "ledger": head.seq + 1,
@@ -135,6 +135,8 @@ def _make(
         "suppressed": table.suppressed,
         "held": len(table.held),
     }
+    if verdict is not None:
+        stamp["certificate"] = {**verdict.certificate.stamp(), "head": head.hash}
     document["stamp"] = stamp
     document["stamp"] = {**stamp, "hash": seal(document)}
     return read_release(canonical(document)), verdict.judgement if verdict else None

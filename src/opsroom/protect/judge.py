@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from opsroom.base.errors import UsageError
-from opsroom.base.results import TOTAL, Cells, Measure
+from opsroom.base.results import TOP, TOTAL, Cells, Measure
+from opsroom.protect.certificate import Certificate, certify
+from opsroom.protect.insight import Marked, insight
 from opsroom.protect.judgement import Judgement
 from opsroom.protect.ledger import Past
-from opsroom.protect.linear import Rows
 from opsroom.protect.quantities import REST, Key, Quantities, read_quantities, table_relations
 from opsroom.protect.rules import Rules
-from opsroom.protect.suppression import Problem, Solution, suppress
+from opsroom.protect.shield import Shielded, shield
+from opsroom.protect.system import System, relations
 from opsroom.protect.vintage import compare
 
+Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Unit = tuple[int, str]
@@ -39,12 +43,15 @@ class Verdict:
         Hidden units that are sensitive by the primary rules on this table alone.
     judgement
         What the ledger keeps.
+    certificate
+        That nobody can estimate what is hidden too closely, with all that is out.
     """
 
     shown: frozenset[Unit]
     hidden: frozenset[Unit]
     primary: frozenset[Unit]
     judgement: Judgement
+    certificate: Certificate
 
 
 def judge(cells: Cells, rules: Rules, past: Sequence[Past], *, entry: int) -> Verdict:
@@ -70,22 +77,30 @@ def judge(cells: Cells, rules: Rules, past: Sequence[Past], *, entry: int) -> Ve
     UsageError
         If the cells cannot be judged as they are, or the series has changed its dimensions.
     """
-    quantities = read_quantities(cells, rules)
-    relevant = _relevant(cells, quantities, past)
-    numbers, sensitive = _identify(quantities, relevant, rules, entry)
-    relations, extra = _number_relations(cells, quantities, numbers, entry)
+    own = read_quantities(cells, rules)
+    relevant = _relevant(cells, own, past)
+    numbers, quantities = _identify(own, relevant, rules, entry)
+    lines, extra = _number_relations(cells, quantities, numbers, entry)
     units, vectors = _units(cells, quantities)
-    gives = _Gives(units, vectors)
-    problem, local = _problem(quantities, numbers, sensitive, relations, extra, relevant, gives)
-    solution = suppress(problem)
-    judgement = _remember(cells, quantities, numbers, sensitive, relations, extra, solution, local, entry)
-    hidden = frozenset(u for u, h in zip(units, solution.hidden, strict=True) if h)
+    pool = _Pool()
+    _collect(pool, quantities, numbers, lines, extra, relevant)
+    system = pool.system(rules)
+    local, number = pool.local, numbers.tolist()
+    gives = [tuple(sorted({local[number[r][q]] for r, q in vector})) for vector in vectors]
+    size = np.abs(quantities.value).tolist()
+    price = np.array([_price(quantities, size, *pair) for pair in zip(units, vectors, strict=True)])
+    found = shield(system, gives, price)
+    judgement = _remember(cells, quantities, numbers, lines, extra, found, local, entry)
+    certificate = certify(
+        system, found.known, found.witnesses, attackers=rules.attackers, key=judgement.to_bytes(), lost=found.open
+    )
+    hidden = frozenset(u for u, h in zip(units, found.hidden, strict=True) if h)
     primary = frozenset(
         unit
         for unit, vector in zip(units, vectors, strict=True)
-        if unit in hidden and any(quantities.sensitive[r, q] for r, q in vector)
+        if unit in hidden and any(own.sensitive[r, q] for r, q in vector)
     )
-    return Verdict(frozenset(units) - hidden, hidden, primary, judgement)
+    return Verdict(frozenset(units) - hidden, hidden, primary, judgement, certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +130,13 @@ def _relevant(cells: Cells, quantities: Quantities, past: Sequence[Past]) -> lis
     return found
 
 
-def _identify(quantities: Quantities, relevant: Sequence[_Slice], rules: Rules, entry: int) -> tuple[Ints, Flags]:
-    """Number the quantities; those whose change since an earlier vintage is not safe are sensitive."""
+def _identify(quantities: Quantities, relevant: Sequence[_Slice], rules: Rules, entry: int) -> tuple[Ints, Quantities]:
+    """Number the quantities; those whose change since an earlier vintage is not safe are sensitive, too."""
     shape = quantities.value.shape
     numbers = entry * _BLOCK + np.arange(shape[0] * shape[1], dtype=np.int64).reshape(shape)
     fresh = np.ones(shape, dtype=bool)
     sensitive = quantities.sensitive.copy()
+    below, above = quantities.below.copy(), quantities.above.copy()
     for earlier in reversed(relevant):
         j = earlier.judgement
         pairs = [(r, earlier.row_of[key]) for r, key in enumerate(quantities.keys) if key in earlier.row_of]
@@ -141,8 +157,22 @@ def _identify(quantities: Quantities, relevant: Sequence[_Slice], rules: Rules, 
             take = change.same & fresh[new, q]
             numbers[new[take], q] = j.numbers[old[take], p]
             fresh[new[take], q] = False
-            sensitive[new[~change.same & ~change.safe], q] = True
-    return numbers, sensitive
+            unsafe = ~change.same & ~change.safe
+            at, width = new[unsafe], change.width[unsafe]
+            sensitive[at, q] = True
+            below[at, q] = np.maximum(below[at, q], np.minimum(width, quantities.value[at, q] - quantities.base[at, q]))
+            above[at, q] = np.maximum(above[at, q], _believable(quantities, at, q, width))
+    return numbers, replace(quantities, sensitive=sensitive, below=below, above=above)
+
+
+def _believable(quantities: Quantities, rows: Ints, position: int, width: Floats) -> Floats:
+    """Return widths upwards, no wider than leaves the other side of a share something."""
+    name = quantities.names[position]
+    other = name.removesuffix(REST) if name.endswith(REST) else name + REST
+    if other not in quantities.names:
+        return width
+    most: Floats = np.abs(quantities.value[rows, quantities.index(other)])
+    return np.minimum(width, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +196,6 @@ def _number_relations(cells: Cells, quantities: Quantities, numbers: Ints, entry
             number.append(int(numbers[row, q]))
             coefficient.append(a)
         if relation.remainder:
-            # Whoever is not in the table could be recomputed: nothing is known of them, so be careful.
             extra.append(following + len(extra))
             number.append(extra[-1])
             coefficient.append(1)
@@ -212,39 +241,28 @@ def _behind(measure: Measure, cells: Cells, quantities: Quantities) -> list[int]
     return [quantities.index(name) for name in names]
 
 
-@dataclass(frozen=True, slots=True)
-class _Gives:
-    units: Sequence[Unit]
-    vectors: Sequence[Sequence[tuple[int, int]]]
-
-
-class _System:
+class _Pool:
     """Quantities and relations of several vintages, put together by number."""
 
     def __init__(self) -> None:
         self.local: dict[int, int] = {}
-        self.equations: dict[frozenset[tuple[int, int]], dict[int, int]] = {}
-        self._marks: list[tuple[Flags, Flags, Ints, Ints]] = []
+        self.lines: dict[frozenset[tuple[int, int]], None] = {}
+        self._marks: list[tuple[Ints, Marked]] = []
 
     def at(self, number: int) -> int:
         """Return the position of a quantity, a new one for a new number."""
         return self.local.setdefault(number, len(self.local))
 
-    def mark(self, numbers: Ints, sensitive: Flags, known: Flags, holder: Ints) -> None:
+    def mark(self, numbers: Ints, marked: Marked) -> None:
         """Add quantities."""
-        self._marks.append((sensitive, known, holder, numbers))
+        self._marks.append((numbers, marked))
         for number in numbers.tolist():
             self.at(number)
 
-    def mark_unknown(self, numbers: Ints) -> None:
-        """Add quantities of which nothing is known: they are treated as sensitive."""
-        n = len(numbers)
-        self.mark(numbers, np.ones(n, dtype=bool), np.zeros(n, dtype=bool), np.zeros(n, dtype=np.int64))
-
-    def relate(self, relations: _Relations, keep: Flags) -> None:
+    def relate(self, lines: _Relations, keep: Flags) -> None:
         """Add relations, each once."""
-        numbers, coefficients = relations.number.tolist(), relations.coefficient.tolist()
-        start, at = relations.start.tolist(), self.at
+        numbers, coefficients = lines.number.tolist(), lines.coefficient.tolist()
+        start, at = lines.start.tolist(), self.at
         for r in np.flatnonzero(keep).tolist():
             terms: dict[int, int] = {}
             for k in range(start[r], start[r + 1]):
@@ -253,56 +271,70 @@ class _System:
             if 0 in terms.values():
                 terms = {q: a for q, a in terms.items() if a}
             if terms:  # one that says that nothing is nothing tells nothing
-                self.equations.setdefault(frozenset(terms.items()), terms)
+                self.lines[frozenset(terms.items())] = None
 
-    def flags(self) -> tuple[Flags, Flags, Ints]:
-        """Return sensitive, known and holder by position."""
-        size = len(self.local)
-        sensitive, known = np.zeros(size, dtype=bool), np.zeros(size, dtype=bool)
-        holder = np.zeros(size, dtype=np.int64)
-        for flags, out, owner, numbers in self._marks:
-            where = np.fromiter((self.local[n] for n in numbers.tolist()), dtype=np.intp, count=len(numbers))
-            sensitive[where] |= flags
-            known[where] |= out
-            holder[where] = np.where(owner != 0, owner, holder[where])
-        return sensitive, known, holder
+    def system(self, rules: Rules) -> System:
+        """Return what was put together, and what attackers know."""
+        n = len(self.local)
+        value, base, below, above = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+        sensitive, known, there = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+        groups = np.zeros(n, dtype=np.int64)
+        who, part = np.zeros((n, TOP), dtype=np.int64), np.zeros((n, TOP))
+        for numbers, marked in self._marks:
+            at = np.fromiter((self.local[k] for k in numbers.tolist()), dtype=np.intp, count=len(numbers))
+            there[at] = True
+            sensitive[at] |= marked.sensitive
+            known[at] |= marked.known
+            below[at] = np.maximum(below[at], marked.below)
+            above[at] = np.maximum(above[at], marked.above)
+            value[at], base[at], groups[at] = marked.value, marked.base, marked.groups
+            who[at], part[at] = marked.who, marked.part
+        equations = relations((line for line in self.lines), n)
+        if not there.all():
+            _complete(equations, value, ~there)
+            # Whoever is not in the table could be recomputed: nothing is known of them, so be careful.
+            width = np.maximum(rules.interval / 100 * np.abs(value), 1e-6 * np.abs(value).max(initial=1.0))
+            sensitive |= ~there
+            base[~there] = -np.inf
+            below, above = np.where(there, below, width), np.where(there, above, width)
+        return insight(equations, value, base, sensitive, below, above, known, groups, who, part, rules)
 
 
-def _problem(
+def _complete(equations: sp.csr_array, value: Floats, unknown: Flags) -> None:
+    """Fill in values of remainders from the relation that each stands in."""
+    rest = -(equations @ np.where(unknown, 0.0, value))
+    for r in range(equations.shape[0]):
+        a, b = equations.indptr[r], equations.indptr[r + 1]
+        mine = [k for k in range(a, b) if unknown[equations.indices[k]]]
+        if len(mine) == 1:
+            value[equations.indices[mine[0]]] = rest[r] / equations.data[mine[0]]
+
+
+def _collect(
+    pool: _Pool,
     quantities: Quantities,
     numbers: Ints,
-    sensitive: Flags,
-    relations: _Relations,
+    lines: _Relations,
     extra: Ints,
     relevant: Sequence[_Slice],
-    gives: _Gives,
-) -> tuple[Problem, dict[int, int]]:
-    system = _System()
+) -> None:
+    """Put a table together with the earlier releases that it stands in one system with."""
     for earlier in relevant:
         j = earlier.judgement
         inside = np.zeros(len(j.keys), dtype=bool)
         inside[earlier.rows] = True
         use = j.present & inside[:, None]
-        system.mark(j.numbers[use], j.sensitive[use], j.known[use], j.holder[use])
+        pool.mark(j.numbers[use], Marked.of(j, use, j.known))
         old = _Relations(j.relation_row, j.relation_start, j.relation_number, j.relation_coefficient)
-        system.relate(old, inside[j.relation_row])
-        system.mark_unknown(np.array([n for n in j.extra.tolist() if n in system.local], dtype=np.int64))
+        pool.relate(old, inside[j.relation_row])
     use = quantities.present
-    open_zero = quantities.empty & ~sensitive
-    system.mark(numbers[use], sensitive[use], open_zero[use], quantities.holder[use])
-    system.relate(relations, np.ones(len(relations.row), dtype=bool))
-    system.mark_unknown(extra)
-    is_sensitive, is_known, holder = system.flags()
-    local = system.local
-    number = numbers.tolist()
-    vectors = [tuple(sorted({local[number[r][q]] for r, q in vector})) for vector in gives.vectors]
-    size = np.abs(quantities.value).tolist()
-    cost = np.array([_cost(quantities, size, *pair) for pair in zip(gives.units, gives.vectors, strict=True)])
-    equations = Rows.of(system.equations.values())
-    return Problem(len(local), equations, is_sensitive, is_known, vectors, cost, holder), local
+    pool.mark(numbers[use], Marked.of(quantities, use, quantities.empty & ~quantities.sensitive))
+    pool.relate(lines, np.ones(len(lines.row), dtype=bool))
+    for number in extra.tolist():
+        pool.at(number)
 
 
-def _cost(
+def _price(
     quantities: Quantities, sizes: Sequence[Sequence[float]], unit: Unit, vector: Sequence[tuple[int, int]]
 ) -> float:
     """Price of hiding a unit: the largest quantity behind it, dearer for each total that it is."""
@@ -315,20 +347,19 @@ def _remember(
     cells: Cells,
     quantities: Quantities,
     numbers: Ints,
-    sensitive: Flags,
-    relations: _Relations,
+    lines: _Relations,
     extra: Ints,
-    solution: Solution,
+    found: Shielded,
     local: Mapping[int, int],
     entry: int,
 ) -> Judgement:
     known = np.zeros(numbers.shape, dtype=bool)
     for row, q in zip(*np.nonzero(quantities.present), strict=True):
-        known[row, q] = solution.known[local[int(numbers[row, q])]]
-    holder = quantities.holder.copy()
+        known[row, q] = found.known[local[int(numbers[row, q])]]
+    who = quantities.who.copy()
     # Codes made up for this table are kept apart from those of other tables.
-    lone = (holder < 0) & (holder > -_BLOCK)
-    holder[lone] -= entry * _BLOCK
+    lone = (who < 0) & (who > -_BLOCK)
+    who[lone] -= entry * _BLOCK
     return Judgement(
         cells.dimensions,
         quantities.keys,
@@ -336,13 +367,18 @@ def _remember(
         numbers,
         quantities.present,
         known,
-        sensitive,
-        holder,
+        quantities.sensitive,
+        quantities.groups,
+        quantities.below,
+        quantities.above,
+        quantities.base,
+        who,
+        quantities.part,
         quantities.value,
         quantities.sketch,
-        relations.row,
-        relations.start,
-        relations.number,
-        relations.coefficient,
+        lines.row,
+        lines.start,
+        lines.number,
+        lines.coefficient,
         extra,
     )

@@ -11,16 +11,43 @@ import io
 import json
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from opsroom.base.errors import StoreError
+from opsroom.base.results import TOP
+
+SCHEMA_VERSION = 2
 
 _ARRAYS = (
+    "numbers", "present", "known", "sensitive", "groups", "below", "above", "base", "who", "part", "value", "sketch",
+    "relation_row", "relation_start", "relation_number", "relation_coefficient", "extra",
+)  # fmt: skip
+
+
+_FIRST = (
     "numbers", "present", "known", "sensitive", "holder", "value", "sketch",
     "relation_row", "relation_start", "relation_number", "relation_coefficient", "extra",
 )  # fmt: skip
+"""What schema version 1 kept: only lone contributors, and no protection intervals."""
+
+
+def _forward(holder: npt.NDArray[np.int64], arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Return what schema version 1 did not keep, as far as it can be told."""
+    value, sensitive = arrays["value"], arrays["sensitive"]
+    who = np.zeros((*holder.shape, TOP), dtype=np.int64)
+    who[..., 0] = holder
+    width = np.where(sensitive, 0.15 * np.abs(value), 0.0)
+    return {
+        "groups": np.where(holder != 0, 1, TOP).astype(np.int64),
+        "below": width,
+        "above": width,
+        "base": np.where(value < 0, -np.inf, 0.0),
+        "who": who,
+        "part": np.zeros(who.shape),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +60,7 @@ class Judgement:
         Dimension names, the dimension codes of each row, the names of the quantities.
     numbers
         Number of each quantity in the series.
-    present, known, sensitive, holder, value, sketch
+    present, known, sensitive, groups, below, above, base, who, part, value, sketch
         See `opsroom.protect.quantities.Quantities`; `known` to the public after this release.
     relation_row, relation_start, relation_number, relation_coefficient
         Relations: relation r belongs to row ``relation_row[r]`` and has the terms from
@@ -49,7 +76,12 @@ class Judgement:
     present: npt.NDArray[np.bool_]
     known: npt.NDArray[np.bool_]
     sensitive: npt.NDArray[np.bool_]
-    holder: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
+    below: npt.NDArray[np.float64]
+    above: npt.NDArray[np.float64]
+    base: npt.NDArray[np.float64]
+    who: npt.NDArray[np.int64]
+    part: npt.NDArray[np.float64]
     value: npt.NDArray[np.float64]
     sketch: npt.NDArray[np.float64]
     relation_row: npt.NDArray[np.int64]
@@ -61,7 +93,7 @@ class Judgement:
     def to_bytes(self) -> bytes:
         """Return a compressed form; the same judgement gives the same bytes."""
         head = json.dumps(
-            {"schema_version": 1, "dimensions": self.dimensions, "keys": self.keys, "names": self.names},
+            {"schema_version": SCHEMA_VERSION, "dimensions": self.dimensions, "keys": self.keys, "names": self.names},
             ensure_ascii=False,
         ).encode()
         out = io.BytesIO()
@@ -82,7 +114,10 @@ class Judgement:
         try:
             source = io.BytesIO(zlib.decompress(blob))
             head = json.loads(source.read(int.from_bytes(source.read(8), "big")))
-            arrays = {name: np.load(source, allow_pickle=False) for name in _ARRAYS}
+            names = _ARRAYS if head["schema_version"] >= SCHEMA_VERSION else _FIRST
+            arrays = {name: np.load(source, allow_pickle=False) for name in names}
+            if names is _FIRST:
+                arrays |= _forward(arrays.pop("holder"), arrays)
             return cls(
                 tuple(head["dimensions"]),
                 tuple(tuple(k) for k in head["keys"]),

@@ -44,8 +44,15 @@ class Quantities:
         Under the primary rules.
     empty
         Nobody contributes: the value is zero, as anyone can guess.
-    holder
-        Code of the only contributor, or 0.
+    groups
+        Number of contributing groups.
+    below, above
+        How far the protection interval reaches below and above the value; 0 where not sensitive.
+    base
+        What everybody knows the quantity to be at least: 0, or ``-inf`` where it may be negative.
+    who, part
+        Codes of the largest contributors, and what they contribute, shape (rows, quantities, 3); where there is
+        one, its code alone.
     sketch
         Shape (rows, quantities, families, sets); NaN where the producer gave none.
     """
@@ -56,7 +63,12 @@ class Quantities:
     present: Flags
     sensitive: Flags
     empty: Flags
-    holder: Ints
+    groups: Ints
+    below: Floats
+    above: Floats
+    base: Floats
+    who: Ints
+    part: Floats
     sketch: Floats
 
     def index(self, name: str) -> int:
@@ -142,19 +154,39 @@ def read_quantities(cells: Cells, rules: Rules) -> Quantities:
     groups = np.stack([c["groups"] for c in columns], axis=1)
     present = np.isfinite(value)
     sensitive = np.zeros_like(present)
+    below = np.zeros(value.shape)
     for k, c in enumerate(columns):
-        sensitive[:, k] = rules.sensitive(np.nan_to_num(c["value"]), c["groups"], c["tops"], c["absolute"])
+        known = (np.nan_to_num(c["value"]), c["groups"], c["tops"], c["absolute"])
+        sensitive[:, k] = rules.sensitive(*known)
+        below[:, k] = rules.width(*known)
+    above = below.copy()
+    size = np.abs(np.nan_to_num(value))
     for numerator in shares:
         inside, outside = position[numerator], names.index(numerator + REST)
         one_sided = rules.one_sided(groups[:, inside], groups[:, outside])
         sensitive[:, inside] |= one_sided
         sensitive[:, outside] |= one_sided
+        least = rules.min_share_side or rules.min_contributors
+        wide = np.maximum(below[:, inside], below[:, outside])
+        for side, other in ((inside, outside), (outside, inside)):
+            # Of a side of few the interval is the usual one; of nobody, as of one that might be there.
+            one = np.where(groups[:, side] > 0, size[:, side], columns[other]["tops"][:, 0])
+            wide = np.where(groups[:, side] < least, np.maximum(wide, rules.interval / 100 * one), wide)
+        below[:, inside] = below[:, outside] = above[:, inside] = above[:, outside] = wide
+        # Neither side can be more than both: who knows the whole would not believe it.
+        above[:, inside] = np.minimum(above[:, inside], size[:, outside])
+        above[:, outside] = np.minimum(above[:, outside], size[:, inside])
     sensitive &= present
-    holder = np.stack([c["holder"] for c in columns], axis=1)
-    single = (groups == 1) & (holder == 0)
+    floor = 1e-4 * np.maximum(size, 1e-6)
+    base = np.where(np.stack([c["signed"] for c in columns])[None, :], -np.inf, np.zeros(value.shape))
+    below = np.where(sensitive, np.minimum(np.maximum(below, floor), np.nan_to_num(value) - base), 0.0)
+    above = np.where(sensitive, above, 0.0)
+    above = np.where(sensitive & (above == 0) & (below == 0), floor, above)
+    who = np.stack([c["who"] for c in columns], axis=1)
+    single = (groups == 1) & (who[:, :, 0] == 0)
     # Without a code of its own a lone contributor is taken to be alone in this one quantity.
-    holder[single] = -(1 + np.flatnonzero(single))
-    holder[groups != 1] = 0
+    who[single, 0] = -(1 + np.flatnonzero(single))
+    who[groups == 1, 1:] = 0
     return Quantities(
         keys,
         names,
@@ -162,7 +194,12 @@ def read_quantities(cells: Cells, rules: Rules) -> Quantities:
         present,
         sensitive,
         (groups == 0) & present,
-        holder,
+        groups.astype(np.int64),
+        below,
+        above,
+        base,
+        who,
+        np.stack([c["tops"] for c in columns], axis=1),
         np.stack([c["sketch"] for c in columns], axis=1),
     )
 
@@ -172,21 +209,24 @@ def _column(numbers: Any, name: str, joint: str, value: Floats, sketch: Floats) 
     # A part that is there without its number of contributors counts as one contributor: the gate refuses it.
     groups = np.where(np.isfinite(value) & ~np.isfinite(groups), 1.0, np.nan_to_num(groups))
     tops = np.stack([np.nan_to_num(numbers(f"{name}{joint}top{k}")) for k in range(1, TOP + 1)], axis=1)
-    holder = np.zeros(len(value), dtype=np.int64)
+    absolute = numbers(f"{name}{joint}abs")
+    amount = np.nan_to_num(value)
+    signed = bool((amount < 0).any() or (np.nan_to_num(absolute) > np.abs(amount) * (1 + 1e-9)).any())
     return {
         "value": value,
         "groups": groups,
         "tops": tops,
-        "absolute": numbers(f"{name}{joint}abs"),
-        "holder": _holders(numbers, f"{name}{joint}holder", holder),
+        "absolute": absolute,
+        "signed": signed,
+        "who": np.stack([_codes(numbers(f"{name}{joint}who{k}")) for k in range(1, TOP + 1)], axis=1),
         "sketch": sketch,
     }
 
 
-def _holders(numbers: Any, column: str, default: Ints) -> Ints:
+def _codes(found: Floats) -> Ints:
     # A 64-bit code as a float keeps 53 bits: equal codes stay equal, which is all that is needed.
-    codes: Floats = np.nan_to_num(numbers(column))
-    return codes.view(np.int64) if codes.any() else default
+    codes: Floats = np.nan_to_num(found)
+    return codes.view(np.int64) if codes.any() else np.zeros(len(codes), dtype=np.int64)
 
 
 def _sketches(frame: Any, column: str, n: int) -> Floats:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.protect.certificate import Certificate, certify
+from opsroom.protect.insight import insight
 from opsroom.protect.rules import Rules
 from opsroom.protect.shield import shield
 from opsroom.protect.system import System
@@ -103,7 +104,6 @@ def protect_table(
     weight: str | None = None,
     price: str | Mapping[tuple[str, ...], float] = "value",
     published: Sequence[tuple[str, ...]] = (),
-    exact: bool = False,
     minimal: bool = True,
 ) -> ProtectedTable:
     """Make a table from microdata and hide what would betray a contributor.
@@ -130,8 +130,6 @@ def protect_table(
         or of ``"contributors"``, or a price for each cell by its codes (those not named cost their value).
     published
         Cells, by their codes, that are out already and cannot be hidden.
-    exact
-        Improve the choice by mixed-integer programming, for small tables.
     minimal
         Publish again what turns out to be hidden in vain.
 
@@ -170,10 +168,6 @@ def protect_table(
     costs = _prices(made, price)
     tiles = tiles_of(made) if system.size > _WHOLE else None
     found = shield(system, units, costs, tiles=tiles, minimal=minimal)
-    if exact:
-        from opsroom.protect.exact import improve
-
-        found = improve(system, costs, found)
     if found.open:
         raise DisclosureError(
             "the table cannot be published: some number in it would stay open to a close estimate.",
@@ -246,34 +240,15 @@ def _waived(made: Tabulation, rules: Rules, waives: npt.NDArray[np.bool_]) -> Fl
 
 def system_of(made: Tabulation, sensitive: Flags, width: Floats, rules: Rules, *, fixed: Flags | None = None) -> System:
     """Return the cells as a system: relations, what attackers know, what must stay open."""
-    n, value = len(made.value), made.value
-    signed = made.negative
-    base = np.full(n, -np.inf) if signed else np.zeros(n)
-    who, part = np.zeros_like(made.who), np.zeros_like(made.tops)
-    floor = base.copy()
-    alone: dict[int, Ints] = {}
-    if rules.attackers != "outsider":
-        one = made.contributors == 1
-        owners = made.who[:, 0]
-        order = np.flatnonzero(one)[np.argsort(owners[one], kind="stable")]
-        heads, start = np.unique(owners[order], return_index=True)
-        alone = dict(zip(heads.tolist(), np.split(order, start[1:]), strict=True)) if len(order) else {}
-        if not signed:
-            who = np.where(one[:, None], 0, made.who)
-            part = made.tops
-            # Who is smaller than those told apart might be anybody: nothing falls below the smallest of these.
-            floor = np.where(made.contributors > part.shape[1], part[:, -1], 0.0)
+    value, signed = made.value, made.negative
+    base = np.full(len(value), -np.inf) if signed else np.zeros(len(value))
     empty = (made.contributors == 0) & ~sensitive
     known = empty if fixed is None else empty | fixed
     below = np.where(sensitive, width if signed else np.minimum(width, value - base), 0.0)
-    peers: dict[int, tuple[int, ...]] = {}
-    if rules.attackers == "coalition" and not signed:
-        many = np.flatnonzero(sensitive & (made.contributors > 2))
-        peers = {q: (int(made.who[q, 1]), int(made.who[q, 2])) for q in many.tolist()}
-    return System(
-        made.equations, value, base, floor, sensitive, below, np.where(sensitive, width, 0.0), known, who, part, alone,
-        peers,
-    )  # fmt: skip
+    above = np.where(sensitive, width, 0.0)
+    return insight(
+        made.equations, value, base, sensitive, below, above, known, made.contributors, made.who, made.tops, rules
+    )
 
 
 def _positions(made: Tabulation, keys: Sequence[tuple[str, ...]]) -> Flags:

@@ -23,7 +23,10 @@ def tiles_of(made: Tabulation) -> list[Ints]:
     codes = np.ravel_multi_index(tuple(made.place.T), sizes)
     order = np.argsort(codes)
     ordered = codes[order]
-    weight = [np.bincount(made.place[:, k], made.contributors, minlength=len(a.codes)) for k, a in enumerate(made.axes)]
+    weight = [
+        np.bincount(made.place[:, k], made.contributors.astype(np.float64), minlength=len(a.codes)).astype(np.float64)
+        for k, a in enumerate(made.axes)
+    ]
     bundles = [_bundles(a, w) for a, w in zip(made.axes, weight, strict=True)]
     found = []
     for combination in product(*bundles):

@@ -27,11 +27,13 @@ Flags = npt.NDArray[np.bool_]
 class Change:
     """How two vintages of the same quantities differ, shape (n,).
 
-    A quantity that is neither `same` nor `safe` must not come out revised.
+    A quantity that is neither `same` nor `safe` must not come out revised; nobody may come closer than `width` to
+    it, since by what it differs from what was out is what few have changed.
     """
 
     same: Flags
     safe: Flags
+    width: Floats
 
 
 def compare(old: Floats, new: Floats, old_sketch: Floats, new_sketch: Floats, rules: Rules) -> Change:
@@ -68,4 +70,5 @@ def compare(old: Floats, new: Floats, old_sketch: Floats, new_sketch: Floats, ru
         total = delta[:, family].sum(axis=1)
         least = np.full(len(total), judged.min_contributors)
         safe &= ~judged.sensitive(total, least, tops, total)
-    return Change(same, safe & ~same)
+    size = np.where(known, delta.sum(axis=2).max(axis=1), np.maximum(np.abs(new), np.abs(old)))
+    return Change(same, safe & ~same, judged.interval / 100 * size)
