@@ -46,7 +46,7 @@ def test_counts_primaries_and_pattern_are_those_of_the_reference(micro: pd.DataF
         additive=tuple(KEY),
         frame=frame,
     )
-    verdict = judge(cells, Rules(min_contributors=2, dominance=()), [], entry=1)
+    verdict = judge(cells, Rules(min_contributors=2, dominance=(), attackers="outsider"), [], entry=1)
     ours = frame.set_index(KEY)
     assert (golden.loc[golden.index.difference(ours.index), "value"] == 0).all(), "we leave out empty cells only"
     shared = golden.loc[ours.index]

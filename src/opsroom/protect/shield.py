@@ -19,8 +19,8 @@ with linear constraints, Management Science 47.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from scipy.sparse import csgraph
 
 from opsroom.protect.programme import Programme
 from opsroom.protect.system import Knowledge, System
+from opsroom.protect.tiles import Tile
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -89,7 +90,7 @@ def shield(
     price: Floats,
     *,
     hidden: Flags | None = None,
-    tiles: Sequence[Ints] | None = None,
+    tiles: Sequence[Tile] | None = None,
     minimal: bool = True,
 ) -> Shielded:
     """Choose what to hide, with the witnesses that it is enough.
@@ -105,8 +106,8 @@ def shield(
     hidden
         Units that are hidden in any case, shape (units,); those that give a sensitive quantity always are.
     tiles
-        Sets of quantities within which moves are looked for, for systems too large to be looked at whole. A
-        quantity belongs to the first tile that holds it.
+        Parts within which moves are looked for, for systems too large to be looked at whole; then in what is
+        around the part, and then everywhere.
     minimal
         Publish again what was hidden in vain.
 
@@ -115,11 +116,10 @@ def shield(
     Shielded
     """
     work = _Work(system, units, price, hidden)
-    places = _places(system, tiles)
-    for place in places:
-        work.cover(place, insiders=False)
-    for place in places:
-        work.cover(place, insiders=True)
+    places = _connected(system) if tiles is None else _tiled(system, tiles)
+    for insiders in (False, True):
+        for place in places:
+            work.cover(place, insiders=insiders)
     if minimal:
         work.clean(places)
     return work.result()
@@ -134,6 +134,8 @@ class _Place:
     programme: Programme
     at: Ints
     """Quantity → its place among the columns, or -1."""
+    around: Callable[[], _Place] | None = None
+    """A larger place, for what cannot be reached in this one."""
 
 
 @dataclass(slots=True)
@@ -340,17 +342,28 @@ class _Work:
 
     def cover(self, place: _Place, *, insiders: bool) -> None:
         """Find witnesses for all goals of a place: against everybody, or against each insider, too."""
-        fixed = self.system.fixed[place.columns]
+        ladder = [place]
         for goal in place.goals:
             while (lacking := self._wanted(goal, insiders=insiders)) is not None:
-                if len(lacking) > 1 and (self._free(place, goal, lacking) or self._bought(place, goal, lacking, fixed)):
-                    continue
-                one = sorted(lacking)[:1]
-                if not self._bought(place, goal, one, fixed):
-                    self.open.add((*goal, one[0] if one else 0))
+                at = 0
+                while not self._found(ladder[at], goal, lacking):
+                    at += 1
+                    if at == len(ladder):
+                        beyond = ladder[-1].around
+                        if beyond is None:
+                            self.open.add((*goal, min(lacking, default=0)))
+                            break
+                        ladder.append(beyond())
 
-    def _bought(self, place: _Place, goal: Goal, insiders: Collection[int], fixed: Flags) -> bool:
+    def _found(self, place: _Place, goal: Goal, lacking: frozenset[int]) -> bool:
+        """Find a witness against several insiders at once, with what is hidden anyway or not, or against the first."""
+        if len(lacking) > 1 and (self._free(place, goal, lacking) or self._bought(place, goal, lacking)):
+            return True
+        return self._bought(place, goal, sorted(lacking)[:1])
+
+    def _bought(self, place: _Place, goal: Goal, insiders: Collection[int]) -> bool:
         """Reach a goal against insiders (none: everybody) by hiding what it takes."""
+        fixed = self.system.fixed[place.columns]
         price = np.where(self.shown[place.columns] > 0, self.charge[place.columns], _FREE)
         move = self.move(place, goal, fixed, price, insiders)
         if move is None:
@@ -377,7 +390,7 @@ class _Work:
         home: dict[Goal, _Place] = {}
         for place in places:
             narrow = _narrowed(self.system, place, ~known)
-            home |= dict.fromkeys(place.goals, narrow)
+            home |= dict.fromkeys([(t, s) for t, _ in place.goals for s in (1, -1)], narrow)
         sensitive = self.system.sensitive
         forced = np.array([any(sensitive[q] for q in quantities) for quantities in self.units], dtype=bool)
         if self.given is not None:
@@ -433,24 +446,9 @@ class _Work:
         return Shielded(self.hidden, self.known(), table, tuple(sorted(self.open)))
 
 
-def _places(system: System, tiles: Sequence[Ints] | None) -> list[_Place]:
-    """Split what matters into places, each with the goals that are looked for in it."""
-    targets = system.sensitive & ~system.fixed
-    sets = _connected(system, targets) if tiles is None else tiles
-    goals = np.zeros(system.size, dtype=bool)
-    width = np.maximum(system.above, system.below)
-    places = []
-    for columns in sets:
-        mine = columns[targets[columns] & ~goals[columns]]
-        goals[mine] = True
-        if len(mine):
-            order = mine[np.argsort(-width[mine], kind="stable")].tolist()
-            places.append(_place(system, columns, [(t, sign) for t in order for sign in (1, -1)]))
-    return places
-
-
-def _connected(system: System, targets: Flags) -> list[Ints]:
+def _connected(system: System) -> list[_Place]:
     """Return the quantities connected with each target through relations between quantities that are not fixed."""
+    targets = system.sensitive & ~system.fixed
     free = np.flatnonzero(~system.fixed)
     inside = system.equations[:, free]
     graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]
@@ -459,7 +457,39 @@ def _connected(system: System, targets: Flags) -> list[Ints]:
     wanted = np.unique(label[targets[free]])
     order = np.argsort(label, kind="stable")
     bounds = np.searchsorted(label[order], [wanted, wanted + 1])
-    return [np.sort(free[order[a:b]]) for a, b in bounds.T]
+    parts = [np.sort(free[order[a:b]]) for a, b in bounds.T]
+    return [_place(system, part, _goals(system, part)) for part in parts]
+
+
+def _tiled(system: System, tiles: Sequence[Tile]) -> list[_Place]:
+    """Return a place for each tile with targets, and beyond it what is around it, and everything."""
+    targets = system.sensitive & ~system.fixed
+    whole: list[_Place] = []
+
+    def everything() -> _Place:
+        if not whole:
+            whole.append(_place(system, np.flatnonzero(~system.fixed), []))
+        return whole[0]
+
+    places = []
+    for tile in tiles:
+        goals = _goals(system, tile.native[targets[tile.native]])
+        if goals:
+
+            def wide(columns: Ints = tile.wide) -> _Place:
+                return replace(_place(system, columns, []), around=everything)
+
+            places.append(replace(_place(system, tile.cells, goals), around=wide))
+    return places
+
+
+def _goals(system: System, columns: Ints) -> list[Goal]:
+    """Return what is to be reached, widest interval first."""
+    mine = columns[(system.sensitive & ~system.fixed)[columns]]
+    width = np.maximum(system.above, system.below)[mine]
+    order = mine[np.argsort(-width, kind="stable")].tolist()
+    ends = ((1, system.above), (-1, system.below))
+    return [(t, sign) for t in order for sign, far in ends if far[t] > 0]
 
 
 def _place(system: System, columns: Ints, goals: list[Goal]) -> _Place:

@@ -7,6 +7,8 @@ to the finest level, along which a change of a total is passed on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -17,37 +19,53 @@ from opsroom.protect.tabulate import Axis, Tabulation
 Ints = npt.NDArray[np.int64]
 
 
-def tiles_of(made: Tabulation) -> list[Ints]:
-    """Return the cells of each tile, coarse tiles first; together they hold every cell."""
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Cells, those of them that are looked for here, and more cells to look among where these are not enough."""
+
+    cells: Ints
+    native: Ints
+    wide: Ints
+
+
+def tiles_of(made: Tabulation) -> list[Tile]:
+    """Return the tiles of a table, coarse ones first; each cell is native to one of them."""
     sizes = [len(a.codes) for a in made.axes]
     codes = np.ravel_multi_index(tuple(made.place.T), sizes)
     order = np.argsort(codes)
     ordered = codes[order]
-    weight = [
-        np.bincount(made.place[:, k], made.contributors.astype(np.float64), minlength=len(a.codes)).astype(np.float64)
-        for k, a in enumerate(made.axes)
-    ]
-    bundles = [_bundles(a, w) for a, w in zip(made.axes, weight, strict=True)]
+
+    def cells(parts: Sequence[Ints]) -> Ints:
+        wanted = np.ravel_multi_index(np.ix_(*parts), sizes).ravel()
+        at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+        return np.sort(order[at[ordered[at] == wanted]])
+
+    bundles = []
+    for k, axis in enumerate(made.axes):
+        weight = np.bincount(made.place[:, k], made.contributors.astype(np.float64), minlength=len(axis.codes))
+        bundles.append(_bundles(axis, weight.astype(np.float64)))
     found = []
     for combination in product(*bundles):
-        wanted = combination[0]
-        for size, part in zip(sizes[1:], combination[1:], strict=True):
-            wanted = (wanted[:, None] * size + part[None, :]).ravel()
-        at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-        there = at[ordered[at] == wanted]
-        if len(there):
-            found.append(np.sort(order[there]))
+        native = cells([b.native for b in combination])
+        if len(native):
+            found.append(Tile(cells([b.codes for b in combination]), native, cells([b.wide for b in combination])))
     return found
 
 
-def _bundles(axis: Axis, weight: npt.NDArray[np.float64]) -> list[Ints]:
+@dataclass(frozen=True, slots=True)
+class _Bundle:
+    codes: Ints
+    native: Ints
+    wide: Ints
+
+
+def _bundles(axis: Axis, weight: npt.NDArray[np.float64]) -> list[_Bundle]:
     """Return for each code with children what a tile takes of the axis, coarse ones first."""
     children: dict[int, list[int]] = {}
     for code, parent in enumerate(axis.parent.tolist()):
         if parent >= 0:
             children.setdefault(parent, []).append(code)
-    chains = axis.ancestry()
-    depth = (chains >= 0).sum(axis=1)
+    chains = [[c for c in chain if c >= 0] for chain in axis.ancestry().tolist()]
 
     def down(code: int) -> list[int]:
         """Return the chain below a code through the children with most contributors."""
@@ -57,16 +75,23 @@ def _bundles(axis: Axis, weight: npt.NDArray[np.float64]) -> list[Ints]:
             chain.append(code)
         return chain
 
-    bundles = []
-    for parent in sorted(children, key=lambda p: (depth[p], p)):
-        inside = {c for c in chains[parent].tolist() if c >= 0}
+    def around(parent: int) -> set[int]:
+        inside = set(chains[parent])
         for child in children[parent]:
             inside |= {child, *down(child)}
         # A change of what stands above is passed on to a sibling of it, and down from there.
-        for above in list(inside):
-            siblings = [c for c in children.get(int(axis.parent[above]), ()) if c not in inside] if above else []
-            if above in chains[parent] and siblings:
+        for above in chains[parent][:-1]:
+            siblings = [c for c in children[int(axis.parent[above])] if c != above]
+            if siblings:
                 other = max(siblings, key=lambda c: (weight[c], -c))
                 inside |= {other, *down(other)}
-        bundles.append(np.array(sorted(inside), dtype=np.int64))
-    return bundles or [np.array([0], dtype=np.int64)]
+        return inside
+
+    parts = {parent: around(parent) for parent in children}
+    bundles = []
+    for parent in sorted(children, key=lambda p: (len(chains[p]), p)):
+        wide = set().union(*(parts[above] for above in chains[parent]))
+        native = {*children[parent], *([parent] if parent == 0 else [])}
+        bundles.append(_Bundle(*(np.array(sorted(part), dtype=np.int64) for part in (parts[parent], native, wide))))
+    zero = np.array([0], dtype=np.int64)
+    return bundles or [_Bundle(zero, zero, zero)]
