@@ -144,6 +144,11 @@ def check(history: list[Sent]) -> None:
             seen = {(r["key"], (r["period"] - date(2020, 1, 1)).days): (r["value"], r["flag"]) for r in rows}
             assert len(seen) == len(rows)
             assert seen == model.view(moment), f"the views differ at moment {moment}"
+        days = [date(2020, 1, 1) + timedelta(days=n) for n in range(3)]
+        for low, high in ((1, 2), (0, 1), (1, 1)):  # bounds of files settle some conditions: all of them must hold
+            rows = store.arrow("readings", EPOCH + timedelta(hours=3), period_from=days[low], period_to=days[high])
+            seen = {(r["key"], days.index(r["period"])): (r["value"], r["flag"]) for r in rows.to_pylist()}
+            assert seen == {key: value for key, value in model.view(3).items() if low <= key[1] <= high}
         store.close()
         state.close()
 

@@ -236,3 +236,40 @@ def test_a_moment_cuts_between_two_deliveries_of_a_day(store: Store) -> None:
     between = datetime.fromisoformat("2020-01-06T11:59:59.999999+00:00")
     assert store.arrow("readings", between, columns=["value"]).to_pylist() == [{"value": 1}]
     assert store.arrow("readings", None, columns=["value"]).to_pylist() == [{"value": 2}]
+
+
+def test_a_view_asks_nothing_of_rows_that_bounds_settle(store: Store) -> None:
+    """Only a file with tombstones is asked for them, and only one with rows over by the moment is asked for these."""
+    drawing, _ = CASES["a back-dated row holds until the next change"]
+    rows = read(drawing)
+    load(store, rows)
+    files = store.files("readings")
+    assert [f.high["op"] for f in files] == [0, 0, 0, 0]
+    on = date(2020, 1, 10)
+    assert "op = 0" not in store._as_of("readings", on)
+    # Two deliveries were back-dated: their rows are over, and theirs alone are asked.
+    ended = [f for f in files if "known_to" in f.low]
+    assert len(ended) == 2
+    for part in store._as_of("readings", on).split(" UNION ALL "):
+        assert ("known_to >" in part) is any(f.uri in part.split(" JOIN ")[0] for f in ended)
+    back = [*rows, Drawn(5, date(2020, 1, 10), "a", "2020-01-01", None)]
+    load(store, back[-1:])
+    assert [f.high["op"] for f in store.files("readings")] == [0, 0, 0, 0, 1]
+    assert "op = 0" in store._as_of("readings", on)
+    for day in range(4, 12):
+        assert view(store, date(2020, 1, day)) == interpret(back, date(2020, 1, day))
+
+
+def test_files_of_unlike_sizes_are_read_together_or_apart(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One long file and one short one, both revised: the view is the same however their marks are laid out."""
+    drawn = [Drawn(1, date(2020, 1, 6), f"k{n:03d}", "2020-01-01", n) for n in range(100)]
+    drawn += [Drawn(2, date(2020, 1, 7), f"k{n:03d}", "2020-01-01", -n) for n in range(90, 100)]
+    drawn += [Drawn(3, date(2020, 1, 8), f"k{n:03d}", "2020-01-01", 7) for n in (0, 50, 90, 99)]
+    load(store, drawn)
+    on = date(2020, 1, 8)
+    together = store._as_of("readings", on)
+    assert view(store, on) == interpret(drawn, on)
+    monkeypatch.setattr("opsroom.observe.views.MARKS", 0)
+    apart = store._as_of("readings", on)
+    assert apart.count("bitstring_agg") == 1 + together.count("bitstring_agg") == 2
+    assert view(store, on) == interpret(drawn, on)

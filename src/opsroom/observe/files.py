@@ -102,7 +102,7 @@ class FileWriter:
         self._rows = 0
         self._low: dict[str, Any] = {}
         self._high: dict[str, Any] = {}
-        self._watched = [*dict.fromkeys([*spec.key, "known_at", "delivery", "known_to"])]
+        self._watched = [*dict.fromkeys([*spec.key, "known_at", "delivery", "known_to", "op"])]
         texts = [f.name for f in self._schema if pa.types.is_string(f.type)]
         # Ids, days, counters and constants shrink to a few bits by differences, at the cost of a copy.
         packed = {

@@ -30,7 +30,7 @@ from opsroom.observe.readers import Reading
 from opsroom.observe.refused import Quarantine
 from opsroom.observe.report import IngestReport
 from opsroom.observe.shapes import quote, scan
-from opsroom.observe.snapshot import with_tombstones
+from opsroom.observe.snapshot import Absent, with_tombstones
 from opsroom.observe.staging import Chunk, Stage
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError, Table
@@ -126,7 +126,7 @@ class Job:
         )
         ban = Ban(self._store.state, self._store.hasher, spec)
         stamp = Stamp(None if self._vintages else self._moment, self._recorded_at, self._number)
-        spill = self._deletions or not spec.snapshot
+        spill = self._deletions or not (spec.snapshot and self._vintages)
         stage = Stage(self._table.path, spec, stamp, checker.schema, spill=spill)
         name = f"d{self._number:06d}-{self._recorded_at:%Y%m%dT%H%M%S%f}.parquet"
         quarantine = Quarantine(self._store.path / "quarantine" / spec.name, name)
@@ -152,9 +152,19 @@ class Job:
             quarantine.discard()
             return found
         self._watch.require_expected(self._where)
+        # Where rows are refused, their absence does not mean that they are gone.
+        complete = spec.snapshot and not self._deletions and not quarantine.total
+        shapes, stored = self._store.shapes(spec.name), self._table.files()
         with self._store.workbench() as con:
+            absent = Absent(con, shapes, stored, known_at=self._moment, where=self._where) if complete else None
+            staged = False
             for chunk in stage.chunks():
-                self._place(con, chunk, quarantine, stamp, undo)
+                staged = staged or chunk.rows is None
+                self._place(con, chunk, quarantine, stamp, undo, absent)
+            if absent is not None and staged:
+                if (beside := absent.beside()) is not None:
+                    self._settle(con, Chunk(None, (), distinct=True), beside, quarantine, stamp, undo)
+                self._watch.tombstones += absent.rows
         self._check_back_dating(self._earliest())
         if self._spec.rules and not self._deletions:
             self._judge()
@@ -184,26 +194,39 @@ class Job:
         quarantine: Quarantine,
         stamp: Stamp,
         undo: contextlib.ExitStack,
+        absent: Absent | None,
     ) -> None:
-        """Classify one chunk and write its files."""
+        """Classify one chunk, with what a complete delivery leaves out of it, and write its files."""
         stored, shapes = self._table.files(), self._store.shapes(self._spec.name)
         if chunk.rows is not None:
-            rows, distinct = chunk.rows, chunk.distinct
-            if self._spec.snapshot and not self._deletions and not quarantine.total:
-                known = stamp.known_at
-                rows = with_tombstones(con, shapes, stored, rows, known_at=known, where=self._where)
+            rows = chunk.rows
+            if absent is not None:
+                rows = with_tombstones(con, shapes, stored, rows, known_at=stamp.known_at, where=self._where)
                 self._watch.tombstones += rows.num_rows - chunk.rows.num_rows
-            arriving: pa.Table | str = rows
-        else:
-            columns = [f.name for f in self._spec.fields] + ["source_row"]
-            if self._vintages:
-                columns.append("known_at")
-            names = ", ".join(quote(c) for c in columns)
-            distinct = chunk.distinct
-            arriving = f"SELECT {names} FROM {scan(str(f.path) for f in chunk.files)}"
+            self._settle(con, chunk, rows, quarantine, stamp, undo)
+            return
+        columns = [f.name for f in self._spec.fields] + ["source_row"]
+        if self._vintages:
+            columns.append("known_at")
+        names, files = ", ".join(quote(c) for c in columns), [str(f.path) for f in chunk.files]
+        arriving = f"SELECT {names} FROM {scan(files)}"
+        if absent is not None and chunk.span is not None and (gone := absent.within(chunk.span, files)) is not None:
+            arriving = f"SELECT {names}, CAST(0 AS TINYINT) AS op FROM {scan(files)} UNION ALL {gone}"
+        self._settle(con, chunk, arriving, quarantine, stamp, undo)
+
+    def _settle(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        chunk: Chunk,
+        arriving: pa.Table | str,
+        quarantine: Quarantine,
+        stamp: Stamp,
+        undo: contextlib.ExitStack,
+    ) -> None:
+        stored, shapes = self._table.files(), self._store.shapes(self._spec.name)
         known_at = None if self._vintages else self._moment
         diff = Diff(con, shapes, stored, known_at=known_at, deletions=self._deletions)
-        split = diff.split(arriving, distinct=distinct)
+        split = diff.split(arriving, distinct=chunk.distinct)
         self._duplicates += split.duplicates
         quarantine.add_found(split.refused)
         if split.first is None and chunk.rows is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -34,11 +36,14 @@ class Chunk:
         The staged files, already in the store's form.
     distinct
         The keys were seen to be distinct.
+    span
+        First and last day of the periods of staged rows: no other chunk holds rows of them.
     """
 
     rows: pa.Table | None
     files: tuple[DataFile, ...]
     distinct: bool
+    span: tuple[date, date] | None = None
 
 
 @dataclass(slots=True)
@@ -68,7 +73,7 @@ class Stage:
     schema
         Of the arriving rows.
     spill
-        Whether rows may go to disk (a snapshot is compared as a whole and stays in memory).
+        Whether rows may go to disk (vintages of a snapshot are compared as a whole and stay in memory).
     """
 
     def __init__(self, table: Path, spec: DatasetSpec, stamp: Stamp, schema: pa.Schema, *, spill: bool) -> None:
@@ -107,7 +112,7 @@ class Stage:
     def _deal(self, batch: pa.RecordBatch) -> None:
         """Deal rows to the buckets of their periods, keeping their order."""
         column = batch.column(self._spec.period)
-        unit = "Y" if self._spec.frequency in ("A", "event") else "M"
+        unit = self._unit
         days = column.cast(pa.date32(), safe=False).cast(pa.int32()).to_numpy()
         marks = days.astype("datetime64[D]").astype(f"datetime64[{unit}]").astype(np.int64)
         low, high = int(marks.min()), int(marks.max())
@@ -120,6 +125,15 @@ class Stage:
         ends = [*starts[1:].tolist(), batch.num_rows]
         for mark, start, end in zip(present.tolist(), starts.tolist(), ends, strict=True):
             self._give(mark, dealt.slice(start, end - start))
+
+    @property
+    def _unit(self) -> Literal["Y", "M"]:
+        return "Y" if self._spec.frequency in ("A", "event") else "M"
+
+    def _span(self, mark: int) -> tuple[date, date]:
+        """Return the first and the last day of a bucket."""
+        first, after = (np.datetime64(n, self._unit).astype("datetime64[D]").astype(object) for n in (mark, mark + 1))
+        return first, after - timedelta(days=1)
 
     def _give(self, mark: int, rows: pa.RecordBatch) -> None:
         buckets = self._buckets if self._buckets is not None else {}
@@ -180,7 +194,7 @@ class Stage:
             self._close(bucket)
         for mark in sorted(self._buckets):
             bucket = self._buckets[mark]
-            yield Chunk(None, tuple(bucket.done), bucket.watch.distinct)
+            yield Chunk(None, tuple(bucket.done), bucket.watch.distinct, self._span(mark))
 
     def discard(self) -> None:
         """Delete what was staged."""

@@ -474,14 +474,19 @@ class Store:
     # -- deliveries ---------------------------------------------------------------------------
 
     def deliveries(self, dataset: str | None = None) -> list[Delivery]:
-        """Return committed deliveries, of one dataset or all, in the order of recording."""
-        names = [dataset] if dataset is not None else list(self.specs)
-        found: list[Delivery] = []
-        for name in names:
+        """Return committed deliveries, of one dataset or all, in the order of recording.
+
+        Within a dataset that is the order of their numbers, whatever the clocks of the machines that wrote them.
+        """
+        found: list[tuple[datetime, Delivery]] = []
+        for name in [dataset] if dataset is not None else list(self.specs):
             self.spec(name)
             unnoted = self._catch_up(name)
-            found += [*recall(self.state, name), *unnoted]
-        return sorted(found, key=lambda d: (d.recorded_at, d.dataset, d.delivery))
+            latest = datetime.min.replace(tzinfo=UTC)
+            for one in [*recall(self.state, name), *unnoted]:
+                latest = max(latest, one.recorded_at)  # a clock that is behind does not put it before its forerunner
+                found.append((latest, one))
+        return [one for _, one in sorted(found, key=lambda pair: (pair[0], pair[1].dataset, pair[1].delivery))]
 
     def rebuild_deliveries(self) -> int:
         """Rebuild the delivery log in `room.db` from the Delta logs and return the number of records."""

@@ -305,7 +305,9 @@ class Table:
                 # Bounds are kept of these columns alone; by default Delta keeps those of the first 32, however named.
                 configuration={
                     **_CONFIGURATION,
-                    "delta.dataSkippingStatsColumns": ",".join([*self.spec.key, "known_at", "delivery", "known_to"]),
+                    "delta.dataSkippingStatsColumns": ",".join(
+                        [*self.spec.key, "known_at", "delivery", "known_to", "op"]
+                    ),
                 },
                 name=self.spec.name,
             )

@@ -9,7 +9,7 @@ costs little more than the scan, where a window or a join over keys costs many t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
 import numpy as np
@@ -19,6 +19,9 @@ from opsroom.observe.tables import StoredFile
 
 PLAIN = ("first", "current")
 """Parts without rows that take others back."""
+
+MARKS = 1 << 26
+"""Bits (8 MB) that files of unlike sizes may waste together before they are read apart."""
 
 
 def columns_of(shapes: Shapes, columns: Sequence[str] | None) -> list[str]:
@@ -64,35 +67,40 @@ def as_of_sql(
     seen = [f for f in seen if f.part != "past" or f.high.get("known_to", moment) > moment]
     if not seen:
         return nothing(shapes, wanted)
-    conditions = _conditions(shapes, seen, moment, period_from, period_to)
     named, naming = _links(shapes, seen)
-    aside = [f for f in seen if f not in set(named)]
-    parts = []
-    for plain in (True, False):
-        group = [f for f in aside if (f.part in PLAIN) is plain]
-        if group:
-            parts.append(shapes.rows(group, wanted, _where(conditions, "" if plain else "op = 0")))
+    aside = set(seen).difference(named)
+
+    def alike(files: Iterable[StoredFile]) -> dict[tuple[str, ...], list[StoredFile]]:
+        found: dict[tuple[str, ...], list[StoredFile]] = {}
+        for file in files:
+            found.setdefault(_filters(shapes, file, moment, period_from, period_to), []).append(file)
+        return found
+
+    groups = alike(f for f in seen if f in aside).items()
+    parts = [shapes.rows(group, wanted, _where(filters)) for filters, group in groups]
     if not named:
         return " UNION ALL ".join(parts)
-    known = _where(conditions, "prior_file IS NOT NULL", only=("known_at", "period"))
+    known = _period(shapes, period_from, period_to)
+    if any(f.high["known_at"] > moment for f in naming):
+        known.append(f"known_at <= {literal(moment)}")
     # Not a common table expression: the engine would read every column where a query wants few.
-    gone = f"(SELECT prior_file, prior_row FROM {scan(naming)}{known})"
-    for plain, size, some in _by_size(named):
-        for version, group in shapes.groups(some):
-            stems = ", ".join(f"({number}::UBIGINT, {literal(f.stem)})" for number, f in enumerate(group))
-            marks = (
-                f"SELECT __place, coalesce(__bits, bitstring('0', {size})) AS __gone "
-                f"FROM (VALUES {stems}) v(__place, __stem) LEFT JOIN "
-                f"(SELECT prior_file, bitstring_agg(prior_row, 0, {size - 1}) AS __bits FROM {gone} "
-                f"WHERE prior_file IN ({', '.join(literal(f.stem) for f in group)}) GROUP BY prior_file) "
-                f"ON prior_file = __stem"
-            )
-            unnamed = "get_bit(__gone, CAST(file_row_number AS INTEGER)) = 0"
-            where = _where(conditions, "" if plain else "op = 0", unnamed)
-            parts.append(
-                f"SELECT {shapes.select(wanted, version)} FROM {scan(group, numbered=True)} "
-                f"JOIN ({marks}) ON __place = file_index{where}"
-            )
+    gone = f"(SELECT prior_file, prior_row FROM {scan(naming)}{_where(['prior_file IS NOT NULL', *known])})"
+    for filters, files_alike in alike(named).items():
+        for size, some in _by_size(files_alike):
+            for version, group in shapes.groups(some):
+                stems = ", ".join(f"({number}::UBIGINT, {literal(f.stem)})" for number, f in enumerate(group))
+                marks = (
+                    f"SELECT __place, coalesce(__bits, bitstring('0', {size})) AS __gone "
+                    f"FROM (VALUES {stems}) v(__place, __stem) LEFT JOIN "
+                    f"(SELECT prior_file, bitstring_agg(prior_row, 0, {size - 1}) AS __bits FROM {gone} "
+                    f"WHERE prior_file IN ({', '.join(literal(f.stem) for f in group)}) GROUP BY prior_file) "
+                    f"ON prior_file = __stem"
+                )
+                unnamed = "get_bit(__gone, CAST(file_row_number AS INTEGER)) = 0"
+                parts.append(
+                    f"SELECT {shapes.select(wanted, version)} FROM {scan(group, numbered=True)} "
+                    f"JOIN ({marks}) ON __place = file_index{_where([*filters, unnamed])}"
+                )
     return " UNION ALL ".join(parts)
 
 
@@ -132,15 +140,27 @@ def latest_sql(
     return f"SELECT {names} FROM (SELECT *, {rank} AS __rank FROM ({rows})) WHERE __rank = 1 AND op = 0"
 
 
-def _conditions(
-    shapes: Shapes, seen: Sequence[StoredFile], moment: datetime, period_from: date | None, period_to: date | None
-) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {"period": _period(shapes, period_from, period_to)}
-    if any(f.high["known_at"] > moment for f in seen):
-        found["known_at"] = [f"known_at <= {literal(moment)}"]
-    if any(f.low.get("known_to", moment) <= moment for f in seen if "known_to" in f.low):
-        found["known_to"] = [f"(known_to IS NULL OR known_to > {literal(moment)})"]
-    return found
+def _filters(
+    shapes: Shapes, file: StoredFile, moment: datetime, period_from: date | None, period_to: date | None
+) -> tuple[str, ...]:
+    """Return the conditions on rows of a file that its bounds do not settle."""
+    period = shapes.spec.period
+    first, last = file.low.get(period), file.high.get(period)
+    if isinstance(first, date) and isinstance(last, date) and not isinstance(first, datetime):
+        if period_from is not None and first >= period_from:
+            period_from = None
+        if period_to is not None and last <= period_to:
+            period_to = None
+    found = _period(shapes, period_from, period_to)
+    if file.high["known_at"] > moment:
+        found.append(f"known_at <= {literal(moment)}")
+    # Bounds of `known_to` are of the rows that have one; a file without holds none.
+    if "known_to" in file.low and file.low["known_to"] <= moment:
+        found.append(f"(known_to IS NULL OR known_to > {literal(moment)})")
+    # Files of older tables have no bound of `op`.
+    if file.part not in PLAIN and file.high.get("op", 1) != 0:
+        found.append("op = 0")
+    return tuple(found)
 
 
 def _period(shapes: Shapes, period_from: date | None, period_to: date | None) -> list[str]:
@@ -149,19 +169,21 @@ def _period(shapes: Shapes, period_from: date | None, period_to: date | None) ->
     return found + ([] if period_to is None else [f"{period} <= {literal(period_to)}"])
 
 
-def _where(
-    conditions: dict[str, list[str]], *extra: str, only: Sequence[str] = ("period", "known_at", "known_to")
-) -> str:
-    found = [one for name in only for one in conditions.get(name, [])] + [e for e in extra if e]
-    return " WHERE " + " AND ".join(found) if found else ""
+def _where(conditions: Sequence[str]) -> str:
+    return " WHERE " + " AND ".join(conditions) if conditions else ""
 
 
-def _by_size(files: Sequence[StoredFile]) -> list[tuple[bool, int, list[StoredFile]]]:
-    """Return files in groups of like size, whether they hold no row taken back, and the rows of the largest."""
-    found: dict[tuple[bool, int], list[StoredFile]] = {}
-    for file in files:  # the bits of a group are equally many
-        found.setdefault((file.part in PLAIN, (file.rows - 1).bit_length() // 3), []).append(file)
-    return [(plain, max(8, *(f.rows for f in group)), group) for (plain, _), group in sorted(found.items())]
+def _by_size(files: Sequence[StoredFile]) -> list[tuple[int, list[StoredFile]]]:
+    """Return files in groups with the rows of the largest: the bits of a group are equally many.
+
+    Every group reads the rows that name others once more, so that there is but one unless many bits would be idle.
+    """
+    largest = max(f.rows for f in files)
+    found: dict[int, list[StoredFile]] = {}
+    for file in files:
+        size = 0 if largest * len(files) <= MARKS else (file.rows - 1).bit_length() // 3
+        found.setdefault(size, []).append(file)
+    return [(max(8, *(f.rows for f in group)), group) for _, group in sorted(found.items())]
 
 
 def _links(shapes: Shapes, seen: Sequence[StoredFile]) -> tuple[list[StoredFile], list[StoredFile]]:
