@@ -52,12 +52,16 @@ def contributors(
     cells, periods, most = len(bounds) - 1, x.shape[1], top.shape[0]
     number = np.zeros((cells, periods), np.int64)
     holder = np.zeros((cells, periods), np.int64)
-    value, rest = np.zeros(periods, total.dtype), np.zeros(periods, total.dtype)
+    value = np.zeros(periods, total.dtype)
     for c in range(cells):
         sums, sizes, count, code = total[c], size[c], number[c], holder[c]
         for r in range(bounds[c], bounds[c + 1]):
-            value[:] = 0
-            for u in range(starts[r], starts[r + 1]):
+            # Most groups are of one unit: the first is written, only others are added.
+            unit = rows[starts[r]]
+            w, own = weight[unit], x[unit]
+            for p in range(periods):
+                value[p] = w * own[p]
+            for u in range(starts[r] + 1, starts[r + 1]):
                 unit = rows[u]
                 w, own = weight[unit], x[unit]
                 for p in range(periods):
@@ -71,13 +75,13 @@ def contributors(
                 code[p] += there * who
                 v = abs(v)
                 sizes[p] += v
-                rest[p] = v
+                value[p] = v
             for k in range(most):
                 largest = top[k, c]
                 for p in range(periods):
-                    v, kept = rest[p], largest[p]
+                    v, kept = value[p], largest[p]
                     largest[p] = max(v, kept)
-                    rest[p] = min(v, kept)
+                    value[p] = min(v, kept)
         for p in range(periods):
             if count[p] != 1:
                 code[p] = 0

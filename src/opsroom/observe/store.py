@@ -229,13 +229,18 @@ class Store:
 
     def _seen(self, dataset: str) -> list[Delivery]:
         """Return the deliveries that reads of a dataset see, in their order."""
-        table = self.delta(dataset)
-        log = self._logs.get(dataset, [])
-        if (log[-1].delivery if log else 0) != table.last_delivery:
-            unnoted = self._catch_up(dataset)
-            log = self._logs[dataset] = [*recall(self.state, dataset), *unnoted]
-        pin = self._pins.get(dataset)
+        log, pin = self._log(dataset), self._pins.get(dataset)
         return log if pin is None else [d for d in log if d.version <= pin]
+
+    def _log(self, dataset: str) -> list[Delivery]:
+        """Return all committed deliveries of a dataset in their order: kept, since a record never changes."""
+        log = self._logs.get(dataset, [])
+        if (log[-1].delivery if log else 0) != self.delta(dataset).last_delivery:
+            unnoted = self._catch_up(dataset)
+            log = [*recall(self.state, dataset), *unnoted]
+            if not unnoted:  # else room.db still waits for them
+                self._logs[dataset] = log
+        return log
 
     def erased(self, dataset: str, version: int) -> Erasure | None:
         """Return the erasure that took rows out of a version of a dataset, None while it can be recomputed."""
@@ -478,9 +483,7 @@ class Store:
         names = [dataset] if dataset is not None else list(self.specs)
         found: list[Delivery] = []
         for name in names:
-            self.spec(name)
-            unnoted = self._catch_up(name)
-            found += [*recall(self.state, name), *unnoted]
+            found += self._log(name)
         return sorted(found, key=lambda d: (d.recorded_at, d.dataset, d.delivery))
 
     def rebuild_deliveries(self) -> int:

@@ -142,7 +142,8 @@ def told(error: dict[str, str]) -> OpsroomError:
 def feed(folder: Path, *, companies: int, seed: int, until: dt.date, actor: str) -> Iterator[Message]:
     """Ingest every delivery up to a day, run what can be run of each publication day, then save the truth."""
     world = meridia(companies=companies, seed=seed)
-    with Room.open(folder, actor=actor) as room:
+    # One thread of the query engine: the other core is the publisher's, and small deliveries gain nothing by two.
+    with Room.open(folder, actor=actor, threads=1) as room:
         calendar = room.settings.publish
         days = publication_days(calendar.first or until, until, calendar)
         for delivery in world.deliveries(until=until):
