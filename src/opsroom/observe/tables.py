@@ -98,6 +98,7 @@ class Table:
         self._handle: DeltaTable | None = None
         self._files: dict[int, tuple[StoredFile, ...]] = {}
         self._held = False
+        self._rests_on: tuple[int, int] | None = None
         self._last: tuple[int, int] | None = None  # a version, and the number of the last delivery in it
 
     def refresh(self, *, certain: bool = False) -> DeltaTable | None:
@@ -105,9 +106,12 @@ class Table:
 
         While this process holds the writer lock, nobody else of this machine commits and the log is not asked
         again, unless `certain` asks for it: before and after a commit, and after a conflict. Otherwise it is read
-        only where it goes on: a commit is the file of the next number, and none is ever cleaned up.
+        only where it goes on (a commit is the file of the next number, and none is ever cleaned up) or has another
+        checkpoint: an erasure takes away those that the handle may still rest on.
         """
-        if self._handle is not None and not certain and (self._held or not self._goes_on(self._handle)):
+        checkpoint = self._checkpoint()
+        fresh = checkpoint == self._rests_on and not self._goes_on()
+        if self._handle is not None and not certain and (self._held or fresh):
             return self._handle
         try:
             if self._handle is None:
@@ -118,11 +122,21 @@ class Table:
                 self._handle.update_incremental()
         except (DeltaError, OSError) as error:
             raise _unreadable(self.spec.name) from error
+        self._rests_on = checkpoint
         return self._handle
 
-    def _goes_on(self, handle: DeltaTable) -> bool:
+    def _goes_on(self) -> bool:
         """Return whether the log holds a commit after the handle's."""
-        return (self.path / "_delta_log" / f"{int(handle.version()) + 1:020d}.json").exists()
+        handle = self._handle
+        return handle is None or (self.path / "_delta_log" / f"{int(handle.version()) + 1:020d}.json").exists()
+
+    def _checkpoint(self) -> tuple[int, int] | None:
+        """Return what tells the log's last checkpoint from another; None where there is none."""
+        try:
+            found = (self.path / "_delta_log" / "_last_checkpoint").stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     @property
     def version(self) -> int:
