@@ -44,6 +44,7 @@ def test_memory_is_seen(script: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 0.9 * SIZE
 
+
 GIVEN_BACK = f"""
 from pathlib import Path
 from opsroom.base.memory import give_back

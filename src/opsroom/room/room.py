@@ -63,9 +63,7 @@ class Room:
         Threads of the store's own query engine; as many as there are cores where absent.
     """
 
-    def __init__(
-        self, path: str | Path, *, actor: str, engine: str | None = None, threads: int | None = None
-    ) -> None:
+    def __init__(self, path: str | Path, *, actor: str, engine: str | None = None, threads: int | None = None) -> None:
         if not actor.strip():
             raise UsageError("a room is opened by an actor.", remedy="Give actor='name'.", code="OPS-U010")
         self.path = Path(path).absolute()
