@@ -1,5 +1,6 @@
 """Memory of a family of processes, each test in a process of its own: a worker's memory moves by itself."""
 
+import ctypes
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ print(peak.bytes - taken())
 """
 
 CHILDREN = f"""
+import ctypes
 import subprocess, sys
 from opsroom.faces.cli.memory import taken
 order = "import sys; x = bytearray(b'x') * {SIZE}; print('ready', flush=True); sys.stdin.read()"
@@ -41,3 +43,25 @@ with subprocess.Popen([sys.executable, "-c", order], stdin=-1, stdout=-1, text=T
 def test_memory_is_seen(script: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 0.9 * SIZE
+
+
+GIVEN_BACK = f"""
+from pathlib import Path
+from opsroom.base.memory import give_back
+def own():
+    resident, shared = map(int, Path("/proc/self/statm").read_text().split()[1:3])
+    return (resident - shared) * 4096
+give_back()
+blocks = [bytearray(60_000) for _ in range({SIZE} // 60_000)]  # small enough for the C library's own heap
+last = bytearray(60_000)  # what lies above the free blocks: the heap does not shrink by itself
+del blocks
+before = own()
+give_back()
+print(before - own())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library gives nothing back")
+def test_free_memory_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", GIVEN_BACK], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 0.8 * SIZE

@@ -52,13 +52,17 @@ def contributors(
     """
     cells, periods, most = len(bounds) - 1, x.shape[1], top.shape[0]
     number = np.zeros((cells, periods), np.int64)
-    value, rest = np.zeros(periods, total.dtype), np.zeros(periods, total.dtype)
+    value = np.zeros(periods, total.dtype)
     code = np.zeros(periods, np.int64)
     for c in range(cells):
         sums, sizes, count = total[c], size[c], number[c]
         for r in range(bounds[c], bounds[c + 1]):
-            value[:] = 0
-            for u in range(starts[r], starts[r + 1]):
+            # Most groups are of one unit: the first is written, only others are added.
+            unit = rows[starts[r]]
+            w, own = weight[unit], x[unit]
+            for p in range(periods):
+                value[p] = w * own[p]
+            for u in range(starts[r] + 1, starts[r + 1]):
                 unit = rows[u]
                 w, own = weight[unit], x[unit]
                 for p in range(periods):
@@ -72,14 +76,14 @@ def contributors(
                 code[p] = there * holder
                 v = abs(v)
                 sizes[p] += v
-                rest[p] = v
+                value[p] = v
             for k in range(most):
                 largest, owner = top[k, c], who[k, c]
                 for p in range(periods):
-                    v, kept, mine, theirs = rest[p], largest[p], code[p], owner[p]
+                    v, kept, mine, theirs = value[p], largest[p], code[p], owner[p]
                     larger = v > kept
                     largest[p] = v if larger else kept
-                    rest[p] = kept if larger else v
+                    value[p] = kept if larger else v
                     owner[p] = mine if larger else theirs
                     code[p] = theirs if larger else mine
     return number

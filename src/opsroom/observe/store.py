@@ -229,13 +229,18 @@ class Store:
 
     def _seen(self, dataset: str) -> list[Delivery]:
         """Return the deliveries that reads of a dataset see, in their order."""
-        table = self.delta(dataset)
-        log = self._logs.get(dataset, [])
-        if (log[-1].delivery if log else 0) != table.last_delivery:
-            unnoted = self._catch_up(dataset)
-            log = self._logs[dataset] = [*recall(self.state, dataset), *unnoted]
-        pin = self._pins.get(dataset)
+        log, pin = self._log(dataset), self._pins.get(dataset)
         return log if pin is None else [d for d in log if d.version <= pin]
+
+    def _log(self, dataset: str) -> list[Delivery]:
+        """Return all committed deliveries of a dataset in their order: kept, since a record never changes."""
+        log = self._logs.get(dataset, [])
+        if (log[-1].delivery if log else 0) != self.delta(dataset).last_delivery:
+            unnoted = self._catch_up(dataset)
+            log = [*recall(self.state, dataset), *unnoted]
+            if not unnoted:  # else room.db still waits for them
+                self._logs[dataset] = log
+        return log
 
     def erased(self, dataset: str, version: int) -> Erasure | None:
         """Return the erasure that took rows out of a version of a dataset, None while it can be recomputed."""
@@ -481,9 +486,8 @@ class Store:
         found: list[tuple[datetime, Delivery]] = []
         for name in [dataset] if dataset is not None else list(self.specs):
             self.spec(name)
-            unnoted = self._catch_up(name)
             latest = datetime.min.replace(tzinfo=UTC)
-            for one in [*recall(self.state, name), *unnoted]:
+            for one in self._log(name):
                 latest = max(latest, one.recorded_at)  # a clock that is behind does not put it before its forerunner
                 found.append((latest, one))
         return [one for _, one in sorted(found, key=lambda pair: (pair[0], pair[1].dataset, pair[1].delivery))]

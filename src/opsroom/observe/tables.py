@@ -98,14 +98,20 @@ class Table:
         self._handle: DeltaTable | None = None
         self._files: dict[int, tuple[StoredFile, ...]] = {}
         self._held = False
+        self._rests_on: tuple[int, int] | None = None
+        self._last: tuple[int, int] | None = None  # a version, and the number of the last delivery in it
 
     def refresh(self, *, certain: bool = False) -> DeltaTable | None:
         """Bring the handle up to date; None while nothing was committed.
 
         While this process holds the writer lock, nobody else of this machine commits and the log is not asked
-        again, unless `certain` asks for it: before and after a commit, and after a conflict.
+        again, unless `certain` asks for it: before and after a commit, and after a conflict. Otherwise it is read
+        only where it goes on (a commit is the file of the next number, and none is ever cleaned up) or has another
+        checkpoint: an erasure takes away those that the handle may still rest on.
         """
-        if self._held and self._handle is not None and not certain:
+        checkpoint = self._checkpoint()
+        fresh = checkpoint == self._rests_on and not self._goes_on()
+        if self._handle is not None and not certain and (self._held or fresh):
             return self._handle
         try:
             if self._handle is None:
@@ -116,7 +122,21 @@ class Table:
                 self._handle.update_incremental()
         except (DeltaError, OSError) as error:
             raise _unreadable(self.spec.name) from error
+        self._rests_on = checkpoint
         return self._handle
+
+    def _goes_on(self) -> bool:
+        """Return whether the log holds a commit after the handle's."""
+        handle = self._handle
+        return handle is None or (self.path / "_delta_log" / f"{int(handle.version()) + 1:020d}.json").exists()
+
+    def _checkpoint(self) -> tuple[int, int] | None:
+        """Return what tells the log's last checkpoint from another; None where there is none."""
+        try:
+            found = (self.path / "_delta_log" / "_last_checkpoint").stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     @property
     def version(self) -> int:
@@ -160,8 +180,12 @@ class Table:
     def last_delivery(self) -> int:
         """Number of the last delivery; 0 while there is none."""
         handle = self.refresh()
-        found = None if handle is None else handle.transaction_version(HEAD)
-        return 0 if found is None else int(found)
+        if handle is None:
+            return 0
+        version = int(handle.version())
+        if self._last is None or self._last[0] != version:
+            self._last = (version, int(handle.transaction_version(HEAD) or 0))
+        return self._last[1]
 
     def commit(self, files: Sequence[DataFile], delivery: int, contents: Sequence[str], record: str) -> int:
         """Commit a delivery in one step and return the new version.
@@ -276,7 +300,7 @@ class Table:
 
     def checkpoint(self) -> None:
         """Write a checkpoint of the latest version, from a log that was changed beside the library."""
-        self._handle = None
+        self._handle = self._last = None
         self._files.clear()
         handle = self.refresh(certain=True)
         if handle is not None:

@@ -35,8 +35,8 @@ class Marked:
     def of(cls, source: Any, use: Flags, known: Flags) -> Marked:
         """Take some of the quantities of a table or of what is remembered of one."""
         return cls(
-            source.value[use], source.sensitive[use], source.below[use], source.above[use], source.base[use], known[use],
-            source.groups[use], source.who[use], source.part[use],
+            source.value[use], source.sensitive[use], source.below[use], source.above[use], source.base[use],
+            known[use], source.groups[use], source.who[use], source.part[use],
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ Both are made by the same calls that a user makes: `Room.create`, `ingest`, `pub
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsroom.base.errors import UsageError
+from opsroom.base.memory import give_back
 from opsroom.base.progress import track
 from opsroom.room.calendar import publication_days
 from opsroom.room.room import Room
@@ -88,13 +90,16 @@ def build_meridia(
     try:
         for module in SLOW_TO_LOAD:  # while the feed makes the first history
             import_module(module)
+        gc.freeze()  # what is loaded stays: looked through for garbage again and again, it took a twentieth
         for day in track(days, "living through the shock, week by week"):
             feeder.wait(room.moment(day))
             room.publish(day, prepared=partial(feeder.outcome, day))
+            give_back()
             if day == DECISION_DAY:
                 _decide(room, day)
         feeder.finish()
     finally:
+        gc.unfreeze()
         feeder.stop()
     return Built(room, tuple(days), Truth.load(truth_folder(room.path)))
 

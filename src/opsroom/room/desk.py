@@ -240,10 +240,9 @@ KINDS = (
 """The kinds of desk that ``room.toml`` may name; a kind is a file in `opsroom.room.desks`."""
 
 
-ALONE = frozenset({"nowcast"})
+ALONE = frozenset({"nowcast", "loans"})
 """Kinds that are run by another process, and before earlier days are out, where there is one: they rest on the store
-alone, neither on other desks of the day nor on what is published, and take little memory. (Loans would take as
-much beside the feed as the feed.)"""
+alone, neither on other desks of the day nor on what is published."""
 
 
 def desk(kind: str) -> Desk:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import gc
 import os
 import pickle
 import queue
@@ -23,6 +24,7 @@ from typing import Any
 
 from opsroom.base import errors
 from opsroom.base.errors import InternalError, OpsroomError
+from opsroom.base.memory import give_back
 from opsroom.economy import meridia
 from opsroom.room.calendar import publication_days
 from opsroom.room.desk import DeskOutcome
@@ -142,7 +144,8 @@ def told(error: dict[str, str]) -> OpsroomError:
 def feed(folder: Path, *, companies: int, seed: int, until: dt.date, actor: str) -> Iterator[Message]:
     """Ingest every delivery up to a day, run what can be run of each publication day, then save the truth."""
     world = meridia(companies=companies, seed=seed)
-    with Room.open(folder, actor=actor) as room:
+    # One thread of the query engine: the other core is the publisher's, and small deliveries gain nothing by two.
+    with Room.open(folder, actor=actor, threads=1) as room:
         calendar = room.settings.publish
         days = publication_days(calendar.first or until, until, calendar)
         for delivery in world.deliveries(until=until):
@@ -158,8 +161,10 @@ def feed(folder: Path, *, companies: int, seed: int, until: dt.date, actor: str)
 
 
 def _prepared(room: Room, day: dt.date) -> Iterator[Message]:
+    give_back()
     for desk, outcome in room.prepare(day):
         yield "outcome", (day, desk, outcome)
+    give_back()
 
 
 def truth_folder(room: Path) -> Path:
@@ -176,6 +181,7 @@ def main() -> int:
     parser.add_argument("--until", type=dt.date.fromisoformat, required=True)
     parser.add_argument("--actor", required=True)
     given = parser.parse_args()
+    gc.freeze()  # what is loaded stays: it need not be looked through for garbage again and again
     # Whatever else is printed goes to stderr: stdout holds pickles.
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)

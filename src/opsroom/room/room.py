@@ -59,9 +59,11 @@ class Room:
         Who acts: written into the audit log with every act.
     engine
         Where `Room.table` lives: ``"duckdb"`` or ``"spark"``; the setting of ``room.toml`` where absent.
+    threads
+        Threads of the store's own query engine; as many as there are cores where absent.
     """
 
-    def __init__(self, path: str | Path, *, actor: str, engine: str | None = None) -> None:
+    def __init__(self, path: str | Path, *, actor: str, engine: str | None = None, threads: int | None = None) -> None:
         if not actor.strip():
             raise UsageError("a room is opened by an actor.", remedy="Give actor='name'.", code="OPS-U010")
         self.path = Path(path).absolute()
@@ -77,6 +79,7 @@ class Room:
             self.state,
             timezone=self.settings.timezone,
             code_lists={"regions": [region.code for region in self.settings.regions]},
+            threads=threads,
             engine=made,
         )
         self.providers = read_providers(self.path / PROVIDERS)
@@ -141,7 +144,9 @@ class Room:
         return cls(folder, actor=actor)
 
     @classmethod
-    def open(cls, path: str | Path, *, engine: str | None = None, actor: str = "steward") -> Room:
+    def open(
+        cls, path: str | Path, *, engine: str | None = None, actor: str = "steward", threads: int | None = None
+    ) -> Room:
         """Open a room.
 
         Parameters
@@ -152,13 +157,15 @@ class Room:
             ``"duckdb"`` or ``"spark"``: where `Room.table` lives; the setting of ``room.toml`` where absent.
         actor
             Who acts.
+        threads
+            Threads of the store's own query engine; as many as there are cores where absent.
 
         Raises
         ------
         SettingsError
             If the folder is no room, or the engine is not available; says what to install.
         """
-        return cls(path, actor=actor, engine=engine)
+        return cls(path, actor=actor, engine=engine, threads=threads)
 
     def close(self) -> None:
         """Close the room's database."""

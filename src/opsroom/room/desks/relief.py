@@ -89,6 +89,7 @@ class ReliefDesk:
             as_of=view.day,
             habits=habits,
         )
+        del register, accounts, loans, months, panel  # much memory: the rest needs the companies alone
         now = liquidity(firms, as_of=view.day, habits=habits)
         study = relief(
             firms,
