@@ -42,6 +42,9 @@ _NEARLY = 1 - 1e-9
 _EFFORT = 500
 """Programmes that may be solved in any case to publish again what was hidden in vain."""
 
+_PARTS = (0.5, 0.25, 0.125, 0.03125)
+"""What is tried of the way to a goal that no table reaches whatever is hidden."""
+
 _FREE = 1e-5
 """Price of moving what is hidden anyway, where the middle price is 1: fewer quantities make a better witness."""
 
@@ -59,7 +62,8 @@ class Shielded:
     witnesses
         Moves, shape (n, witnesses): the true values plus each are a table that attackers must think possible.
     open
-        Goals, with the insider or 0, that no table reaches whatever is hidden: they were lost before.
+        Goals, with the insider or 0, that no table reaches whatever is hidden: what was published before, or what the
+        insider knows by itself, says too much. As much of the way to them is gone as can be.
     """
 
     hidden: Flags
@@ -157,6 +161,11 @@ class _Work:
     """Witnesses for one contributor alone, who knows of the lower end of an interval that it is not so low."""
     using: list[list[int]] = field(init=False)
     open: set[tuple[int, int, int]] = field(init=False, default_factory=set)
+    above: Floats = field(init=False)
+    below: Floats = field(init=False)
+    """How far it is to the goals; less than the system asks for where that cannot be reached."""
+    partly: dict[tuple[int, int, int], float] = field(init=False, default_factory=dict)
+    """Which part of the way to a goal is gone where no more can be, against an insider or (0) everybody."""
     sole: Ints = field(init=False)
     """The only contributor of each quantity, or 0."""
     known_by: dict[int, Knowledge] = field(init=False, default_factory=dict)
@@ -167,6 +176,7 @@ class _Work:
     def __post_init__(self) -> None:
         system, n = self.system, self.system.size
         self.hidden = np.zeros(len(self.units), dtype=bool) if self.given is None else self.given.copy()
+        self.above, self.below = system.above.copy(), system.below.copy()
         self.shown = np.zeros(n, dtype=np.int64)
         self.giving = [[] for _ in range(n)]
         self.using = [[] for _ in range(n)]
@@ -193,9 +203,10 @@ class _Work:
         flags: Flags = (self.shown > 0) | self.system.fixed
         return flags
 
-    def _need(self, goal: Goal) -> float:
+    def _need(self, goal: Goal, insiders: Collection[int]) -> float:
         target, sign = goal
-        return float(self.system.above[target] if sign > 0 else -self.system.below[target])
+        width = float(self.above[target] if sign > 0 else -self.below[target])
+        return width * min((self.partly.get((*goal, i), 1.0) for i in insiders), default=1.0)
 
     def lacking(self, goal: Goal) -> frozenset[int] | None:
         """Return the insiders against whom a goal has no witness; None if it has none at all."""
@@ -222,13 +233,13 @@ class _Work:
             return True
         return any(self.alive[number] for number in self.settled.get((goal, insider), ()))
 
-    def move(self, place: _Place, goal: Goal, closed: Flags, price: Floats, insiders: Iterable[int]) -> Floats | None:
+    def move(self, place: _Place, goal: Goal, closed: Flags, price: Floats, insiders: Collection[int]) -> Floats | None:
         """Look for the cheapest move to a goal that takes contributors in; one shift for each column."""
         system, columns = self.system, place.columns
         target = int(place.at[goal[0]])
         room = system.value[columns] - system.floor[columns]
         room[target] = system.value[goal[0]] - system.base[goal[0]]
-        need = self._need(goal)
+        need = self._need(goal, insiders)
         closed = closed.copy()
         for insider in insiders:
             knows = self.knows(insider)
@@ -325,7 +336,7 @@ class _Work:
         if (end[mine] < system.floor[target] - slack[mine]).any():
             sensitive &= mine  # who knows that it is no true table is not known: it serves its target alone
         goals: set[Goal] = set()
-        for sign, width in ((1, system.above), (-1, system.below)):
+        for sign, width in ((1, self.above), (-1, self.below)):
             hit = sensitive & (sign * shift >= width[at] * _NEARLY)
             goals |= {(q, sign) for q in at[hit].tolist()}
         return _Witness(at, shift, target, frozenset(goals), frozenset(betrayed), frozenset(own))
@@ -351,9 +362,25 @@ class _Work:
                     if at == len(ladder):
                         beyond = ladder[-1].around
                         if beyond is None:
-                            self.open.add((*goal, min(lacking, default=0)))
+                            self._concede(ladder[-1], goal, min(lacking, default=0))
                             break
                         ladder.append(beyond())
+
+    def _concede(self, place: _Place, goal: Goal, insider: int) -> None:
+        """Go as much of the way to a goal as can be gone, and if none can, leave it open."""
+        target, sign = goal
+        width = self.above if sign > 0 else self.below
+        asked = float(width[target])
+        for part in _PARTS:
+            self.partly[(*goal, insider)] = part if insider else 1.0
+            if not insider:
+                width[target] = asked * part
+            if self._bought(place, goal, [insider] if insider else []):
+                self.partly[(*goal, insider)] = part
+                if not insider:  # the way itself is shorter now
+                    self.partly[(*goal, insider)] = 1.0
+                return
+        self.open.add((*goal, insider))
 
     def _found(self, place: _Place, goal: Goal, lacking: frozenset[int]) -> bool:
         """Find a witness against several insiders at once, with what is hidden anyway or not, or against the first."""
@@ -443,7 +470,7 @@ class _Work:
         at = np.concatenate([w.at for w in alive]) if alive else np.zeros(0, dtype=np.int64)
         shift = np.concatenate([w.shift for w in alive]) if alive else np.zeros(0)
         table = sp.csc_array((shift, at, start), shape=(self.system.size, len(alive)))
-        return Shielded(self.hidden, self.known(), table, tuple(sorted(self.open)))
+        return Shielded(self.hidden, self.known(), table, tuple(sorted(self.open | set(self.partly))))
 
 
 def _connected(system: System) -> list[_Place]:
