@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from opsroom.base.settings import RoomSettings
@@ -10,8 +11,27 @@ from opsroom.observe.erasures import erasures
 from opsroom.observe.store import Store
 
 
-def write_public(path: Path, settings: RoomSettings, store: Store) -> None:
-    """Write ``public.json``: what faces may know of the room (titles, regions, datasets, erasures; no rule values)."""
+def read_heads(path: Path) -> dict[str, str]:
+    """Return the heads of the room's chains that stand in ``public.json``, by chain."""
+    try:
+        found = json.loads((path / "public.json").read_text(encoding="utf-8")).get("heads", {})
+    except (FileNotFoundError, ValueError, AttributeError):
+        return {}  # a new room, or a file that is written anew in a moment
+    return {str(name): str(head) for name, head in found.items()}
+
+
+def write_public(path: Path, settings: RoomSettings, store: Store, *, heads: Mapping[str, str] | None = None) -> None:
+    """Write ``public.json``: what faces may know of the room (titles, regions, datasets, erasures; no rule values).
+
+    Parameters
+    ----------
+    path
+        The room's folder.
+    settings, store
+        What there is to say.
+    heads
+        New heads of the room's chains, by chain; the ones that stand there are kept where absent.
+    """
     gone = [
         {"number": e.number, "dataset": e.dataset, "from_version": e.from_version, "version": e.version}
         for e in erasures(store.state)
@@ -30,6 +50,8 @@ def write_public(path: Path, settings: RoomSettings, store: Store) -> None:
         for name, spec in sorted(store.specs.items())
     }
     facts = {**settings.public(), "datasets": datasets, **({"erasures": gone} if gone else {})}
+    if known := dict(heads) if heads is not None else read_heads(path):
+        facts["heads"] = known
     text = json.dumps(facts, ensure_ascii=False, indent=1, default=str)
     target = path / "public.json"
     if not target.exists() or target.read_text(encoding="utf-8") != text:
