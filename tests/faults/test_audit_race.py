@@ -1,0 +1,53 @@
+"""Processes that append to one audit log at once keep one chain, and lose nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from opsroom.base.state import State
+from opsroom.protect.audit import AuditLog
+
+APPEND = """
+import sys, time
+from pathlib import Path
+from opsroom.base.state import State
+from opsroom.protect.audit import AuditLog
+folder, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+state = State.open(folder / "room.db")
+log = AuditLog(state)
+(folder / f"{name}.ready").touch()
+while not (folder / "go").exists():
+    time.sleep(0.005)
+for k in range(count):
+    if k % 5:
+        log.append(name, "ingest", f"{name}/{k}")
+    else:
+        log.append_all(name, [("ingest", f"{name}/{k}"), ("note", f"{name}/{k}")])
+state.close()
+"""
+
+
+def test_four_processes_keep_one_chain(tmp_path: Path) -> None:
+    count, names = 30, ["a", "b", "c", "d"]
+    state = State.open(tmp_path / "room.db")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    running = [
+        subprocess.Popen([sys.executable, "-c", APPEND, str(tmp_path), name, str(count)], env=env) for name in names
+    ]
+    while not all((tmp_path / f"{name}.ready").exists() for name in names):
+        assert all(one.poll() is None for one in running)
+    (tmp_path / "go").touch()
+    assert [one.wait(timeout=120) for one in running] == [0] * len(names)
+    log = AuditLog(state)
+    extra = len(range(0, count, 5))
+    assert log.verify() == len(names) * (count + extra)
+    acts = log.entries()
+    for name in names:
+        own = [act.object for act in acts if act.actor == name and act.act == "ingest"]
+        assert own == [f"{name}/{k}" for k in range(count)], "in each process's own order, none twice"
+    switches = sum(one.actor != two.actor for one, two in zip(acts, acts[1:], strict=False))
+    assert switches >= len(names), "they did run at once"
+    state.close()
