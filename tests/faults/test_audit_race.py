@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from opsroom.base.state import State
@@ -12,6 +13,7 @@ from opsroom.protect.audit import AuditLog
 
 APPEND = """
 import sys, time
+from itertools import pairwise
 from pathlib import Path
 from opsroom.base.state import State
 from opsroom.protect.audit import AuditLog
@@ -48,6 +50,6 @@ def test_four_processes_keep_one_chain(tmp_path: Path) -> None:
     for name in names:
         own = [act.object for act in acts if act.actor == name and act.act == "ingest"]
         assert own == [f"{name}/{k}" for k in range(count)], "in each process's own order, none twice"
-    switches = sum(one.actor != two.actor for one, two in zip(acts, acts[1:], strict=False))
+    switches = sum(one.actor != two.actor for one, two in pairwise(acts))
     assert switches >= len(names), "they did run at once"
     state.close()
