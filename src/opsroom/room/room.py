@@ -23,6 +23,7 @@ from opsroom.observe.ingest import Expected, IngestReport, ingest
 from opsroom.observe.returning import Held, held
 from opsroom.observe.store import Store
 from opsroom.protect.audit import AuditLog
+from opsroom.protect.budget import Budgets
 from opsroom.protect.ledger import Ledger
 from opsroom.protect.reader import Releases
 from opsroom.protect.users import Users
@@ -89,6 +90,7 @@ class Room:
         self.ledger = Ledger(self.state)
         self.audit = AuditLog(self.state)
         self.users = Users(self.state, self.audit, clock=lambda: self.store.clock())
+        self.budgets = Budgets(self.state, self.audit, clock=lambda: self.store.clock())
         self.guard = Guard(actor, self.users, self.audit, clock=lambda: self.store.clock())
         self.memory: dict[str, Any] = {}
         self.notes: dict[str, str] = {}

@@ -18,6 +18,7 @@ from cyclopts import App, Parameter
 from opsroom._version import __version__
 from opsroom.base.errors import OpsroomError, UsageError
 from opsroom.faces.cli.auditing import audit
+from opsroom.faces.cli.budget import budget
 from opsroom.faces.cli.common import Json, RoomPath, open_room
 from opsroom.faces.cli.dataset import dataset
 from opsroom.faces.cli.intake import ingest
@@ -37,6 +38,7 @@ releases = App(name="release", help="List and show what has been published.")
 app.command(dataset)
 app.command(releases)
 app.command(audit)
+app.command(budget)
 app.command(ingest)
 app.command(lineage)
 app.command(provider)
@@ -202,12 +204,11 @@ def serve(*, room: RoomPath = Path(), host: str = "127.0.0.1", port: int = 8000)
     """
     import uvicorn
 
-    from opsroom.faces.cli.reading import open_releases
+    from opsroom.faces.cli.reading import open_door, open_releases
     from opsroom.faces.web import create_app
-    from opsroom.room.door import Door
 
     # What cannot be opened is said before it is called open.
-    pages = create_app(open_releases(room), door=Door(room))
+    pages = create_app(open_releases(room), door=open_door(room))
     say(f"The room is open at http://{host}:{port}/ (Ctrl-C closes it).")
     uvicorn.run(pages, host=host, port=port, log_level="warning")
 
