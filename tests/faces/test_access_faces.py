@@ -24,6 +24,26 @@ from opsroom.room.door import Door
 from opsroom.room.room import Room, plain_settings
 
 API = "/api/v1"
+CONFIDENTIAL = 'confidential = true\nunit = "enterprise"\nunit_field = "company"'
+PUBLIC = 'confidential = false\nunit = "public"'
+SALES = f"""
+schema_version = 1
+name = "sales"
+title = "Sales"
+legal_basis = "a test"
+frequency = "M"
+period = "month"
+key = ["company", "month"]
+{CONFIDENTIAL}
+
+[[fields]]
+name = "company"
+type = "string"
+
+[[fields]]
+name = "month"
+type = "date"
+"""
 
 
 def run(*words: str) -> None:
@@ -198,6 +218,46 @@ def test_users_and_tokens_on_the_command_line(folder: Path, capsys: pytest.Captu
     monkeypatch.setenv("OPSROOM_ACTOR", "operator")
     acts = told("audit", "list", "--last", "100")
     assert sum(act["act"] == "denied" for act in acts) == 5
+
+
+def test_a_privacy_budget_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    at = ("--room", str(folder), "--json")
+    spec = folder / "sales.toml"
+    spec.write_text(SALES, encoding="utf-8")
+    run("dataset", "add", str(spec), "--room", str(folder))
+    spec.write_text(SALES.replace('"sales"', '"prices"').replace(CONFIDENTIAL, PUBLIC), encoding="utf-8")
+    run("dataset", "add", str(spec), "--room", str(folder))
+    with pytest.raises(OpsroomError) as public:
+        run("budget", "open", "prices", "--epsilon", "1", *at)
+    assert public.value.code == "OPS-U143"
+    run("budget", "open", "sales", "--epsilon", "1.5", *at)
+    with Room.open(folder, actor="operator") as room:
+        room.budgets.spend("sales", "0.25", purpose="a table", by="operator")
+    capsys.readouterr()
+    run("budget", "show", "sales", *at)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["total"], told["spent"], told["left"]) == ("1.5", "0.25", "1.25")
+    assert [(one["actor"], one["epsilon"], one["purpose"]) for one in told["entries"]] == [
+        ("operator", "0.25", "a table")
+    ]
+
+
+def test_a_room_that_cannot_be_written_is_served_without_tokens_or_not_at_all(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from opsroom.faces.cli.reading import open_door
+
+    def locked(*_: object) -> None:
+        raise StoreError("the room's database cannot be read or written.", code="OPS-F012")
+
+    monkeypatch.setattr("opsroom.room.door.State.open", locked)
+    assert open_door(folder) is None
+    assert "without routes that need a token" in capsys.readouterr().err
+    monkeypatch.undo()
+    want_tokens(folder)
+    monkeypatch.setattr("opsroom.room.door.State.open", locked)
+    with pytest.raises(StoreError):
+        open_door(folder)
 
 
 # -- the alarm --------------------------------------------------------------------------------

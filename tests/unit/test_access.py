@@ -13,13 +13,22 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog import get_logger
 
 from opsroom.base.errors import AccessError, NotFoundError, OpsroomError, UsageError
+from opsroom.base.settings import DeskSettings
+from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
 from opsroom.protect.access import ALL_RIGHTS, OPEN, ROLES, Scope, User, checked_user, restrict
 from opsroom.protect.audit import AuditLog
 from opsroom.protect.users import Users
+from opsroom.room.auditing import accept_heads, verify_room
+from opsroom.room.built_in import add_built_in
+from opsroom.room.dropfolder import DropFolder
+from opsroom.room.dropout import dropout
 from opsroom.room.guard import export_table
+from opsroom.room.perturbing import open_budget
+from opsroom.room.quality import quality_reports
 from opsroom.room.quarantine import export_refused, list_refused
 from opsroom.room.room import Room
 from opsroom.room.upkeep import compact_datasets, erase_rows
@@ -390,6 +399,7 @@ def test_view_and_export_are_narrowed_too(folder: Path, tmp_path: Path) -> None:
     assert out.stat().st_mode & 0o077 == 0
 
 
+DESK = DeskSettings("levels", "levels", {"dataset": "sales"})
 WHOLE = {
     "picture": lambda room, _: room.picture(),
     "publish": lambda room, _: room.publish("2020-03-02"),
@@ -402,6 +412,15 @@ WHOLE = {
     "list_refused": lambda room, _: list_refused(room),
     "export_refused": lambda room, out: export_refused(room, "sales", 1, out),
     "compact": lambda room, _: compact_datasets(room),
+    "quality_reports": lambda room, _: quality_reports(room, "sales"),
+    "dropout": lambda room, _: dropout(room, "nobody"),
+    "drop_folder": lambda room, out: DropFolder(room, out.parent, get_logger()),
+    "open_budget": lambda room, _: open_budget(room, "sales", 1),
+    "built_in": lambda room, _: add_built_in(room, DatasetSpec.from_toml(PRICES)),
+    "run_desk": lambda room, _: room.run_desk(DESK, room.moment(None), dt.date(2020, 3, 2), {}),
+    "prepare": lambda room, _: list(room.prepare(dt.date(2020, 3, 2))),
+    "verify": lambda room, _: verify_room(room),
+    "accept": lambda room, _: accept_heads(room, "x"),
     "erase": lambda room, _: erase_rows(room, "sales", "company", ["a"], reason="x", legal_basis="x"),
 }
 

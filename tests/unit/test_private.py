@@ -76,9 +76,9 @@ def test_a_budget_is_spent_to_the_last_millionth_and_no_further(state: State) ->
     with pytest.raises(UsageError):
         budgets.open("sales", "9", by="stella")
     acts = [(a.actor, a.act, a.object) for a in AuditLog(state).entries()]
-    assert acts == [("stella", "budget open", "sales: epsilon 0.3")] + [
-        ("ada", "budget spend", "sales: epsilon 0.1")
-    ] * 3
+    assert (
+        acts == [("stella", "budget open", "sales: epsilon 0.3")] + [("ada", "budget spend", "sales: epsilon 0.1")] * 3
+    )
 
 
 @pytest.mark.parametrize("epsilon", ["0", "-1", "nan", "inf", "x", "0.0000001", "1001"])

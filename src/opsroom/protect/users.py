@@ -369,7 +369,7 @@ def unknown() -> AccessError:
     return AccessError(
         "a valid token is needed.",
         remedy="Send `Authorization: Bearer TOKEN`; a steward makes one with `opsroom token create`.",
-        code=NOT_KNOWN,
+        code="OPS-A024",  # NOT_KNOWN, written out so that the list of errors finds it
     )
 
 

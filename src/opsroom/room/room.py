@@ -346,6 +346,7 @@ class Room:
         tuple of str and DeskOutcome
             Name of the desk and its outcome for `publish`, without the method's own result; confidential.
         """
+        self.guard.require("publish")
         moment, day = self.moment(as_of), self.publication_day(as_of)
         for setting in self.settings.desks:
             if setting.kind in ALONE and is_wanted(setting, day, self.settings):
