@@ -53,3 +53,43 @@ def test_four_processes_keep_one_chain(tmp_path: Path) -> None:
     switches = sum(one.actor != two.actor for one, two in pairwise(acts))
     assert switches >= len(names), "they did run at once"
     state.close()
+
+
+def test_opening_a_room_never_writes_old_heads_back(tmp_path: Path) -> None:
+    """One thread advances the heads as publications do, others write the description as opening does."""
+    import json
+    import threading
+
+    from opsroom.room.public import write_public
+    from opsroom.room.room import Room
+
+    Room.create(tmp_path / "room", actor="operator").close()
+    rooms = [Room.open(tmp_path / "room", actor="operator") for _ in range(4)]
+    over, went_back, faults = threading.Event(), [], []
+
+    def opens(room: Room, title: str) -> None:
+        from dataclasses import replace
+
+        try:
+            for k in range(10_000):
+                write_public(room.path, replace(room.settings, title=f"{title}{k}"), room.store)
+                if over.is_set():
+                    return
+        except Exception as error:  # noqa: BLE001 - told by the assertion below
+            faults.append(error)
+
+    threads = [threading.Thread(target=opens, args=(room, name)) for room, name in zip(rooms[1:], "abc", strict=True)]
+    for one in threads:
+        one.start()
+    for k in range(1, 60):
+        write_public(rooms[0].path, rooms[0].settings, rooms[0].store, heads={"audit": str(k)})
+        seen = json.loads((tmp_path / "room" / "public.json").read_text(encoding="utf-8"))["heads"]["audit"]
+        if seen != str(k):
+            went_back.append((k, seen))
+    over.set()
+    for one in threads:
+        one.join(timeout=60)
+    for room in rooms:
+        room.close()
+    assert not faults
+    assert not went_back

@@ -320,3 +320,15 @@ def test_the_rooms_secret_is_made_once_and_kept_to_its_owner(tmp_path) -> None:
     file.write_bytes(b"x")
     with pytest.raises(StoreError):
         room_secret(tmp_path)
+
+
+def test_what_the_manual_does_not_promise_is_so() -> None:
+    """Many overlapping questions average the noise away: the manual says how many."""
+    pairs = 100
+    others = [[f"h{k}/{i}" for i in range(12)] for k in range(pairs)]
+    rows = [(g, k) for k, groups in enumerate(others) for g in [*groups, "target"]]
+    frame = pd.DataFrame(rows, columns=["group", "cell"])
+    without = frame[frame["group"] != "target"]
+    difference = counted(frame, "cell", totals=False) - counted(without, "cell", totals=False)
+    assert difference.mean() == pytest.approx(1, abs=4 * math.sqrt(6 / pairs))
+    assert difference.std() / math.sqrt(pairs) == pytest.approx(0.24, abs=0.06)

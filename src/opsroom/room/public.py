@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from opsroom.base.settings import RoomSettings
 from opsroom.observe.erasures import erasures
@@ -50,11 +52,23 @@ def write_public(path: Path, settings: RoomSettings, store: Store, *, heads: Map
         for name, spec in sorted(store.specs.items())
     }
     facts = {**settings.public(), "datasets": datasets, **({"erasures": gone} if gone else {})}
-    if known := dict(heads) if heads is not None else read_heads(path):
-        facts["heads"] = known
-    text = json.dumps(facts, ensure_ascii=False, indent=1, default=str)
     target = path / "public.json"
-    if not target.exists() or target.read_text(encoding="utf-8") != text:
-        temporary = target.with_suffix(".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
+    if _is(target, _text(facts, heads if heads is not None else read_heads(path))):
+        return
+    # Alone: whoever only opens the room must not write back the heads that it read before a publication.
+    with (path / ".public.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        text = _text(facts, heads if heads is not None else read_heads(path))
+        if not _is(target, text):
+            temporary = target.with_suffix(".tmp")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(target)
+
+
+def _text(facts: Mapping[str, Any], heads: Mapping[str, str]) -> str:
+    whole = {**facts, "heads": dict(heads)} if heads else dict(facts)
+    return json.dumps(whole, ensure_ascii=False, indent=1, default=str)
+
+
+def _is(file: Path, text: str) -> bool:
+    return file.exists() and file.read_text(encoding="utf-8") == text
