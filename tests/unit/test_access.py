@@ -90,6 +90,19 @@ def test_only_roles_that_do_not_act_for_the_whole_room_are_scoped() -> None:
         checked_user(User("u", "analyst", grants=frozenset({"publish"})))
 
 
+@pytest.mark.parametrize("role", ["steward", "publisher"])
+def test_an_act_for_the_whole_room_is_refused_to_a_scope_however_it_came_about(role: str) -> None:
+    """`checked_user` lets no such user into the register; the check of the act does not rest on that."""
+    user = User("u", role, Scope.of({"region": ["R1"]}))  # type: ignore[arg-type]  # one of the roles
+    right = "ingest" if role == "steward" else "publish"
+    with pytest.raises(AccessError) as refused:
+        user.require(right)
+    assert refused.value.code == "OPS-A021"
+    user.require("scan")
+    with pytest.raises(AccessError):
+        user.require("scan", whole=True)
+
+
 @pytest.mark.parametrize("columns", [{"region": []}, {"region": [" "]}, {"a b": ["x"]}, {"region": ["*"]}, {"": ["x"]}])
 def test_a_scope_has_columns_and_codes(columns: dict[str, list[str]]) -> None:
     with pytest.raises(UsageError) as refused:
@@ -221,6 +234,16 @@ def test_removing_a_user_revokes_the_tokens_also_after_coming_back(users: Users)
     users.add("ada", "reader", by="operator")
     refused(users, token.text)
     assert users.get("ada") == User("ada", "reader")
+
+
+def test_a_token_of_a_removed_user_holds_in_no_case(users: Users, state: State) -> None:
+    """Not even where somebody lifted its revocation in the database."""
+    users.add("ada", "analyst", by="operator")
+    token = users.create_token("ada", by="operator")
+    users.remove("ada", by="operator")
+    with state.begin() as connection:
+        connection.exec_driver_sql("UPDATE tokens SET revoked_at = ''")
+    refused(users, token.text)
 
 
 def test_every_change_is_on_record_and_none_that_was_refused(users: Users, state: State) -> None:
