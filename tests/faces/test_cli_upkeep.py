@@ -71,7 +71,7 @@ def test_files_are_merged(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     (done,) = json.loads(capsys.readouterr().out)
     assert (done["before"], done["after"], done["rows"], done["deleted"]) == (3, 2, 6, 3)
     with Room.open(folder) as room:
-        assert [e.act for e in room.audit.entries()] == ["compact"]
+        assert [e.act for e in room.audit.entries()] == ["ingest"] * 3 + ["compact"]
         assert room.store.arrow("sales", "2020-02-02").column("sales").to_pylist() == [2, 2]
 
 
@@ -92,7 +92,7 @@ def test_a_unit_is_erased_and_the_erasure_lifted(
     assert [bool(one["lifted_at"]) for one in json.loads(capsys.readouterr().out)] == [True, False]
     with Room.open(folder) as room:
         assert room.store.arrow("sales").num_rows == 0
-        assert [e.act for e in room.audit.entries()] == ["erase", "erase", "lift erasure"]
+        assert [e.act for e in room.audit.entries()][3:] == ["erase", "erase", "lift erasure"]
 
 
 @pytest.mark.parametrize("words", [(), ("--where", "company"), ("--where", "company=1", "--where", "sales=1")])

@@ -82,6 +82,23 @@ class PublishSettings:
     last: dt.date | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """Who may read releases over HTTP, and when the audit log is verified, of ``[access]`` in ``room.toml``.
+
+    Attributes
+    ----------
+    readers
+        ``"open"``: whoever reaches the server; ``"token"``: holders of a token.
+    verify
+        ``"publish"``: the chains are verified before each publication, which stops where they are not intact;
+        ``"manual"``: by `opsroom audit verify` alone.
+    """
+
+    readers: Literal["open", "token"] = "open"
+    verify: Literal["publish", "manual"] = "manual"
+
+
 _MASTER = re.compile(r"local(\[[^\]]+\])?|local-cluster\[\d+,\d+,\d+\]|(spark|sc|k8s)://\S+|yarn")
 
 
@@ -133,6 +150,7 @@ class RoomSettings:
     rules: Mapping[str, Any] = field(default_factory=dict)
     publish: PublishSettings = field(default_factory=PublishSettings)
     desks: tuple[DeskSettings, ...] = ()
+    access: AccessSettings = field(default_factory=AccessSettings)
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Other tables of the file, such as ``[holiday]``; desks read them."""
 
@@ -203,6 +221,7 @@ class RoomSettings:
             rules=_table(raw.pop("rules", {}), "rules"),
             publish=_publish(_table(raw.pop("publish", {}), "publish")),
             desks=_desks(raw.pop("desks", [])),
+            access=_access(_table(raw.pop("access", {}), "access")),
             facts=raw,
         )
 
@@ -217,6 +236,7 @@ class RoomSettings:
             "regions": [{"code": r.code, "name": r.name, "x": r.x, "y": r.y} for r in self.regions],
             "desks": [{"name": d.name, "kind": d.kind} for d in self.desks],
             "cadence": self.publish.cadence,
+            **({} if self.access.readers == "open" else {"readers": self.access.readers}),
         }
 
 
@@ -246,6 +266,17 @@ def _spark(value: dict[str, Any]) -> SparkSettings:
     if not re.fullmatch(r"[1-9]\d*[mg]", memory):
         raise SettingsError("room.toml: [spark] driver_memory is written as 2g or 512m.", code="OPS-C004")
     return SparkSettings(master, memory, tuple(sorted((str(k), _java(v)) for k, v in own.items())))
+
+
+def _access(value: dict[str, Any]) -> AccessSettings:
+    readers, verify = value.pop("readers", "open"), value.pop("verify", "manual")
+    if value or readers not in ("open", "token") or verify not in ("publish", "manual"):
+        raise SettingsError(
+            "room.toml: [access] is not understood.",
+            remedy='It has readers = "open" or "token", and verify = "publish" or "manual".',
+            code="OPS-C004",
+        )
+    return AccessSettings(readers, verify)
 
 
 def _java(value: object) -> str:

@@ -368,6 +368,7 @@ ENGLISH: dict[str, str] = {
     "page.between": "Nothing was published on {asked}; this is the release of {day}.",
     "page.options_note": "Illiquid is not failed; jobs at risk are not jobs lost. Cash deferred, outlay, expected loss and contingent liability are different things and are never added up. All options are compared over the same months and draws, doing nothing included.",
     "page.monthly_note": "Regions are published once a month, so that no single company shows through the changes between two releases.",
+    "page.alarm": "The last verification of this room's records failed ({finding}). What is shown may have been altered; the room's steward has to find out.",
     "page.about": "Every number on this page is a stored release: it passed the disclosure gate, carries a stamp, and will never change. Pages of earlier days show what was published then.",
     "page.no_figures": "Nothing of this kind had been published by that day.",
     "page.held": "{n} numbers are shown as released earlier: their revision would have told of a single contributor.",

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from opsroom.base.errors import NotFoundError, SettingsError, StoreError
 from opsroom.base.state import METADATA, State
+from opsroom.protect.audit import read_verification
 from opsroom.protect.release import Release, read_release
 
 LEDGER = sa.Table(
@@ -153,6 +154,12 @@ class Releases:
         query = sa.select(REFUSALS.c.day, REFUSALS.c.name, REFUSALS.c.rule, REFUSALS.c.remedy)
         rows = self._rows(query.where(REFUSALS.c.day == _iso(day)).order_by(REFUSALS.c.seq))
         return [Refusal(dt.date.fromisoformat(d), name, rule, remedy) for d, name, rule, remedy in rows]
+
+    def alarm(self) -> str:
+        """Return what the last verification of the chains found wrong; empty where it found nothing."""
+        with _mapped(), self._engine.connect() as connection:
+            found = read_verification(connection)
+        return "" if found is None else found.finding
 
     def close(self) -> None:
         """Close the connections of a reader that was opened by path."""

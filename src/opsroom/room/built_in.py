@@ -123,6 +123,7 @@ def add_built_in(room: Room, spec: DatasetSpec) -> str:
     if options is None:
         return ""
     options = {**options, **_of_country(options["kind"], room.settings)}
+    room.guard.require("manage_rules")
     return str(options["kind"]) if open_desk(room.path, options) else ""
 
 

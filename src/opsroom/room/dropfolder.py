@@ -121,6 +121,7 @@ class DropFolder:
     _unknown: Counter[str] = field(default_factory=Counter, repr=False)
 
     def __post_init__(self) -> None:
+        self.room.guard.require("ingest")  # before the first file: none is given up because of who watches
         if not self.path.is_dir():
             raise UsageError(f"there is no folder {self.path.name}.", remedy="Make it first.", code="OPS-U030")
 

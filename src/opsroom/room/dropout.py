@@ -108,6 +108,7 @@ def dropout(room: Room, provider: str, as_of: AsOf = None) -> Dropout:
     UsageError
         The day is not a publication day, or the room's database is not a file.
     """
+    room.guard.require("scan", whole=True)
     gone = datasets_of(room.store, provider)
     if not gone:
         raise NotFoundError(

@@ -59,7 +59,10 @@ def register_proposal(room: Room, examined: Examined, proposal: Proposal) -> str
         raise ValueError("a proposal with open questions has no specification")
     spec = room.add_dataset(proposal.spec)
     options = chart_desk(spec, examined)
-    if options is None or not open_desk(room.path, options):
+    if options is None:
+        return ""
+    room.guard.require("manage_rules")
+    if not open_desk(room.path, options):
         return ""
     return str(options.get("name", options["kind"]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def publish_outcome(
     *,
     as_of: dt.datetime,
     day: dt.date,
+    refused: Callable[[str], None] = lambda _: None,
 ) -> list[Release]:
     """Pass what is due of one desk's cells through the gate.
 
@@ -61,6 +62,8 @@ def publish_outcome(
         Where releases and refusals go.
     as_of, day
         Knowledge time and publication day.
+    refused
+        Told the name of each series that the gate refuses.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def publish_outcome(
         try:
             issued.append(_issue(cells, rules, ledger, as_of=as_of, day=day))
         except DisclosureError:
-            continue  # recorded by the gate
+            refused(cells.name)  # rule and remedy are recorded by the gate
     return issued
 
 

@@ -35,6 +35,7 @@ def quality_reports(
     NotFoundError
         There is no such dataset, or no report on the delivery.
     """
+    room.guard.require("scan", whole=True)  # a report measures all rows of a delivery
     room.store.spec(dataset)
     until = None if as_of is None else room.moment(as_of)
     found = reports(room.state, dataset, delivery=delivery, until=until)

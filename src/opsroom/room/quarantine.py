@@ -16,6 +16,7 @@ __all__ = ["Held", "export_refused", "list_refused", "return_refused"]
 
 def list_refused(room: Room, dataset: str | None = None) -> list[Held]:
     """Return how many rows each delivery left in quarantine, by rule, and how many came back: counts alone."""
+    room.guard.require("quarantine")
     names = sorted(room.store.specs) if dataset is None else [dataset]
     return [one for name in names for one in held(room.store, name)]
 
@@ -32,6 +33,7 @@ def export_refused(room: Room, dataset: str, delivery: int, path: Path) -> int:
     UsageError
         The file is there already, or is neither CSV nor Parquet.
     """
+    room.guard.require("quarantine")
     rows = export_rows(room.store, dataset, delivery)
     room.audit.append(room.actor, "quarantine export", f"{dataset}/{delivery}", at=room.store.clock())
     write_rows(rows, path)
@@ -40,6 +42,7 @@ def export_refused(room: Room, dataset: str, delivery: int, path: Path) -> int:
 
 def return_refused(room: Room, dataset: str, delivery: int, path: Path) -> IngestReport:
     """Take corrected rows in as a delivery linked to the one they came from; see `return_rows`."""
+    room.guard.require("quarantine")
     report = return_rows(room.store, dataset, delivery, path, actor=room.actor)
     done = f"{dataset}/{delivery} by {report.delivery}"
     room.audit.append(room.actor, "quarantine return", done, at=room.store.clock())

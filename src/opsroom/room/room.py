@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from opsroom.base.errors import NotFoundError, UsageError
+from opsroom.base.errors import DisclosureError, NotFoundError, UsageError
 from opsroom.base.periods import end_of_day
 from opsroom.base.providers import FILE as PROVIDERS
 from opsroom.base.providers import read_providers
@@ -23,11 +23,15 @@ from opsroom.observe.ingest import Expected, IngestReport, ingest
 from opsroom.observe.returning import Held, held
 from opsroom.observe.store import Store
 from opsroom.protect.audit import AuditLog
+from opsroom.protect.budget import Budgets
 from opsroom.protect.ledger import Ledger
 from opsroom.protect.reader import Releases
+from opsroom.protect.users import Users
 from opsroom.room import deciding  # declares its tables before the room's database is opened
+from opsroom.room.auditing import before_publishing, write_heads
 from opsroom.room.calendar import last_publication_day
 from opsroom.room.desk import ALONE, DeskOutcome, View, desk
+from opsroom.room.guard import Guard
 from opsroom.room.lineage import note_origins
 from opsroom.room.picture import Picture
 from opsroom.room.providers import reading_right, record_providers
@@ -56,7 +60,8 @@ class Room:
     path
         The room's folder.
     actor
-        Who acts: written into the audit log with every act.
+        Who acts: written into the audit log with every act. A registered user has the rights of the role, any other
+        name is the local operator and has all (see `opsroom.room.guard`).
     engine
         Where `Room.table` lives: ``"duckdb"`` or ``"spark"``; the setting of ``room.toml`` where absent.
     threads
@@ -87,6 +92,9 @@ class Room:
         self.store.reading_right = reading_right(self.store, self.providers)
         self.ledger = Ledger(self.state)
         self.audit = AuditLog(self.state)
+        self.users = Users(self.state, self.audit, clock=lambda: self.store.clock())
+        self.budgets = Budgets(self.state, self.audit, clock=lambda: self.store.clock())
+        self.guard = Guard(actor, self.users, self.audit, clock=lambda: self.store.clock())
         self.memory: dict[str, Any] = {}
         self.notes: dict[str, str] = {}
         """Desk → why it had nothing to say, on the day published last."""
@@ -193,6 +201,7 @@ class Room:
         UsageError
             If a dataset of that name is registered already with another specification.
         """
+        self.guard.require("manage_datasets")
         parsed = spec if isinstance(spec, DatasetSpec) else DatasetSpec.from_toml(spec)
         file = self.path / "datasets" / f"{parsed.name}.toml"
         if file.exists() and DatasetSpec.from_toml(file) != parsed:
@@ -205,6 +214,7 @@ class Room:
         file.write_text(parsed.to_toml(), encoding="utf-8")
         self.store.add(parsed)
         write_public(self.path, self.settings, self.store)
+        self.audit.append(self.actor, "add dataset", parsed.name, at=self.store.clock())
         return parsed
 
     def update_dataset(self, spec: str | Path | DatasetSpec) -> tuple[str, ...]:
@@ -256,10 +266,11 @@ class Room:
         AccessError
             If the agreement with the provider ended.
         """
+        self.guard.require("ingest")
         agreement = self.providers.get(self.store.spec(dataset).provider)
         if agreement is not None:
             agreement.require_readable(dataset, self.store.clock().astimezone(self.zone).date(), None)
-        return ingest(
+        report = ingest(
             self.store,
             self.store.spec(dataset),
             source,
@@ -270,9 +281,12 @@ class Room:
             expected=Expected.parse(self.store.spec(dataset), expect_rows, expect_sums or {}),
             progress=progress,
         )
+        self.audit.append(self.actor, "ingest", f"{dataset}/{report.delivery}", at=self.store.clock())
+        return report
 
     def quarantined(self, dataset: str) -> list[Held]:
         """Return how many rows each delivery of a dataset left in quarantine, why, and how many came back."""
+        self.guard.require("quarantine")
         return held(self.store, dataset)
 
     def moment(self, as_of: AsOf) -> dt.datetime:
@@ -293,8 +307,12 @@ class Room:
         return end_of_day(as_of, self.settings.timezone)
 
     def table(self, dataset: str, as_of: AsOf = None) -> ibis.Table:
-        """Return a dataset as it was known at `as_of`, for trusted code inside the enclave."""
-        return self.store.table(dataset, self.moment(as_of))
+        """Return a dataset as it was known at `as_of`, for trusted code inside the enclave: the rows in scope."""
+        return self.guard.admit(self.store.table(dataset, self.moment(as_of)), self.store.spec(dataset), "view")
+
+    def scan(self, dataset: str, as_of: AsOf = None) -> ibis.Table:
+        """Return the rows of a dataset that a question of the actor may rest on, for the compiler of questions."""
+        return self.guard.admit(self.store.table(dataset, self.moment(as_of)), self.store.spec(dataset), "scan")
 
     def series(self, key: str, as_of: AsOf = None) -> pd.Series[float]:
         """Return one public series as it was known at `as_of`.
@@ -319,6 +337,7 @@ class Room:
 
     def picture(self, as_of: AsOf = None) -> Picture:
         """Run every desk as of a day. The picture is confidential."""
+        self.guard.require("view", whole=True)
         moment = self.moment(as_of)
         day = moment.astimezone(self.zone).date()
         found: dict[str, DeskOutcome] = {}
@@ -334,6 +353,7 @@ class Room:
         tuple of str and DeskOutcome
             Name of the desk and its outcome for `publish`, without the method's own result; confidential.
         """
+        self.guard.require("publish")
         moment, day = self.moment(as_of), self.publication_day(as_of)
         for setting in self.settings.desks:
             if setting.kind in ALONE and is_wanted(setting, day, self.settings):
@@ -361,6 +381,7 @@ class Room:
         ahead
             Whether it runs before earlier days are published.
         """
+        self.guard.require("scan", whole=True)
         view = View(
             self.store,
             self.settings,
@@ -393,6 +414,7 @@ class Room:
         UsageError
             If the day is not in the calendar, or an earlier day than the last one published.
         """
+        self.guard.require("publish")
         day = self.publication_day(as_of)
         with alone(self.path):
             return self._publish(day, prepared)
@@ -402,10 +424,12 @@ class Room:
         if done and self._is_closed(day):
             return list(done.values())
         self._check_order(day)
+        before_publishing(self)
         moment = self.moment(day)
         self.notes.clear()
         found: dict[str, DeskOutcome] = {}
         issued: list[Release] = []
+        refused: list[str] = []
         for setting in self.settings.desks:
             if not is_wanted(setting, day, self.settings):
                 continue
@@ -420,10 +444,14 @@ class Room:
                 self.notes[setting.name] = outcome.note
             # a process killed while publishing left the first releases of the day: they stand, the rest follows
             left = replace(outcome, cells=tuple(c for c in outcome.cells if c.name not in done))
-            made = publish_outcome(left, setting, self.settings, self.ledger, as_of=moment, day=day)
+            made = publish_outcome(
+                left, setting, self.settings, self.ledger, as_of=moment, day=day, refused=refused.append
+            )
             note_origins(self.state, made, setting)
             issued += made
-        self.audit.append(self.actor, "publish", day.isoformat(), at=moment)
+        acts = [*(("release", one.id) for one in (*done.values(), *issued)), *(("refusal", one) for one in refused)]
+        self.audit.append_all(self.actor, [*acts, ("publish", day.isoformat())], at=moment)
+        write_heads(self)
         return [*done.values(), *issued]
 
     def release(self, result: object, purpose: str = "") -> Release:
@@ -434,14 +462,14 @@ class Room:
         DisclosureError
             If the gate refuses; names the rule and a public remedy.
         """
+        self.guard.require("publish")
         moment = self.moment(None)
-        issued = release_result(
-            result,
-            self.settings,
-            self.ledger,
-            as_of=moment,
-            day=moment.astimezone(self.zone).date(),
-        )
+        day = moment.astimezone(self.zone).date()
+        try:
+            issued = release_result(result, self.settings, self.ledger, as_of=moment, day=day)
+        except DisclosureError:
+            self.audit.append(self.actor, "refusal", purpose or "a result", at=moment)
+            raise
         self.audit.append(self.actor, "release", purpose or issued.name, at=moment)
         return issued
 
@@ -495,6 +523,7 @@ class Room:
         UsageError
             If decider, legal basis or a later review date is missing, or the option was not laid before.
         """
+        self.guard.require("decide")
         moment = self.moment(as_of)
         decision = deciding.decide(
             self.releases(),
@@ -532,7 +561,7 @@ class Room:
             self.audit.append(self.actor, "score", decision.id, at=self.moment(day))
 
     def _is_closed(self, day: dt.date) -> bool:
-        return any(act.act == "publish" and act.object == day.isoformat() for act in self.audit.entries())
+        return self.audit.has("publish", day.isoformat())
 
     def _check_order(self, day: dt.date) -> None:
         days = self.releases().days()

@@ -57,6 +57,7 @@ def update_dataset(room: Room, spec: str | Path | DatasetSpec) -> tuple[str, ...
     SpecError
         The change would alter what stored rows mean, or show what is protected.
     """
+    room.guard.require("manage_datasets")
     wanted = spec if isinstance(spec, DatasetSpec) else DatasetSpec.from_toml(spec)
     old = room.store.spec(wanted.name)
     datasets = room.path / "datasets"
@@ -73,6 +74,7 @@ def update_dataset(room: Room, spec: str | Path | DatasetSpec) -> tuple[str, ...
 
 def compact_datasets(room: Room, dataset: str | None = None, *, vacuum: bool = False) -> list[Compaction]:
     """Merge the small files of a dataset, or of all; see `opsroom.observe.compaction.compact`."""
+    room.guard.require("manage_datasets")
     names = sorted(room.store.specs) if dataset is None else [dataset]
     done = []
     for name in names:
@@ -87,6 +89,7 @@ def erase_rows(
     room: Room, dataset: str, field: str, values: Sequence[str], *, reason: str, legal_basis: str
 ) -> Erasure:
     """Erase all rows of a unit by law, on record; see `opsroom.observe.erasing.erase`."""
+    room.guard.require("manage_datasets")
     done = erase(room.store, dataset, field, values, reason=reason, legal_basis=legal_basis, actor=room.actor)
     room.memory.clear()  # desks keep readings from week to week
     write_public(room.path, room.settings, room.store)  # readers of old releases are told
@@ -102,6 +105,7 @@ def lift_erasure(room: Room, number: int) -> None:
     NotFoundError
         There is no erasure of that number.
     """
+    room.guard.require("manage_datasets")
     if not lift(room.state, number, room.store.clock()):
         raise NotFoundError(f"there is no erasure {number}.", remedy="List them with `opsroom store erasures`.")
     room.audit.append(room.actor, "lift erasure", str(number), at=room.store.clock())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -15,6 +16,7 @@ from opsroom.base.charts_render import DrawingCache
 from opsroom.base.errors import InternalError, NotFoundError, OpsroomError
 from opsroom.faces import words as w
 from opsroom.faces.api import models
+from opsroom.faces.callers import Keeper, caller, challenge_of, require_door, status_of
 from opsroom.faces.document import figure_document
 from opsroom.faces.figures import available, build
 from opsroom.faces.figures.figure import stamp_of
@@ -22,6 +24,7 @@ from opsroom.faces.figures.generic import how_of
 from opsroom.faces.kpis import kpis
 from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, published_days, room_of
 from opsroom.faces.words_story import tell
+from opsroom.protect.access import User
 
 AsOf = Annotated[
     date | None,
@@ -29,11 +32,13 @@ AsOf = Annotated[
 ]
 Name = Annotated[str, Path(min_length=1, max_length=120, description="Name, such as resumption.national.")]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"model": models.Problem, "content": {"application/problem+json": {}}} for code in (400, 404, 422)
+    code: {"model": models.Problem, "content": {"application/problem+json": {}}} for code in (400, 401, 403, 404, 422)
 }
 
 
-def create_api(releases: ReleasesReader, drawings: DrawingCache | None = None) -> FastAPI:
+def create_api(
+    releases: ReleasesReader, drawings: DrawingCache | None = None, *, door: Keeper | None = None
+) -> FastAPI:
     """Build the API over a reader of stored releases.
 
     Parameters
@@ -42,20 +47,33 @@ def create_api(releases: ReleasesReader, drawings: DrawingCache | None = None) -
         Reader of stored releases.
     drawings
         Cache of drawings, shared with the pages.
+    door
+        Tells callers by their tokens. Without one there is nothing to ask for but releases.
 
     Returns
     -------
     fastapi.FastAPI
+
+    Raises
+    ------
+    SettingsError
+        The room's releases are read with a token, and there is no door.
     """
+    require_door(releases, door)
     api = FastAPI(
         title="opsroom", version=__version__, responses=PROBLEMS, docs_url=None, redoc_url=None,
         description="Stored releases of an operations room. Every answer is as of a publication day.",
     )  # fmt: skip
     cache = drawings or DrawingCache()
     _errors(api)
-    _room(api, releases)
-    _releases(api, releases)
-    _figures(api, releases, cache)
+    _health(api, releases)
+    reading = [Depends(caller(door, "read"))] if door is not None and door.readers == "token" else []
+    for add in (_room, _releases, partial(_figures, cache=cache)):
+        router = APIRouter(dependencies=reading)
+        add(router, releases)
+        api.include_router(router)
+    if door is not None:
+        _callers(api, door)
     return api
 
 
@@ -63,13 +81,33 @@ def _desk(releases: ReleasesReader, as_of: date | None) -> Desk:
     return desk_at(releases, as_of)
 
 
-def _room(api: FastAPI, releases: ReleasesReader) -> None:
+def _health(api: FastAPI, releases: ReleasesReader) -> None:
     @api.get("/health", tags=["room"])
     def health() -> models.Health:
-        """Tell that the room answers, and what it was published last."""
-        days = published_days(releases)
-        return models.Health(status="ok", version=__version__, days=len(days), latest=days[-1] if days else None)
+        """Tell that the room answers, what it was published last, and whether its records are in order."""
+        days, alarm = published_days(releases), releases.alarm()
+        return models.Health(
+            status="alarm" if alarm else "ok", version=__version__, days=len(days),
+            latest=days[-1] if days else None, alarm=alarm,
+        )  # fmt: skip
 
+
+def _callers(api: FastAPI, door: Keeper) -> None:
+    reader = Depends(caller(door, "read"))
+
+    @api.get("/me", tags=["access"])
+    def me(user: User = reader) -> models.Caller:
+        """Return who the token says that the caller is, with rights and scope."""
+        return models.Caller(name=user.name, role=user.role, rights=sorted(user.rights), scope=user.scope.to_dict())
+
+    @api.get("/audit/head", tags=["access"], dependencies=[Depends(caller(door, "audit"))])
+    def head() -> models.Head:
+        """Return number and hash of the audit log's last entry, to be written down elsewhere."""
+        found = door.head()
+        return models.Head(seq=found.seq, hash=found.hash)
+
+
+def _room(api: APIRouter, releases: ReleasesReader) -> None:
     @api.get("/room", tags=["room"])
     def room() -> models.Room:
         """Return the room's public settings."""
@@ -125,7 +163,7 @@ def _room(api: FastAPI, releases: ReleasesReader) -> None:
         ]
 
 
-def _releases(api: FastAPI, releases: ReleasesReader) -> None:
+def _releases(api: APIRouter, releases: ReleasesReader) -> None:
     @api.get("/releases", tags=["releases"])
     def listing(as_of: AsOf = None, name: str | None = None) -> list[models.Release]:
         """Return the stamps of the releases issued by a day, latest first."""
@@ -144,7 +182,7 @@ def _releases(api: FastAPI, releases: ReleasesReader) -> None:
         return Response(releases.raw(id), media_type="application/json")
 
 
-def _figures(api: FastAPI, releases: ReleasesReader, cache: DrawingCache) -> None:
+def _figures(api: APIRouter, releases: ReleasesReader, cache: DrawingCache) -> None:
     @api.get("/figures", tags=["figures"])
     def listing(as_of: AsOf = None) -> list[str]:
         """Return the names of the figures of the day."""
@@ -193,7 +231,9 @@ def _problem(status: int, code: str, title: str, detail: str, remedy: str = "") 
 def _errors(api: FastAPI) -> None:
     @api.exception_handler(OpsroomError)
     async def known(_: Request, error: OpsroomError) -> JSONResponse:
-        return _problem(error.http_status, error.code, type(error).__name__, error.message, error.remedy)
+        answer = _problem(status_of(error), error.code, type(error).__name__, error.message, error.remedy)
+        answer.headers.update(challenge_of(error))
+        return answer
 
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

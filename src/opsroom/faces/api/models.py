@@ -26,12 +26,29 @@ class Problem(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the room answers."""
+    """Whether the room answers; `alarm` says what the last verification of its records found wrong."""
 
     status: str
     version: str
     days: int
     latest: date | None
+    alarm: str = ""
+
+
+class Caller(BaseModel):
+    """Who a token stands for."""
+
+    name: str
+    role: str
+    rights: list[str]
+    scope: dict[str, list[str]]
+
+
+class Head(BaseModel):
+    """Number and hash of a chain's last entry."""
+
+    seq: int
+    hash: str
 
 
 class Room(BaseModel):

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from opsroom.base.errors import OpsroomError
+from opsroom.base.errors import OpsroomError, StoreError
+
+if TYPE_CHECKING:
+    from opsroom.room.room import Room
 
 PACKAGES = (
     "numpy",
@@ -50,6 +55,7 @@ def examine(room: Path | None) -> list[Finding]:
 
 
 def _examine_room(path: Path) -> list[Finding]:
+    from opsroom.room.auditing import own_heads
     from opsroom.room.room import Room
 
     try:
@@ -64,8 +70,25 @@ def _examine_room(path: Path) -> list[Finding]:
                         f"version {room.store.version(name)}" if known else "no rows yet",
                     )
                 )
-            found.append(Finding("ledger", True, f"{room.ledger.verify()} releases, chain intact"))
-            found.append(Finding("audit log", True, f"{room.audit.verify()} acts, chain intact"))
+            kept = own_heads(room)
+            found.append(_alarm(room))
+            found.append(_chain("ledger", "releases", room.ledger.verify))
+            found.append(_chain("audit log", "acts", lambda: room.audit.verify(kept.audit)))
             return found
     except OpsroomError as error:
         return [Finding("room", False, str(error))]
+
+
+def _chain(check: str, entries: str, verify: Callable[[], int]) -> Finding:
+    try:
+        return Finding(check, True, f"{verify()} {entries}, chain intact")
+    except StoreError as error:
+        return Finding(check, False, str(error))
+
+
+def _alarm(room: Room) -> Finding:
+    """Say what the last verification of the chains found: an alarm stands until one succeeds."""
+    last = room.audit.last_verification()
+    if last is None:
+        return Finding("verification", True, "none yet: run `opsroom audit verify`")
+    return Finding("verification", last.ok, f"ALARM: {last.finding}" if last.finding else f"intact on {last.at}")

@@ -17,10 +17,13 @@ from cyclopts import App, Parameter
 
 from opsroom._version import __version__
 from opsroom.base.errors import OpsroomError, UsageError
+from opsroom.faces.cli.auditing import audit
+from opsroom.faces.cli.budget import budget
 from opsroom.faces.cli.common import Json, RoomPath, open_room
 from opsroom.faces.cli.dataset import dataset
 from opsroom.faces.cli.intake import ingest
 from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
+from opsroom.faces.cli.people import token, user
 from opsroom.faces.cli.provider import lineage, provider
 from opsroom.faces.cli.quality import quality
 from opsroom.faces.cli.quarantine import quarantine
@@ -32,16 +35,18 @@ app = App(
     version=__version__,
 )
 releases = App(name="release", help="List and show what has been published.")
-audit = App(name="audit", help="Check the audit log and the ledger.")
 app.command(dataset)
 app.command(releases)
 app.command(audit)
+app.command(budget)
 app.command(ingest)
 app.command(lineage)
 app.command(provider)
 app.command(quality)
 app.command(quarantine)
 app.command(store)
+app.command(token)
+app.command(user)
 dataset.command(dataset_update, name="update")
 
 
@@ -199,11 +204,11 @@ def serve(*, room: RoomPath = Path(), host: str = "127.0.0.1", port: int = 8000)
     """
     import uvicorn
 
-    from opsroom.faces.cli.reading import open_releases
+    from opsroom.faces.cli.reading import open_door, open_releases
     from opsroom.faces.web import create_app
 
     # What cannot be opened is said before it is called open.
-    pages = create_app(open_releases(room))
+    pages = create_app(open_releases(room), door=open_door(room))
     say(f"The room is open at http://{host}:{port}/ (Ctrl-C closes it).")
     uvicorn.run(pages, host=host, port=port, log_level="warning")
 
@@ -313,26 +318,6 @@ def decide(
         emit_json({"id": decision.id})
     else:
         say(f"Recorded decision {decision.id}; review on {review_date.isoformat()}.")
-
-
-@audit.command(name="verify")
-def audit_verify(*, room: RoomPath = Path(), json: Json = False) -> None:
-    """Verify the chains of the audit log and of the ledger.
-
-    Parameters
-    ----------
-    room
-        Folder of the room.
-    json
-        Print one JSON object.
-    """
-    with open_room(room) as opened:
-        acts = opened.audit.verify()
-        issued = opened.ledger.verify()
-    if json:
-        emit_json({"acts": acts, "releases": issued})
-    else:
-        say(f"Intact: {acts} acts, {issued} releases.")
 
 
 @app.command

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from opsroom.base.errors import NotFoundError, SettingsError
+from opsroom.base.errors import NotFoundError, SettingsError, StoreError
 from opsroom.faces.brief import Briefing, make_brief
+from opsroom.faces.cli.output import say
 from opsroom.protect.reader import Releases
 from opsroom.protect.release import Release
+
+if TYPE_CHECKING:
+    from opsroom.room.door import Door
 
 
 def open_releases(room: Path) -> Releases:
@@ -20,6 +25,25 @@ def open_releases(room: Path) -> Releases:
             code="OPS-C006",
         )
     return Releases(room)
+
+
+def open_door(room: Path) -> Door | None:
+    """Open the door that knows callers by their tokens; none where the room's database cannot be written to.
+
+    Raises
+    ------
+    StoreError
+        If releases are read with a token: without a door nobody could come in.
+    """
+    from opsroom.room.door import Door
+
+    try:
+        return Door(room)
+    except StoreError:
+        if open_releases(room).room.get("readers") == "token":
+            raise
+        say("The room's database cannot be written to: the room is served without routes that need a token.")
+        return None
 
 
 def reading_day(reader: Releases, day: dt.date | None) -> dt.date:

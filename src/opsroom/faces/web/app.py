@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from opsroom.base.charts_render import DrawingCache
 from opsroom.base.errors import InternalError, OpsroomError
 from opsroom.faces.api import create_api
+from opsroom.faces.callers import Keeper, KeptPages, require_door, status_of
 from opsroom.faces.reader import ReleasesReader
 from opsroom.faces.web.pages import Pages
 
@@ -60,7 +62,7 @@ class SafeHeaders:
         await self.app(scope, receive, added)
 
 
-def create_app(releases: ReleasesReader, *, cache: Path | None = None) -> Starlette:
+def create_app(releases: ReleasesReader, *, cache: Path | None = None, door: Keeper | None = None) -> Starlette:
     """Build the web room over a reader of stored releases.
 
     Parameters
@@ -69,12 +71,20 @@ def create_app(releases: ReleasesReader, *, cache: Path | None = None) -> Starle
         Reader of stored releases; nothing else of the room is reachable from here.
     cache
         Folder to keep drawings in between runs; None keeps them in memory.
+    door
+        Tells callers by their tokens (`opsroom.room.door.Door`). Without one the API has releases alone.
 
     Returns
     -------
     starlette.applications.Starlette
         Serve it with uvicorn; state lives in `releases` alone.
+
+    Raises
+    ------
+    SettingsError
+        The room's releases are read with a token, and there is no door.
     """
+    require_door(releases, door)
     drawings = DrawingCache(cache)
     pages = Pages(releases, drawings)
     routes = [
@@ -89,17 +99,24 @@ def create_app(releases: ReleasesReader, *, cache: Path | None = None) -> Starle
         Route("/methods", pages.methods, name="methods"),
         Route("/release/{id}", pages.release, name="release"),
         Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
-        Mount("/api/v1", create_api(releases, drawings), name="api"),
+        Mount("/api/v1", create_api(releases, drawings, door=door), name="api"),
     ]
+    middleware = [Middleware(SafeHeaders), Middleware(GZipMiddleware, minimum_size=800)]
+    if door is not None and door.readers == "token":
+        middleware.append(Middleware(KeptPages, door=door, refuse=partial(_refusal, pages)))
     return Starlette(
         routes=routes,
-        middleware=[Middleware(SafeHeaders), Middleware(GZipMiddleware, minimum_size=800)],
+        middleware=middleware,
         exception_handlers={
             OpsroomError: _handler(pages, OpsroomError),
             HTTPException: _handler(pages, HTTPException),
             Exception: _handler(pages, Exception),
         },
     )
+
+
+def _refusal(pages: Pages, request: Request, error: OpsroomError) -> Response:
+    return HTMLResponse(pages.error_text(request, error), status_code=status_of(error))
 
 
 def _handler(pages: Pages, kind: type[Exception]) -> Callable[[Request, Exception], Awaitable[Response]]:
@@ -112,7 +129,7 @@ def _handler(pages: Pages, kind: type[Exception]) -> Callable[[Request, Exceptio
             known = OpsroomError(message, remedy="Go back to the overview.", code="OPS-N000")
             status = error.status_code
         elif isinstance(error, OpsroomError):
-            status = error.http_status
+            status = status_of(error)
         else:
             known, status = InternalError("the page could not be made.", remedy="Tell the operator."), 500
         return HTMLResponse(pages.error_text(request, known), status_code=status)

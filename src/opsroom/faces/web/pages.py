@@ -244,7 +244,7 @@ class Pages:
         text = environment().get_template(template).render(
             desk=desk, room=desk.room, day_iso=desk.day.isoformat(), days=[d.isoformat() for d in days],
             index=days.index(desk.day), page=page, path=request.url.path, between=_between(asked, desk.day),
-            latest=days[-1].isoformat(), **values,
+            latest=days[-1].isoformat(), alarm=self.releases.alarm(), **values,
         )  # fmt: skip
         return HTMLResponse(text)
 
