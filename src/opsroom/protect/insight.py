@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from opsroom.protect.rules import Rules
-from opsroom.protect.system import System
+from opsroom.protect.system import System, relations
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -96,4 +96,56 @@ def insight(
         if rules.attackers == "coalition" and who.shape[1] > 2:
             many = np.flatnonzero(sensitive & (groups > 2) & (code[:, 1:3] > 0).all(axis=1))
             peers = {q: (int(code[q, 1]), int(code[q, 2])) for q in many.tolist()}
-    return System(equations, value, base, floor, sensitive, below, above, fixed, code, told, alone, peers)
+    made = System(equations, value, base, floor, sensitive, below, above, fixed, code, told, alone, peers)
+    return _with_unions(made, rules)
+
+
+def _with_unions(system: System, rules: Rules) -> System:
+    """Add what one contributor holds alone in several cells of a line, together: it must not come out either.
+
+    Each of two cells that a company has to itself may be open, and their sum be known exactly, as what is left of a
+    total. The sum is a quantity of its own then, which no unit gives.
+    """
+    sole = np.zeros(system.size, dtype=np.int64)
+    for holder, quantities in system.alone.items():
+        sole[quantities] = holder
+    entries = system.equations.tocoo()
+    mine = np.flatnonzero((sole[entries.coords[1]] > 0) & (entries.data > 0))
+    unions: dict[tuple[int, ...], int] = {}
+    if len(mine):
+        line, column = entries.coords[0][mine].astype(np.int64), entries.coords[1][mine].astype(np.int64)
+        order = np.lexsort((column, sole[column], line))
+        line, column = line[order], column[order]
+        new = np.ones(len(line), dtype=bool)
+        new[1:] = (line[1:] != line[:-1]) | (sole[column[1:]] != sole[column[:-1]])
+        positive = np.bincount(entries.coords[0][entries.data > 0], minlength=system.equations.shape[0])
+        for part in np.split(np.arange(len(line)), np.flatnonzero(new)[1:]):
+            whole = len(part) == positive[line[part[0]]]  # then the total is the holder's alone, and protected
+            if len(part) > 1 and not whole:
+                unions[tuple(column[part].tolist())] = int(sole[column[part[0]]])
+    if not unions:
+        return system
+    n, k = system.size, len(unions)
+    rows = [[(n + at, -1.0), *((q, 1.0) for q in members)] for at, members in enumerate(unions)]
+    wider = sp.csr_array((system.equations.data, system.equations.indices, system.equations.indptr),
+                         shape=(system.equations.shape[0], n + k))  # fmt: skip
+    value = np.array([system.value[list(members)].sum() for members in unions])
+    base = np.array([system.base[list(members)].sum() for members in unions])
+    width = np.maximum(rules.interval / 100 * np.abs(value), 1e-9)
+    alone = dict(system.alone)
+    for at, holder in enumerate(unions.values()):
+        alone[holder] = np.append(alone[holder], n + at)
+    return System(
+        sp.csr_array(sp.vstack([wider, relations(rows, n + k)])),
+        np.append(system.value, value),
+        np.append(system.base, base),
+        np.append(system.floor, base),
+        np.append(system.sensitive, np.ones(k, dtype=bool)),
+        np.append(system.below, np.minimum(width, np.maximum(value - base, 0))),
+        np.append(system.above, width),
+        np.append(system.fixed, np.zeros(k, dtype=bool)),
+        np.vstack([system.who, np.zeros((k, system.who.shape[1]), dtype=np.int64)]),
+        np.vstack([system.part, np.zeros((k, system.part.shape[1]))]),
+        alone,
+        system.peers,
+    )

@@ -27,6 +27,9 @@ Ints = npt.NDArray[np.int64]
 Unit = tuple[int, str]
 """Row number and measure."""
 
+STEADY = 0.5
+"""What hiding costs where the last release hid, too, against 1 elsewhere: patterns that change make readers guess."""
+
 _BLOCK = 2**32
 """How many numbers for quantities a release may use."""
 
@@ -89,6 +92,7 @@ def judge(cells: Cells, rules: Rules, past: Sequence[Past], *, entry: int) -> Ve
     gives = [tuple(sorted({local[number[r][q]] for r, q in vector})) for vector in vectors]
     size = np.abs(quantities.value).tolist()
     price = np.array([_price(quantities, size, *pair) for pair in zip(units, vectors, strict=True)])
+    price[_hidden_before(cells, own, units, past)] *= STEADY
     found = shield(system, gives, price)
     judgement = _remember(cells, quantities, numbers, lines, extra, found, local, entry)
     certificate = certify(
@@ -341,6 +345,28 @@ def _price(
     size = max(sizes[r][q] for r, q in vector)
     totals = sum(code == TOTAL for code in quantities.keys[unit[0]])
     return float((1.0 + size) * (1.0 + totals))
+
+
+def _hidden_before(cells: Cells, quantities: Quantities, units: Sequence[Unit], past: Sequence[Past]) -> Flags:
+    """Say which units the last release of the series hid, for whatever period: the pattern is to be steady."""
+    flags = np.zeros(len(units), dtype=bool)
+    if not past:
+        return flags
+    last = past[-1].release
+    additive = [k for k, d in enumerate(cells.dimensions) if d in cells.additive]
+    at = {name: k for k, name in enumerate(last.columns)}
+    shared = [m.name for m in cells.measures if m.name in at]
+    status = at["status"]
+    before = {
+        (tuple(row[k] for k in additive), name)
+        for row in last.rows
+        if row[status] == "suppressed"
+        for name in shared
+        if row[at[name]] is None
+    }
+    for u, (row, name) in enumerate(units):
+        flags[u] = (tuple(quantities.keys[row][k] for k in additive), name) in before
+    return flags
 
 
 def _remember(

@@ -507,6 +507,11 @@ def _tiled(system: System, tiles: Sequence[Tile]) -> list[_Place]:
                 return replace(_place(system, columns, []), around=everything)
 
             places.append(replace(_place(system, tile.cells, goals), around=wide))
+    native = np.zeros(system.size, dtype=bool)
+    for tile in tiles:
+        native[tile.native] = True
+    if rest := _goals(system, np.flatnonzero(~native)):  # sums that are no cells
+        places.append(replace(everything(), goals=rest))
     return places
 
 

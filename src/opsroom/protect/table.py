@@ -164,9 +164,9 @@ def protect_table(
     )
     sensitive, width = judge_cells(made, rules)
     system = system_of(made, sensitive, width, rules, fixed=_positions(made, published))
-    units = [(q,) for q in range(system.size)]
+    units = [(q,) for q in range(len(made.value))]
     costs = _prices(made, price)
-    tiles = tiles_of(made) if system.size > _WHOLE else None
+    tiles = tiles_of(made) if len(made.value) > _WHOLE else None
     found = shield(system, units, costs, tiles=tiles, minimal=minimal)
     if found.open:
         raise DisclosureError(
