@@ -15,15 +15,19 @@ if TYPE_CHECKING:
     from opsroom.protect.reader import Releases as Releases
     from opsroom.protect.release import Release as Release
     from opsroom.protect.rules import Rules as Rules
+    from opsroom.protect.table import ProtectedTable as ProtectedTable
+    from opsroom.protect.table import protect_table as protect_table
 
-__all__ = ["AuditLog", "Ledger", "Release", "Releases", "Rules"]
+__all__ = ["AuditLog", "Ledger", "ProtectedTable", "Release", "Releases", "Rules", "protect_table"]
 
 _HOMES = {
     "AuditLog": "opsroom.protect.audit",
     "Ledger": "opsroom.protect.ledger",
     "Release": "opsroom.protect.release",
     "Releases": "opsroom.protect.reader",
+    "ProtectedTable": "opsroom.protect.table",
     "Rules": "opsroom.protect.rules",
+    "protect_table": "opsroom.protect.table",
 }
 
 
