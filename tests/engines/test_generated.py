@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
+import ibis
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -23,6 +26,23 @@ def agree(engine, question, frames):
 @given(questions(), tables())
 def test_duckdb_agrees_with_the_reference(duckdb, question, frames):
     agree(duckdb, question, frames)
+
+
+def test_what_an_as_of_join_found_may_be_the_time_of_another():
+    days = [dt.date(2020, 1, n) for n in range(1, 7)]
+    left = ibis.memtable({"k": ["a", "b"], "d": [days[4], days[5]]})
+
+    def register(number: int) -> ibis.Table:
+        return ibis.memtable({"k": ["a", "b", "a"], f"d{number}": [days[0], days[1], days[3]]})
+
+    found = left
+    for number, on in ((1, "d"), (2, "d"), (3, "d1")):
+        found = verbs.as_of_join(found, register(number), on=on, right_on=f"d{number}", by=["k"])
+    rows = found.to_pyarrow().to_pylist()
+    assert sorted((r["k"], r["d1"], r["d2"], r["d3"]) for r in rows) == [
+        ("a", days[3], days[3], days[3]),
+        ("b", days[1], days[1], days[1]),
+    ]
 
 
 @pytest.mark.long

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,8 @@ from opsroom.protect.quantities import REST, Key, Quantities, read_quantities, t
 from opsroom.protect.rules import Rules
 from opsroom.protect.shield import Shielded, shield
 from opsroom.protect.system import System, relations
+from opsroom.protect.tabulate import whole_axis
+from opsroom.protect.tiles import WHOLE, Tile, tiles_of
 from opsroom.protect.vintage import compare
 
 Floats = npt.NDArray[np.float64]
@@ -93,7 +95,8 @@ def judge(cells: Cells, rules: Rules, past: Sequence[Past], *, entry: int) -> Ve
     size = np.abs(quantities.value).tolist()
     price = np.array([_price(quantities, size, *pair) for pair in zip(units, vectors, strict=True)])
     price[_hidden_before(cells, own, units, past)] *= STEADY
-    found = shield(system, gives, price)
+    tiles = _tiles(cells, pool) if system.size > WHOLE else None
+    found = shield(system, gives, price, tiles=tiles)
     judgement = _remember(cells, quantities, numbers, lines, extra, found, local, entry)
     certificate = certify(
         system, found.known, found.witnesses, attackers=rules.attackers, key=judgement.to_bytes(), lost=found.open
@@ -251,17 +254,18 @@ class _Pool:
     def __init__(self) -> None:
         self.local: dict[int, int] = {}
         self.lines: dict[frozenset[tuple[int, int]], None] = {}
+        self.keys: dict[int, Key] = {}
         self._marks: list[tuple[Ints, Marked]] = []
 
     def at(self, number: int) -> int:
         """Return the position of a quantity, a new one for a new number."""
         return self.local.setdefault(number, len(self.local))
 
-    def mark(self, numbers: Ints, marked: Marked) -> None:
-        """Add quantities."""
+    def mark(self, numbers: Ints, marked: Marked, keys: Iterable[Key]) -> None:
+        """Add quantities, each with the codes of its cell."""
         self._marks.append((numbers, marked))
-        for number in numbers.tolist():
-            self.at(number)
+        for number, key in zip(numbers.tolist(), keys, strict=True):
+            self.keys[self.at(number)] = key
 
     def relate(self, lines: _Relations, keep: Flags) -> None:
         """Add relations, each once."""
@@ -328,14 +332,41 @@ def _collect(
         inside = np.zeros(len(j.keys), dtype=bool)
         inside[earlier.rows] = True
         use = j.present & inside[:, None]
-        pool.mark(j.numbers[use], Marked.of(j, use, j.known))
+        pool.mark(j.numbers[use], Marked.of(j, use, j.known), [j.keys[r] for r in np.nonzero(use)[0].tolist()])
         old = _Relations(j.relation_row, j.relation_start, j.relation_number, j.relation_coefficient)
         pool.relate(old, inside[j.relation_row])
     use = quantities.present
-    pool.mark(numbers[use], Marked.of(quantities, use, quantities.empty & ~quantities.sensitive))
+    keys = [quantities.keys[r] for r in np.nonzero(use)[0].tolist()]
+    pool.mark(numbers[use], Marked.of(quantities, use, quantities.empty & ~quantities.sensitive), keys)
     pool.relate(lines, np.ones(len(lines.row), dtype=bool))
     for number in extra.tolist():
         pool.at(number)
+
+
+def _tiles(cells: Cells, pool: _Pool) -> list[Tile]:
+    """Return tiles over the additive dimensions; a tile holds all vintages, periods and parts of its cells."""
+    additive = [k for k, d in enumerate(cells.dimensions) if d in cells.additive]
+    columns = np.array(list(pool.keys), dtype=np.int64)
+    short = [tuple(key[k] for k in additive) for key in pool.keys.values()]
+    axes, place = [], []
+    for at, k in enumerate(additive):
+        codes = [key[at] for key in short]
+        axis = whole_axis(cells.dimensions[k], codes, cells.hierarchies.get(cells.dimensions[k], {}))
+        position = {code: n for n, code in enumerate(axis.codes)}
+        axes.append(axis)
+        place.append(np.array([position[code] for code in codes], dtype=np.int64))
+    if not axes:
+        return [Tile(columns, columns, columns)]
+    spots, which, many = np.unique(np.stack(place, axis=1), axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(which.ravel(), kind="stable")
+    start = np.concatenate([[0], np.cumsum(many)])
+
+    def spread(found: Ints) -> Ints:
+        parts = [order[start[c] : start[c + 1]] for c in found.tolist()]
+        return np.sort(columns[np.concatenate(parts)]) if parts else columns[:0]
+
+    tiles = tiles_of(axes, spots, many.astype(np.float64))
+    return [Tile(spread(t.cells), spread(t.native), spread(t.wide)) for t in tiles]
 
 
 def _price(

@@ -17,7 +17,7 @@ from opsroom.protect.rules import Rules
 from opsroom.protect.shield import shield
 from opsroom.protect.system import System
 from opsroom.protect.tabulate import Tabulation, tabulate
-from opsroom.protect.tiles import tiles_of
+from opsroom.protect.tiles import WHOLE, tiles_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +27,6 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 STATUS = ("published", "primary", "secondary")
-
-_WHOLE = 6_000
-"""Tables of up to so many cells are looked at whole, larger ones tile by tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +163,8 @@ def protect_table(
     system = system_of(made, sensitive, width, rules, fixed=_positions(made, published))
     units = [(q,) for q in range(len(made.value))]
     costs = _prices(made, price)
-    tiles = tiles_of(made) if len(made.value) > _WHOLE else None
+    large = len(made.value) > WHOLE
+    tiles = tiles_of(made.axes, made.place, made.contributors.astype(np.float64)) if large else None
     found = shield(system, units, costs, tiles=tiles, minimal=minimal)
     if found.open:
         raise DisclosureError(

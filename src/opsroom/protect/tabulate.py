@@ -6,7 +6,7 @@ table or of several linked ones: a cell that two tables share is one cell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -126,8 +126,21 @@ def axis(name: str, leaves: Sequence[str], hierarchy: pd.DataFrame | Mapping[str
     UsageError
         If the hierarchy runs in a circle, gives a code two parents, or microdata have the code of a parent.
     """
+    found = whole_axis(name, leaves, hierarchy)
+    at = {code: k for k, code in enumerate(found.codes)}
+    if any(found.inner[at[leaf]] for leaf in leaves):
+        raise UsageError(
+            f"dimension {name!r}: some companies have the code of a parent, not of one of its children.",
+            remedy="Give these companies a code of the lowest level, or add a code 'unknown' below that parent.",
+        )
+    return found
+
+
+def whole_axis(name: str, codes: Iterable[str], hierarchy: pd.DataFrame | Mapping[str, str] | None) -> Axis:
+    """Make an axis of codes of any level and all that stands above them."""
     parents = _parents(name, hierarchy)
-    codes = [TOTAL]
+    wanted = list(dict.fromkeys(codes))
+    names = [TOTAL]
     at = {TOTAL: 0}
     above = [-1]
 
@@ -137,20 +150,14 @@ def axis(name: str, leaves: Sequence[str], hierarchy: pd.DataFrame | Mapping[str
         if code in seen:
             raise UsageError(f"the hierarchy of {name!r} runs in a circle.", remedy="Correct its parents.")
         parent = add(parents.get(code, TOTAL), (*seen, code))
-        at[code] = len(codes)
-        codes.append(code)
+        at[code] = len(names)
+        names.append(code)
         above.append(parent)
         return at[code]
 
-    for leaf in leaves:
-        add(leaf)
-    found = Axis(name, tuple(codes), np.asarray(above, dtype=np.int64))
-    if any(found.inner[at[leaf]] for leaf in leaves):
-        raise UsageError(
-            f"dimension {name!r}: some companies have the code of a parent, not of one of its children.",
-            remedy="Give these companies a code of the lowest level, or add a code 'unknown' below that parent.",
-        )
-    return found
+    for code in wanted:
+        add(code)
+    return Axis(name, tuple(names), np.asarray(above, dtype=np.int64))
 
 
 def _parents(name: str, hierarchy: pd.DataFrame | Mapping[str, str] | None) -> dict[str, str]:

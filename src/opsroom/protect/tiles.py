@@ -14,9 +14,13 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from opsroom.protect.tabulate import Axis, Tabulation
+from opsroom.protect.tabulate import Axis
 
 Ints = npt.NDArray[np.int64]
+
+
+WHOLE = 6_000
+"""Tables of up to so many quantities are looked at whole, larger ones tile by tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,20 @@ class Tile:
     wide: Ints
 
 
-def tiles_of(made: Tabulation) -> list[Tile]:
-    """Return the tiles of a table, coarse ones first; each cell is native to one of them."""
-    sizes = [len(a.codes) for a in made.axes]
-    codes = np.ravel_multi_index(tuple(made.place.T), sizes)
+def tiles_of(axes: Sequence[Axis], place: Ints, weight: npt.NDArray[np.float64]) -> list[Tile]:
+    """Return the tiles of a table, coarse ones first; each cell is native to one of them.
+
+    Parameters
+    ----------
+    axes
+        Dimensions.
+    place
+        Position of each cell's code on each axis, shape (cells, axes).
+    weight
+        How well a cell can pass a change on, such as its number of contributors, shape (cells,).
+    """
+    sizes = [len(a.codes) for a in axes]
+    codes = np.ravel_multi_index(tuple(place.T), sizes)
     order = np.argsort(codes)
     ordered = codes[order]
 
@@ -40,10 +54,10 @@ def tiles_of(made: Tabulation) -> list[Tile]:
         at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
         return np.sort(order[at[ordered[at] == wanted]])
 
-    bundles = []
-    for k, axis in enumerate(made.axes):
-        weight = np.bincount(made.place[:, k], made.contributors.astype(np.float64), minlength=len(axis.codes))
-        bundles.append(_bundles(axis, weight.astype(np.float64)))
+    bundles = [
+        _bundles(axis, np.bincount(place[:, k], weight, minlength=len(axis.codes)).astype(np.float64))
+        for k, axis in enumerate(axes)
+    ]
     found = []
     for combination in product(*bundles):
         native = cells([b.native for b in combination])

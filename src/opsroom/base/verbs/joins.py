@@ -155,7 +155,9 @@ def as_of_join(
 
 def _native(left: ibis.Table, side: ibis.Table, on: str, by: Sequence[str]) -> ibis.Table:
     """Find the latest row of each key in one sweep, as DuckDB can; without a tolerance Ibis lowers that rightly."""
-    return left.asof_join(side, left[on] >= side["__from"], [left[k] == side[f"__{k}"] for k in by])
+    # A view of its own: Ibis would add a join to the chain of those before, and loses their columns there.
+    rows = left.view()
+    return rows.asof_join(side, rows[on] >= side["__from"], [rows[k] == side[f"__{k}"] for k in by])
 
 
 def _by_rank(left: ibis.Table, side: ibis.Table, on: str, by: Sequence[str]) -> ibis.Table:
