@@ -37,7 +37,8 @@ def test_what_an_as_of_join_found_may_be_the_time_of_another():
 
     found = left
     for number, on in ((1, "d"), (2, "d"), (3, "d1")):
-        found = verbs.as_of_join(found, register(number), on=on, right_on=f"d{number}", by=["k"])
+        age = dt.timedelta(days=30) if number == 1 else None
+        found = verbs.as_of_join(found, register(number), on=on, right_on=f"d{number}", by=["k"], max_age=age)
     rows = found.to_pyarrow().to_pylist()
     assert sorted((r["k"], r["d1"], r["d2"], r["d3"]) for r in rows) == [
         ("a", days[3], days[3], days[3]),
