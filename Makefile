@@ -22,7 +22,7 @@ export PYTHONUTF8 := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser setup-spark demo serve test test-long check format docs bench constraints clean distclean
+.PHONY: help setup setup-browser setup-spark demo serve test test-long check check-code check-types format docs bench constraints clean distclean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -88,13 +88,17 @@ test: $(STAMP) setup-browser ## run the tests (all but the long ones)
 test-long: $(STAMP) setup-browser setup-spark ## run the long tests: kills, soak, fuzzing, attackers, Spark, many seeds
 	$(TEST_ENV) OPSROOM_AXE="$$(realpath -q $(AXE) || true)" $(PY) -m pytest -n $(WORKERS) -m long --timeout 3600 $(ARGS)
 
-check: $(STAMP) ## lint, format, types, import order, generated pages, manual
+check: check-code check-types ## lint, format, types, import order, generated pages, manual (make -j2 check: twice as fast)
+
+check-code: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m tools.pages --check
 	$(PY) -m mkdocs build --strict --quiet
+
+check-types: $(STAMP)
+	$(VENV)/bin/mypy
 
 format: $(STAMP) ## rewrite the code to the project's format
 	$(VENV)/bin/ruff check --fix .

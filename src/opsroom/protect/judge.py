@@ -95,7 +95,7 @@ def judge(cells: Cells, rules: Rules, past: Sequence[Past], *, entry: int) -> Ve
     size = np.abs(quantities.value).tolist()
     price = np.array([_price(quantities, size, *pair) for pair in zip(units, vectors, strict=True)])
     price[_hidden_before(cells, own, units, past)] *= STEADY
-    tiles = _tiles(cells, pool) if system.size > WHOLE else None
+    tiles = _tiles(cells, pool) if system.size > WHOLE // 2 else None  # a cell has several parts here
     found = shield(system, gives, price, tiles=tiles)
     judgement = _remember(cells, quantities, numbers, lines, extra, found, local, entry)
     certificate = certify(

@@ -23,6 +23,10 @@ WHOLE = 6_000
 """Tables of up to so many quantities are looked at whole, larger ones tile by tile."""
 
 
+_TILE = 400
+"""About how many cells a tile has: siblings are divided into blocks where there are more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """Cells, those of them that are looked for here, and more cells to look among where these are not enough."""
@@ -54,8 +58,9 @@ def tiles_of(axes: Sequence[Axis], place: Ints, weight: npt.NDArray[np.float64])
         at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
         return np.sort(order[at[ordered[at] == wanted]])
 
+    most = max(4, round(_TILE ** (1 / max(len(axes), 1))))
     bundles = [
-        _bundles(axis, np.bincount(place[:, k], weight, minlength=len(axis.codes)).astype(np.float64))
+        _bundles(axis, most, np.bincount(place[:, k], weight, minlength=len(axis.codes)).astype(np.float64))
         for k, axis in enumerate(axes)
     ]
     found = []
@@ -73,7 +78,7 @@ class _Bundle:
     wide: Ints
 
 
-def _bundles(axis: Axis, weight: npt.NDArray[np.float64]) -> list[_Bundle]:
+def _bundles(axis: Axis, most: int, weight: npt.NDArray[np.float64]) -> list[_Bundle]:
     """Return for each code with children what a tile takes of the axis, coarse ones first."""
     children: dict[int, list[int]] = {}
     for code, parent in enumerate(axis.parent.tolist()):
@@ -89,9 +94,9 @@ def _bundles(axis: Axis, weight: npt.NDArray[np.float64]) -> list[_Bundle]:
             chain.append(code)
         return chain
 
-    def around(parent: int) -> set[int]:
+    def around(parent: int, block: list[int]) -> set[int]:
         inside = set(chains[parent])
-        for child in children[parent]:
+        for child in block:
             inside |= {child, *down(child)}
         # A change of what stands above is passed on to a sibling of it, and down from there.
         for above in chains[parent][:-1]:
@@ -101,11 +106,20 @@ def _bundles(axis: Axis, weight: npt.NDArray[np.float64]) -> list[_Bundle]:
                 inside |= {other, *down(other)}
         return inside
 
-    parts = {parent: around(parent) for parent in children}
+    blocks = {parent: _blocks(below, most) for parent, below in children.items()}
+    parts = {parent: [around(parent, block) for block in blocks[parent]] for parent in children}
     bundles = []
     for parent in sorted(children, key=lambda p: (len(chains[p]), p)):
-        wide = set().union(*(parts[above] for above in chains[parent]))
-        native = {*children[parent], *([parent] if parent == 0 else [])}
-        bundles.append(_Bundle(*(np.array(sorted(part), dtype=np.int64) for part in (parts[parent], native, wide))))
+        wide = set().union(*parts[parent], *(parts[above][0] for above in chains[parent]))
+        for number, block in enumerate(blocks[parent]):
+            native = {*block, *([0] if parent == 0 and number == 0 else [])}
+            sets = (parts[parent][number], native, wide)
+            bundles.append(_Bundle(*(np.array(sorted(part), dtype=np.int64) for part in sets)))
     zero = np.array([0], dtype=np.int64)
     return bundles or [_Bundle(zero, zero, zero)]
+
+
+def _blocks(codes: list[int], most: int) -> list[list[int]]:
+    """Divide siblings into blocks of like size, none larger than `most`."""
+    number = -(-len(codes) // most)
+    return [codes[k * len(codes) // number : (k + 1) * len(codes) // number] for k in range(number)]
