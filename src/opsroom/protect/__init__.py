@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from opsroom.protect.audit import AuditLog as AuditLog
+    from opsroom.protect.contributions import Derived as Derived
+    from opsroom.protect.contributions import Limits as Limits
     from opsroom.protect.ledger import Ledger as Ledger
     from opsroom.protect.reader import Releases as Releases
     from opsroom.protect.release import Release as Release
     from opsroom.protect.rules import Rules as Rules
 
-__all__ = ["AuditLog", "Ledger", "Release", "Releases", "Rules"]
+__all__ = ["AuditLog", "Derived", "Ledger", "Limits", "Release", "Releases", "Rules"]
 
 _HOMES = {
     "AuditLog": "opsroom.protect.audit",
+    "Derived": "opsroom.protect.contributions",
     "Ledger": "opsroom.protect.ledger",
+    "Limits": "opsroom.protect.contributions",
     "Release": "opsroom.protect.release",
     "Releases": "opsroom.protect.reader",
     "Rules": "opsroom.protect.rules",
