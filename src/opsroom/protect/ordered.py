@@ -194,9 +194,9 @@ def quantiles(
     Notes
     -----
     With k the least number of contributors, at least 3 and as many as pass the rules on magnitudes when equally
-    large, the estimator is the mean of the k order statistics around position :math:`q n + 1/2` (Hazen). Its bias is about :math:`Q''(q) (k / n)^2 / 24` for the curvature
-    :math:`Q''` of the quantile function, plus at most half a rank, :math:`Q'(q) / 2n`, where the run cannot be centred:
-    upwards in the upper tail of skewed data.
+    large, the estimator is the mean of the k order statistics around position :math:`q n + 1/2` (Hazen). Its bias is
+    about :math:`Q''(q) (k / n)^2 / 24` for the curvature :math:`Q''` of the quantile function, plus at most half a
+    rank, :math:`Q'(q) / 2n`, where the run cannot be centred: upwards in the upper tail of skewed data.
 
     References
     ----------
