@@ -195,8 +195,8 @@ def quantiles(
     -----
     With k the least number of contributors, at least 3 and as many as pass the rules on magnitudes when equally
     large, the estimator is the mean of the k order statistics around position :math:`q n + 1/2` (Hazen). Its bias is
-    about :math:`Q''(q) (k / n)^2 / 24` for the curvature :math:`Q''` of the quantile function, plus at most half a
-    rank, :math:`Q'(q) / 2n`, where the run cannot be centred: upwards in the upper tail of skewed data.
+    about :math:`Q''(q) (k / n)^2 / 24` for the curvature :math:`Q''` of the quantile function, plus at most a
+    quarter of a rank, :math:`Q'(q) / 4n`, since k or k + 1 are taken, whichever lie more evenly around the position.
 
     References
     ----------
@@ -218,8 +218,7 @@ def quantiles(
     found: dict[str, float] = {}
     for q in sorted(asked, reverse=True):
         centre = (1 - q) * n - 0.5  # rank from 0 for the largest
-        first = int(np.floor(centre - (k - 1) / 2 + 0.5))
-        last = first + k - 1
+        first, last = _around(centre, k)
         if first < least or last > n - 1 - least or (runs and first <= runs[-1].last):
             raise refusal("quantile")
         inside = ordered[first : last + 1]
@@ -231,6 +230,13 @@ def quantiles(
         raise refusal("quantile")
     names = [f"p{round(q * 100, 6):g}" for q in asked]
     return Derived("quantile", {name: found[name] for name in names}, unit, "mean of the nearest groups in rank")
+
+
+def _around(centre: float, k: int) -> tuple[int, int]:
+    """Return the first and last of k ranks around a position, or of k + 1 if these lie more evenly around it."""
+    starts = [(size, math.floor(centre - (size - 1) / 2 + 0.5)) for size in (k, k + 1)]
+    size, first = min(starts, key=lambda s: (abs(s[1] + (s[0] - 1) / 2 - centre) > 0.25, s[0]))
+    return first, first + size - 1
 
 
 def _nearest(least: int, rules: Rules) -> int:
