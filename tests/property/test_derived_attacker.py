@@ -208,7 +208,7 @@ def check_ranks(x, sums, near, rules):
         assert full_programme(n, sums, 0, {1: x[1], 2: x[2]})[1] >= x[0] * (1 + near) - 1e-4
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(1, 400), min_size=4, max_size=20), PROFILES, st.sampled_from([50.0, 100.0, 250.0]))
 def test_another_table_has_the_published_index_and_a_larger_largest(values, rules, step):
     out = passed(herfindahl, values, range(len(values)), rules=rules, step=step)
@@ -229,7 +229,7 @@ def test_another_table_has_the_published_index_and_a_larger_largest(values, rule
         even = np.full(len(others), left / len(others))
         shrunk = s[others] * left / s[others].sum()
         # Between equal others and shrunk ones the squares pass through every value.
-        for t in np.linspace(0, 1, 2001):
+        for t in np.linspace(0, 1, 1001):
             fake[others] = even + t * (shrunk - even)
             if (fake**2).sum() >= most - step / 10_000:
                 break
