@@ -127,13 +127,17 @@ class Limits:
                 remedy=f"Use: {', '.join(sorted(allowed))}.",
                 code="OPS-C010",
             )
+        base = cls()
         try:
-            given = {k: int(v) if k == "freedom" else float(v) for k, v in settings.items()}
+            return cls(
+                freedom=int(settings.get("freedom", base.freedom)),
+                leverage=float(settings.get("leverage", base.leverage)),
+                fit=float(settings.get("fit", base.fit)),
+            )
         except (TypeError, ValueError):
             raise SettingsError(
                 "a limit of derived outputs is not a number.", remedy="Write freedom = 10.", code="OPS-C010"
             ) from None
-        return cls(**given)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
