@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from opsroom.protect.audit import AuditLog as AuditLog
+    from opsroom.protect.contributions import Derived as Derived
+    from opsroom.protect.contributions import Limits as Limits
     from opsroom.protect.ledger import Ledger as Ledger
     from opsroom.protect.reader import Releases as Releases
     from opsroom.protect.release import Release as Release
@@ -18,11 +20,13 @@ if TYPE_CHECKING:
     from opsroom.protect.table import ProtectedTable as ProtectedTable
     from opsroom.protect.table import protect_table as protect_table
 
-__all__ = ["AuditLog", "Ledger", "ProtectedTable", "Release", "Releases", "Rules", "protect_table"]
+__all__ = ["AuditLog", "Derived", "Ledger", "Limits", "ProtectedTable", "Release", "Releases", "Rules", "protect_table"]
 
 _HOMES = {
     "AuditLog": "opsroom.protect.audit",
+    "Derived": "opsroom.protect.contributions",
     "Ledger": "opsroom.protect.ledger",
+    "Limits": "opsroom.protect.contributions",
     "Release": "opsroom.protect.release",
     "Releases": "opsroom.protect.reader",
     "ProtectedTable": "opsroom.protect.table",
