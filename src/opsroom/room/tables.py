@@ -29,7 +29,7 @@ from opsroom.protect.rules import PUBLIC
 from opsroom.room.auditing import before_publishing, write_heads
 from opsroom.room.publishing import alone
 from opsroom.room.tablemaster import UNITS, master
-from opsroom.room.tableplan import Plan, make_plan, master_dimensions
+from opsroom.room.tableplan import Dimension, Plan, make_plan, master_dimensions
 from opsroom.room.tablequery import Statistic, TableQuery
 
 if TYPE_CHECKING:
@@ -104,6 +104,26 @@ def ask(room: Room, query: TableQuery) -> Release:
     return issued
 
 
+def offer(room: Room, dataset: str) -> dict[str, Any]:
+    """Return what may be asked of a dataset: period, dimensions with their codes, measures, conditions.
+
+    Raises
+    ------
+    DisclosureError
+        The dataset declares no tables.
+    """
+    room.guard.require("query")
+    spec = room.store.spec(dataset)
+    return {
+        "dataset": spec.name,
+        "period": spec.period,
+        "frequency": str(spec.frequency),
+        "dimensions": {d.name: [*sorted(set(d.parents.values())), *d.codes] for d in _dimensions(room, spec)},
+        "measures": list(spec.tables.measures),
+        "conditions": list(spec.tables.conditions),
+    }
+
+
 class Asker:
     """Answers questions of callers whom a server has told by their tokens: it hands out releases, and nothing else.
 
@@ -135,8 +155,7 @@ class Asker:
 
 def _answer(room: Room, query: TableQuery) -> Release:
     spec = room.store.spec(query.dataset)
-    register = room.store.spec(spec.tables.register) if spec.tables.register else None
-    dimensions = master_dimensions(spec, register, room.store.code_lists)
+    dimensions = _dimensions(room, spec)
     plan = make_plan(query, spec, dimensions, room.guard.scope)
     moment = room.moment(query.as_of)
     with alone(room.path):
@@ -146,6 +165,11 @@ def _answer(room: Room, query: TableQuery) -> Release:
             return _issue(room, spec, plan, masters, moment)
         finally:
             write_heads(room)
+
+
+def _dimensions(room: Room, spec: DatasetSpec) -> tuple[Dimension, ...]:
+    register = room.store.spec(spec.tables.register) if spec.tables.register else None
+    return master_dimensions(spec, register, room.store.code_lists)
 
 
 def _issue(
