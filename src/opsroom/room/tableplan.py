@@ -57,6 +57,11 @@ class Dimension:
         """How many codes it can have in a table: those declared, those above, unknown, total."""
         return len(self.codes) + len(set(self.parents.values())) + 2
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """All codes but the total, in the order of rows: those above, those declared, unknown."""
+        return tuple(dict.fromkeys((*self.parents.values(), *self.codes, UNKNOWN)))
+
     def leaves(self, code: str) -> frozenset[str]:
         """Return the codes of the lowest level that a code stands for; none where it is not declared."""
         if code in self.codes or code == UNKNOWN:
@@ -252,8 +257,7 @@ def _codes(op: str, codes: Sequence[str], dimension: Dimension) -> tuple[str, ..
         if seen & dimension.leaves(code):
             raise bad("a filter names a code together with one above it.", "Name one of them.", code="OPS-U163")
         seen |= dimension.leaves(code)
-    order = {code: k for k, code in enumerate((*dict.fromkeys(dimension.parents.values()), *dimension.codes, UNKNOWN))}
-    return tuple(sorted(set(codes), key=order.__getitem__))
+    return tuple(code for code in dimension.order if code in codes)
 
 
 def _within(

@@ -29,7 +29,7 @@ from opsroom.protect.rules import PUBLIC
 from opsroom.room.auditing import before_publishing, write_heads
 from opsroom.room.publishing import alone
 from opsroom.room.tablemaster import UNITS, master
-from opsroom.room.tableplan import Dimension, Plan, make_plan, master_dimensions
+from opsroom.room.tableplan import UNKNOWN, Dimension, Plan, make_plan, master_dimensions
 from opsroom.room.tablequery import Statistic, TableQuery
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def offer(room: Room, dataset: str) -> dict[str, Any]:
         "dataset": spec.name,
         "period": spec.period,
         "frequency": str(spec.frequency),
-        "dimensions": {d.name: [*sorted(set(d.parents.values())), *d.codes] for d in _dimensions(room, spec)},
+        "dimensions": {d.name: [code for code in d.order if code != UNKNOWN] for d in _dimensions(room, spec)},
         "measures": list(spec.tables.measures),
         "conditions": list(spec.tables.conditions),
     }
@@ -252,7 +252,7 @@ def _rows(
     found: list[dict[str, Any]] = []
     for period, release in masters:
         shown = _Shown.of(release)
-        for codes in itertools.product(*(_lines(d, plan, release) for d in plan.by)):
+        for codes in itertools.product(*(_lines(d, plan, release) for d in plan.dimensions if d.name in plan.by)):
             keys = _keys(plan, dict(zip(plan.by, codes, strict=True)))
             if not any(key in shown.rows for key in keys):
                 continue  # nobody is there
@@ -266,14 +266,14 @@ def _rows(
     return (spec.period, *plan.by), found
 
 
-def _lines(dimension: str, plan: Plan, release: Release) -> list[str]:
+def _lines(dimension: Dimension, plan: Plan, release: Release) -> list[str]:
     """Return the codes of a dimension that make rows: those chosen or else all, and the total of them."""
-    if dimension in plan.chosen:
-        codes = plan.chosen[dimension]
+    if dimension.name in plan.chosen:
+        codes = plan.chosen[dimension.name]
         return [*codes, TOTAL] if len(codes) > 1 else list(codes)
-    at = release.dimensions.index(dimension)
+    at = release.dimensions.index(dimension.name)
     there = {row[at] for row in release.rows}
-    return [*sorted(there - {TOTAL}), TOTAL]
+    return [*(code for code in dimension.order if code in there), TOTAL]
 
 
 def _keys(plan: Plan, codes: Mapping[str, str]) -> list[Codes]:
