@@ -94,13 +94,13 @@ class AccessSettings:
         ``"publish"``: the chains are verified before each publication, which stops where they are not intact;
         ``"manual"``: by `opsroom audit verify` alone.
     refusal_step
-        Seconds. A refused table query is answered at the next step of a clock that ticks this often from the moment
-        of asking, so that its time tells nothing of the data; 0: at once.
+        Seconds. A table query that is refused after a look at the data is answered at the next step of a clock that
+        ticks this often from the moment of asking, so that its time tells nothing of the data; 0: at once.
     """
 
     readers: Literal["open", "token"] = "open"
     verify: Literal["publish", "manual"] = "manual"
-    refusal_step: float = 2.0
+    refusal_step: float = 10.0
 
 
 _MASTER = re.compile(r"local(\[[^\]]+\])?|local-cluster\[\d+,\d+,\d+\]|(spark|sc|k8s)://\S+|yarn")
@@ -274,7 +274,7 @@ def _spark(value: dict[str, Any]) -> SparkSettings:
 
 def _access(value: dict[str, Any]) -> AccessSettings:
     readers, verify = value.pop("readers", "open"), value.pop("verify", "manual")
-    step = value.pop("refusal_step", 2.0)
+    step = value.pop("refusal_step", 10.0)
     is_step = isinstance(step, int | float) and not isinstance(step, bool) and 0 <= step <= 600
     if value or readers not in ("open", "token") or verify not in ("publish", "manual") or not is_step:
         raise SettingsError(
