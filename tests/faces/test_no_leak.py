@@ -93,6 +93,30 @@ def test_no_page_and_no_answer_holds_it(planted, web_client):
         assert client.get(path).status_code in (400, 404, 422)
 
 
+def test_no_table_that_is_asked_for_holds_it(planted):
+    from opsroom.room.tablequery import TableQuery
+
+    with Room.open(planted, actor="test") as room:
+        firm = room.store.arrow("firm_months", columns=["enterprise_id", "month", "sales"])
+        month = firm.filter(pc.equal(firm["sales"], AMOUNT))["month"][0].as_py().isoformat()[:7]
+        shown, told = 0, []
+        for by in ([], ["section"], ["region"], ["section", "region"]):
+            query = TableQuery.of(
+                "firm_months", by=by, statistics=["count", "sum:sales", "mean:sales"], where=[f"month={month}"]
+            )
+            try:
+                release = room.ask(query)
+            except OpsroomError as refused:
+                told.append(str(refused))
+                continue
+            shown += len(release.rows)
+            told += [release.json_bytes.decode(), release.csv()]
+        assert not any(betrayed(text) for text in told)
+        assert shown > 20
+        whole = room.ask(TableQuery.of("firm_months", by=["region"], where=[f"month={month}"]))
+        assert any(row[-1] == "published" for row in whole.rows)
+
+
 def test_no_file_holds_it(planted, tmp_path):
     from pypdf import PdfReader
 

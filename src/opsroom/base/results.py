@@ -116,7 +116,8 @@ class Cells:
         See `Part` and `Measure`.
     frame
         One row a cell: dimension columns, part columns, attached columns, and for measures of kind
-        ``public`` a column of the measure's name. A measure may have ``<name>__adjusted``: an estimate
+        ``public`` a column of the measure's name and, where the releases that it rests on hide something, a
+        boolean one ``<name>__withheld``. A measure may have ``<name>__adjusted``: an estimate
         (in published units) shown instead of the plain function of its parts; it is suppressed with them.
     provenance
         Dataset name → Delta version read. Confidential unless every leaf is public.

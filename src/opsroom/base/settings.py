@@ -93,10 +93,14 @@ class AccessSettings:
     verify
         ``"publish"``: the chains are verified before each publication, which stops where they are not intact;
         ``"manual"``: by `opsroom audit verify` alone.
+    refusal_step
+        Seconds. A table query that is refused after a look at the data is answered at the next step of a clock that
+        ticks this often from the moment of asking, so that its time tells nothing of the data; 0: at once.
     """
 
     readers: Literal["open", "token"] = "open"
     verify: Literal["publish", "manual"] = "manual"
+    refusal_step: float = 10.0
 
 
 _MASTER = re.compile(r"local(\[[^\]]+\])?|local-cluster\[\d+,\d+,\d+\]|(spark|sc|k8s)://\S+|yarn")
@@ -270,13 +274,15 @@ def _spark(value: dict[str, Any]) -> SparkSettings:
 
 def _access(value: dict[str, Any]) -> AccessSettings:
     readers, verify = value.pop("readers", "open"), value.pop("verify", "manual")
-    if value or readers not in ("open", "token") or verify not in ("publish", "manual"):
+    step = value.pop("refusal_step", 10.0)
+    is_step = isinstance(step, int | float) and not isinstance(step, bool) and 0 <= step <= 600
+    if value or readers not in ("open", "token") or verify not in ("publish", "manual") or not is_step:
         raise SettingsError(
             "room.toml: [access] is not understood.",
-            remedy='It has readers = "open" or "token", and verify = "publish" or "manual".',
+            remedy='It has readers = "open" or "token", verify = "publish" or "manual", and refusal_step in seconds.',
             code="OPS-C004",
         )
-    return AccessSettings(readers, verify)
+    return AccessSettings(readers, verify, float(step))
 
 
 def _java(value: object) -> str:

@@ -17,6 +17,7 @@ from opsroom.base.layout import PLAIN, Layout, check_format
 from opsroom.base.periods import Frequency
 from opsroom.base.spec_quality import USUAL_QUALITY, QualitySpec
 from opsroom.base.spec_rules import RuleSpec, read_rules
+from opsroom.base.spec_tables import NO_TABLES, TablesSpec
 from opsroom.base.spec_toml import build, failure, lines
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ SCHEMA_VERSION = 1
 FieldType = Literal["integer", "string", "code", "money", "quantity", "number", "date", "datetime", "boolean"]
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
 
-_TABLES: Mapping[str, type] = {"quality": QualitySpec, "layout": Layout}
+_TABLES: Mapping[str, type] = {"quality": QualitySpec, "layout": Layout, "tables": TablesSpec}
 """Tables of a specification beside its fields."""
 
 SYSTEM_COLUMNS = (
@@ -213,6 +214,8 @@ class DatasetSpec:
         How deliveries are assessed: the table ``[quality]``.
     layout
         How the file is laid out, where it is not a plain table: see `opsroom.base.layout.Layout`.
+    tables
+        Which tables may be asked for: see `opsroom.base.spec_tables.TablesSpec`.
     rules
         What must hold beyond types and bounds: the tables ``[[rules]]``.
     """
@@ -240,6 +243,7 @@ class DatasetSpec:
     ignore_extra: bool = False
     quality: QualitySpec = USUAL_QUALITY
     layout: Layout = PLAIN
+    tables: TablesSpec = NO_TABLES
     rules: tuple[RuleSpec, ...] = ()
     schema_version: int = SCHEMA_VERSION
     version: int = 1
@@ -261,6 +265,7 @@ class DatasetSpec:
         self._check_time(where, names)
         self._check_layout(where)
         self._check_register(where)
+        self.tables.check(self)
         types: dict[str, str] = {f.name: f.type for f in self.fields}
         for rule in self.rules:
             rule.check(types, self.key, self.period)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import Request, Security
 from fastapi.security import HTTPBearer
@@ -22,6 +22,7 @@ from opsroom.base.errors import OpsroomError, SettingsError
 from opsroom.faces.reader import ReleasesReader
 from opsroom.protect.access import Right, User
 from opsroom.protect.audit import ChainHead
+from opsroom.protect.release import Release
 from opsroom.protect.users import NOT_KNOWN
 
 OPEN_PATHS = ("/static/", "/api/")
@@ -37,6 +38,12 @@ class Keeper(Protocol):
     def readers(self) -> Literal["open", "token"]: ...
     def enter(self, token: str | None, right: Right) -> User: ...
     def head(self) -> ChainHead: ...
+
+
+class Ask(Protocol):
+    """What a face needs of `opsroom.room.tables.Asker`: a question in, a release out, or a refusal raised."""
+
+    def __call__(self, actor: str, query: Mapping[str, Any]) -> Release: ...
 
 
 def require_door(releases: ReleasesReader, door: Keeper | None) -> None:

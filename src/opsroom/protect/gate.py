@@ -176,6 +176,8 @@ def _table(cells: Cells, verdict: Verdict | None, past: Sequence[Past]) -> _Tabl
     for measure in cells.measures:
         columns += [measure.name, *measure.attached]
     values = {m.name: _values(m, cells) for m in cells.measures}
+    # A function of releases alone has nothing to show where they have not: the producer says where.
+    withheld = {m.name: frame[f"{m.name}__withheld"].tolist() for m in cells.measures if _may_lack(m, cells)}
     attached = {c: [_plain(v, m.decimals) for v in frame[c]] for m in cells.measures for c in m.attached}
     visible = shown_rows(cells)
     earlier = _Earlier(past)
@@ -188,7 +190,10 @@ def _table(cells: Cells, verdict: Verdict | None, past: Sequence[Past]) -> _Tabl
         for measure in cells.measures:
             shown = [values[measure.name][row], *(attached[c][row] for c in measure.attached)]
             unit: Unit = (row, measure.name)
-            if verdict is not None and unit not in verdict.shown:
+            if measure.name in withheld and withheld[measure.name][row]:
+                hidden = True
+                shown = [None] * len(shown)
+            elif verdict is not None and unit not in verdict.shown:
                 if unit in verdict.hidden:
                     found = None if unit in verdict.primary else earlier.find(keys[row], measure)
                     if found is None:
@@ -203,6 +208,10 @@ def _table(cells: Cells, verdict: Verdict | None, past: Sequence[Past]) -> _Tabl
         suppressed += hidden
         rows.append([*line, "suppressed" if hidden else "published"])
     return _Table([*columns, "status"], rows, suppressed, held)
+
+
+def _may_lack(measure: Measure, cells: Cells) -> bool:
+    return measure.kind == "public" and f"{measure.name}__withheld" in cells.frame.columns
 
 
 class _Earlier:

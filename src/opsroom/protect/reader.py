@@ -44,6 +44,10 @@ REFUSALS = sa.Table(
 )
 
 
+ANSWERS = "query."
+"""How the names of answers to table queries, and of the master tables behind them, begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """That the gate refused a series on a day; the rule and what would pass, never counts."""
@@ -57,12 +61,17 @@ class Refusal:
 class Releases:
     """Reads stored releases, and nothing else, from a room.
 
+    Answers to table queries are for who asked: they stand in the ledger, but are no publication, and unless asked for
+    this reader knows nothing of them.
+
     Safe to share between threads: each query has a connection of its own, releases are kept by id.
 
     Parameters
     ----------
     where
         The room's folder, its ``room.db``, or an open `State`.
+    answers
+        Read the answers to table queries, and nothing else.
 
     Raises
     ------
@@ -70,7 +79,12 @@ class Releases:
         If there is no room at the path.
     """
 
-    def __init__(self, where: Path | str | State) -> None:
+    def __init__(self, where: Path | str | State, *, answers: bool = False) -> None:
+        is_answer = LEDGER.c.name.startswith(ANSWERS)
+        self._mine = is_answer if answers else ~is_answer
+        self._mine_refused = REFUSALS.c.name.startswith(ANSWERS)
+        if not answers:
+            self._mine_refused = ~self._mine_refused
         self._folder: Path | None = None
         if isinstance(where, State):
             self._engine = where.engine
@@ -104,12 +118,12 @@ class Releases:
 
     def days(self) -> list[dt.date]:
         """Return the publication days, earliest first."""
-        query = sa.select(LEDGER.c.day).distinct().order_by(LEDGER.c.day)
+        query = sa.select(LEDGER.c.day).where(self._mine).distinct().order_by(LEDGER.c.day)
         return [dt.date.fromisoformat(day) for (day,) in self._rows(query)]
 
     def names(self, day: dt.date | str | None = None) -> list[str]:
         """Return the names of the series that had a release by the day (by now, where none is given)."""
-        query = sa.select(LEDGER.c.name).distinct().order_by(LEDGER.c.name)
+        query = sa.select(LEDGER.c.name).where(self._mine).distinct().order_by(LEDGER.c.name)
         if day is not None:
             query = query.where(LEDGER.c.day <= _iso(day))
         return [name for (name,) in self._rows(query)]
@@ -140,7 +154,7 @@ class Releases:
         NotFoundError
             If there is no release of that id.
         """
-        rows = self._rows(sa.select(LEDGER.c.document).where(LEDGER.c.id == id))
+        rows = self._rows(sa.select(LEDGER.c.document).where(LEDGER.c.id == id, self._mine))
         if not rows:
             raise NotFoundError(
                 "there is no release of that id.",
@@ -152,7 +166,7 @@ class Releases:
     def refusals(self, day: dt.date | str) -> list[Refusal]:
         """Return what the gate refused on a day."""
         query = sa.select(REFUSALS.c.day, REFUSALS.c.name, REFUSALS.c.rule, REFUSALS.c.remedy)
-        rows = self._rows(query.where(REFUSALS.c.day == _iso(day)).order_by(REFUSALS.c.seq))
+        rows = self._rows(query.where(REFUSALS.c.day == _iso(day), self._mine_refused).order_by(REFUSALS.c.seq))
         return [Refusal(dt.date.fromisoformat(d), name, rule, remedy) for d, name, rule, remedy in rows]
 
     def alarm(self) -> str:
@@ -167,7 +181,7 @@ class Releases:
             self._engine.dispose()
 
     def _load(self, query: sa.Select[tuple[int]]) -> list[Release]:
-        seqs = [seq for (seq,) in self._rows(query)]
+        seqs = [seq for (seq,) in self._rows(query.where(self._mine))]
         missing = [seq for seq in seqs if seq not in self._cache]
         for seq in missing:
             ((document,),) = self._rows(sa.select(LEDGER.c.document).where(LEDGER.c.seq == seq))

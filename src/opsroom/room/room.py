@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from opsroom.evaluate.decisions import Decision
     from opsroom.protect.release import Release
+    from opsroom.room.tablequery import TableQuery
 
 AsOf = dt.date | dt.datetime | str | None
 Prepared = Callable[[str], DeskOutcome]
@@ -472,6 +473,12 @@ class Room:
             raise
         self.audit.append(self.actor, "release", purpose or issued.name, at=moment)
         return issued
+
+    def ask(self, query: TableQuery) -> Release:
+        """Answer a table query by a release, or refuse it; see `opsroom.room.tables.ask`."""
+        from opsroom.room.tables import ask
+
+        return ask(self, query)
 
     def releases(self) -> Releases:
         """Return the read-only reader that faces are given."""

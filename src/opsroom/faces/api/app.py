@@ -16,7 +16,7 @@ from opsroom.base.charts_render import DrawingCache
 from opsroom.base.errors import InternalError, NotFoundError, OpsroomError
 from opsroom.faces import words as w
 from opsroom.faces.api import models
-from opsroom.faces.callers import Keeper, caller, challenge_of, require_door, status_of
+from opsroom.faces.callers import Ask, Keeper, caller, challenge_of, require_door, status_of
 from opsroom.faces.document import figure_document
 from opsroom.faces.figures import available, build
 from opsroom.faces.figures.figure import stamp_of
@@ -37,7 +37,11 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def create_api(
-    releases: ReleasesReader, drawings: DrawingCache | None = None, *, door: Keeper | None = None
+    releases: ReleasesReader,
+    drawings: DrawingCache | None = None,
+    *,
+    door: Keeper | None = None,
+    ask: Ask | None = None,
 ) -> FastAPI:
     """Build the API over a reader of stored releases.
 
@@ -49,6 +53,8 @@ def create_api(
         Cache of drawings, shared with the pages.
     door
         Tells callers by their tokens. Without one there is nothing to ask for but releases.
+    ask
+        Answers table queries of callers whom the door knows.
 
     Returns
     -------
@@ -74,6 +80,8 @@ def create_api(
         api.include_router(router)
     if door is not None:
         _callers(api, door)
+        if ask is not None:
+            _tables(api, door, ask)
     return api
 
 
@@ -105,6 +113,20 @@ def _callers(api: FastAPI, door: Keeper) -> None:
         """Return number and hash of the audit log's last entry, to be written down elsewhere."""
         found = door.head()
         return models.Head(seq=found.seq, hash=found.hash)
+
+
+def _tables(api: FastAPI, door: Keeper, ask: Ask) -> None:
+    asker = Depends(caller(door, "query"))
+
+    @api.post(
+        "/tables",
+        tags=["tables"],
+        response_class=Response,
+        responses={200: {"content": {"application/json": {}}}},
+    )
+    def table(query: models.TableQuery, user: User = asker) -> Response:
+        """Answer a table query by a release, byte for byte as it was stamped, or refuse it."""
+        return Response(ask(user.name, query.model_dump(exclude_none=True)).json_bytes, media_type="application/json")
 
 
 def _room(api: APIRouter, releases: ReleasesReader) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -49,6 +49,26 @@ class Head(BaseModel):
 
     seq: int
     hash: str
+
+
+class TableFilter(BaseModel):
+    """Whole codes of a dimension, or periods, that a table is cut to."""
+
+    model_config = ConfigDict(extra="forbid")
+    column: str
+    op: Literal["eq", "in", "between"]
+    codes: list[str]
+
+
+class TableQuery(BaseModel):
+    """A table asked for; statistics are ``count``, ``sum:FIELD``, ``mean:FIELD``, ``share:FIELD``."""
+
+    model_config = ConfigDict(extra="forbid")
+    dataset: str
+    dimensions: list[str] = Field(default_factory=list)
+    statistics: list[str]
+    where: list[TableFilter] = Field(default_factory=list)
+    as_of: str | None = None
 
 
 class Room(BaseModel):

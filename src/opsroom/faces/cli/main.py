@@ -27,6 +27,7 @@ from opsroom.faces.cli.people import token, user
 from opsroom.faces.cli.provider import lineage, provider
 from opsroom.faces.cli.quality import quality
 from opsroom.faces.cli.quarantine import quarantine
+from opsroom.faces.cli.table import table
 from opsroom.faces.cli.upkeep import dataset_update, store
 
 app = App(
@@ -45,6 +46,7 @@ app.command(provider)
 app.command(quality)
 app.command(quarantine)
 app.command(store)
+app.command(table)
 app.command(token)
 app.command(user)
 dataset.command(dataset_update, name="update")
@@ -206,9 +208,10 @@ def serve(*, room: RoomPath = Path(), host: str = "127.0.0.1", port: int = 8000)
 
     from opsroom.faces.cli.reading import open_door, open_releases
     from opsroom.faces.web import create_app
+    from opsroom.room.tables import Asker
 
     # What cannot be opened is said before it is called open.
-    pages = create_app(open_releases(room), door=open_door(room))
+    pages = create_app(open_releases(room), door=open_door(room), ask=Asker(room))
     say(f"The room is open at http://{host}:{port}/ (Ctrl-C closes it).")
     uvicorn.run(pages, host=host, port=port, log_level="warning")
 

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from opsroom.base.charts_render import DrawingCache
 from opsroom.base.errors import InternalError, OpsroomError
 from opsroom.faces.api import create_api
-from opsroom.faces.callers import Keeper, KeptPages, require_door, status_of
+from opsroom.faces.callers import Ask, Keeper, KeptPages, require_door, status_of
 from opsroom.faces.reader import ReleasesReader
 from opsroom.faces.web.pages import Pages
 
@@ -62,7 +62,9 @@ class SafeHeaders:
         await self.app(scope, receive, added)
 
 
-def create_app(releases: ReleasesReader, *, cache: Path | None = None, door: Keeper | None = None) -> Starlette:
+def create_app(
+    releases: ReleasesReader, *, cache: Path | None = None, door: Keeper | None = None, ask: Ask | None = None
+) -> Starlette:
     """Build the web room over a reader of stored releases.
 
     Parameters
@@ -73,6 +75,8 @@ def create_app(releases: ReleasesReader, *, cache: Path | None = None, door: Kee
         Folder to keep drawings in between runs; None keeps them in memory.
     door
         Tells callers by their tokens (`opsroom.room.door.Door`). Without one the API has releases alone.
+    ask
+        Answers table queries of callers (`opsroom.room.tables.Asker`). Without one the API has none.
 
     Returns
     -------
@@ -99,7 +103,7 @@ def create_app(releases: ReleasesReader, *, cache: Path | None = None, door: Kee
         Route("/methods", pages.methods, name="methods"),
         Route("/release/{id}", pages.release, name="release"),
         Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
-        Mount("/api/v1", create_api(releases, drawings, door=door), name="api"),
+        Mount("/api/v1", create_api(releases, drawings, door=door, ask=ask), name="api"),
     ]
     middleware = [Middleware(SafeHeaders), Middleware(GZipMiddleware, minimum_size=800)]
     if door is not None and door.readers == "token":
