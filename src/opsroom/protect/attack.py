@@ -23,7 +23,7 @@ from opsroom.protect.attack_insiders import InsiderResult as InsiderResult
 from opsroom.protect.attack_insiders import attack_insiders as attack_insiders
 from opsroom.protect.attack_scene import Published as Published
 from opsroom.protect.attack_scene import Scene, read
-from opsroom.protect.attack_search import Bounds, Moves, components
+from opsroom.protect.attack_search import Bounds, Moves, components, contradiction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,23 +85,20 @@ class AttackResult:
 
     def worst(self, number: int = 10) -> pd.DataFrame:
         """Return the cells that are estimated most closely, relative to their protection or else to their size."""
-        size = np.maximum(self.frame["upper"].abs(), 1e-300)
-        near = np.where(np.isnan(self.reach), np.inf, self.reach)
-        spread = (self.frame["upper"] - self.frame["lower"]) / size
-        order = np.lexsort((np.nan_to_num(spread.to_numpy(), nan=1.0, posinf=1.0), near))
+        lower, upper = (self.frame[c].to_numpy(dtype=np.float64) for c in ("lower", "upper"))
+        finite = np.isfinite(lower) & np.isfinite(upper)
+        spread = np.full(len(lower), np.inf)
+        spread[finite] = (upper - lower)[finite] / np.maximum(np.abs(upper[finite]), 1e-300)
+        order = np.lexsort((spread, np.where(np.isnan(self.reach), np.inf, self.reach)))
         return self.frame.iloc[order[:number]].reset_index(drop=True)
 
     def summary(self) -> str:
         """Return the outcome in two lines."""
-        scored = self.frame["inside_protection"].notna().any()
         known = int(self.frame["exact"].fillna(False).sum())
         first = f"{len(self.frame)} cells attacked ({self.bounds} bounds, {self.programmes} programmes): "
-        outcome = (
-            f"{self.inside} of {self.sensitive} sensitive cells are inside their protection."
-            if scored
-            else "no true values to score by."
-        )
-        return f"{first}{known} known exactly.\n{outcome}"
+        if self.frame["inside_protection"].isna().all():
+            return f"{first}{known} known exactly.\nNo true values to score by."
+        return f"{first}{known} known exactly.\n{self.inside} of {self.sensitive} sensitive inside their protection."
 
 
 def attack(
@@ -166,6 +163,9 @@ class _Attack:
         gap = -(scene.relations @ start)
         terms = abs(scene.relations) @ np.abs(start)
         self.rhs: Floats = np.where(np.abs(gap) <= 1e-10 * terms, 0.0, gap)
+        settled = abs(scene.relations) @ scene.unknown.astype(np.float64) == 0
+        if (np.abs(gap) > _CLOSE * terms)[settled].any():
+            raise contradiction()
         self.low: Floats = np.where(scene.unknown, -np.inf, 0.0)
         self.high: Floats = np.where(scene.unknown, np.inf, 0.0)
         signed = np.isneginf(scene.least)
@@ -208,7 +208,6 @@ class _Attack:
         moves = Moves(scene.relations, scene.unknown)
         targets = np.flatnonzero(scene.sensitive & scene.unknown)
         closed = ~scene.unknown
-        sets: list[Ints] | None = None
         for q in targets[np.argsort(-scene.width[targets], kind="stable")].tolist():
             for need in (self.above[q], -self.below[q]):
                 if need == 0 or (self.high[q] >= need if need > 0 else self.low[q] <= need):
@@ -217,8 +216,7 @@ class _Attack:
                 if found is not None:
                     self._seen(*found, down, up)
                     continue
-                sets = sets if sets is not None else components(scene.relations, scene.unknown)
-                self._finely(next(c for c in sets if q in c), q)
+                self._finely(moves.whole(q), q)
         self.programmes += moves.programmes
 
     def _seen(self, at: Ints, shift: Floats, down: Floats, up: Floats) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from opsroom.base.errors import InternalError
 from opsroom.protect.attack_scene import Scene, read
-from opsroom.protect.attack_search import Bounds, Moves, components
+from opsroom.protect.attack_search import Bounds, Moves
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,10 +118,8 @@ class _Insiders:
     def __init__(self, scene: Scene, table: ProtectedTable, rules: Rules) -> None:
         made = table.tabulation
         # The scene's order differs from the table's: match by codes.
-        place = {tuple(row): k for k, row in enumerate(scene.codes.tolist())}
-        order = np.array([place[key] for key in made.keys()], dtype=np.int64)
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
+        place = dict(zip(made.keys(), range(len(made.value)), strict=True))
+        back = np.array([place[tuple(row)] for row in scene.codes.tolist()], dtype=np.int64)
         self.scene = scene
         self.who, self.count = made.who[back], made.contributors[back]
         self.part = np.zeros_like(made.tops) if made.negative else np.minimum(made.tops[back], scene.start[:, None])
@@ -144,7 +142,6 @@ class _Insiders:
         self.rules = rules
         self.width = scene.width
         self.found: list[tuple[int, Members, float, float, float]] = []
-        self.sets: list[Ints] | None = None
 
     def run(self) -> InsiderResult:
         scene = self.scene
@@ -162,9 +159,9 @@ class _Insiders:
 
     def _attack(self, q: int, sign: int, need: float, lost: set[Members]) -> None:
         """Find who gets too close to a quantity from one side."""
-        if not any(self._reach(number, q, sign) >= need for number in self.reached.get((q, sign), ())):
-            if self._look(q, sign * need, ()) is None and self._lose(q, sign, (), lost):
-                return
+        seen = any(self._reach(number, q, sign) >= need for number in self.reached.get((q, sign), ()))
+        if not seen and self._look(q, sign * need, ()) is None and self._lose(q, sign, (), lost):
+            return
         if self.rules.attackers == "outsider" or () in lost:
             return
         done = {m[0] for m in lost if len(m) == 1}
@@ -285,9 +282,7 @@ class _Insiders:
         """Bound a quantity for members who seem to get too close to it, and note the success if it is one."""
         whole, parts = self._knows(members)
         scene = self.scene
-        if self.sets is None:
-            self.sets = components(scene.relations, scene.unknown)
-        columns = next(c for c in self.sets if q in c)
+        columns = self.moves.whole(q)
         least, most = -self.down[columns], self.up[columns]
         for k, cell in enumerate(columns.tolist()):
             if cell in whole:

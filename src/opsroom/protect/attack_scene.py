@@ -302,7 +302,7 @@ class _Places:
         data: list[Floats] = []
         number = 0
         for sheet, at in zip(sheets, self.at, strict=True):
-            own = {k: q for k, q in zip(self.keys[at].tolist(), at.tolist(), strict=True)}
+            own = dict(zip(self.keys[at].tolist(), at.tolist(), strict=True))
             stride = 1
             for name, codelist in zip(self.dimensions[::-1], self.lists[::-1], strict=True):
                 if name in sheet.dimensions:

@@ -33,12 +33,20 @@ def components(relations: sp.csr_array, unknown: Flags) -> list[Ints]:
     """Return the sets of unknown quantities that relations between them connect."""
     free = np.flatnonzero(unknown)
     inside = sp.csr_array(relations[:, free])
-    graph = sp.csr_array(sp.block_array([[None, inside.T], [inside, None]]))  # type: ignore[list-item]
+    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]
     _, label = csgraph.connected_components(graph, directed=False)
     label = label[: len(free)]
     order = np.argsort(label, kind="stable")
     starts = np.flatnonzero(np.diff(label[order], prepend=-1))
     return [free[part] for part in np.split(order, starts[1:])] if len(free) else []
+
+
+def contradiction() -> UsageError:
+    """Return the error for numbers that cannot all be true."""
+    return UsageError(
+        "no table agrees with what is published and known.",
+        remedy="Check that sums are those of the hierarchies, that numbers are not rounded, and what is known.",
+    )
 
 
 def _model(matrix: sp.csc_array, rhs: Floats, low: Floats, high: Floats, cost: Floats) -> Any:
@@ -114,10 +122,7 @@ class Bounds:
                 self._solver.setOptionValue("presolve", "on" if state == status.kUnboundedOrInfeasible else "off")
         self._solver.setOptionValue("presolve", "off")
         if state in (status.kInfeasible, status.kUnboundedOrInfeasible):
-            raise UsageError(
-                "no table agrees with what is published and known.",
-                remedy="Check that sums are those of the hierarchies, that numbers are not rounded, and what is known.",
-            )
+            raise contradiction()
         raise InternalError(f"the solver stopped with {self._solver.modelStatusToString(state)}.")
 
 
@@ -139,30 +144,31 @@ class Moves:
         self.columns = sp.csc_array(self.rows)
         self.unknown = unknown
         self.programmes = 0
-        self._around: dict[int, list[Ints]] = {}
+        self._ahead = sp.csr_array(abs(self.rows))
+        self._back = sp.csr_array(self._ahead.T)
+        self._label = np.full(len(unknown), -1, dtype=np.int64)
+        self._sets: list[Ints] | None = None
 
-    def _sets(self, target: int) -> list[Ints]:
-        """Return the sets of quantities to look at: the neighbourhood, and all that is connected."""
-        if target not in self._around:
-            seen = np.array([target])
-            sets: list[Ints] = []
-            while True:
-                rows = self._rows_of(seen)
-                inside = [self.rows.indices[self.rows.indptr[r] : self.rows.indptr[r + 1]] for r in rows.tolist()]
-                wider = np.unique(np.concatenate([seen, *inside]))
-                grown, seen = len(wider) > len(seen), wider
-                if not grown:
-                    break
-                if len(seen) >= _NEAR and not sets:
-                    sets.append(seen)
-            if len(sets) and len(sets[0]) * 1.5 > len(seen):
-                sets = []
-            self._around = {target: [*sets, seen]}  # goals of one target come one after the other
-        return self._around[target]
+    def whole(self, target: int) -> Ints:
+        """Return all unknown quantities that are connected with one."""
+        if self._sets is None:
+            self._sets = components(self.rows, self.unknown)
+            for number, columns in enumerate(self._sets):
+                self._label[columns] = number
+        return self._sets[int(self._label[target])]
 
-    def _rows_of(self, columns: Ints) -> Ints:
-        picked = [self.columns.indices[self.columns.indptr[q] : self.columns.indptr[q + 1]] for q in columns.tolist()]
-        return np.unique(np.concatenate(picked)) if picked else np.zeros(0, dtype=np.int64)
+    def _near(self, target: int) -> Ints:
+        """Return the unknown quantities around one: those in the same sums, those in the same sums as these, …"""
+        inside = np.zeros(len(self.unknown))
+        inside[target] = 1.0
+        count = 1
+        while count < _NEAR:
+            inside = (self._back @ (self._ahead @ inside) > 0).astype(np.float64)
+            inside[target] = 1.0
+            before, count = count, int(inside.sum())
+            if count == before:
+                break
+        return np.flatnonzero(inside)
 
     def move(self, target: int, need: float, down: Floats, up: Floats, closed: Flags) -> tuple[Ints, Floats] | None:
         """Find a move by which a quantity shifts by `need`, with few others.
@@ -184,7 +190,8 @@ class Moves:
         """
         if (down if need < 0 else up)[target] < abs(need) * (1 - _TINY) or closed[target]:
             return None
-        for columns in self._sets(target):
+        near, whole = self._near(target), self.whole(target)
+        for columns in (near, whole) if len(near) * 1.5 < len(whole) else (whole,):
             found = self._within(columns[~closed[columns]], target, need, down, up)
             if found is not None:
                 return found
