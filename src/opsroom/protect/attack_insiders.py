@@ -148,22 +148,25 @@ class _Insiders:
         targets = np.flatnonzero(scene.sensitive & scene.unknown)
         goals = 0
         for q in targets[np.argsort(-self.width[targets], kind="stable")].tolist():
+            sides = ((1, float(self.width[q])), (-1, float(min(self.width[q], self.down[q]))))
+            goals += sum(need > 0 for _, need in sides)
             lost: set[Members] = set()
-            for sign, need in ((1, self.width[q]), (-1, min(self.width[q], self.down[q]))):
-                if need > 0:
-                    goals += 1
-                    self._attack(q, sign, float(need), lost)
+            if not any(need > 0 and self._public(q, sign, need, lost) for sign, need in sides):
+                for sign, need in sides:
+                    if need > 0 and self.rules.attackers != "outsider":
+                        self._attack(q, sign, need, lost)
         for q in np.flatnonzero(scene.sensitive & scene.shown).tolist():
             self.found.append((q, (), float(scene.start[q]), float(scene.start[q]), 0.0))
         return self._result(goals)
 
+    def _public(self, q: int, sign: int, need: float, lost: set[Members]) -> bool:
+        """Say whether everybody gets too close to a quantity from one side."""
+        if any(self._reach(number, q, sign) >= need for number in self.reached.get((q, sign), ())):
+            return False
+        return self._look(q, sign * need, ()) is None and self._lose(q, sign, (), lost)
+
     def _attack(self, q: int, sign: int, need: float, lost: set[Members]) -> None:
-        """Find who gets too close to a quantity from one side."""
-        seen = any(self._reach(number, q, sign) >= need for number in self.reached.get((q, sign), ()))
-        if not seen and self._look(q, sign * need, ()) is None and self._lose(q, sign, (), lost):
-            return
-        if self.rules.attackers == "outsider" or () in lost:
-            return
+        """Find which contributors get too close to a quantity from one side."""
         done = {m[0] for m in lost if len(m) == 1}
         while left := self._left(q, sign, need) - done:
             if len(left) == 1 or self._look(q, sign * need, left) is None:
