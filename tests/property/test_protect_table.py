@@ -62,7 +62,7 @@ def cases(draw: st.DrawFn, *, plain: bool = False) -> Case:
         st.integers(0, 14),
         sizes,
         st.booleans(),
-        st.sampled_from([1.0, 1.0, 1.5, 4.0]),
+        st.sampled_from([1.0, 1.0, 0.5, 1.5, 4.0]),
     )
     drawn = draw(st.lists(row, min_size=3, max_size=45))
     micro = pd.DataFrame([key for key, *_ in drawn], columns=list(names))
@@ -103,8 +103,11 @@ def contributions(case: Case, table: ProtectedTable) -> list[Cell]:
         for name, code in zip(table.dimensions, key, strict=True):
             below = case.hierarchies.get(name, {})
             inside &= np.array([code in ("_T", c, below.get(c, "_T")) for c in case.micro[name]])
-        parts = case.micro[inside].groupby("who")["value"].sum()
-        found.append(Cell(key, {int(g): float(v) for g, v in parts.items() if v != 0}))
+        rows = case.micro[inside]
+        heavy = rows["value"] * (1.0 if case.weight is None else rows["weight"])
+        parts = pd.DataFrame({"own": rows["value"], "sum": heavy}).groupby(rows["who"]).sum()
+        there = parts[(parts != 0).any(axis=1)]["own"]
+        found.append(Cell(key, {int(g): float(v) for g, v in there.items()}))
     return found
 
 
@@ -119,7 +122,8 @@ def knowledge(cells: list[Cell], table: ProtectedTable, members: set[int]) -> tu
             whole.add(cell.key)
             rows.append((*cell.key, float(table.tabulation.value[k]), np.nan))
         elif not table.tabulation.negative:
-            rows.append((*cell.key, np.nan, sum(cell.parts[g] for g in own)))
+            part = sum(cell.parts[g] for g in own)
+            rows.append((*cell.key, np.nan, min(part, float(table.tabulation.value[k]))))
     return pd.DataFrame(rows, columns=[*table.dimensions, "value", "at_least"]), whole
 
 

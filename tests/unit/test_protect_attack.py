@@ -335,3 +335,53 @@ def test_a_coalition_knows_the_sum_of_its_parts() -> None:
     assert (row["nace"], row["upper"], row["own"]) == ("b", pytest.approx(66 + 3), 15.0)
     # Downwards a takes up whatever b loses; but that is never more than b without what the two hold of it.
     assert row["lower"] == pytest.approx(15.0)
+
+
+def test_a_coalition_knows_the_cells_of_its_members_where_parts_are_no_bound() -> None:
+    """With negative numbers nobody bounds a cell by its part, but two who are alone in a cell know it."""
+    micro = pd.DataFrame(
+        {
+            "nace": ["a", "a", "a", "b", "b", "c", "c", "c", "c"],
+            "who": [1, 2, 3, 2, 3, 4, 5, 6, 7],
+            "value": [100.0, -10.0, 8.0, 30.0, 40.0, 20.0, 20.0, 20.0, 20.0],
+        }
+    )
+    rules = replace(RULES, dominance=((1, 70.0),), attackers="coalition", group="who")
+    table = protect_table(micro, dimensions=["nace"], measure="value", unit="EUR", rules=rules)
+    assert table.tabulation.negative
+    assert attack_insiders(table).successes == 0
+    pair = replace(table, hidden=np.array([key[0] in ("a", "b") for key in keys_of(table)]))
+    found = attack_insiders(pair).to_frame()
+    assert found["attackers"].tolist() == [(2, 3)]
+    assert (found.loc[0, "nace"], found.loc[0, "lower"], found.loc[0, "upper"]) == ("a", 98.0, 98.0)
+
+
+def test_what_cancels_unweighted_still_contributes() -> None:
+    """One group's +5 and -5 weigh 1 and 2: its cell is -5, and it is the only one in it."""
+    micro = pd.DataFrame(
+        {
+            "nace": ["a", "a", *"bbbb"],
+            "who": [1, 1, 2, 3, 4, 5],
+            "value": [5.0, -5, 9, 9, 9, 9],
+            "w": [1.0, 2, 1, 1, 1, 1],
+        }
+    )
+    rules = replace(RULES, group="who")
+    table = protect_table(micro, dimensions=["nace"], measure="value", unit="EUR", rules=rules, weight="w")
+    frame = table.to_frame().set_index("nace")
+    assert frame.loc["a", ["value", "contributors", "status"]].tolist() == [-5.0, 1, "primary"]
+
+
+def test_a_weight_below_one_leaves_a_table_publishable() -> None:
+    """A cell may be less than what a company knows of itself: that is no reason to refuse."""
+    micro = pd.DataFrame(
+        {
+            "nace": ["a", "a", "b", "b", "b", "b", "c", "c", "c", "c"],
+            "value": [90.0, 5, 30, 30, 30, 30, 20, 20, 20, 20],
+            "w": [0.5] * 10,
+        }
+    )
+    rules = replace(RULES, attackers="contributor")
+    table = protect_table(micro, dimensions=["nace"], measure="value", unit="EUR", rules=rules, weight="w")
+    assert attack_insiders(table).successes == 0
+    assert (table.to_frame()["status"] == "published").any()

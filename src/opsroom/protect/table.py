@@ -258,16 +258,18 @@ def system_of(made: Tabulation, sensitive: Flags, width: Floats, rules: Rules, *
         order = np.flatnonzero(one)[np.argsort(owners[one], kind="stable")]
         heads, start = np.unique(owners[order], return_index=True)
         alone = dict(zip(heads.tolist(), np.split(order, start[1:]), strict=True)) if len(order) else {}
+        who = np.where(one[:, None], 0, made.who)
+        # Where the others may be negative, an own part is no bound: it only tells whose cells are whose.
+        part = np.full_like(made.tops, -np.inf)
         if not signed:
-            who = np.where(one[:, None], 0, made.who)
-            part = made.tops
+            part = np.minimum(made.tops, value[:, None])  # a weight below one makes the sum less than a part
             # Who is smaller than those told apart might be anybody: nothing falls below the smallest of these.
             floor = np.where(made.contributors > part.shape[1], part[:, -1], 0.0)
     empty = (made.contributors == 0) & ~sensitive
     known = empty if fixed is None else empty | fixed
     below = np.where(sensitive, width if signed else np.minimum(width, value - base), 0.0)
     peers: dict[int, tuple[int, ...]] = {}
-    if rules.attackers == "coalition" and not signed:
+    if rules.attackers == "coalition":
         many = np.flatnonzero(sensitive & (made.contributors > 2))
         peers = {q: (int(made.who[q, 1]), int(made.who[q, 2])) for q in many.tolist()}
     return System(
