@@ -13,7 +13,6 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,7 +83,7 @@ def run(size: int | None = None, *, large: bool = False, peer: str | None = None
         first: ProtectedTable | None = None
         for attackers in LEVELS:
             rules = replace(RULES, attackers=attackers)
-            table, took = timed(lambda case=case, rules=rules: protected(case, rules))  # type: ignore[misc]
+            table, took = timed(case, rules)
             first = first or table
             found[f"{name}: {attackers}"] = took | outcome(table)
         for method in ("MOD(1)", "OPT(1)") if interpreter and name == "small" else ("MOD(1)",) if interpreter else ():
@@ -104,18 +103,13 @@ def run(size: int | None = None, *, large: bool = False, peer: str | None = None
     }
 
 
-def protected(case: Case, rules: Rules) -> ProtectedTable:
-    """Protect the table of a case."""
+def timed(case: Case, rules: Rules) -> tuple[ProtectedTable, dict[str, Any]]:
+    """Protect the table of a case; return it and how long it took."""
     micro, hierarchies = case
-    return protect_table(
+    wall, cpu = time.perf_counter(), time.process_time()
+    made = protect_table(
         micro, dimensions=["nace", "region"], measure="turnover", unit="EUR", hierarchies=hierarchies, rules=rules
     )
-
-
-def timed(work: Callable[[], ProtectedTable]) -> tuple[ProtectedTable, dict[str, Any]]:
-    """Do some work; return its outcome and how long it took."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    made = work()
     return made, {"s": round(time.perf_counter() - wall, 2), "cpu_s": round(time.process_time() - cpu, 2)}
 
 

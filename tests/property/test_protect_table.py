@@ -98,7 +98,7 @@ class Cell:
 def contributions(case: Case, table: ProtectedTable) -> list[Cell]:
     """Sum up what each group contributes to each cell, straight from the microdata."""
     found = []
-    for key in table.tabulation.keys():  # noqa: SIM118
+    for key in table.tabulation.keys():  # noqa: SIM118 - no mapping
         inside = np.ones(len(case.micro), dtype=bool)
         for name, code in zip(table.dimensions, key, strict=True):
             below = case.hierarchies.get(name, {})
@@ -248,9 +248,7 @@ def test_bounds_are_those_of_counting_all_tables(inner: list[list[int]], data: s
     )
     found = attack(Published(frame, ("row", "column")), rules=Rules()).to_frame().set_index(["row", "column"])
     shown = np.array([[(i, j) not in hidden for j in range(whole.shape[1])] for i in range(whole.shape[0])])
-    fitting = np.array(
-        [t for t in possible(grid.shape, int(grid.sum())) if (t[shown] == whole[shown]).all()]  # type: ignore[arg-type]
-    )
+    fitting = np.array([t for t in possible(grid.shape, int(grid.sum())) if (t[shown] == whole[shown]).all()])
     for i, j in hidden:
         row = found.loc[(row_code[i], column_code[j])]
         assert row["lower"] == pytest.approx(fitting[:, i, j].min(), abs=1e-6)
@@ -271,7 +269,7 @@ def test_counting_all_tables_leaves_sensitive_cells_open(units: list[tuple[int, 
     rows, columns = sorted(set(micro["row"])), sorted(set(micro["column"]))
     assume(len(rows) * len(columns) <= 6)
     place = {(r, c): (i, j) for i, r in enumerate([*rows, "_T"]) for j, c in enumerate([*columns, "_T"])}
-    at = [place[key] for key in table.tabulation.keys()]  # noqa: SIM118
+    at = [place[key] for key in table.tabulation.keys()]  # noqa: SIM118 - no mapping
     value = dict(zip(at, table.tabulation.value, strict=True))
     top = int(micro["value"].sum()) + (6 if table.hidden[at.index((len(rows), len(columns)))] else 0)
     ranges: dict[tuple[int, int], list[float]] = {}

@@ -22,7 +22,7 @@ def published(cells: Cells, hidden: set[tuple[str, ...]], *names: str, **more: o
     """A table as the public sees it; `hidden` cells show no number."""
     frame = pd.DataFrame([*cells], columns=list(names))
     frame["value"] = [np.nan if c in hidden else v for c, v in cells.items()]
-    return Published(frame, names, **more)  # type: ignore[arg-type]
+    return Published(frame, names, **more)
 
 
 def cross(inner: list[list[float]]) -> Cells:
@@ -220,7 +220,7 @@ def test_a_protected_table_is_scored() -> None:
     table = company_table()
     value = dict(zip(table.tabulation.keys(), table.tabulation.value, strict=True))
     for bounds in ("exact", "protection"):
-        result = attack(table, rules=RULES, bounds=bounds)  # type: ignore[arg-type]
+        result = attack(table, rules=RULES, bounds=bounds)
         frame = result.to_frame()
         assert len(frame) == table.hidden.sum()
         assert result.sensitive == 2
@@ -250,7 +250,7 @@ def test_both_depths_agree_on_what_is_inside() -> None:
     value = table.tabulation.keys()
     for cell in [key for key, h, s in zip(value, table.hidden, table.sensitive, strict=True) if h and not s]:
         open_table = shown_again(table, cell)
-        exact, quick = (attack(open_table, rules=RULES, bounds=b) for b in ("exact", "protection"))  # type: ignore[arg-type]
+        exact, quick = (attack(open_table, rules=RULES, bounds=b) for b in ("exact", "protection"))
         assert exact.inside == quick.inside > 0
         inside = exact.to_frame()["inside_protection"]
         assert inside.tolist() == quick.to_frame()["inside_protection"].tolist()

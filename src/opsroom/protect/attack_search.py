@@ -33,7 +33,7 @@ def components(relations: sp.csr_array, unknown: Flags) -> list[Ints]:
     """Return the sets of unknown quantities that relations between them connect."""
     free = np.flatnonzero(unknown)
     inside = sp.csr_array(relations[:, free])
-    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]
+    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]  # None
     _, label = csgraph.connected_components(graph, directed=False)
     label = label[: len(free)]
     order = np.argsort(label, kind="stable")
@@ -58,7 +58,7 @@ def _model(matrix: sp.csc_array, rhs: Floats, low: Floats, high: Floats, cost: F
     model.row_lower_, model.row_upper_ = rhs, rhs
     model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = matrix.indptr, matrix.indices, matrix.data
-    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
     for option, value in (("output_flag", False), ("threads", 1), ("presolve", "off")):
         solver.setOptionValue(option, value)
     solver.passModel(model)

@@ -453,7 +453,7 @@ def _connected(system: System, targets: Flags) -> list[Ints]:
     """Return the quantities connected with each target through relations between quantities that are not fixed."""
     free = np.flatnonzero(~system.fixed)
     inside = system.equations[:, free]
-    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]
+    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]  # None
     _, label = csgraph.connected_components(graph, directed=False)
     label = label[: len(free)]
     wanted = np.unique(label[targets[free]])
