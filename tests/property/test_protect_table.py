@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -168,6 +169,15 @@ def test_nobody_gets_inside_protection(case: Case) -> None:
     event(f"{case.rules.attackers}, {len(table.dimensions)} dimensions, sensitive: {bool(table.sensitive.any())}")
     assert list(successes(case, table)) == []
     assert attack(table, rules=case.rules, bounds="protection").inside == 0
+    assert attack_insiders(table).successes == 0
+
+
+@settings(max_examples=25)
+@given(cases())
+def test_nobody_gets_inside_protection_that_was_found_tile_by_tile(case: Case) -> None:
+    with mock.patch("opsroom.protect.table._WHOLE", 0):
+        table = protected(case)
+    assert list(successes(case, table)) == []
     assert attack_insiders(table).successes == 0
 
 

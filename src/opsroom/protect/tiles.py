@@ -8,6 +8,7 @@ to the finest level, along which a change of a total is passed on.
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ def tiles_of(made: Tabulation) -> list[Ints]:
     return found
 
 
-def _bundles(axis: Axis, weight: npt.NDArray[np.float64]) -> list[Ints]:
+def _bundles(axis: Axis, weight: npt.NDArray[Any]) -> list[Ints]:
     """Return for each code with children what a tile takes of the axis, coarse ones first."""
     children: dict[int, list[int]] = {}
     for code, parent in enumerate(axis.parent.tolist()):
