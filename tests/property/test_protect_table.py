@@ -36,12 +36,14 @@ class Case:
     hierarchies: dict[str, dict[str, str]]
     rules: Rules
     weight: str | None
+    measure: str | None = "value"
+    """None counts rows."""
 
     def table(self, **more: Any) -> ProtectedTable:
         return protect_table(
             self.micro,
             dimensions=self.dimensions,
-            measure="value",
+            measure=self.measure,
             unit="EUR",
             hierarchies=self.hierarchies,
             rules=self.rules,
@@ -85,7 +87,8 @@ def cases(draw: st.DrawFn, *, plain: bool = False) -> Case:
     linked = n_dims > 1 and draw(st.booleans())
     dimensions = tuple(combinations(names, n_dims - 1)) if linked else names
     weight = "weight" if not plain and draw(st.integers(0, 4)) == 0 else None
-    return Case(micro, dimensions, tall, rules, weight)
+    measure = None if not plain and draw(st.integers(0, 5)) == 0 else "value"
+    return Case(micro, dimensions, tall, rules, weight, measure)
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,9 @@ def contributions(case: Case, table: ProtectedTable) -> list[Cell]:
             below = case.hierarchies.get(name, {})
             inside &= np.array([code in ("_T", c, below.get(c, "_T")) for c in case.micro[name]])
         rows = case.micro[inside]
-        heavy = rows["value"] * (1.0 if case.weight is None else rows["weight"])
-        parts = pd.DataFrame({"own": rows["value"], "sum": heavy}).groupby(rows["who"]).sum()
+        amount = rows["value"] if case.measure else rows["value"] * 0 + 1
+        heavy = amount * (1.0 if case.weight is None else rows["weight"])
+        parts = pd.DataFrame({"own": amount, "sum": heavy}).groupby(rows["who"]).sum()
         there = parts[(parts != 0).any(axis=1)]["own"]
         found.append(Cell(key, {int(g): float(v) for g, v in there.items()}))
     return found
@@ -177,6 +181,19 @@ def test_nobody_gets_inside_protection(case: Case) -> None:
 def test_nobody_gets_inside_protection_that_was_found_tile_by_tile(case: Case) -> None:
     with mock.patch("opsroom.protect.table._WHOLE", 0):
         table = protected(case)
+    assert list(successes(case, table)) == []
+    assert attack_insiders(table).successes == 0
+
+
+@settings(max_examples=25)
+@given(cases(), st.data())
+def test_what_is_out_already_stays_out_and_betrays_nobody(case: Case, data: st.DataObject) -> None:
+    first = protected(case)
+    shown = [key for key, bad in zip(first.tabulation.keys(), first.sensitive, strict=True) if not bad]
+    out = data.draw(st.lists(st.sampled_from(shown), max_size=4)) if shown else []
+    table = protected(case, published=out)
+    hidden = {key for key, h in zip(table.tabulation.keys(), table.hidden, strict=True) if h}
+    assert not hidden & set(out)
     assert list(successes(case, table)) == []
     assert attack_insiders(table).successes == 0
 
@@ -303,7 +320,7 @@ def test_a_tampered_witness_proves_no_more_than_none(case: Case, data: st.DataOb
         case.micro,
         tables=tables,
         group="who",
-        measure="value",
+        measure=case.measure,
         hierarchies=case.hierarchies,
         weight=case.weight,
         flags=flags,
