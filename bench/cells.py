@@ -26,6 +26,9 @@ from opsroom.protect.table import ProtectedTable, protect_table
 
 PEER = Path(__file__).with_name("_cells_peer.py")
 RULES = Rules(min_contributors=3, dominance=((2, 85.0),), interval=20.0)
+NARROW = 100 * (100 / 85 - 1)
+"""Per cent that dominance alone asks of cells with fewer than three: the peer protects these so far and no further."""
+
 LEVELS: tuple[Attackers, ...] = ("outsider", "contributor", "coalition")
 SIZES = {"small": (3_000, (4, 5), (4, 6)), "middle": (20_000, (9, 7), (8, 7)), "large": (400_000, (20, 20), (12, 22))}
 """Companies, (sections, divisions of each), (regions, districts of each)."""
@@ -73,8 +76,9 @@ def run(size: int | None = None, *, large: bool = False, peer: str | None = None
     -------
     dict
         By table and protector: wall and processor seconds to protect (with the certificate), number and value of the
-        cells hidden besides, sensitive cells inside protection for the public, and attacks of contributors and of
-        coalitions that succeed. ``ours_s`` and ``peer_s``: processor seconds on the small table, outsiders, MOD.
+        cells hidden besides, sensitive cells inside protection for the public (also inside the narrower interval that
+        dominance alone asks for, to which the peer keeps), and attacks of contributors and of coalitions that succeed.
+        ``ours_s`` and ``peer_s``: processor seconds on the small table, outsiders, MOD.
     """
     interpreter = peer or os.environ.get("OPSROOM_BENCH_PEER")
     found: dict[str, Any] = {}
@@ -86,6 +90,8 @@ def run(size: int | None = None, *, large: bool = False, peer: str | None = None
             table, took = timed(case, rules)
             first = first or table
             found[f"{name}: {attackers}"] = took | outcome(table)
+        table, took = timed(case, replace(RULES, attackers="outsider", interval=NARROW))
+        found[f"{name}: outsider, narrow"] = took | outcome(table)
         for method in ("MOD(1)", "OPT(1)") if interpreter and name == "small" else ("MOD(1)",) if interpreter else ():
             if interpreter and first is not None:
                 found[f"{name}: pytauargus {method}"] = against_peer(case, first, interpreter, method)
@@ -118,6 +124,7 @@ def outcome(table: ProtectedTable) -> dict[str, Any]:
     cpu = time.process_time()
     second = table.hidden & ~table.sensitive
     public = attack(table, rules=table.rules, bounds="protection")
+    narrow = attack(table, rules=replace(table.rules, interval=NARROW), bounds="protection")
     insiders = attack_insiders(table, rules=replace(table.rules, attackers="coalition"))
     members = insiders.to_frame()["attackers"].map(len)
     return {
@@ -126,6 +133,7 @@ def outcome(table: ProtectedTable) -> dict[str, Any]:
         "secondary": int(second.sum()),
         "hidden_value": round(float(np.abs(table.tabulation.value[second]).sum())),
         "inside_public": public.inside,
+        "inside_public_narrow": narrow.inside,
         "attacks_contributor": int((members == 1).sum()),
         "attacks_coalition": int((members > 1).sum()),
         "attack_cpu_s": round(time.process_time() - cpu, 2),
