@@ -86,12 +86,15 @@ def insight(
         heads, start = np.unique(code[order, 0], return_index=True)
         alone = dict(zip(heads.tolist(), np.split(order, start[1:]), strict=True)) if len(order) else {}
         positive = np.isfinite(base)
-        code = np.where(one[:, None] | ~positive[:, None], 0, code)
-        told = np.where(code > 0, part, 0.0)
+        code = np.where(one[:, None], 0, code)
+        # Where others may be negative, an own part is no bound: it only tells whose quantities are whose. A weight
+        # below one makes a sum less than a part of it.
+        believed = np.where(positive[:, None], np.minimum(part, value[:, None]), -np.inf)
+        told = np.where(code > 0, believed, 0.0)
         # Who is smaller than those told apart might be anybody: nothing falls below the smallest of these. Where
         # nobody is told apart, the largest might be anybody.
         named = (code > 0).sum(axis=1)
-        least = np.where(named == 0, part[:, 0], np.take_along_axis(told, np.maximum(named - 1, 0)[:, None], 1)[:, 0])
+        least = np.where(named == 0, part[:, 0], np.take_along_axis(part, np.maximum(named - 1, 0)[:, None], 1)[:, 0])
         floor = np.where(positive & (groups > np.maximum(named, 1)), np.minimum(least, np.maximum(value, 0)), base)
         if rules.attackers == "coalition" and who.shape[1] > 2:
             many = np.flatnonzero(sensitive & (groups > 2) & (code[:, 1:3] > 0).all(axis=1))

@@ -49,7 +49,7 @@ class Programme:
         model.row_upper_ = np.zeros(matrix.shape[0])
         model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = both.indptr, both.indices, both.data
-        self._solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        self._solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
         for option, value in (("output_flag", False), ("threads", 1), ("presolve", "off"), ("simplex_strategy", 1)):
             self._solver.setOptionValue(option, value)
         self._solver.passModel(model)

@@ -478,7 +478,7 @@ def _connected(system: System) -> list[_Place]:
     targets = system.sensitive & ~system.fixed
     free = np.flatnonzero(~system.fixed)
     inside = system.equations[:, free]
-    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]
+    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]  # None
     _, label = csgraph.connected_components(graph, directed=False)
     label = label[: len(free)]
     wanted = np.unique(label[targets[free]])

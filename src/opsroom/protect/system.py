@@ -37,7 +37,8 @@ class System:
         No witness goes below it, but for the quantity that it is made for.
     who, part
         Contributors that are told apart (0: none), and what each knows of the quantity for its own part of it,
-        shape (n, k). A table in which the quantity is less is none for that contributor.
+        shape (n, k); ``-inf`` where others may be negative. A table in which the quantity is less is none for that
+        contributor. A quantity with no more contributors than k has all of them, but for those in `alone`.
     sensitive
         Quantities that must not be estimated closer than their protection interval, shape (n,).
     below, above
@@ -84,8 +85,7 @@ class System:
             if member in self.alone:
                 closed[self.alone[member]] = True
         if len(members) > 1:  # what only they contribute to
-            whole = (among.sum(axis=1) > 1) & (part >= np.abs(self.value) * (1 - 1e-12))
-            closed |= whole
+            closed |= (among.sum(axis=1) > 1) & (among.sum(axis=1) == (self.who != 0).sum(axis=1))
         held = np.flatnonzero(among.any(axis=1) & ~closed)
         return Knowledge(np.flatnonzero(closed), held, part[held])
 

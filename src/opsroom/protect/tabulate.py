@@ -291,14 +291,15 @@ class _Maker:
         own = np.bincount(inverse, self.amount[row])
         weighted = np.bincount(inverse, self.amount[row] * self.weights[row])
         cell, group = pair // n_groups, pair % n_groups
-        order = np.lexsort((group, -np.abs(own), cell))
+        there = (own != 0) | (weighted != 0)  # what cancels out need not do so when it is weighted
+        order = np.lexsort((group, -np.abs(own), ~there, cell))
         cell, group, own, weighted = cell[order], group[order], own[order], weighted[order]
         codes, start = np.unique(cell, return_index=True)
-        counted = np.add.reduceat((own != 0).astype(np.int64), start)
+        counted = np.add.reduceat(there[order].astype(np.int64), start)
         tops, who = np.zeros((len(codes), TOLD)), np.zeros((len(codes), TOLD), dtype=np.int64)
         flagged = np.zeros((len(self.marks), len(codes), TOLD), dtype=bool)
         for k in range(TOLD):
-            has = np.flatnonzero(counted > k)  # zero contributions come last within a cell
+            has = np.flatnonzero(counted > k)  # who contributes nothing comes last within a cell
             tops[has, k] = np.abs(own[start[has] + k])
             who[has, k] = group[start[has] + k] + 1
             flagged[:, has, k] = group_marks[:, group[start[has] + k]]
@@ -312,7 +313,7 @@ class _Maker:
             tops,
             who,
             flagged,
-            bool((own < 0).any()),
+            bool((own < 0).any() or (weighted < 0).any()),
             additive(self.axes, place, tables),
         )
 
