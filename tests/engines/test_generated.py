@@ -46,6 +46,14 @@ def test_what_an_as_of_join_found_may_be_the_time_of_another():
     ]
 
 
+@pytest.mark.parametrize("unit", ["D", "W", "M", "Q", "A"])
+def test_a_day_that_was_shifted_is_a_day_as_text_too(unit):
+    table = ibis.memtable({"d": [dt.date(2020, 1, 31), None]})
+    found = verbs.derive(table, text=verbs.col("d").shift(1, unit).to_text())
+    wanted = {"D": "2020-02-01", "W": "2020-02-07", "M": "2020-02-29", "Q": "2020-04-30", "A": "2021-01-31"}
+    assert [row["text"] for row in found.to_pyarrow().to_pylist()] == [wanted[unit], None]
+
+
 @pytest.mark.long
 @settings(max_examples=2000, suppress_health_check=SLOW)
 @given(questions(), tables())

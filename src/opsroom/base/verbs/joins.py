@@ -9,7 +9,7 @@ from typing import Literal
 import ibis
 
 from opsroom.base.errors import UsageError
-from opsroom.base.verbs.lowering import engine_of, int64, refuse, require
+from opsroom.base.verbs.lowering import as_date, engine_of, int64, refuse, require
 
 How = Literal["inner", "left", "semi", "anti"]
 
@@ -182,7 +182,7 @@ def _later(time: ibis.expr.types.Value, age: dt.timedelta) -> ibis.expr.types.Va
         return time + ibis.interval(seconds=seconds) + ibis.interval(microseconds=rest)
     if age % dt.timedelta(days=1):
         raise UsageError("days have an age in whole days.")
-    return (time + ibis.interval(days=age.days)).cast("date")
+    return as_date(time + ibis.interval(days=age.days))
 
 
 def revisions(earlier: ibis.Table, later: ibis.Table, *, key: Sequence[str], measures: Sequence[str]) -> ibis.Table:

@@ -272,8 +272,13 @@ def _shift(_: Engine, x: Any, count: int, unit: str) -> Value:
     _dates(x)
     months = {"M": 1, "Q": 3, "A": 12}
     if unit in months:
-        return (x + ibis.interval(months=count * months[unit])).cast("date")
-    return (x + ibis.interval(days=count * (7 if unit == "W" else 1))).cast("date")
+        return as_date(x + ibis.interval(months=count * months[unit]))
+    return as_date(x + ibis.interval(days=count * (7 if unit == "W" else 1)))
+
+
+def as_date(moved: Any) -> Value:
+    """Return a date that an interval was added to as a date: on DuckDB it is a moment, which Ibis does not know."""
+    return moved.cast("timestamp").date()
 
 
 def _index(engine: Engine, x: Any, unit: str) -> Value:
