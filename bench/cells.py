@@ -30,7 +30,7 @@ NARROW = 100 * (100 / 85 - 1)
 """Per cent that dominance alone asks of cells with fewer than three: the peer protects these so far and no further."""
 
 LEVELS: tuple[Attackers, ...] = ("outsider", "contributor", "coalition")
-SIZES = {"small": (3_000, (4, 5), (4, 6)), "middle": (20_000, (9, 7), (8, 7)), "large": (400_000, (20, 20), (12, 22))}
+SIZES = {"small": (3_000, (4, 5), (4, 6)), "middle": (20_000, (9, 7), (8, 7)), "large": (400_000, (25, 22), (12, 22))}
 """Companies, (sections, divisions of each), (regions, districts of each)."""
 
 PATIENCE = 3_600
