@@ -112,8 +112,8 @@ def bounds(system: Mapping[bytes, tuple[np.ndarray, float]], target: np.ndarray)
     return found[0], found[1]
 
 
-def learn(folder: Path, actors: tuple[str, ...]) -> dict[str, dict[bytes, tuple[np.ndarray, float]]]:
-    """Return all that users learn together, by actor last, of everything that can be asked of sales."""
+def learn(folder: Path, actors: tuple[str, ...]) -> dict[bytes, tuple[np.ndarray, float]]:
+    """Return all that users learn together of everything that can be asked of sales: cells added up, and their sum."""
     system: dict[bytes, tuple[np.ndarray, float]] = {}
     told = refused = 0
     for actor in actors:
@@ -133,11 +133,11 @@ def learn(folder: Path, actors: tuple[str, ...]) -> dict[str, dict[bytes, tuple[
                     told += 1
     assert told > 500
     assert refused > 0
-    return {"system": system}
+    return system
 
 
 def test_filters_complements_and_two_scopes_do_not_isolate_a_company(folder):
-    system = learn(folder, ("ada", "sam", "tom"))["system"]
+    system = learn(folder, ("ada", "sam", "tom"))
     frame = companies()
     by_cell = dict.fromkeys(CELLS, 0.0)
     for row in frame.itertuples():
@@ -164,7 +164,7 @@ def test_filters_complements_and_two_scopes_do_not_isolate_a_company(folder):
 
 def test_the_attack_finds_a_company_where_a_table_is_shown_whole(folder):
     """The attacker of these tests is able: with one more number it knows the planted company to the cent."""
-    system = dict(learn(folder, ("ada",))["system"])
+    system = learn(folder, ("ada",))
     target = np.array([float(c == ("R3", "ships", "large")) for c in CELLS])
     low, high = bounds(system, target)
     assert high - low > AMOUNT / 100 * 0.3
