@@ -114,7 +114,7 @@ def written(table: list[list[str]], delimiter: str, end: str, encoding: str) -> 
 
 
 @given(content=st.binary(max_size=400), layout=LAYOUTS)
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_any_bytes_are_read_or_refused(content: bytes, layout: Layout) -> None:
     with file_of(content) as file:
         consume(file, layout)
@@ -123,7 +123,7 @@ def test_any_bytes_are_read_or_refused(content: bytes, layout: Layout) -> None:
 
 @given(table=TABLES, delimiter=st.sampled_from([",", ";", "\t"]), end=ENDS,
        encoding=st.sampled_from(["utf-8", "utf-8-sig", "cp1252", "utf-16"]), layout=LAYOUTS)  # fmt: skip
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_any_table_is_read_or_refused(
     table: list[list[str]], delimiter: str, end: str, encoding: str, layout: Layout
 ) -> None:
@@ -174,7 +174,7 @@ def a_workbook() -> bytes:
 
 
 @given(seed=st.integers(0, 10**6), inside=st.booleans())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_a_damaged_workbook_is_read_or_refused(seed: int, inside: bool) -> None:
     whole = a_workbook()
     if inside:  # the zip is sound, the XML in it is not

@@ -166,7 +166,7 @@ def protected(case: Case, **more: Any) -> ProtectedTable:
         raise
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(cases())
 def test_nobody_gets_inside_protection(case: Case) -> None:
     table = protected(case)
@@ -176,16 +176,25 @@ def test_nobody_gets_inside_protection(case: Case) -> None:
     assert attack_insiders(table).successes == 0
 
 
-@settings(max_examples=25)
+@pytest.mark.long
+@settings(max_examples=400)
+@given(cases())
+def test_nobody_gets_inside_protection_at_length(case: Case) -> None:
+    table = protected(case)
+    assert list(successes(case, table)) == []
+    assert attack_insiders(table).successes == 0
+
+
+@settings(max_examples=10)
 @given(cases())
 def test_nobody_gets_inside_protection_that_was_found_tile_by_tile(case: Case) -> None:
-    with mock.patch("opsroom.protect.table._WHOLE", 0):
+    with mock.patch("opsroom.protect.table.WHOLE", 0):
         table = protected(case)
     assert list(successes(case, table)) == []
     assert attack_insiders(table).successes == 0
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(cases(), st.data())
 def test_what_is_out_already_stays_out_and_betrays_nobody(case: Case, data: st.DataObject) -> None:
     first = protected(case)
@@ -198,7 +207,7 @@ def test_what_is_out_already_stays_out_and_betrays_nobody(case: Case, data: st.D
     assert attack_insiders(table).successes == 0
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(cases(plain=True))
 def test_both_attackers_agree_on_a_table_that_is_open(case: Case) -> None:
     """With the sensitive cells alone hidden, many attacks succeed; contributor by contributor it is the same ones."""
@@ -223,7 +232,7 @@ def test_both_attackers_agree_on_a_table_that_is_open(case: Case) -> None:
     assert pairs <= {(key, label(who)) for key, who in ours if len(who) == 2} <= left
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(cases(plain=True))
 def test_few_and_dominated_cells_are_never_published(case: Case) -> None:
     table = protected(case)
@@ -257,7 +266,7 @@ def possible(shape: tuple[int, int], top: int) -> Iterator[np.ndarray[Any, Any]]
         yield np.vstack([with_right, with_right.sum(axis=0, keepdims=True)])
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=2), min_size=2, max_size=3), st.data())
 def test_bounds_are_those_of_counting_all_tables(inner: list[list[int]], data: st.DataObject) -> None:
     """A two-way table of whole numbers has whole bounds: they are the least and most over all possible tables."""
@@ -283,7 +292,7 @@ def test_bounds_are_those_of_counting_all_tables(inner: list[list[int]], data: s
         assert row["exact"] == (len(set(fitting[:, i, j])) == 1)
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(1, 3)), min_size=3, max_size=6))
 def test_counting_all_tables_leaves_sensitive_cells_open(units: list[tuple[int, int, int]]) -> None:
     """Whole tables that agree with all that is shown reach both ends of every protection interval."""
@@ -311,7 +320,7 @@ def test_counting_all_tables_leaves_sensitive_cells_open(units: list[tuple[int, 
             assert max(ranges[p]) >= min(value[p] + table.width[k], value[p] + 6) - 1e-9
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(cases(), st.data())
 def test_a_tampered_witness_proves_no_more_than_none(case: Case, data: st.DataObject) -> None:
     flags = [c for c in (case.rules.waiver, case.rules.request) if c is not None]
@@ -359,7 +368,7 @@ def test_a_tampered_witness_proves_no_more_than_none(case: Case, data: st.DataOb
                 certify(system, found.known, witnesses, attackers=case.rules.attackers)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(cases())
 def test_nothing_is_hidden_in_vain(case: Case) -> None:
     """Each cell hidden besides is needed: shown again, some attack succeeds."""

@@ -174,7 +174,7 @@ def test_an_attachment_takes_no_memory() -> None:
 
 
 @given(st.binary(max_size=300) | st.integers(0, 3000).map(lambda n: ubl()[:n] + ubl()[n + 7 :]))
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_anything_is_an_invoice_or_refused(content: bytes) -> None:
     with contextlib.suppress(ValueError):
         parsed(content)

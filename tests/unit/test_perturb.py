@@ -215,7 +215,7 @@ def test_magnitudes_are_unbiased_with_the_variance_of_the_formula() -> None:
     assert np.abs(noise).max() <= sum(reach)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(0, 10**6), min_size=1, max_size=6),
     signs=st.lists(st.booleans(), min_size=6, max_size=6),

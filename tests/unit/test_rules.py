@@ -116,7 +116,7 @@ POLARS = {"a": pl.Int64, "b": pl.Int64, "t": pl.String, "u": pl.String, "d": pl.
 
 
 @given(conditions, st.lists(rows, min_size=1, max_size=8))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_conditions_mean_what_the_definition_says(text: str, table: list[dict[str, Any]]) -> None:
     part = parse(text, KINDS, "test")
     found = pl.DataFrame(table, schema=POLARS).select(lower(part).alias("x"))["x"].to_list()
@@ -126,7 +126,7 @@ def test_conditions_mean_what_the_definition_says(text: str, table: list[dict[st
 
 
 @given(st.text(alphabet="abtdf()[]<>=!+-*/'., 019_nortisuliefyghmxp", max_size=40))
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         kind: str = parse(text, KINDS, "test").kind
