@@ -18,7 +18,7 @@ from opsroom.protect.ledger import Past
 from opsroom.protect.quantities import REST, Key, Quantities, read_quantities, table_relations
 from opsroom.protect.rules import Rules
 from opsroom.protect.shield import Shielded, shield
-from opsroom.protect.system import System, relations
+from opsroom.protect.system import System, components, relations
 from opsroom.protect.tabulate import whole_axis
 from opsroom.protect.tiles import WHOLE, Tile, tiles_of
 from opsroom.protect.vintage import compare
@@ -95,19 +95,20 @@ def judge(cells: Cells, rules: Rules, past: Sequence[Past], *, entry: int) -> Ve
     size = np.abs(quantities.value).tolist()
     price = np.array([_price(quantities, size, *pair) for pair in zip(units, vectors, strict=True)])
     price[_hidden_before(cells, own, units, past)] *= STEADY
+    system, hidden = _unsettled(system, pool, gives, entry)
     tiles = _tiles(cells, pool) if system.size > WHOLE // 2 else None  # a cell has several parts here
-    found = shield(system, gives, price, tiles=tiles)
+    found = shield(system, gives, price, hidden=hidden, tiles=tiles)
     judgement = _remember(cells, quantities, numbers, lines, extra, found, local, entry)
     certificate = certify(
         system, found.known, found.witnesses, attackers=rules.attackers, key=judgement.to_bytes(), lost=found.open
     )
-    hidden = frozenset(u for u, h in zip(units, found.hidden, strict=True) if h)
+    withheld = frozenset(u for u, h in zip(units, found.hidden, strict=True) if h)
     primary = frozenset(
         unit
         for unit, vector in zip(units, vectors, strict=True)
-        if unit in hidden and any(own.sensitive[r, q] for r, q in vector)
+        if unit in withheld and any(own.sensitive[r, q] for r, q in vector)
     )
-    return Verdict(frozenset(units) - hidden, hidden, primary, judgement, certificate)
+    return Verdict(frozenset(units) - withheld, withheld, primary, judgement, certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +342,24 @@ def _collect(
     pool.relate(lines, np.ones(len(lines.row), dtype=bool))
     for number in extra.tolist():
         pool.at(number)
+
+
+def _unsettled(system: System, pool: _Pool, gives: Sequence[tuple[int, ...]], entry: int) -> tuple[System, Flags]:
+    """Take out what this release says nothing new of: it was certified when it was released, and stays as it is.
+
+    Quantities that relations connect with none that is new are such. Which of them are known is known; a unit that
+    would give away another stays hidden.
+    """
+    label = components(system)
+    new = np.zeros(system.size, dtype=bool)
+    at = np.fromiter(pool.local.values(), dtype=np.intp, count=len(pool.local))
+    numbers = np.fromiter(pool.local.keys(), dtype=np.int64, count=len(pool.local))
+    new[at[numbers >= entry * _BLOCK]] = True
+    touched = np.zeros(label.max(initial=-1) + 2, dtype=bool)
+    touched[label[new]] = True
+    settled = (label >= 0) & ~touched[label]
+    hidden = np.fromiter((any(settled[q] for q in quantities) for quantities in gives), dtype=bool, count=len(gives))
+    return replace(system, sensitive=system.sensitive & ~settled), hidden
 
 
 def _tiles(cells: Cells, pool: _Pool) -> list[Tile]:

@@ -25,10 +25,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from scipy.sparse import csgraph
 
 from opsroom.protect.programme import Programme
-from opsroom.protect.system import Knowledge, System
+from opsroom.protect.system import Knowledge, System, components
 from opsroom.protect.tiles import Tile
 
 Floats = npt.NDArray[np.float64]
@@ -475,16 +474,11 @@ class _Work:
 
 def _connected(system: System) -> list[_Place]:
     """Return the quantities connected with each target through relations between quantities that are not fixed."""
-    targets = system.sensitive & ~system.fixed
-    free = np.flatnonzero(~system.fixed)
-    inside = system.equations[:, free]
-    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]  # None
-    _, label = csgraph.connected_components(graph, directed=False)
-    label = label[: len(free)]
-    wanted = np.unique(label[targets[free]])
+    label = components(system)
+    wanted = np.unique(label[system.sensitive & ~system.fixed])
     order = np.argsort(label, kind="stable")
     bounds = np.searchsorted(label[order], [wanted, wanted + 1])
-    parts = [np.sort(free[order[a:b]]) for a, b in bounds.T]
+    parts = [np.sort(order[a:b]) for a, b in bounds.T]
     return [_place(system, part, _goals(system, part)) for part in parts]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.sparse import csgraph
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -88,6 +89,20 @@ class System:
             closed |= (among.sum(axis=1) > 1) & (among.sum(axis=1) == (self.who != 0).sum(axis=1))
         held = np.flatnonzero(among.any(axis=1) & ~closed)
         return Knowledge(np.flatnonzero(closed), held, part[held])
+
+
+def components(system: System) -> Ints:
+    """Return a label for each quantity: equal where relations between quantities that are not fixed connect them.
+
+    Fixed quantities have the label -1.
+    """
+    free = np.flatnonzero(~system.fixed)
+    inside = system.equations[:, free]
+    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]  # None
+    _, found = csgraph.connected_components(graph, directed=False)
+    label = np.full(system.size, -1, dtype=np.int64)
+    label[free] = found[: len(free)]
+    return label
 
 
 @dataclass(frozen=True, slots=True)
