@@ -114,7 +114,7 @@ def written(table: list[list[str]], delimiter: str, end: str, encoding: str) -> 
 
 
 @given(content=st.binary(max_size=400), layout=LAYOUTS)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_any_bytes_are_read_or_refused(content: bytes, layout: Layout) -> None:
     with file_of(content) as file:
         consume(file, layout)
@@ -123,7 +123,7 @@ def test_any_bytes_are_read_or_refused(content: bytes, layout: Layout) -> None:
 
 @given(table=TABLES, delimiter=st.sampled_from([",", ";", "\t"]), end=ENDS,
        encoding=st.sampled_from(["utf-8", "utf-8-sig", "cp1252", "utf-16"]), layout=LAYOUTS)  # fmt: skip
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_any_table_is_read_or_refused(
     table: list[list[str]], delimiter: str, end: str, encoding: str, layout: Layout
 ) -> None:
@@ -139,7 +139,7 @@ SCALARS = st.one_of(
 
 
 @given(rows=st.lists(st.lists(SCALARS, min_size=1, max_size=5), min_size=1, max_size=8), skip=st.integers(0, 2))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_any_workbook_is_read_or_refused(rows: list[list[object]], skip: int) -> None:
     book = openpyxl.Workbook()
     for row in rows:
@@ -193,7 +193,7 @@ def test_a_damaged_workbook_is_read_or_refused(seed: int, inside: bool) -> None:
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_a_damaged_parquet_file_is_read_or_refused(seed: int) -> None:
     held = io.BytesIO()
     pq.write_table(pa.table({"code": ["A"] * 50, "period": [2020] * 50, "value": [float(i) for i in range(50)]}), held)

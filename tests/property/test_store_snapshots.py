@@ -89,7 +89,7 @@ def told(spec: DatasetSpec, history: list[Snapshot], moment: int) -> list[object
 
 @pytest.mark.parametrize("spec", [DAILY, HOURLY], ids=["daily", "hourly"])
 @given(st.lists(snapshots, min_size=2, max_size=4), st.data())
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_in_parts_as_in_memory(spec: DatasetSpec, history: list[Snapshot], data: st.DataObject) -> None:
     moment = data.draw(st.integers(0, len(history) - 1))
     whole = told(spec, history, moment)
