@@ -96,7 +96,8 @@ def certify(
     key
         Secret under which the witnesses are hashed.
     lost
-        Goals, with the insider or 0, that are not asked for.
+        Goals, with the insider or 0, that are said to be out of reach whatever is hidden. It is not believed but
+        tried, by a linear programme of its own: see `beyond_reach`.
 
     Returns
     -------
@@ -109,7 +110,7 @@ def certify(
     """
     excused = frozenset(lost)
     gaps, slack = examine(system, known, witnesses)
-    left = [g for g in gaps if (g.quantity, g.direction, g.insider) not in excused]
+    left = [g for g in gaps if (g.quantity, g.direction, g.insider) not in excused or not beyond_reach(system, g)]
     if left:
         raise DisclosureError(
             "there is no certificate: some withheld number could be estimated too closely.",
@@ -151,6 +152,37 @@ def examine(system: System, known: Flags, witnesses: sp.csc_array) -> tuple[list
             if not found:
                 slack = min(slack, reach / float(width) - 1)
     return gaps, max(float(slack), 0.0) if np.isfinite(slack) else 1.0
+
+
+def beyond_reach(system: System, gap: Gap) -> bool:
+    """Say whether no table reaches a goal even if this release shows nothing at all.
+
+    Then what was published before, or what the attacker knows by itself, has said too much, and no suppression helps.
+    """
+    from scipy.optimize import linprog
+
+    width = float(system.above[gap.quantity] if gap.direction > 0 else system.below[gap.quantity])
+    least = system.floor - system.value
+    least[gap.quantity] = system.base[gap.quantity] - system.value[gap.quantity]
+    most = np.full(system.size, np.inf)
+    if gap.insider:
+        members = (gap.insider,) if gap.insider > 0 else tuple(system.peers[-1 - gap.insider])
+        knows = system.knowledge(members)
+        least[knows.whole] = most[knows.whole] = 0.0
+        own = knows.parts - system.value[knows.quantities]
+        least[knows.quantities] = np.maximum(least[knows.quantities], own)
+        if gap.direction < 0:
+            width = min(width, -float(least[gap.quantity]))
+    least = np.minimum(least, 0.0)
+    least[system.fixed] = most[system.fixed] = 0.0
+    if width <= 0:
+        return True
+    least[gap.quantity] = most[gap.quantity] = gap.direction * width
+    bounds: Any = np.column_stack([least, most]) / width
+    lines: Any = system.equations
+    right = np.zeros(system.equations.shape[0])
+    found = linprog(np.zeros(system.size), A_eq=lines, b_eq=right, bounds=bounds, method="highs")
+    return bool(found.status == 2)  # infeasible: proved
 
 
 class _Proof:
