@@ -95,7 +95,9 @@ def judge(cells: Cells, rules: Rules, past: Sequence[Past], *, entry: int) -> Ve
     size = np.abs(quantities.value).tolist()
     price = np.array([_price(quantities, size, *pair) for pair in zip(units, vectors, strict=True)])
     price[_hidden_before(cells, own, units, past)] *= STEADY
-    system, hidden = _unsettled(system, pool, gives, entry)
+    hidden = np.zeros(len(gives), dtype=bool)
+    if _offered_before(cells, past):
+        system, hidden = _unsettled(system, pool, gives, entry)
     tiles = _tiles(cells, pool) if system.size > WHOLE // 2 else None  # a cell has several parts here
     found = shield(system, gives, price, hidden=hidden, tiles=tiles)
     judgement = _remember(cells, quantities, numbers, lines, extra, found, local, entry)
@@ -342,6 +344,12 @@ def _collect(
     pool.relate(lines, np.ones(len(lines.row), dtype=bool))
     for number in extra.tolist():
         pool.at(number)
+
+
+def _offered_before(cells: Cells, past: Sequence[Past]) -> bool:
+    """Say whether every earlier release had these measures, so that what it hid was hidden on purpose."""
+    names = {m.name for m in cells.measures}
+    return "__shown" not in cells.frame.columns and all(names <= set(p.release.columns) for p in past)
 
 
 def _unsettled(system: System, pool: _Pool, gives: Sequence[tuple[int, ...]], entry: int) -> tuple[System, Flags]:
