@@ -101,6 +101,8 @@ class Stamp(BaseModel):
     profile: str = ""
     cells: int | None = None
     suppressed: int | None = None
+    certificate: str | None = None
+    """Against whom the release is certified: ``outsider``, ``contributor`` or ``coalition``."""
 
 
 class Release(Stamp):

@@ -94,7 +94,10 @@ def source_of(release: Any) -> str:
 
 
 def stamp_of(release: Any) -> dict[str, Any]:
-    """Return what identifies a release: id, day, hash, ledger entry, profile, cells suppressed."""
+    """Return what identifies a release: id, day, hash, ledger entry, profile, cells suppressed, its certificate.
+
+    The certificate is named by its attackers; it is None where there is nothing to certify: public data.
+    """
     stamp = release.stamp
     return {
         "id": release.id,
@@ -104,6 +107,7 @@ def stamp_of(release: Any) -> dict[str, Any]:
         "profile": str(stamp.get("profile", "")),
         "cells": stamp.get("cells"),
         "suppressed": stamp.get("suppressed"),
+        "certificate": stamp.get("certificate", {}).get("attackers"),
     }
 
 
