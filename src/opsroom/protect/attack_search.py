@@ -33,7 +33,7 @@ def components(relations: sp.csr_array, unknown: Flags) -> list[Ints]:
     """Return the sets of unknown quantities that relations between them connect."""
     free = np.flatnonzero(unknown)
     inside = sp.csr_array(relations[:, free])
-    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]  # None
+    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]  # None is a block of zeros
     _, label = csgraph.connected_components(graph, directed=False)
     label = label[: len(free)]
     order = np.argsort(label, kind="stable")

@@ -98,7 +98,7 @@ def components(system: System) -> Ints:
     """
     free = np.flatnonzero(~system.fixed)
     inside = system.equations[:, free]
-    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]  # None
+    graph: sp.coo_array = sp.block_array([[None, inside.T], [inside, None]])  # type: ignore[list-item]  # None is a block of zeros
     _, found = csgraph.connected_components(graph, directed=False)
     label = np.full(system.size, -1, dtype=np.int64)
     label[free] = found[: len(free)]
