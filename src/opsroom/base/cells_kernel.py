@@ -77,6 +77,12 @@ def contributors(
                 v = abs(v)
                 sizes[p] += v
                 value[p] = v
+            beats = np.int64(0)
+            least = top[most - 1, c]
+            for p in range(periods):
+                beats |= np.int64(value[p] > least[p])
+            if beats == 0:  # among many groups few are ever among the largest
+                continue
             for k in range(most):
                 largest, owner = top[k, c], who[k, c]
                 for p in range(periods):
