@@ -89,6 +89,14 @@ class Surroundings:
             )  # fmt: skip
         return cls(start, weekday, kind, year_end, regions, filled.to_numpy(dtype=np.float32).T)
 
+    def between(self, first: int, last: int) -> Surroundings:
+        """Return the days from column `first` up to, not including, `last`."""
+        days = slice(first, last)
+        return Surroundings(
+            self.start + first, self.weekday[days], self.kind[days], self.year_end[days], self.regions,
+            self.degrees[:, days],
+        )  # fmt: skip
+
     def smooth_terms(self, region: int) -> F32:
         """Return season and weather of a region, shape (days, 8): what moves open and closed days alike."""
         doy = (np.arange(len(self.weekday)) + self.start + 0.0) * 2 * np.pi / 365.2425

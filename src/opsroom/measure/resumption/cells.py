@@ -16,6 +16,7 @@ from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.base.weighted import Weighted
 from opsroom.measure.resumption.aggregate import WEIGHTS, Moments, Panel
 from opsroom.measure.resumption.change import COMPONENTS, contributions
+from opsroom.measure.resumption.movement import CAUSES, movements
 
 if TYPE_CHECKING:
     from opsroom.measure.resumption.result import ResumptionResult
@@ -140,6 +141,28 @@ def change_cells(previous: ResumptionResult, current: ResumptionResult) -> list[
     parts = (Part("moved", "percentage points"),)
     dims = ("date", "component", "weight")
     return [_cells("resumption.change", dims, (measure,), frame, ("component",), facts, parts=parts)]
+
+
+def movement_cells(result: ResumptionResult) -> list[Cells]:
+    """Return why the use of electricity moved from the week before to the last complete one.
+
+    Nothing where nothing moved, or in a window of less than a fortnight.
+    """
+    if result.fortnight is None:
+        return []
+    moved = movements(result.fortnight, result.panel.companies["group"].to_numpy(dtype=np.int64))
+    if moved.empty:
+        return []
+    frame = parts_from_units(
+        moved, dimensions=["component"], group="group", values={"moved": "points"}, totals=["component"]
+    )
+    frame = frame.set_index("component").reindex([*CAUSES, TOTAL]).reset_index()
+    frame.insert(0, "date", str(result.reference_date))
+    first, last = result.fortnight.days
+    facts = {"from": str(first), "to": str(last), "as_of": str(result.as_of)}
+    measure = Measure("value", "sum", "% of the use of the week before", ("moved",), decimals=1)
+    parts = (Part("moved", "% of use"),)
+    return [_cells("resumption.use", ("date", "component"), (measure,), frame, ("component",), facts, parts=parts)]
 
 
 def _cells(

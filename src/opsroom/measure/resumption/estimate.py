@@ -20,6 +20,7 @@ from opsroom.measure.resumption.doubt import doubts
 from opsroom.measure.resumption.evidence import Observed, evidence, observe, silence
 from opsroom.measure.resumption.groundwork import Groundwork
 from opsroom.measure.resumption.meters import MeterDays, batches
+from opsroom.measure.resumption.movement import Fortnight
 from opsroom.measure.resumption.panel_kernel import add_states, lay_out, tell_naive
 from opsroom.measure.resumption.readings import F32, Ints, date_of, ordinal
 from opsroom.measure.resumption.result import ResumptionResult
@@ -192,6 +193,7 @@ def resumption(
             "silence_closed": float(states.rates.silence[0]), "silence_open": float(states.rates.silence[1]),
             "repaired": float(observed.use.repaired), "dropped": float(observed.use.dropped),
         },
+        fortnight=Fortnight.of(observed, groundwork, last=reference),
     )  # fmt: skip
 
 
@@ -206,17 +208,13 @@ def _trimmed(observed: Observed) -> Observed:
     if not len(any_seen):
         raise FitError("no company has a reading in the window.", remedy="Check dates and meter links.")
     days = int(any_seen[-1]) + 1
-    around = observed.around
     return Observed(
         use=replace(
             observed.use,
             ratio=np.ascontiguousarray(observed.use.ratio[:, :days]),
             active=np.ascontiguousarray(observed.use.active[:, :days]),
         ),
-        around=replace(
-            around, weekday=around.weekday[:days], kind=around.kind[:days], year_end=around.year_end[:days],
-            degrees=around.degrees[:, :days],
-        ),
+        around=observed.around.between(0, days),
         q=np.ascontiguousarray(observed.q[:, :days]),
         nu=np.ascontiguousarray(observed.nu[:, :days]),
         seen=np.ascontiguousarray(observed.seen[:, :days]),
@@ -248,7 +246,7 @@ def _panel(
     telling = facts.closed.mean(axis=1) < TELLING
     measured = part.fitted & telling & (facts.miss < 2).any(axis=1)
     filled = _unmeasured(measured, companies)
-    since = min(span[1] + 1 - start, days - 1)
+    since = min(max(span[1] + 1 - start, 0), days - 1)  # a window may begin after the holiday
     stratum = strata(prior, locked)
     low = np.zeros((3, int(stratum.max()) + 1, days))
     lit = np.zeros((2, int(code.max()) + 1, days))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from opsroom.measure.resumption.aggregate import WEIGHTS, Panel, TurningPoint, aggregate, by
 from opsroom.measure.resumption.baseline import Baseline
+from opsroom.measure.resumption.movement import Fortnight
 
 if TYPE_CHECKING:
     import altair as alt
@@ -43,6 +44,8 @@ class ResumptionResult:
         Each company's normal, to be handed to next week's estimate.
     rates
         What was learnt of silence, and readings repaired and dropped.
+    fortnight
+        Use of the two weeks up to the reference date, with what made it; None in a window shorter than that.
     """
 
     panel: Panel
@@ -55,6 +58,7 @@ class ResumptionResult:
     cohort_day: dt.date
     baseline: Baseline
     rates: Mapping[str, float]
+    fortnight: Fortnight | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """Return the national index by weight and size: index ``date, weight, size``."""

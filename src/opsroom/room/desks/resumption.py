@@ -79,6 +79,7 @@ class ResumptionDesk:
         "resumption.national": "weekly",
         "resumption.section": "weekly",
         "resumption.change": "weekly",
+        "resumption.use": "weekly",
         "resumption.region": "monthly",
     }
 
@@ -111,6 +112,7 @@ class ResumptionDesk:
             yield make.region_cells(result)
         if previous is not None and previous.reference_date < result.reference_date:
             yield from make.change_cells(previous, result)
+        yield from make.movement_cells(result)
 
     def _result(
         self, view: View, settings: DeskSettings, names: _Names, dates: Mapping[str, dt.date]
