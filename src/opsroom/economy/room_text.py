@@ -56,6 +56,10 @@ restrictions = "restrictions"
 telework = "telework"
 
 [[desks]]
+kind = "events"
+restrictions = "restrictions"
+
+[[desks]]
 kind = "nowcast"
 datasets = ["macro_q", "macro_m"]
 target = "gdp"

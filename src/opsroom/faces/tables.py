@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from opsroom.faces import words as w
+from opsroom.faces.activity import Comparison
 from opsroom.faces.codes import name_code
 from opsroom.faces.figures.figure import Figure
 from opsroom.faces.reader import Desk, measures_of
@@ -91,6 +93,21 @@ def _decisions(figure: Figure) -> dict[str, Any]:
         rows += [[record["title"] if k == 0 else "", *fact] for k, fact in enumerate(record["facts"])]
     titles = [column_title("decision_id"), w.say("decision.what"), w.say("decision.said")]
     return {"titles": titles, "numeric": [False] * 3, "rows": rows, "cut": 0, "total": len(rows)}
+
+
+def comparison_table(found: Sequence[Comparison]) -> dict[str, Any]:
+    """Return what two days said of the same periods as a table for people."""
+    rows = [
+        [
+            w.upper_first(f"{w.label('series', c.series)} {c.title}".strip()),
+            w.period(c.period),
+            *(cell(v, c.decimals) for v in (c.earlier, c.later)),
+            w.signed(c.revision, c.decimals) if c.revision is not None else cell(None),
+        ]
+        for c in found
+    ]
+    titles = [column_title(name) for name in ("series", "reference", "said_first", "said_later", "revised_by")]
+    return {"titles": titles, "numeric": [False, False, True, True, True], "rows": rows, "cut": 0, "total": len(rows)}
 
 
 def shown_rows(desk: Desk, figure: Figure, *, limit: int = 400) -> dict[str, Any]:

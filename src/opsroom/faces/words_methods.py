@@ -52,6 +52,11 @@ METHODS: dict[str, str] = {
         "Every delivery is checked on arrival. Rows that fail stay in quarantine with the reason; nothing is "
         "dropped silently. A revision is a new row, so the picture as of any earlier day can be shown again."
     ),
+    "how.events": (
+        "The official registers, up to the day shown: a spell of lockdown lasts while any region is under one, and "
+        "strictness is the mean over the regions of a complete week. What a register announces for later days is no "
+        "event yet."
+    ),
     "how.activity": (
         "The observed series against the level expected for its temperature and calendar, estimated on earlier "
         "years alone. The gap is in per cent of the expected level; its band is the spread of past gaps in quiet "

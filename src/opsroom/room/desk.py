@@ -228,6 +228,7 @@ KINDS = (
     "activity",
     "credit_gap",
     "decisions",
+    "events",
     "levels",
     "loans",
     "nowcast",

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from opsroom._version import __version__
 from opsroom.base.charts_render import DrawingCache
 from opsroom.base.errors import InternalError, NotFoundError, OpsroomError
+from opsroom.faces import activity
 from opsroom.faces import words as w
 from opsroom.faces.api import models
 from opsroom.faces.callers import Ask, Keeper, caller, challenge_of, require_door, status_of
@@ -162,6 +163,17 @@ def _room(api: APIRouter, releases: ReleasesReader) -> None:
         return models.Data(
             as_of=desk.day, series=[models.Release.of(r) for r in desk],
             refusals=[models.Refusal.of(r) for r in desk.refusals()],
+        )  # fmt: skip
+
+    @api.get("/activity", tags=["room"])
+    def activity_desk(as_of: AsOf = None, against: AsOf = None) -> models.Activity:
+        """Return the activity desk: figures, events, and what another day's page said of the same periods."""
+        desk = _desk(releases, as_of)
+        other = _desk(releases, against) if against else None
+        return models.Activity(
+            as_of=desk.day, figures=[f.name for f in activity.figures(desk)], events=activity.events(desk),
+            against=other.day if other else None,
+            compared=[models.Compared.of(c) for c in activity.compare(other, desk)] if other else [],
         )  # fmt: skip
 
     @api.get("/decisions", tags=["room"])

@@ -8,10 +8,41 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from opsroom.faces import kpis, words
+from opsroom.faces.activity import Comparison
 from opsroom.faces.figures.figure import stamp_of
 from opsroom.faces.reader import measures_of
 
 Cell = str | int | float | bool | None
+
+
+class Compared(BaseModel):
+    """What two days' pages say of one figure and period."""
+
+    series: str
+    title: str
+    period: str
+    unit: str
+    earlier: float | None
+    later: float | None
+    revision: float | None
+
+    @classmethod
+    def of(cls, found: Comparison) -> Compared:
+        """Take a comparison over."""
+        return cls(
+            series=found.series, title=found.title, period=found.period, unit=found.unit, earlier=found.earlier,
+            later=found.later, revision=found.revision,
+        )  # fmt: skip
+
+
+class Activity(BaseModel):
+    """The activity desk; `against` is the day that it is compared with."""
+
+    as_of: date
+    figures: list[str]
+    events: list[str]
+    against: date | None = None
+    compared: list[Compared] = Field(default_factory=list)
 
 
 class Problem(BaseModel):

@@ -20,6 +20,7 @@ SPECIAL: dict[str, Builder] = {
     "resumption.national--coverage": work.coverage,
     "resumption.national--vintages": work.published,
     "resumption.change": work.change,
+    "resumption.use": work.use,
     "nowcast.gdp": output.nowcast,
     "nowcast.gdp--news": output.news,
     "loans.section": credit.states,

@@ -18,11 +18,15 @@ def _reference(release: Any) -> str:
     return str(release.facts.get("reference_date", ""))
 
 
-def _spans(release: Any) -> list[Span]:
+def _spans(desk: Desk, release: Any) -> list[Span]:
+    """Return what the registers say of the time shown: the holiday, and spells of lockdown as known on the day."""
     facts = release.facts
     spans = []
     if facts.get("holiday_start") and facts.get("holiday_end"):
         spans.append(Span(str(facts["holiday_start"]), str(facts["holiday_end"]), w.say("chart.holiday")))
+    for row in records(desk.get("events.register"), event="lockdown"):
+        end = str(row["until"] or desk.day.isoformat())
+        spans.append(Span(str(row["date"]), end, w.say("chart.lockdown")))
     return spans
 
 
@@ -82,7 +86,7 @@ def resumption(desk: Desk) -> Figure | None:
         lines = {"resumed": w.say("chart.corrected"), "uncorrected": w.say("chart.uncorrected")}
         return line_band(
             rows, x="date", lines=lines, band=("resumed_lower", "resumed_upper"),
-            caption=caption, spans=_spans(release), domain=(0, 100),
+            caption=caption, spans=_spans(desk, release), domain=(0, 100),
         )  # fmt: skip
 
     return Figure(
@@ -122,7 +126,7 @@ def weights(desk: Desk) -> Figure | None:
         from opsroom.base.charts_lines import line_band
 
         lines = {k: w.label("chart", k) for k in ("count", "jobs", "sales")}
-        return line_band(rows, x="date", lines=lines, caption=caption, spans=_spans(release), domain=(0, 100))
+        return line_band(rows, x="date", lines=lines, caption=caption, spans=_spans(desk, release), domain=(0, 100))
 
     return Figure(
         "resumption.national--weights", "work", caption, columns, table(rows, columns), _behind(desk, rows), draw,
@@ -149,7 +153,7 @@ def capacity(desk: Desk) -> Figure | None:
 
         return line_band(
             rows, x="date", lines={"capacity": w.say("kpi.capacity")}, caption=caption,
-            band=("capacity_lower", "capacity_upper"), spans=_spans(release), domain=(0, 110),
+            band=("capacity_lower", "capacity_upper"), spans=_spans(desk, release), domain=(0, 110),
         )  # fmt: skip
 
     return Figure(
@@ -178,7 +182,7 @@ def coverage(desk: Desk) -> Figure | None:
         from opsroom.base.charts_lines import line_band
 
         last = str(rows[-1]["date"])
-        spans = [*_spans(release), *([Span(at, last, w.say("chart.incomplete"))] if last > at else [])]
+        spans = [*_spans(desk, release), *([Span(at, last, w.say("chart.incomplete"))] if last > at else [])]
         return line_band(
             rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100), low_labels=True
         )
@@ -335,7 +339,7 @@ def published(desk: Desk) -> Figure | None:
             value="resumed",
             vintage="vintage",
             caption=caption,
-            spans=_spans(last),
+            spans=_spans(desk, last),
             domain=(0, 100),
             latest_label=w.say("chart.latest"),
             earlier_label=w.say("chart.earlier"),
@@ -350,6 +354,34 @@ def published(desk: Desk) -> Figure | None:
         tuple(reversed(past)),
         draw,
         how="how.resumption",
+    )
+
+
+def use(desk: Desk) -> Figure | None:
+    """Why electricity use moved since the week before: weather, calendar, who reports, activity."""
+    release = desk.get("resumption.use")
+    if release is None:
+        return None
+    found = {str(r["component"]): number(r, "value") for r in records(release)}
+    total, activity = found.get("_T"), found.get("activity")
+    if total is None or activity is None:
+        return None
+    order = [c for c in ("activity", "weather", "calendar", "composition") if found.get(c) is not None]
+    rows = [{"component": c, "name": w.label("component", c), "value": found[c]} for c in [*order, "_T"]]
+    columns = ("component", "name", "value")
+    caption = Caption(
+        w.say("fig.use.finding", activity=w.signed(activity), total=w.signed(total)),
+        w.say("fig.use.unit", to=w.day(str(release.facts.get("to", "")))),
+        source_of(release), day_of(release.day).isoformat(),
+    )  # fmt: skip
+
+    def draw() -> Any:
+        from opsroom.base.charts_bars import news_bars
+
+        return news_bars(rows, category="name", value="value", caption=caption, decimals=1)
+
+    return Figure(
+        "resumption.use", "work", caption, columns, table(rows, columns), (release,), draw, how="how.resumption"
     )
 
 

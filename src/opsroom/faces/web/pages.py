@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from opsroom._version import __version__
 from opsroom.base.charts_render import DrawingCache, sparkline
 from opsroom.base.errors import NotFoundError, OpsroomError, UsageError
+from opsroom.faces import activity
 from opsroom.faces import words as w
 from opsroom.faces.codes import title_of
 from opsroom.faces.document import figure_document
@@ -27,7 +28,7 @@ from opsroom.faces.figures.figure import source_of, stamp_of
 from opsroom.faces.figures.generic import how_of
 from opsroom.faces.kpis import kpis
 from opsroom.faces.reader import Desk, ReleasesReader, day_of, desk_at, measures_of, published_days, remark, room_of
-from opsroom.faces.tables import cell, column_title, decision_words, shown_rows
+from opsroom.faces.tables import cell, column_title, comparison_table, decision_words, shown_rows
 from opsroom.faces.words_methods import METHODS
 from opsroom.faces.words_story import TOPICS, tell
 
@@ -133,6 +134,20 @@ class Pages:
             drawable=set(names),
             frame=_facts(desk.get("resumption.national")),
             refusals=[_refusal(r) for r in desk.refusals()],
+        )  # fmt: skip
+
+    def activity(self, request: Request) -> Response:
+        """The activity desk: how much, why, where, under what, and what has changed since another day's page."""
+        desk = self._desk(request)
+        shown, sizes = activity.figures(desk), activity.by_size(desk)
+        against = request.query_params.get("against") or ""
+        other = desk_at(self.releases, against) if against else None
+        return self._page(
+            request, desk, "activity.html", "activity",
+            figures=[(f, self._svg(f)) for f in shown], uses=any(f.name == "resumption.use" for f in shown),
+            sizes=(sizes, shown_rows(desk, sizes)) if sizes else None, events=activity.events(desk),
+            against=other.day.isoformat() if other else "",
+            compared=comparison_table(activity.compare(other, desk)) if other else None,
         )  # fmt: skip
 
     def decisions(self, request: Request) -> Response:
