@@ -57,6 +57,7 @@ def test_every_page_has_a_twin(client: Any, public_client: Any) -> None:
             "overview",
             "story",
             "data",
+            "activity",
             "decisions",
             "methods",
             "releases",

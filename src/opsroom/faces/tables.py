@@ -136,10 +136,15 @@ def shown_rows(desk: Desk, figure: Figure, *, limit: int = 400) -> dict[str, Any
             else:
                 cells.append(cell(value, decimals.get(name, attached.get(name))))
         text.append(cells)
+    titles = [column_title(c) for c in figure.columns]
+    # A code in words is its own name: one column says it.
+    at = [k for k, name in enumerate(figure.columns) if name == "name"]
+    twice = {k for k in at if any(j != k and all(row[j] == row[k] for row in text) for j in range(len(titles)))}
+    kept = [k for k in range(len(titles)) if k not in twice]
     return {
-        "titles": [column_title(c) for c in figure.columns],
-        "numeric": numeric,
-        "rows": text,
+        "titles": [titles[k] for k in kept],
+        "numeric": [numeric[k] for k in kept],
+        "rows": [[row[k] for k in kept] for row in text],
         "cut": max(0, len(figure.rows) - limit),
         "total": len(figure.rows),
     }

@@ -1,0 +1,89 @@
+"""The activity desk: why use moved, what happened by the day, and two days' pages side by side."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from opsroom.room.desks.events import spells, weekly
+
+
+def register(days: str, shut: dict[str, list[str]]) -> pd.DataFrame:
+    dates = pd.date_range(*days.split("/"))
+    rows = [
+        {"region": r, "date": d, "stringency": 10 * k, "lockdown": f"{d:%Y-%m-%d}" in shut.get(r, [])}
+        for k, r in enumerate(("R01", "R02"), start=1)
+        for d in dates
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_spells_are_stretches_of_days_with_any_region_shut() -> None:
+    frame = register(
+        "2020-03-01/2020-03-10",
+        {"R01": ["2020-03-02", "2020-03-03"], "R02": ["2020-03-03", "2020-03-04", "2020-03-09", "2020-03-10"]},
+    )
+    found = spells(frame, last=dt.date(2020, 3, 10)).to_dict("records")
+    assert found == [
+        {"date": "2020-03-02", "event": "lockdown", "regions": 2.0, "until": "2020-03-04"},
+        {"date": "2020-03-09", "event": "lockdown", "regions": 1.0, "until": ""},
+    ]
+    # On a later day, of which the register says nothing yet, the spell is still on.
+    assert spells(frame, last=dt.date(2020, 3, 20)).to_dict("records") == found
+    assert spells(register("2020-03-01/2020-03-02", {}), last=dt.date(2020, 3, 2)).empty
+
+
+def test_strictness_is_of_complete_weeks() -> None:
+    frame = register("2020-03-01/2020-03-10", {"R01": ["2020-03-02"]})
+    found = weekly(frame).to_dict("records")
+    assert found == [{"week": "2020-W10", "stringency": 15.0, "lockdown": pytest.approx(100 / 14, abs=0.05)}]
+
+
+def test_the_page_says_why_and_what_happened(client: Any) -> None:
+    text = html.unescape(client.get("/activity?as_of=2020-03-04").text)
+    assert "Electricity use moved by" in text
+    assert "Lockdown since 23 January 2020: at most 2 of 12 regions." in text.replace("\xa0", " ")
+    assert "By section and size" in text
+    answer = client.get("/api/v1/activity?as_of=2020-03-04").json()
+    assert "resumption.use" in answer["figures"]
+    assert answer["compared"] == []
+
+
+def test_a_spell_that_is_over_has_its_end(client: Any) -> None:
+    (said,) = client.get("/api/v1/activity?as_of=2020-04-22").json()["events"]
+    assert said.replace("\xa0", " ") == "Lockdown from 23 January 2020 to 8 April 2020: at most 2 of 12 regions."
+
+
+def test_no_event_is_told_before_its_day(client: Any) -> None:
+    early = client.get("/api/v1/activity?as_of=2020-01-22").json()
+    assert early["events"] == []
+
+
+def test_two_days_are_compared_on_the_periods_that_both_knew(client: Any) -> None:
+    answer = client.get("/api/v1/activity?as_of=2020-03-04&against=2020-02-26").json()
+    assert answer["against"] == "2020-02-26"
+    assert answer["compared"]
+    shown = {}
+    for day in ("2020-02-26", "2020-03-04"):
+        figure = client.get(f"/api/v1/figures/resumption.national?as_of={day}").json()
+        at, value = figure["columns"].index("date"), figure["columns"].index("resumed")
+        shown[day] = {row[at]: row[value] for row in figure["rows"]}
+    for row in answer["compared"]:
+        assert row["earlier"] == shown["2020-02-26"][row["period"]]
+        assert row["later"] == shown["2020-03-04"][row["period"]]
+        assert row["revision"] == pytest.approx(row["later"] - row["earlier"], abs=1e-9)
+    # Whichever day is named first, the earlier one comes first.
+    other = client.get("/api/v1/activity?as_of=2020-02-26&against=2020-03-04").json()
+    assert other["compared"] == answer["compared"]
+    page = html.unescape(client.get("/activity?as_of=2020-03-04&against=2020-02-26").text)
+    assert "shown on the earlier day" in page
+    assert "Choose two different days" in client.get("/activity?as_of=2020-03-04&against=2020-03-04").text
+
+
+def test_a_room_of_loads_has_the_page_too(public_client: Any) -> None:
+    answer = public_client.get("/activity")
+    assert answer.status_code == 200
