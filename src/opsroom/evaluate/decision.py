@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from opsroom.base.errors import UsageError
-from opsroom.base.scores import interval_score
 
 Status = Literal["open", "due", "scored", "withdrawn"]
 SCHEMA_VERSION = 1
@@ -169,6 +168,8 @@ class Decision:
         if self.forecast is None or self.outcome is None:
             return None
         f = self.forecast
+        from opsroom.base.scores import interval_score  # a room is opened far more often than a forecast is scored
+
         return interval_score([f.lower], [f.upper], [self.outcome], level=f.level)
 
 

@@ -33,7 +33,7 @@ SLOW_TO_LOAD = (
     "opsroom.decide.relief.rehearsal",
     "opsroom.measure.resumption.estimate",
     "opsroom.measure.resumption.cells",
-    "opsroom.protect.shield",
+    "opsroom.protect.gate",
     "opsroom.warn.delinquency",
 )
 """What the desks load when they first run."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.base.results import Cells
 from opsroom.base.settings import Cadence, DeskSettings, RoomSettings
-from opsroom.protect.gate import release
 from opsroom.protect.ledger import Ledger
 from opsroom.protect.release import Release
 from opsroom.protect.rules import Rules
@@ -117,5 +116,7 @@ def _only_cells(result: object) -> Cells:
 
 
 def _issue(cells: Cells, rules: Rules, ledger: Ledger, *, as_of: dt.datetime, day: dt.date) -> Release:
+    from opsroom.protect.gate import release  # sparse matrices and solvers: loaded where something is published
+
     licence = str(cells.facts.get("licence", ""))
     return release(cells, rules=rules, as_of=as_of, day=day, ledger=ledger, licence=licence)
