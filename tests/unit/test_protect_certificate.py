@@ -15,7 +15,7 @@ from opsroom.base.errors import DisclosureError
 from opsroom.base.results import Cells, Measure, Part
 from opsroom.base.state import State
 from opsroom.protect import Ledger, Release, Rules, protect_table
-from opsroom.protect.certificate import Gap, beyond_reach, certify, examine
+from opsroom.protect.certificate import Gap, Reach, certify, examine
 from opsroom.protect.gate import release
 from opsroom.protect.shield import shield
 from opsroom.protect.system import System, components, relations
@@ -84,10 +84,10 @@ def test_what_was_given_away_before_is_lost_and_said_so():
     nothing = sp.csc_array((system.size, 0))
     certificate = certify(system, known(system, 0), nothing, attackers="outsider", lost=[(0, 1, 0), (0, -1, 0)])
     assert certificate.lost == 2
-    assert beyond_reach(system, Gap(0, 1, 0))
-    assert not beyond_reach(line(100, 50, 70, fixed=(2, 3)), Gap(0, 1, 0))
+    assert Reach(system).beyond(Gap(0, 1, 0))
+    assert not Reach(line(100, 50, 70, fixed=(2, 3))).beyond(Gap(0, 1, 0))
     # Half of it can be reached, and is all that there is: 95 of the 100 are out of the question.
-    assert beyond_reach(line(100, 5, 70, fixed=(2, 3)), Gap(0, 1, 0))
+    assert Reach(line(100, 5, 70, fixed=(2, 3))).beyond(Gap(0, 1, 0))
 
 
 def test_the_protector_leaves_open_only_what_is_beyond_reach():
@@ -97,7 +97,7 @@ def test_the_protector_leaves_open_only_what_is_beyond_reach():
     assert found.hidden.all(), "as much of the way is gone as can be"
     gaps, _ = examine(system, found.known, found.witnesses)
     assert gaps == [Gap(0, 1, 0)]
-    assert beyond_reach(system, gaps[0])
+    assert Reach(system).beyond(gaps[0])
     assert max(found.witnesses.toarray()[0]) == pytest.approx(5)
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from opsroom.base.errors import DisclosureError
-from opsroom.protect.system import System
+from opsroom.protect.system import System, components
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -97,7 +97,7 @@ def certify(
         Secret under which the witnesses are hashed.
     lost
         Goals, with the insider or 0, that are said to be out of reach whatever is hidden. It is not believed but
-        tried, by a linear programme of its own: see `beyond_reach`.
+        tried, by linear programmes of its own: see `Reach`.
 
     Returns
     -------
@@ -110,7 +110,8 @@ def certify(
     """
     excused = frozenset(lost)
     gaps, slack = examine(system, known, witnesses)
-    left = [g for g in gaps if (g.quantity, g.direction, g.insider) not in excused or not beyond_reach(system, g)]
+    reach = Reach(system)
+    left = [g for g in gaps if (g.quantity, g.direction, g.insider) not in excused or not reach.beyond(g)]
     if left:
         raise DisclosureError(
             "there is no certificate: some withheld number could be estimated too closely.",
@@ -154,35 +155,78 @@ def examine(system: System, known: Flags, witnesses: sp.csc_array) -> tuple[list
     return gaps, max(float(slack), 0.0) if np.isfinite(slack) else 1.0
 
 
-def beyond_reach(system: System, gap: Gap) -> bool:
-    """Say whether no table reaches a goal even if this release shows nothing at all.
+class Reach:
+    """How far tables go if this release shows nothing at all: what was out before, and what insiders know, remains.
 
-    Then what was published before, or what the attacker knows by itself, has said too much, and no suppression helps.
+    Programmes of its own, one for each set of connected quantities, not those of who looked for witnesses.
     """
-    from scipy.optimize import linprog
 
-    width = float(system.above[gap.quantity] if gap.direction > 0 else system.below[gap.quantity])
-    least = system.floor - system.value
-    least[gap.quantity] = system.base[gap.quantity] - system.value[gap.quantity]
-    most = np.full(system.size, np.inf)
-    if gap.insider:
-        members = (gap.insider,) if gap.insider > 0 else tuple(system.peers[-1 - gap.insider])
-        knows = system.knowledge(members)
-        least[knows.whole] = most[knows.whole] = 0.0
-        own = knows.parts - system.value[knows.quantities]
-        least[knows.quantities] = np.maximum(least[knows.quantities], own)
-        if gap.direction < 0:
-            width = min(width, -float(least[gap.quantity]))
-    least = np.minimum(least, 0.0)
-    least[system.fixed] = most[system.fixed] = 0.0
-    if width <= 0:
-        return True
-    least[gap.quantity] = most[gap.quantity] = gap.direction * width
-    bounds: Any = np.column_stack([least, most]) / width
-    lines: Any = system.equations
-    right = np.zeros(system.equations.shape[0])
-    found = linprog(np.zeros(system.size), A_eq=lines, b_eq=right, bounds=bounds, method="highs")
-    return bool(found.status == 2)  # infeasible: proved
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.label = components(system)
+        self._equations = sp.csc_array(system.equations)
+        self._asked: dict[int, tuple[Ints, Any]] = {}
+
+    def beyond(self, gap: Gap) -> bool:
+        """Say whether no table reaches a goal.
+
+        Then what was published before, or what the attacker knows by itself, has said too much, and no suppression
+        helps.
+        """
+        system, target = self.system, gap.quantity
+        width = float(system.above[target] if gap.direction > 0 else system.below[target])
+        columns, solver = self._solver(int(self.label[target]))
+        least = (system.floor - system.value)[columns]
+        at = int(np.searchsorted(columns, target))
+        least[at] = system.base[target] - system.value[target]
+        most = np.full(len(columns), np.inf)
+        if gap.insider:
+            members = (gap.insider,) if gap.insider > 0 else tuple(system.peers[-1 - gap.insider])
+            knows = system.knowledge(members)
+            whole = np.isin(columns, knows.whole)
+            least[whole] = most[whole] = 0.0
+            inside = np.isin(knows.quantities, columns)
+            mine = np.searchsorted(columns, knows.quantities[inside])
+            own = knows.parts[inside] - system.value[knows.quantities[inside]]
+            least[mine] = np.maximum(least[mine], own)
+            if gap.direction < 0:
+                width = min(width, -float(least[at]))
+        if width <= 0:
+            return True
+        least = np.minimum(least, 0.0) / width
+        least[at] = most[at] = float(gap.direction)
+        numbers = np.arange(len(columns), dtype=np.int32)
+        solver.changeColsBounds(len(columns), numbers, least, most)
+        solver.clearSolver()  # each question starts afresh: an answer is not to hang on the one before
+        solver.run()
+        return bool(solver.getModelStatus() == _infeasible())
+
+    def _solver(self, label: int) -> tuple[Ints, Any]:
+        if label not in self._asked:
+            import highspy
+
+            columns = np.flatnonzero(self.label == label)
+            lines = sp.csc_array(self._equations[:, columns])
+            rows, index = np.unique(lines.indices, return_inverse=True)
+            model = highspy.HighsLp()
+            model.num_col_, model.num_row_ = len(columns), len(rows)
+            model.col_cost_ = model.col_lower_ = model.col_upper_ = np.zeros(len(columns))
+            model.row_lower_ = model.row_upper_ = np.zeros(len(rows))
+            model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+            model.a_matrix_.start_, model.a_matrix_.index_ = lines.indptr, index
+            model.a_matrix_.value_ = lines.data
+            solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
+            solver.setOptionValue("output_flag", False)
+            solver.setOptionValue("threads", 1)
+            solver.passModel(model)
+            self._asked[label] = columns, solver
+        return self._asked[label]
+
+
+def _infeasible() -> Any:
+    import highspy
+
+    return highspy.HighsModelStatus.kInfeasible
 
 
 class _Proof:

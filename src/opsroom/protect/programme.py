@@ -30,25 +30,26 @@ class Programme:
     Parameters
     ----------
     equations
-        Relations, shape (m, n), of the columns of the programme alone.
+        Relations, shape (m, n), of the columns of the programme alone; empty ones tell nothing.
     """
 
-    def __init__(self, equations: sp.csr_array) -> None:
+    def __init__(self, equations: sp.csc_array) -> None:
         import highspy
 
         self.size = int(equations.shape[1])
-        filled = np.diff(equations.indptr) > 0
-        matrix = equations[filled]
-        both = sp.hstack([matrix, -matrix]).tocsc()
+        rows, index = np.unique(equations.indices, return_inverse=True)
+        none = np.zeros(len(rows))
         model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = 2 * self.size, matrix.shape[0]
+        model.num_col_, model.num_row_ = 2 * self.size, len(rows)
         model.col_cost_ = np.zeros(2 * self.size)
         model.col_lower_ = np.zeros(2 * self.size)
         model.col_upper_ = np.full(2 * self.size, highspy.kHighsInf)
-        model.row_lower_ = np.zeros(matrix.shape[0])
-        model.row_upper_ = np.zeros(matrix.shape[0])
+        model.row_lower_ = model.row_upper_ = none
         model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-        model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = both.indptr, both.indices, both.data
+        # Each column twice: up, and down with the opposite sign.
+        model.a_matrix_.start_ = np.concatenate([equations.indptr, equations.indptr[1:] + equations.indptr[-1]])
+        model.a_matrix_.index_ = np.concatenate([index, index])
+        model.a_matrix_.value_ = np.concatenate([equations.data, -equations.data])
         self._solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
         for option, value in (("output_flag", False), ("threads", 1), ("presolve", "off"), ("simplex_strategy", 1)):
             self._solver.setOptionValue(option, value)

@@ -27,6 +27,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from opsroom.protect.programme import Programme
+from opsroom.protect.shield_kernel import room, tells
 from opsroom.protect.system import Knowledge, System, components
 from opsroom.protect.tiles import Tile
 
@@ -130,15 +131,25 @@ def shield(
 
 @dataclass(slots=True)
 class _Place:
-    """Some columns of the system, with a programme on them."""
+    """Some columns of the system, in order, with a programme on them that is laid out when it is first asked."""
 
+    equations: sp.csc_array
     columns: Ints
     goals: list[Goal]
-    programme: Programme
-    at: Ints
-    """Quantity → its place among the columns, or -1."""
     around: Callable[[], _Place] | None = None
     """A larger place, for what cannot be reached in this one."""
+    _programme: Programme | None = None
+
+    def programme(self) -> Programme:
+        """Return the programme on the columns."""
+        if self._programme is None:
+            self._programme = Programme(sp.csc_array(self.equations[:, self.columns]))
+        return self._programme
+
+    def at(self, quantities: Ints) -> Ints:
+        """Return the place of each quantity among the columns, or -1."""
+        found = np.minimum(np.searchsorted(self.columns, quantities), len(self.columns) - 1)
+        return np.where(self.columns[found] == quantities, found, -1)
 
 
 @dataclass(slots=True)
@@ -235,16 +246,16 @@ class _Work:
     def move(self, place: _Place, goal: Goal, closed: Flags, price: Floats, insiders: Collection[int]) -> Floats | None:
         """Look for the cheapest move to a goal that takes contributors in; one shift for each column."""
         system, columns = self.system, place.columns
-        target = int(place.at[goal[0]])
+        target = int(np.searchsorted(columns, goal[0]))
         room = system.value[columns] - system.floor[columns]
         room[target] = system.value[goal[0]] - system.base[goal[0]]
         need = self._need(goal, insiders)
         closed = closed.copy()
         for insider in insiders:
             knows = self.knows(insider)
-            mine = place.at[knows.whole]
+            mine = place.at(knows.whole)
             closed[mine[mine >= 0]] = True
-            mine = place.at[knows.quantities]
+            mine = place.at(knows.quantities)
             left = (system.value[knows.quantities] - knows.parts)[mine >= 0]
             mine = mine[mine >= 0]
             room[mine] = np.minimum(room[mine], left)
@@ -252,7 +263,7 @@ class _Work:
                 need = max(need, -float(left[mine == target].min(initial=-need)))
         if need == 0:
             return None
-        return place.programme.move(target, need, room=np.maximum(room, 0.0), price=price, closed=closed)
+        return place.programme().move(target, need, room=np.maximum(room, 0.0), price=price, closed=closed)
 
     def knows(self, insider: int) -> Knowledge:
         """Return what a contributor knows, or (below zero) the peers of quantity ``-1 - insider``."""
@@ -311,34 +322,22 @@ class _Work:
     def _stretches(self, at: Ints, shift: Floats, target: int) -> list[float]:
         """Return how far to stretch a move: not at all, until a contributor could tell, until nobody believes it."""
         system = self.system
-        falls, mine = shift < 0, at == target
-        most = system.part[at].max(axis=1, initial=0.0)
-        believed = np.where(mine, system.base[at], system.floor[at])
-        gentle = np.where(mine, system.base[at], np.maximum(system.floor[at], np.where(self.sole[at] == 0, most, 0.0)))
-        full, soft = (
-            float(((system.value[at] - limit)[falls] / -shift[falls]).min(initial=np.inf))
-            for limit in (believed, gentle)
-        )
+        full, soft = room(at, shift, target, system.value, system.base, system.floor, system.part, self.sole)
         # A hair less than all the room: rounding must not carry a value beyond its floor.
         found = {t * (1 - 1e-12) for t in (full, soft) if np.isfinite(t)} | ({1.0} if full > _NEARLY else set())
         return sorted(t for t in found if t > 1e-9)
 
     def _witness(self, at: Ints, shift: Floats, target: int) -> _Witness:
-        system = self.system
-        mine = at == target
-        end = system.value[at] + shift
-        slack = 1e-9 * np.abs(system.value[at])
-        told = (system.who[at] != 0) & (end[:, None] < system.part[at] - slack[:, None])
-        betrayed = {*self.sole[at[~mine]].tolist(), *system.who[at][told & ~mine[:, None]].tolist()} - {0}
-        own = {*self.sole[at[mine]].tolist(), *system.who[at][told & mine[:, None]].tolist()} - {0}
-        sensitive = system.sensitive[at]
-        if (end[mine] < system.floor[target] - slack[mine]).any():
-            sensitive &= mine  # who knows that it is no true table is not known: it serves its target alone
-        goals: set[Goal] = set()
-        for sign, width in ((1, self.above), (-1, self.below)):
-            hit = sensitive & (sign * shift >= width[at] * _NEARLY)
-            goals |= {(q, sign) for q in at[hit].tolist()}
-        return _Witness(at, shift, target, frozenset(goals), frozenset(betrayed), frozenset(own))
+        system, n = self.system, len(at) * (self.system.who.shape[1] + 1)
+        goals, betrayed, own = (np.empty(size, dtype=np.int64) for size in (2 * len(at), n, n))
+        reached, others, mine = tells(
+            at, shift, target, _NEARLY, system.value, system.floor, system.who, system.part, self.sole,
+            system.sensitive, self.above, self.below, goals, betrayed, own,
+        )  # fmt: skip
+        return _Witness(
+            at, shift, target, frozenset((g >> 1, 1 if g & 1 else -1) for g in goals[:reached].tolist()),
+            frozenset(betrayed[:others].tolist()), frozenset(own[:mine].tolist()),
+        )  # fmt: skip
 
     def hide(self, quantities: Iterable[int]) -> None:
         """Hide all units that give quantities away."""
@@ -415,7 +414,7 @@ class _Work:
         known = self.known()
         home: dict[Goal, _Place] = {}
         for place in places:
-            narrow = _narrowed(self.system, place, ~known)
+            narrow = _narrowed(place, ~known)
             home |= dict.fromkeys([(t, s) for t, _ in place.goals for s in (1, -1)], narrow)
         sensitive = self.system.sensitive
         forced = np.array([any(sensitive[q] for q in quantities) for quantities in self.units], dtype=bool)
@@ -479,17 +478,19 @@ def _connected(system: System) -> list[_Place]:
     order = np.argsort(label, kind="stable")
     bounds = np.searchsorted(label[order], [wanted, wanted + 1])
     parts = [np.sort(order[a:b]) for a, b in bounds.T]
-    return [_place(system, part, _goals(system, part)) for part in parts]
+    equations = sp.csc_array(system.equations)
+    return [_Place(equations, part, _goals(system, part)) for part in parts]
 
 
 def _tiled(system: System, tiles: Sequence[Tile]) -> list[_Place]:
     """Return a place for each tile with targets, and beyond it what is around it, and everything."""
     targets = system.sensitive & ~system.fixed
+    equations = sp.csc_array(system.equations)
     whole: list[_Place] = []
 
     def everything() -> _Place:
         if not whole:
-            whole.append(_place(system, np.flatnonzero(~system.fixed), []))
+            whole.append(_Place(equations, np.flatnonzero(~system.fixed), []))
         return whole[0]
 
     places = []
@@ -498,9 +499,9 @@ def _tiled(system: System, tiles: Sequence[Tile]) -> list[_Place]:
         if goals:
 
             def wide(columns: Ints = tile.wide) -> _Place:
-                return replace(_place(system, columns, []), around=everything)
+                return _Place(equations, columns, [], everything)
 
-            places.append(replace(_place(system, tile.cells, goals), around=wide))
+            places.append(_Place(equations, tile.cells, goals, wide))
     native = np.zeros(system.size, dtype=bool)
     for tile in tiles:
         native[tile.native] = True
@@ -518,12 +519,6 @@ def _goals(system: System, columns: Ints) -> list[Goal]:
     return [(t, sign) for t in order for sign, far in ends if far[t] > 0]
 
 
-def _place(system: System, columns: Ints, goals: list[Goal]) -> _Place:
-    at = np.full(system.size, -1, dtype=np.int64)
-    at[columns] = np.arange(len(columns))
-    return _Place(columns, goals, Programme(sp.csr_array(system.equations[:, columns])), at)
-
-
-def _narrowed(system: System, place: _Place, unknown: Flags) -> _Place:
+def _narrowed(place: _Place, unknown: Flags) -> _Place:
     """Return a place without what is known."""
-    return _place(system, place.columns[unknown[place.columns]], place.goals)
+    return _Place(place.equations, place.columns[unknown[place.columns]], place.goals)
