@@ -176,7 +176,7 @@ def _shapes(max_delay: int) -> list[Floats]:
 
 
 def _classes(days: pd.DatetimeIndex, closed: frozenset[date]) -> Ints:
-    at = np.asarray(days.dayofweek, dtype=np.int64).copy()
+    at = np.asarray(days.day_of_week, dtype=np.int64).copy()
     if closed:
         at[days.isin(pd.DatetimeIndex(sorted(closed)))] = CLASSES - 1
     return at

@@ -81,8 +81,9 @@ def nowcast_delays(
     with random walks for the levels :math:`\ell_s, L`, the delays' profile :math:`\beta` and the drift
     :math:`\theta_k`, and normal deviations of rows, sectors and days (:math:`v`: what waited over a weekend
     comes on Monday). Precisions are estimated, parameters drawn from the normal approximation at the mode,
-    counts to come from a negative binomial (amounts: gamma) distribution. The level of a period of which little is known leans on its neighbours, which is why few reports
-    are not read as few events. What fails most often: a level that jumps in the last periods, before any of
+    counts to come from a negative binomial (amounts: gamma) distribution. The level of
+    a period of which little is known leans on its neighbours, which is why few reports are not read as few
+    events. What fails most often: a level that jumps in the last periods, before any of
     their reports are in; and delays that lengthen with the very shock (a court closes). The precisions'
     own uncertainty is left out.
 

@@ -20,6 +20,8 @@ RIDGE = 1e-3
 """Precision on every parameter: keeps apart what only sums identify, too small to be seen in the estimates."""
 LEAST, MOST = 1e-2, 1e6
 """Bounds of the precisions."""
+LEAST_PSI = 1e-6
+"""A cell is never taken for known better than to 0.1 %: no model of people is, and the algebra stays sound."""
 SETTLED = 0.02
 """Change of the logarithms of precisions and dispersion at which they are regarded as found."""
 
@@ -136,7 +138,7 @@ class _Fit:
         self.groups["level of the sector"] = self.groups["row"] = 10.0
         mean = self._means()
         self.phi = max(1.0, _pearson(self.y, mean)) if counts else max(_pearson(self.y, mean), 1e-12)
-        self.psi = 0.0
+        self.psi = LEAST_PSI
 
     def _start(self, delay: npt.NDArray[np.int64]) -> None:
         """Begin with the delays of all sectors together."""
@@ -156,10 +158,7 @@ class _Fit:
     def _objective(self, mean: Floats) -> float:
         """Return the penalised quasi-likelihood."""
         ratio = self.psi / self.phi
-        if ratio > 1e-9:
-            gain = self.y / self.phi * (np.log(mean) - np.log1p(ratio * mean)) - np.log1p(ratio * mean) / self.psi
-        else:
-            gain = (self.y * np.log(mean) - mean) / self.phi
+        gain = self.y / self.phi * (np.log(mean) - np.log1p(ratio * mean)) - np.log1p(ratio * mean) / self.psi
         fine = float(gain.sum())
         own, shared = self._precision(self.design.penalties_own, self.design.own), self._precision_shared()
         fine -= 0.5 * float(np.einsum("si,ij,sj->", self.own, own, self.own))
@@ -284,13 +283,15 @@ class _Fit:
         weight = 1.0 / (old**2 * (2.0 + (self.phi / m)))
         a11, a12, a22 = (weight * m**2).sum(), (weight * m**3).sum(), (weight * m**4).sum()
         b1, b2 = (weight * square * m).sum(), (weight * square * m**2).sum()
-        determinant = a11 * a22 - a12**2
-        phi, psi = (a22 * b1 - a12 * b2) / determinant, (a11 * b2 - a12 * b1) / determinant
+        determinant, phi, psi = a11 * a22 - a12**2, 0.0, -1.0
+        if determinant > 1e-9 * a11 * a22:
+            phi, psi = (a22 * b1 - a12 * b2) / determinant, (a11 * b2 - a12 * b1) / determinant
         least = 1.0 if self.counts else 1e-12
+        # Where all means are alike the two cannot be told apart, and one is enough.
         if psi < 0:
-            phi, psi = b1 / a11, 0.0
+            phi, psi = b1 / a11, LEAST_PSI
         if phi < least:
-            phi, psi = least, max(0.0, (b2 - least * a12) / a22)
+            phi, psi = least, max(LEAST_PSI, (b2 - least * a12) / a22)
         phi, psi = 0.5 * (phi + self.phi), 0.5 * (psi + self.psi)
         new = phi * m + psi * m**2
         change = abs(float(np.log((weight * m * new).sum() / (weight * m * old).sum())))

@@ -353,14 +353,14 @@ def _place(days: pd.Series, frequency: str) -> Ints:
     at = days.dt
     match frequency:
         case "W":
-            place = at.dayofweek
+            place = at.day_of_week
         case "M":
             place = at.day
         case "Q":
             place = 100 * ((at.month - 1) % 3) + at.day
         case _:
             place = 0 * at.day
-    return place.to_numpy(dtype=np.int64)
+    return np.asarray(place, dtype=np.int64)
 
 
 def _is_last_day(day: date, frequency: str) -> bool:
