@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from dateutil.easter import easter
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsroom.base.errors import FitError, UsageError
@@ -57,6 +57,7 @@ def planted(seed: int = 0, *, index: pd.PeriodIndex = MONTHS, log: bool = True) 
     return pd.Series(100 * (level - 5 + effect), index=index), pd.Series(100 * (level - 5), index=index)
 
 
+@settings(max_examples=12)
 @given(start=st.integers(1995, 2025), quarterly=st.booleans())
 def test_trading_days_are_counted_right(start: int, quarterly: bool) -> None:
     index = pd.period_range(f"{start}-01", periods=8, freq="Q" if quarterly else "M")
@@ -72,9 +73,10 @@ def test_trading_days_are_counted_right(start: int, quarterly: bool) -> None:
 def test_public_holidays_count_as_sundays_and_christmas_stays_seasonal() -> None:
     index = pd.period_range("2018-01", "2019-12", freq="M")
     plain, austria = trading_days(index), trading_days(index, country="AT")
-    # Whit Monday: May 2018 and June 2019, one Monday less and one Sunday more where it fell.
-    gap = (austria - plain)["Mon"]
-    assert gap["2019-06"] - gap["2018-06"] == pytest.approx(-2.0)
+    # In June 2019, not in June 2018: Whit Monday (a Monday less, a Sunday more) and Corpus Christi (a Sunday more).
+    gap = austria - plain
+    assert gap.loc["2019-06", "Mon"] - gap.loc["2018-06", "Mon"] == pytest.approx(-3.0)
+    assert gap.loc["2019-06", "Tue"] - gap.loc["2018-06", "Tue"] == pytest.approx(-2.0)
     long = pd.period_range("1990-01", "2029-12", freq="M")
     means = trading_days(long, country="AT").groupby(long.month).mean()
     assert np.abs(means.to_numpy()).max() < 1e-12
@@ -87,9 +89,9 @@ def test_leap_years_and_easter() -> None:
     index = pd.period_range("1999-01", "2001-12", freq="M")
     leap = leap_year(index)
     assert [leap["1999-02"], leap["2000-02"], leap["2001-02"], leap["2000-03"]] == [-0.25, 0.75, -0.25, 0.0]
-    share = easter_share(pd.period_range("2018-01", "2018-12", freq="M"), window=8)
-    # Easter was on 1 April: all eight days before it in March.
-    assert share["2018-03"] - share["2018-04"] == pytest.approx(1.0 - (share["2018-04"] * -2 - 0) * 0 - 0.0, abs=0.7)
+    share = easter_share(pd.period_range("2017-01", "2018-12", freq="M"), window=8)
+    # 2018 on 1 April, all eight days before it in March; 2017 on 16 April, none of them.
+    assert share["2018-03"] - share["2017-03"] == pytest.approx(1.0)
     assert share["2018-03"] + share["2018-04"] == pytest.approx(0.0, abs=1e-12)
     assert share["2018-05"] == 0.0
 
@@ -141,10 +143,10 @@ def test_planted_season_and_calendar_are_removed(log: bool) -> None:
 def test_no_calendar_effect_is_found_where_none_was_planted() -> None:
     rng = np.random.default_rng(8)
     kept = 0
-    for _ in range(6):
+    for _ in range(4):
         values = pd.Series(np.exp(4 + np.cumsum(rng.normal(0, 0.01, 120))), index=MONTHS[:120])
         kept += len(set(seasonal_adjust(values, rehearsals=0).regressors["group"]))
-    assert kept <= 6  # of 18 groups tried; by chance one in six or so
+    assert kept <= 4  # of 12 groups tried; by chance one in six or so
 
 
 def test_outliers_stay_in_the_adjusted_series_and_do_not_bend_the_season() -> None:
@@ -162,7 +164,7 @@ def test_outliers_stay_in_the_adjusted_series_and_do_not_bend_the_season() -> No
 
 
 def test_gaps_are_bridged_and_stay_gaps() -> None:
-    values, truth = planted(5)
+    values, _ = planted(5)
     holed = values.copy()
     holed.iloc[[30, 31, 90]] = np.nan
     made = seasonal_adjust(holed, events={"new year": NEW_YEAR}, rehearsals=0)
@@ -178,7 +180,7 @@ def test_bounds_cover_what_later_data_make_of_a_figure() -> None:
     index = pd.period_range("2005-01", periods=204, freq="M")
     for seed in (0, 1):
         values, _ = planted(seed, index=index)
-        early = seasonal_adjust(values.iloc[:168], calendar="none", rehearsals=16)
+        early = seasonal_adjust(values.iloc[:168], calendar="none", rehearsals=12)
         final = seasonal_adjust(values, calendar="none", rehearsals=0).adjusted
         last = early.frame.iloc[-12:]
         inside += ((last["lower"] <= final[last.index]) & (final[last.index] <= last["upper"])).tolist()
@@ -192,11 +194,11 @@ def test_what_comes_later_does_not_change_what_was_said() -> None:
     values, _ = planted(6)
     poison = values.copy()
     poison.iloc[150:] = 1e9
-    a = seasonal_adjust(values.iloc[:150], rehearsals=10)
-    b = seasonal_adjust(poison.iloc[:150], rehearsals=10)
+    a = seasonal_adjust(values.iloc[:150], rehearsals=8)
+    b = seasonal_adjust(poison.iloc[:150], rehearsals=8)
     pd.testing.assert_frame_equal(a.frame, b.frame, check_exact=True)
     # Rehearsals read no further than their end, either: the bounds of a series do not know its continuation.
-    c = seasonal_adjust(pd.concat([values.iloc[:150], values.iloc[150:] * np.nan]), rehearsals=10)
+    c = seasonal_adjust(pd.concat([values.iloc[:150], values.iloc[150:] * np.nan]), rehearsals=8)
     pd.testing.assert_frame_equal(a.frame, c.frame, check_exact=True)
 
 
@@ -260,8 +262,8 @@ def test_files_are_read(tmp_path: Path) -> None:
     assert read_table(tmp_path / "q", pd.period_range("2005Q4", periods=1, freq="Q")).tolist() == [150.0]
     (tmp_path / "s.udg").write_text(
         "finmode: additive\nnreg:   2\nTrading Day$Mon: +0.5E-02 0.2E-02 0.25E+01\n"
-        "AutoOutlier$LS2015.Nov: -0.2E+00 0.1E-01 -0.2E+02\nnregderived:   1\nTrading Day$Sun: -0.1E-01 0.2E-02 -0.5E+01\n"
-        "lbq$15: 25.9 10 0.004\nf3.q:  0.37\n"
+        "AutoOutlier$LS2015.Nov: -0.2E+00 0.1E-01 -0.2E+02\nnregderived:   1\n"
+        "Trading Day$Sun: -0.1E-01 0.2E-02 -0.5E+01\nlbq$15: 25.9 10 0.004\nf3.q:  0.37\n"
     )
     facts, rows = read_diagnostics(tmp_path / "s.udg")
     assert facts["f3.q"] == "0.37"

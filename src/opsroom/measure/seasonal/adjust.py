@@ -261,8 +261,8 @@ def _run_stl(data: pd.Series, plan: _Plan) -> SeasonalResult:
 def _proportional(values: Floats, period: int) -> bool:
     r"""Return whether changes are better described as proportional.
 
-    Gaussian likelihoods of :math:`\nabla\nabla_s` of logarithms (with their Jacobian) and of values, with a robust
-    scale; values must win by a likelihood ratio of e, as in X-13.
+    Gaussian likelihoods of :math:`\nabla\nabla_s` of logarithms (with their Jacobian) and of values, with
+    residuals cut at three robust standard deviations; values must win by a likelihood ratio of e, as in X-13.
     """
     known = values[~np.isnan(values)]
     if (known <= 0).any():
@@ -270,7 +270,9 @@ def _proportional(values: Floats, period: int) -> bool:
 
     def spread(x: Floats) -> float:
         twice = np.diff(x[period:] - x[:-period])
-        return float(np.log(np.diff(np.nanquantile(twice, [0.25, 0.75]))[0] + 1e-300))
+        off = np.abs(twice[~np.isnan(twice)] - np.nanmedian(twice))
+        most = 3.0 * 1.4826 * float(np.median(off))
+        return 0.5 * float(np.log(np.mean(np.minimum(off, most) ** 2) + 1e-300))
 
     gain = spread(values) - spread(np.log(values)) - float(np.log(known).mean())
     return len(known) * gain > -1.0
@@ -284,11 +286,26 @@ def _run_x13(data: pd.Series, plan: _Plan) -> SeasonalResult:
     variables, tested, user, kinds = _x13_regressors(index, period, plan)
     words = tuple(_x13_outlier(intervention(index, word).name) for word in plan.outliers)
     transform = plan.transform if (data.dropna() > 0).all() else "none"
-    spec = x13.write_spec(
-        data, transform=transform, variables=(*variables, *words), tested=tested, user=user, kinds=kinds,
-        settings=plan.x13,
-    )  # fmt: skip
-    out = x13.run(spec, index, names=tuple(map(str, user.columns)) if user is not None else ())
+    names = tuple(map(str, user.columns)) if user is not None else ()
+
+    def attempt(settings: x13.X13Settings) -> x13.X13Output:
+        spec = x13.write_spec(
+            data, transform=transform, variables=(*variables, *words), tested=tested, user=user, kinds=kinds,
+            settings=settings,
+        )  # fmt: skip
+        return x13.run(spec, index, names=names)
+
+    try:
+        out = attempt(plan.x13)
+    except FitError as refusal:
+        # X-13 stops where a model that it tries on the way cannot be estimated: the usual one may do.
+        if plan.x13.arima is not None or refusal.code != "OPS-M152":
+            raise
+        try:
+            out = attempt(replace(plan.x13, arima=x13.USUAL))
+        except FitError:
+            raise refusal from None
+        out.diagnostics["fallback"] = refusal.message
     frame = out.tables.assign(observed=data, lower=np.nan, upper=np.nan)
     frame.loc[data.isna(), ["adjusted", "irregular"]] = np.nan
     order = ["observed", "adjusted", "trend", "seasonal", "calendar", "irregular", "lower", "upper"]

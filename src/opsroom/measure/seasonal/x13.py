@@ -21,9 +21,11 @@ SHORTEST, LONGEST = 3, 65
 TABLES = {"d10": "seasonal", "d11": "adjusted", "d12": "trend", "d13": "irregular", "d18": "calendar"}
 """Files that are read; d18 holds trading days, holidays and leap years together."""
 TIMEOUT = 120.0
+USUAL = "(0 1 1)(0 1 1)"
+"""The airline model: taken where the automatic choice fails."""
 
 _ERROR = re.compile(r"^\s*ERROR:\s*(.*)$")
-_OUTLIER = re.compile(r"\$(AO|LS|TC)(\d{4})\.(\w{3}|\d)$")
+_OUTLIER = re.compile(r"\$(AO|LS|TC)(\d{4})\.([A-Z][a-z]{2}|\d{1,2})$")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -114,9 +116,11 @@ def write_spec(
     if asked.outliers:
         critical = f" critical={asked.critical:g}" if asked.critical is not None else ""
         text.append(f"outlier{{ types=({' '.join(asked.outliers)}){critical} }}")
+    # Without a word X-13 multiplies, also what was not taken logarithms of.
+    mode = {"none": " mode=add", "log": " mode=mult"}.get(transform, "")
     text += [
         f"forecast{{ maxlead={lead} }}", "estimate{ }",
-        f"x11{{{f' seasonalma={asked.filters}' if asked.filters else ''} save=({' '.join(TABLES)}) }}",
+        f"x11{{{mode}{f' seasonalma={asked.filters}' if asked.filters else ''} save=({' '.join(TABLES)}) }}",
     ]  # fmt: skip
     return "\n".join(text) + "\n"
 
@@ -190,10 +194,10 @@ def read_output(folder: Path, index: pd.PeriodIndex, *, names: tuple[str, ...] =
         if (folder / f"s.{code}").exists()
     }
     facts, rows = read_diagnostics(folder / "s.udg")
-    log = facts.get("finmode", "multiplicative").startswith("mult")
+    log = "mult" in facts.get("finmode", facts.get("samode", ""))
     neutral = 1.0 if log else 0.0
     frame = pd.DataFrame({c: tables.get(c, pd.Series(neutral, index=index)) for c in TABLES.values()})
-    table, outliers = _regressors(rows, names)
+    table, outliers = _regressors(rows, names, monthly=index.freqstr.startswith("M"))
     return X13Output(
         tables=frame, transform="log" if log else "none", regressors=table, outliers=outliers, diagnostics=_facts(facts)
     )
@@ -237,14 +241,16 @@ def read_diagnostics(path: Path) -> tuple[dict[str, str], dict[str, tuple[float,
     return facts, rows
 
 
-def _regressors(rows: dict[str, tuple[float, float]], names: tuple[str, ...]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _regressors(
+    rows: dict[str, tuple[float, float]], names: tuple[str, ...], *, monthly: bool
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     found, outliers = [], []
     for key, (coefficient, error) in rows.items():
         group, _, name = key.partition("$")
         match = _OUTLIER.search(key)
         if match:
-            part = match[3]
-            when = f"{_MONTHS.index(part) + 1:02d}" if part in _MONTHS else f"Q{part}"
+            number = _MONTHS.index(match[3]) + 1 if match[3] in _MONTHS else int(match[3])
+            when = f"{number:02d}" if monthly else f"Q{number}"
             name = f"{match[1]}{match[2]}-{when}"
             outliers.append(name)
             group = "outlier"
