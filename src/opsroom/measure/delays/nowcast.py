@@ -193,6 +193,7 @@ def _pooled(
         "dispersion": {"phi": round(fit.phi, 4), "psi": round(fit.psi, 4)},
         "precisions": {name: round(value, 4) for name, value in fit.precisions.items()},
         "rounds": fit.rounds,
+        "settled": fit.settled,
     }
     if "day of report" in design.positions:
         days = fit.shared[design.positions["day of report"]]

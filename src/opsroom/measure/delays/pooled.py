@@ -48,8 +48,8 @@ class PooledFit:
         Own block's inverse times its cross block, one a sector.
     shared_root
         Lower Cholesky factor of the shared parameters' information, own ones eliminated.
-    rounds
-        Rounds of estimation.
+    rounds, settled
+        Rounds of estimation, and whether precisions and dispersion stood still at the end of them.
     """
 
     own: Floats
@@ -62,6 +62,7 @@ class PooledFit:
     gains: list[Floats]
     shared_root: Floats
     rounds: int
+    settled: bool
 
     def draw(self, draws: int, rng: np.random.Generator) -> tuple[list[Floats], Floats]:
         """Draw parameters from the normal approximation: own (parameters, draws) a sector, shared alike."""
@@ -222,15 +223,14 @@ class _Fit:
 
     def run(self) -> PooledFit:
         """Alternate steps and updates until both stand still."""
-        mean, rounds = self._means(), 0
-        while rounds < ROUNDS:
+        mean, rounds, settled = self._means(), 0, False
+        while rounds < ROUNDS and not settled:
             rounds += 1
             mean, size, curvature = self._step(mean)
             if size > 0.5:
                 continue
             moved = self._update(mean, *curvature)
-            if moved < SETTLED and size < 1e-3:
-                break
+            settled = moved < SETTLED and size < 1e-3
         for _ in range(50):
             mean, size, _ = self._step(mean)
             if size < 1e-6:
@@ -245,6 +245,7 @@ class _Fit:
         return PooledFit(
             own=self.own, shared=self.shared, offset=self.offset, phi=self.phi, psi=self.psi,
             precisions=dict(self.groups), roots=roots, gains=gains, shared_root=shared_root, rounds=rounds,
+            settled=settled,
         )  # fmt: skip
 
     def _update(self, mean: Floats, roots: list[Floats], gains: list[Floats], shared_root: Floats) -> float:

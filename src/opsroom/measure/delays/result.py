@@ -49,8 +49,8 @@ class DelayResult:
     method, level, frequency, as_of, max_delay, seed
         As asked for; the count is settled `max_delay` periods after its reference period, by definition.
     facts
-        Estimates and counts: dispersion, days of report (Monday to Sunday, 1 on average), records known early,
-        net changes after `max_delay`.
+        Estimates and counts: dispersion, whether the precisions settled, days of report (Monday to Sunday, 1 on
+        average), records known early, net changes after `max_delay`.
     """
 
     frame: pd.DataFrame
@@ -110,6 +110,8 @@ class DelayResult:
                 f"({rest['lower']:,.0f} to {rest['upper']:,.0f}). Their reported counts are no level."
             )
         lines.append(f"As of {self.as_of:%Y-%m-%d}; settled {self.max_delay} periods after; method {self.method}.")
+        if not self.facts.get("settled", True):
+            lines.append("The precisions had not settled when estimation stopped: take the intervals with care.")
         return "\n".join(lines)
 
     def cite(self) -> str:
