@@ -208,6 +208,7 @@ def test_days_of_report_and_removals_are_found(triangle: ReportingTriangle, resu
     days = result.facts["day_of_report"]
     assert min(days[:5]) > 3 * max(days[5:])  # weekends are quiet
     assert days[0] == max(days)  # Monday clears up
+    assert result.facts["settled"]
     fit = fit_removals(triangle.added, triangle.removed, counts=True)
     assert not fit.none
     rates = np.stack(draw_rates(fit, 400, np.random.default_rng(0))).mean(axis=2)
@@ -239,6 +240,17 @@ def test_result_can_do_what_results_do(result: DelayResult) -> None:
     assert rest["sd"] > np.sqrt((frame.loc["_T", "sd"] ** 2).sum())
     with pytest.raises(NotFoundError):
         result.outstanding("Z")
+
+
+def test_days_on_which_nobody_reports_are_a_class_of_their_own() -> None:
+    periods = pd.period_range("2020-04-01", periods=20, freq="D")
+    good_friday = dt.date(2020, 4, 10)
+    design = make_design(periods, 5, frequency="D", closed=frozenset({good_friday}), sectors=2)
+    at = design.positions["day of report"].start + 7
+    closed = (design.shared_at == at).any(axis=1)
+    report = periods[design.row].to_timestamp() + pd.to_timedelta(design.delay, unit="D")
+    assert closed.sum() == 6
+    assert np.array_equal(closed, report == pd.Timestamp(good_friday))
 
 
 def test_fit_is_the_mode_and_its_curvature(triangle: ReportingTriangle) -> None:
