@@ -1,0 +1,47 @@
+"""Seasonal adjustment of monthly and quarterly series: STL by default, X-13 as an extra, one result for both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opsroom.measure.seasonal.adjust import seasonal_adjust, seasonal_adjust_all
+    from opsroom.measure.seasonal.result import SeasonalResult
+    from opsroom.measure.seasonal.terms import Event, easter_share, event_share, leap_year, trading_days
+
+_HOME = {
+    "Event": "terms",
+    "SeasonalResult": "result",
+    "easter_share": "terms",
+    "event_share": "terms",
+    "leap_year": "terms",
+    "seasonal_adjust": "adjust",
+    "seasonal_adjust_all": "adjust",
+    "trading_days": "terms",
+}
+
+__all__ = [
+    "Event",
+    "SeasonalResult",
+    "easter_share",
+    "event_share",
+    "leap_year",
+    "seasonal_adjust",
+    "seasonal_adjust_all",
+    "trading_days",
+]
+
+
+def __getattr__(name: str) -> Any:  # a lazy export may be anything
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(f"{__name__}.{_HOME[name]}")
+
+    globals()[name] = getattr(module, name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return __all__
