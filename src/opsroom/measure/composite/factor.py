@@ -16,11 +16,14 @@ _ANCHOR = 1e-4
 """Precision of the first week's factor: inputs that are compared with a year before say nothing of its level."""
 _LOADING_SD = 1.0
 _MEAN_SD = 10.0
-_PRIOR_COUNT = 4.0
-_PRIOR_VARIANCE = 0.1
-"""Weak priors, in units of an input's own spread; they keep an input with ten values from being believed blindly."""
+_PRIOR_COUNT = 10.0
+_PRIOR_VARIANCE = 0.2
+"""Weak priors, in units of an input's own spread. They keep an input with ten values from being believed blindly, and
+the path from following one input wherever it goes, as the likelihood alone sometimes prefers (a Heywood case)."""
 _MEMORY = 1.0 - np.geomspace(1.0, 0.005, 60)
 """Candidates for what an input's error keeps from one week to the next."""
+_MEMORY_PRIOR = -2.0 * (3.0 * np.log(np.maximum(_MEMORY, 1e-9)) + np.log(1.0 - _MEMORY))
+"""A beta prior with its top at three quarters: a year's comparison overlaps with the next one's."""
 _MOST_MISSING = 0.98
 _LEAST = 10
 """Iterations before the fit may be said to have settled."""
@@ -82,7 +85,7 @@ class Factor:
 
     def variance_from(self, base: Floats) -> tuple[Floats, Floats]:
         """Return both variances for each week's path minus its weighted mean `base` (weights by week)."""
-        right = np.ascontiguousarray(base[:, None])
+        right = base[:, None].copy()
         solve(self.factor, right)
         with_base = right[:, 0]
         given = self.covariance[:, 0] - 2.0 * with_base + float(base @ with_base)
@@ -123,7 +126,7 @@ def fit_factor(inputs: Sequence[Rows], *, weeks: int, signs: Floats, settings: S
     width = min(weeks, 1 + max(YEAR + 14, *(rows.span for rows in inputs)))
     n = len(inputs)
     work = _Work(
-        Parameters(np.zeros(n), signs.copy(), np.full(n, 0.7), np.full(n, 0.3)),
+        Parameters(np.zeros(n), signs.copy(), np.full(n, 0.7), np.full(n, 0.85)),
         [np.ones(len(rows)) for rows in inputs],
         np.ones(weeks - 1),
     )
@@ -242,7 +245,7 @@ def _memory(rows: Rows, square: Floats, product: Floats, before: Floats, weights
     """Return the memory that the expected likelihood likes best, between two candidates by a parabola."""
     kept = np.where(rows.gap > 0, _MEMORY[:, None] ** np.maximum(rows.gap, 1), 0.0)
     step = (1.0 - kept**2) / (1.0 - _MEMORY[:, None] ** 2)
-    loss = np.log(step).sum(axis=1)
+    loss = _MEMORY_PRIOR + np.log(step).sum(axis=1)
     loss += ((square - 2.0 * kept * product + kept**2 * before) / step) @ weights / spread**2
     k = int(np.argmin(loss))
     if k in (0, len(_MEMORY) - 1):
