@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
 from opsroom.base.errors import FitError, UsageError
+from opsroom.measure.composite.doubt import Reading, variances
 from opsroom.measure.composite.factor import Factor, fit_factor
 from opsroom.measure.composite.grid import YEAR, Floats, Rows, monday, period_rows, rows_of, week_of
 from opsroom.measure.composite.inputs import Input, Settings, known
@@ -99,7 +100,8 @@ def composite(
             code="OPS-M133", remedy="Add inputs with a longer history, monthly ones for instance.",
         )  # fmt: skip
     aim = _quarter_rows(quarters).shifted(first)
-    factor = fit_factor(rows, weeks=weeks, signs=_signs(rows, aim, growth), settings=settings)
+    drifts = np.array([specs[name].drifts for name in names])
+    factor = fit_factor(rows, weeks=weeks, last=last - first, signs=_signs(rows, aim, growth), drifts=drifts, settings=settings)
     used = np.array([_within(q, calibrate) for q in quarters])
     if used.sum() < settings.min_quarters:
         raise FitError(
@@ -112,7 +114,7 @@ def composite(
     return CompositeResult(
         frame=made.frame(rows, span, _usual(growth)), parts_growth=made.parts_growth(), parts_level=made.parts_level(span),
         doubt=made.doubt(span), quarters=made.quarters(quarters, growth, as_of),
-        inputs=_reports(names, specs, rows, factor, scaling, first, last), left_out=tuple(left_out),
+        unconfirmed=tuple(names[i] for i in factor.doubted), inputs=_reports(names, specs, rows, factor, scaling, first, last), left_out=tuple(left_out),
         target=target, as_of=as_of, base=span, basis=basis, scaling=scaling, level=settings.level,
         iterations=factor.iterations,
     )  # fmt: skip
@@ -124,7 +126,7 @@ def _specs(inputs: Sequence[Input], target: str) -> dict[str, Input]:
         raise UsageError("two inputs have the same name.", remedy="Give each series one Input.")
     if target not in specs:
         raise UsageError(f"there is no Input for the target {target!r}.", remedy="Add one with frequency 'Q'.")
-    specs[target] = Input(target, "Q", "log", "year", specs[target].lag_days, specs[target].title)
+    specs[target] = replace(specs[target], frequency="Q", scale="log", compare="year")
     return dict(sorted(specs.items()))
 
 
@@ -216,7 +218,7 @@ def _reports(
                 name=name, title=specs[name].title or name, observations=len(one),
                 first=monday(int(one.week.min()) + first).date(), latest=monday(int(one.column.max()) + first).date(),
                 weeks_missing=max(0, last - first - int(one.column.max())),
-                loading=float(sign * factor.parameters.loading[i]), memory=float(factor.parameters.memory[i]),
+                loading=float(sign * factor.loading[i]), memory=float(factor.lasting.memory[i]),
                 outliers=int((factor.weights[i] < 0.25).sum()),
             )
         )  # fmt: skip
@@ -257,36 +259,27 @@ class _Index:
         weights[slots] = 1.0 / len(slots)
         return weights
 
-    def growth(self) -> Floats:
+    def growth(self, path: Floats) -> Floats:
         """Return 100 times the log change on 52 weeks before."""
-        path = self.factor.path
         return (self.scaling.normal + self.scaling.slope * (path[YEAR:] - path[:-YEAR]))[: len(self.weeks)]
 
-    def gap(self, base: tuple[dt.date, dt.date]) -> Floats:
+    def gap(self, path: Floats, base: tuple[dt.date, dt.date]) -> Floats:
         """Return the log gap to the normal path, per cent."""
-        path = self.factor.path
         return (self.scaling.slope * (path - float(self._weights(base) @ path)))[self._slots]
 
     def doubt(self, base: tuple[dt.date, dt.date]) -> pd.DataFrame:
         """Return standard deviations of both readings by what they come from, log points."""
-        n, s = len(self.weeks), self.scaling
-        weeks = np.arange(YEAR, YEAR + n)
-        year = Rows(
-            np.zeros(n), weeks, np.zeros(n, dtype=np.int64), np.arange(0, 2 * n + 1, 2),
-            np.column_stack([weeks - YEAR, weeks]).ravel(), np.tile([-1.0, 1.0], n), np.zeros(2 * n),
-        )  # fmt: skip
+        s, n, weights = self.scaling, len(self.weeks), self._weights(base)
+        readings: tuple[Reading, Reading] = (
+            lambda path: (path[YEAR:] - path[:-YEAR])[:n],
+            lambda path: (path - weights @ path)[self._slots],
+        )
         out: dict[str, Floats] = {}
-        given, estimated = self.factor.variance(year)
-        change = year.times(self.factor.path)
-        out["growth_factor"] = abs(s.slope) * np.sqrt(given)
-        out["growth_inputs"] = abs(s.slope) * np.sqrt(estimated)
-        out["growth_scale"] = self._scale_doubt(np.ones(n), change, given + estimated)
-        weights = self._weights(base)
-        given, estimated = (x[self._slots] for x in self.factor.variance_from(weights))
-        change = (self.factor.path - float(weights @ self.factor.path))[self._slots]
-        out["level_factor"] = abs(s.slope) * np.sqrt(given)
-        out["level_inputs"] = abs(s.slope) * np.sqrt(estimated)
-        out["level_scale"] = self._scale_doubt(np.zeros(n), change, given + estimated)
+        both = variances(self.factor, readings)
+        for kind, one, read, (given, estimated) in zip(("growth", "level"), (1.0, 0.0), readings, both, strict=True):
+            out[f"{kind}_factor"] = abs(s.slope) * np.sqrt(given)
+            out[f"{kind}_inputs"] = abs(s.slope) * np.sqrt(estimated)
+            out[f"{kind}_scale"] = self._scale_doubt(np.full(n, one), read(self.factor.path), given + estimated)
         return pd.DataFrame(out, index=self.weeks)
 
     def _scale_doubt(self, one: Floats, change: Floats, variance: Floats) -> Floats:
@@ -297,7 +290,8 @@ class _Index:
     def frame(self, rows: Sequence[Rows], base: tuple[dt.date, dt.date], usual: float) -> pd.DataFrame:
         """Return both readings with bands, per cent, and how many inputs tell of each week."""
         doubt = self.doubt(base)
-        growth, gap = self.growth(), self.gap(base)
+        path, otherwise = self.factor.path, self.factor.otherwise
+        growth, gap = self.growth(path), self.gap(path, base)
         half = {
             kind: self._quantile * np.sqrt((doubt.filter(like=kind) ** 2).sum(axis=1).to_numpy())
             for kind in ("growth", "level")
@@ -308,10 +302,12 @@ class _Index:
         # The level a year ago was in a shock: growth then says as much of that year as of this one.
         distance = np.abs(np.concatenate([np.full(YEAR, np.nan), growth])[: len(growth)] - self.scaling.normal)
         out = {}
-        for kind, value in (("growth", growth), ("level", gap)):
+        pairs = (("growth", growth, self.growth(otherwise)), ("level", gap, self.gap(otherwise, base)))
+        for kind, value, other in pairs:
             out[kind] = per_cent(value)
-            out[f"{kind}_lower"] = per_cent(value - half[kind])
-            out[f"{kind}_upper"] = per_cent(value + half[kind])
+            # The band holds what would be said if the latest outliers were the first of a shock.
+            out[f"{kind}_lower"] = per_cent(np.minimum(value, other) - half[kind])
+            out[f"{kind}_upper"] = per_cent(np.maximum(value, other) + half[kind])
         return pd.DataFrame(
             {**out, "base_effect": distance > _SHOCK * usual, "inputs": seen[self._slots]}, index=self.weeks
         )
@@ -338,15 +334,17 @@ class _Index:
         quarters = list(pd.period_range(start, final, freq="Q"))
         rows = _quarter_rows(quarters).shifted(self.first)
         change, s = rows.times(self.factor.path), self.scaling
-        given, estimated = self.factor.variance(rows)
+        given, estimated = variances(self.factor, [rows.times])[0]
         scale = self._scale_doubt(np.ones(len(rows)), change, given + estimated)
         half = self._quantile * np.sqrt(s.slope**2 * (given + estimated) + scale**2 + s.error**2)
         value = s.normal + s.slope * change
+        other = s.normal + s.slope * rows.times(self.factor.otherwise)
+        low, high = np.minimum(value, other) - half, np.maximum(value, other) + half
         outcome = pd.Series(growth, index=pd.PeriodIndex(known_quarters)).reindex(quarters).to_numpy()
         index = pd.PeriodIndex(quarters, name="quarter")
         return pd.DataFrame(
             {
-                "implied": per_cent(value), "lower": per_cent(value - half), "upper": per_cent(value + half),
+                "implied": per_cent(value), "lower": per_cent(low), "upper": per_cent(high),
                 "known": per_cent(outcome),
             },
             index=index,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from opsroom.base.errors import FitError
 from opsroom.measure.composite.band_kernel import add_rows, covariances, cross, factorise, solve
@@ -14,29 +15,36 @@ from opsroom.measure.composite.inputs import Settings
 
 _ANCHOR = 1e-4
 """Precision of the first week's factor: inputs that are compared with a year before say nothing of its level."""
-_LOADING_SD = 1.0
-_MEAN_SD = 10.0
+LOADING_PRECISION, MEAN_PRECISION = 1.0, 0.01
 _PRIOR_COUNT = 10.0
 _PRIOR_VARIANCE = 0.2
 """Weak priors, in units of an input's own spread. They keep an input with ten values from being believed blindly, and
 the path from following one input wherever it goes, as the likelihood alone sometimes prefers (a Heywood case)."""
-_MEMORY = 1.0 - np.geomspace(1.0, 0.005, 60)
+_MEMORY = np.concatenate([[0.0], np.geomspace(0.05, 0.5, 13), 1.0 - np.geomspace(0.45, 0.005, 40)])
 """Candidates for what an input's error keeps from one week to the next."""
-_MEMORY_PRIOR = -2.0 * (3.0 * np.log(np.maximum(_MEMORY, 1e-9)) + np.log(1.0 - _MEMORY))
-"""A beta prior with its top at three quarters: a year's comparison overlaps with the next one's."""
-_MOST_MISSING = 0.98
+_SHORT = 0.5
+"""The most that it keeps where the path is fitted: after a month nothing. What lasts is then taken to be common."""
+_RECENT = 8
+"""Weeks in which an outlier may be the first sign of a shock that no other input has shown yet."""
+_REJECTED = 0.25
+_USUAL_STRETCH, _STRETCH_COUNT = 0.5, 20.0
+"""What is assumed of responses in a shock, and how many observations of one that assumption weighs."""
+_FAR = 2.0
 _LEAST = 10
 """Iterations before the fit may be said to have settled."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """What is estimated for each input: mean, loading, spread of a weekly step of its error, memory a week."""
+class Errors:
+    """Each input's own error: spread of a weekly step in units of the input's spread, and memory a week."""
 
-    mean: Floats
-    loading: Floats
     spread: Floats
     memory: Floats
+
+    def chain(self, i: int, rows: Rows) -> tuple[Floats, Floats]:
+        """Return, for each observation, what is kept of the error before it and the variance of what is new."""
+        kept = np.where(rows.gap > 0, self.memory[i] ** np.maximum(rows.gap, 1), 0.0)
+        return kept, self.spread[i] ** 2 * (1.0 - kept**2) / (1.0 - self.memory[i] ** 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,64 +53,64 @@ class Factor:
 
     Attributes
     ----------
-    parameters
-        In units of each input's own robust spread (`unit`) around its median (`centre`).
+    inputs, values
+        Rows of each input, and its values in units of its own robust spread around its median.
+    mean, loading
+        Of each input.
+    errors
+        As the path is fitted: short of memory. `lasting`: as the residuals show.
     path
         Expected factor by week; a typical weekly step is 1.
     parts
         Weeks x inputs: what each input adds to `path`, exactly.
-    factor
-        Cholesky factor of the path's precision, as a band.
-    covariance
-        Covariances within the band.
-    moves
-        Weeks x parameters, and `doubt` their covariance: how the path moves with the estimated means and loadings.
-    calm
-        Weight of each weekly step: 1 in ordinary weeks, near 0 in a shock.
+    cholesky, covariance
+        Of the path's precision, and the covariances within the band.
+    steps
+        Weight of each weekly step: near 0 in a shock.
     weights
         Per input, the weight of each observation: near 0 for an outlier.
+    otherwise
+        The path if the outliers of the last weeks were right and the shock were common; equal to `path` where there
+        are none. `doubted`: the inputs that have any.
+    stretch
+        How far an input's response to a shock strays from its usual one: a relative standard deviation, learnt from
+        residuals far from the mean.
+    iterations
+        Until it had settled.
     """
 
-    parameters: Parameters
-    centre: Floats
-    unit: Floats
+    inputs: tuple[Rows, ...]
+    values: tuple[Floats, ...]
+    mean: Floats
+    loading: Floats
+    errors: Errors
+    lasting: Errors
     path: Floats
     parts: Floats
-    factor: Floats
+    cholesky: Floats
     covariance: Floats
-    moves: Floats
-    doubt: Floats
-    calm: Floats
+    steps: Floats
     weights: tuple[Floats, ...]
+    otherwise: Floats
+    doubted: tuple[int, ...]
+    stretch: float
     iterations: int
-
-    def variance(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Return the variance of ``a_k' f`` given the parameters, and what their being estimated adds."""
-        given = np.zeros(len(rows))
-        cross(self.covariance, rows.start, rows.column, rows.now, rows.now, given)
-        moves = np.column_stack([rows.times(column) for column in self.moves.T])
-        return given, np.einsum("ki,ij,kj->k", moves, self.doubt, moves)
-
-    def variance_from(self, base: Floats) -> tuple[Floats, Floats]:
-        """Return both variances for each week's path minus its weighted mean `base` (weights by week)."""
-        right = base[:, None].copy()
-        solve(self.factor, right)
-        with_base = right[:, 0]
-        given = self.covariance[:, 0] - 2.0 * with_base + float(base @ with_base)
-        moves = self.moves - base @ self.moves
-        return np.maximum(given, 0.0), np.einsum("ki,ij,kj->k", moves, self.doubt, moves)
 
 
 @dataclass(slots=True)
-class _Work:
+class _State:
     """What one iteration leaves for the next."""
 
-    parameters: Parameters
+    mean: Floats
+    loading: Floats
+    errors: Errors
     weights: list[Floats]
     steps: Floats
 
 
-def fit_factor(inputs: Sequence[Rows], *, weeks: int, signs: Floats, settings: Settings) -> Factor:
+def fit_factor(
+    inputs: Sequence[Rows], *, weeks: int, last: int, signs: Floats, drifts: NDArray[np.bool_], settings: Settings
+) -> Factor:
     """Estimate path and parameters.
 
     Parameters
@@ -110,44 +118,46 @@ def fit_factor(inputs: Sequence[Rows], *, weeks: int, signs: Floats, settings: S
     inputs
         Rows of each input on the grid.
     weeks
-        Length of the grid.
+        Length of the grid; `last` is the last week of which anything may be known.
     signs
         Start values of the loadings, in the inputs' own spreads: which inputs move with output, which against.
+    drifts
+        Inputs whose own error may last for ever: such an input tells of changes, not of the level.
     settings
         Tails, tolerance, iterations.
 
     Raises
     ------
     FitError
-        No convergence.
+        The fit does not settle.
     """
-    centre, unit = _standard(inputs)
-    data = [(rows.value - c) / u for rows, c, u in zip(inputs, centre, unit, strict=True)]
-    width = min(weeks, 1 + max(YEAR + 14, *(rows.span for rows in inputs)))
+    values = [_standard(rows.value) for rows in inputs]
+    width = min(weeks, 1 + max(YEAR, *(rows.span for rows in inputs)))
+    most = np.where(drifts, _MEMORY[-1], _SHORT)
     n = len(inputs)
-    work = _Work(
-        Parameters(np.zeros(n), signs.copy(), np.full(n, 0.7), np.full(n, 0.85)),
-        [np.ones(len(rows)) for rows in inputs],
-        np.ones(weeks - 1),
-    )
-    path = np.zeros(weeks)
-    found = np.zeros((weeks, width))
+    state = _State(
+        np.zeros(n), signs.copy(), Errors(np.full(n, 0.7), np.full(n, 0.3)),
+        [np.ones(len(rows)) for rows in inputs], np.ones(weeks - 1),
+    )  # fmt: skip
+    path, found = np.zeros(weeks), np.zeros((weeks, width))
     for iteration in range(1, settings.max_iterations + 1):
-        factor, right = _precision(inputs, data, work, weeks, width)
+        cholesky, right = _precision(inputs, values, state, weeks, width)
         new = right.sum(axis=1, keepdims=True)
-        solve(factor, new)
-        covariances(factor, found)
-        change = new[:, 0] - path
+        solve(cholesky, new)
+        covariances(cholesky, found)
+        moved = float(np.max(np.abs(np.diff(new[:, 0] - path))))
         path = new[:, 0]
-        if iteration > _LEAST and float(np.max(np.abs(np.diff(change)))) < settings.tolerance:
-            parts = right
-            solve(factor, parts)
-            moves, doubt = _doubt(inputs, data, work, path, found, factor)
+        if iteration > _LEAST and moved < settings.tolerance:
+            solve(cholesky, right)
+            lasting = _lasting(inputs, values, state, path, found, settings)
+            otherwise, doubted = _otherwise(inputs, values, state, path, last, settings)
             return Factor(
-                work.parameters, centre, unit, path, parts, factor, found, moves, doubt,
-                np.minimum(work.steps, 1.0), tuple(work.weights), iteration,
+                inputs=tuple(inputs), values=tuple(values), mean=state.mean, loading=state.loading,
+                errors=state.errors, lasting=lasting, path=path, parts=right, cholesky=cholesky, covariance=found,
+                steps=state.steps, weights=tuple(state.weights), otherwise=otherwise, doubted=doubted,
+                stretch=_stretch(inputs, values, state, lasting, path), iterations=iteration,
             )  # fmt: skip
-        _maximise(inputs, data, work, path, found, settings)
+        _maximise(inputs, values, state, path, found, most, settings)
     raise FitError(
         f"the common factor has not settled after {settings.max_iterations} iterations.",
         remedy="Leave out inputs with very few values, or raise Settings.max_iterations.",
@@ -155,132 +165,201 @@ def fit_factor(inputs: Sequence[Rows], *, weeks: int, signs: Floats, settings: S
     )
 
 
-def _standard(inputs: Sequence[Rows]) -> tuple[Floats, Floats]:
-    """Return median and robust spread of each input: changing an input's unit then changes nothing."""
-    centre = np.array([float(np.median(rows.value)) for rows in inputs])
-    unit = np.ones(len(inputs))
-    for i, rows in enumerate(inputs):
-        deviation = np.abs(rows.value - centre[i])
-        spread = 1.4826 * float(np.median(deviation))
-        unit[i] = spread if spread > 0 else float(deviation.mean()) or 1.0
-    return centre, unit
+def whitened(rows: Rows, kept: Floats) -> Floats:
+    """Return the weights of each observation less what is kept of the one before."""
+    return rows.now - np.repeat(kept, np.diff(rows.start)) * rows.before
 
 
-def _whitening(rows: Rows, memory: float, spread: float) -> tuple[Floats, Floats, Floats]:
-    """Return what is kept of the error before, its step's variance over the spread's square, and a row's values."""
-    kept = np.where(rows.gap > 0, memory ** np.maximum(rows.gap, 1), 0.0)
-    step = spread**2 * (1.0 - kept**2) / (1.0 - memory**2)
-    values = rows.now - np.repeat(kept, np.diff(rows.start)) * rows.before
-    return kept, step, values
-
-
-def _lagged(value: Floats, kept: Floats) -> Floats:
-    """Return each value minus what is kept of the one before."""
+def lagged(value: Floats, kept: Floats) -> Floats:
+    """Return each value less what is kept of the one before."""
     return value - kept * np.concatenate([[0.0], value[:-1]])
 
 
+def on_weeks(rows: Rows, weights: Floats, amount: Floats, weeks: int) -> Floats:
+    """Return ``sum_k amount_k a_k``, by week."""
+    spread = np.repeat(amount, np.diff(rows.start)) * weights
+    return np.bincount(rows.column, spread, minlength=weeks)
+
+
+def _standard(value: Floats) -> Floats:
+    """Return values around their median in units of their robust spread: an input's unit then changes nothing."""
+    deviation = value - np.median(value)
+    spread = 1.4826 * float(np.median(np.abs(deviation)))
+    return np.asarray(deviation / (spread if spread > 0 else float(np.abs(deviation).mean())))
+
+
 def _precision(
-    inputs: Sequence[Rows], data: Sequence[Floats], work: _Work, weeks: int, width: int
+    inputs: Sequence[Rows], values: Sequence[Floats], state: _State, weeks: int, width: int
 ) -> tuple[Floats, Floats]:
     """Return the Cholesky factor of the path's precision and the inputs' right-hand sides."""
-    p = work.parameters
     band = np.zeros((weeks, width))
     band[0, 0] = _ANCHOR
-    band[1:, 0] += work.steps
-    band[:-1, 0] += work.steps
-    if width > 1:
-        band[1:, 1] -= work.steps
+    band[1:, 0] += state.steps
+    band[:-1, 0] += state.steps
+    band[1:, 1] -= state.steps
     right = np.zeros((weeks, len(inputs)))
     for i, rows in enumerate(inputs):
-        kept, step, values = _whitening(rows, p.memory[i], p.spread[i])
-        weight = work.weights[i] / step
-        add_rows(band, rows.start, rows.column, values, weight * p.loading[i] ** 2)
-        surprise = weight * p.loading[i] * (_lagged(data[i], kept) - p.mean[i] * (1.0 - kept))
-        right[:, i] = np.bincount(
-            rows.column, np.repeat(surprise, np.diff(rows.start)) * values, minlength=weeks
-        )
+        kept, new = state.errors.chain(i, rows)
+        weight, loads = state.weights[i] / new, whitened(rows, kept)
+        add_rows(band, rows.start, rows.column, loads, weight * state.loading[i] ** 2)
+        surprise = lagged(values[i], kept) - state.mean[i] * (1.0 - kept)
+        right[:, i] = on_weeks(rows, loads, weight * state.loading[i] * surprise, weeks)
     if not factorise(band):
         raise FitError("the precision of the common factor is not positive definite.", code="OPS-M132")
     return band, right
 
 
 def _maximise(
-    inputs: Sequence[Rows], data: Sequence[Floats], work: _Work, path: Floats, found: Floats, settings: Settings
+    inputs: Sequence[Rows],
+    values: Sequence[Floats],
+    state: _State,
+    path: Floats,
+    found: Floats,
+    most: Floats,
+    settings: Settings,
 ) -> None:
-    """Update weights, means, loadings, spreads and memories, given the path and its covariances."""
+    """Update weights, means, loadings and errors, given the path and its covariances."""
     steps = np.diff(path) ** 2 + found[1:, 0] + found[:-1, 0] - 2.0 * found[1:, 1]
     # Expanded parameters (Liu, Rubin and Wu 1998): the scale of the steps is estimated, too, and then put into the
     # loadings. The slow direction of the plain algorithm, a larger path with smaller loadings, is gone at once.
-    stretch = float(np.sqrt(work.steps @ steps / len(steps)))
-    work.steps = (settings.shock_tail + 1.0) / (settings.shock_tail + steps / stretch**2)
-    p = work.parameters
-    mean, loading, spread, memory = (np.array(x) for x in (p.mean, p.loading, p.spread, p.memory))
+    stretch = float(np.sqrt(state.steps @ steps / len(steps)))
+    state.steps = (settings.shock_tail + 1.0) / (settings.shock_tail + steps / stretch**2)
+    spread, memory = np.zeros(len(inputs)), np.zeros(len(inputs))
     for i, rows in enumerate(inputs):
+        kept, new = state.errors.chain(i, rows)
         fitted = rows.times(path)
-        own, between, before = (np.zeros(len(rows)) for _ in range(3))
-        cross(found, rows.start, rows.column, rows.now, rows.now, own)
-        cross(found, rows.start, rows.column, rows.now, rows.before, between)
-        cross(found, rows.start, rows.column, rows.before, rows.before, before)
-        kept, step, _ = _whitening(rows, memory[i], spread[i])
-        x, z, one = _lagged(data[i], kept), _lagged(fitted, kept), 1.0 - kept
-        v = np.maximum(own - 2.0 * kept * between + kept**2 * before, 0.0)
-        weight = work.weights[i] / step
-        gram = np.array([[weight @ one**2, weight @ (one * z)], [weight @ (one * z), weight @ (z**2 + v)]])
-        gram += np.diag([_MEAN_SD**-2.0, _LOADING_SD**-2.0])
-        mean[i], loading[i] = np.linalg.solve(gram, [weight @ (one * x), weight @ (z * x)])
-        error = data[i] - mean[i] - loading[i] * fitted
-        square = error**2 + loading[i] ** 2 * own
-        product = error * np.concatenate([[0.0], error[:-1]]) + loading[i] ** 2 * between
-        square_before = np.concatenate([[0.0], error[:-1] ** 2]) + loading[i] ** 2 * before
-        memory[i] = _memory(rows, square, product, square_before, work.weights[i], spread[i])
-        kept, step, _ = _whitening(rows, memory[i], 1.0)
-        scaled = np.maximum(square - 2.0 * kept * product + kept**2 * square_before, 0.0) / step
-        total = float(work.weights[i] @ scaled) + _PRIOR_COUNT * _PRIOR_VARIANCE
+        x, z, one = lagged(values[i], kept), lagged(fitted, kept), 1.0 - kept
+        gram = information(rows, state.weights[i] / new, kept, z, found)
+        right = [(state.weights[i] / new) @ (one * x), (state.weights[i] / new) @ (z * x)]
+        state.mean[i], state.loading[i] = np.linalg.solve(gram, right)
+        moments = _moments(rows, values[i], state.mean[i], state.loading[i], fitted, found)
+        memory[i] = _memory(rows, moments, state.weights[i], state.errors.spread[i], most[i])
+        kept, new = Errors(np.ones(1), memory[[i]]).chain(0, rows)
+        square = _scaled(moments, kept, new)
+        total = float(state.weights[i] @ square) + _PRIOR_COUNT * _PRIOR_VARIANCE
         spread[i] = np.sqrt(total / (len(rows) + _PRIOR_COUNT))
-        work.weights[i] = (settings.tail + 1.0) / (settings.tail + scaled / spread[i] ** 2)
-    work.parameters = Parameters(mean, loading * stretch, spread, memory)
+        state.weights[i] = (settings.tail + 1.0) / (settings.tail + square / spread[i] ** 2)
+    state.errors = Errors(spread, memory)
+    state.loading *= stretch
 
 
-def _memory(rows: Rows, square: Floats, product: Floats, before: Floats, weights: Floats, spread: float) -> float:
+def information(rows: Rows, weight: Floats, kept: Floats, fitted: Floats, found: Floats) -> Floats:
+    """Return the information on mean and loading of an input if the path were as uncertain as it is."""
+    loads, one = whitened(rows, kept), 1.0 - kept
+    doubt = np.zeros(len(rows))
+    cross(found, rows.start, rows.column, loads, loads, doubt)
+    both = weight @ (one * fitted)
+    gram = np.array([[weight @ one**2, both], [both, weight @ (fitted**2 + doubt)]])
+    return np.asarray(gram + np.diag([MEAN_PRECISION, LOADING_PRECISION]))
+
+
+def _moments(
+    rows: Rows, value: Floats, mean: float, loading: float, fitted: Floats, found: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return the expected square of each error, its product with the one before, and the square of that."""
+    own, between, before = (np.zeros(len(rows)) for _ in range(3))
+    cross(found, rows.start, rows.column, rows.now, rows.now, own)
+    cross(found, rows.start, rows.column, rows.now, rows.before, between)
+    cross(found, rows.start, rows.column, rows.before, rows.before, before)
+    error = value - mean - loading * fitted
+    last = np.concatenate([[0.0], error[:-1]])
+    return error**2 + loading**2 * own, error * last + loading**2 * between, last**2 + loading**2 * before
+
+
+def _scaled(moments: tuple[Floats, Floats, Floats], kept: Floats, new: Floats) -> Floats:
+    """Return the expected square of what is new in each error, over its variance."""
+    square, product, before = moments
+    return np.asarray(np.maximum(square - 2.0 * kept * product + kept**2 * before, 0.0) / new)
+
+
+def _memory(
+    rows: Rows, moments: tuple[Floats, Floats, Floats], weights: Floats, spread: float, most: float
+) -> float:
     """Return the memory that the expected likelihood likes best, between two candidates by a parabola."""
-    kept = np.where(rows.gap > 0, _MEMORY[:, None] ** np.maximum(rows.gap, 1), 0.0)
-    step = (1.0 - kept**2) / (1.0 - _MEMORY[:, None] ** 2)
-    loss = _MEMORY_PRIOR + np.log(step).sum(axis=1)
-    loss += ((square - 2.0 * kept * product + kept**2 * before) / step) @ weights / spread**2
+    candidates = _MEMORY[most >= _MEMORY]
+    square, product, before = moments
+    kept = np.where(rows.gap > 0, candidates[:, None] ** np.maximum(rows.gap, 1), 0.0)
+    new = (1.0 - kept**2) / (1.0 - candidates[:, None] ** 2)
+    loss = np.log(new).sum(axis=1)
+    loss += ((square - 2.0 * kept * product + kept**2 * before) / new) @ weights / spread**2
     k = int(np.argmin(loss))
-    if k in (0, len(_MEMORY) - 1):
-        return float(_MEMORY[k])
-    (x0, x1, x2), (y0, y1, y2) = _MEMORY[k - 1 : k + 2], loss[k - 1 : k + 2]
+    if k in (0, len(candidates) - 1):
+        return float(candidates[k])
+    (x0, x1, x2), (y0, y1, y2) = candidates[k - 1 : k + 2], loss[k - 1 : k + 2]
     top = (x1 - x0) ** 2 * (y1 - y2) - (x1 - x2) ** 2 * (y1 - y0)
     bottom = (x1 - x0) * (y1 - y2) - (x1 - x2) * (y1 - y0)
     return float(x1 if bottom == 0 else np.clip(x1 - 0.5 * top / bottom, x0, x2))
 
 
-def _doubt(
-    inputs: Sequence[Rows], data: Sequence[Floats], work: _Work, path: Floats, found: Floats, factor: Floats
-) -> tuple[Floats, Floats]:
-    """Return how the path moves with means and loadings, and their covariance with the path integrated out."""
-    p, n = work.parameters, len(inputs)
-    force = np.zeros((len(path), 2 * n))
-    full = np.zeros((2 * n, 2 * n))
+def _lasting(
+    inputs: Sequence[Rows], values: Sequence[Floats], state: _State, path: Floats, found: Floats, settings: Settings
+) -> Errors:
+    """Return the errors as the residuals show them, however long they last."""
+    spread, memory = state.errors.spread.copy(), state.errors.memory.copy()
     for i, rows in enumerate(inputs):
-        kept, step, values = _whitening(rows, p.memory[i], p.spread[i])
-        weight = work.weights[i] / step
-        x, z, one = _lagged(data[i], kept), _lagged(rows.times(path), kept), 1.0 - kept
-        v = np.zeros(len(rows))
-        cross(found, rows.start, rows.column, values, values, v)
-        slots = [2 * i, 2 * i + 1]
-        gram = np.array([[weight @ one**2, weight @ (one * z)], [weight @ (one * z), weight @ (z**2 + v)]])
-        full[np.ix_(slots, slots)] = gram + np.diag([_MEAN_SD**-2.0, _LOADING_SD**-2.0])
-        pushes = (-p.loading[i] * one, x - p.mean[i] * one - 2.0 * p.loading[i] * z)
-        for slot, push in zip(slots, pushes, strict=True):
-            spread_out = np.repeat(weight * push, np.diff(rows.start)) * values
-            force[:, slot] = np.bincount(rows.column, spread_out, minlength=len(path))
-    moves = force.copy()
-    solve(factor, moves)
-    size = np.sqrt(np.diag(full))
-    known = (full - force.T @ moves) / np.outer(size, size)
-    values, vectors = np.linalg.eigh(0.5 * (known + known.T))
-    # The unknown path takes away information; all of it would leave a parameter without any.
-    inverse = (vectors / np.maximum(values, 1.0 - _MOST_MISSING)) @ vectors.T
-    return moves, inverse / np.outer(size, size)
+        moments = _moments(rows, values[i], state.mean[i], state.loading[i], rows.times(path), found)
+        weights = state.weights[i]
+        for _ in range(10):
+            memory[i] = _memory(rows, moments, weights, spread[i], 1.0)
+            kept, new = Errors(np.ones(1), memory[[i]]).chain(0, rows)
+            square = _scaled(moments, kept, new)
+            spread[i] = np.sqrt((weights @ square + _PRIOR_COUNT * _PRIOR_VARIANCE * 0.1) / (len(rows) + _PRIOR_COUNT))
+            weights = (settings.tail + 1.0) / (settings.tail + square / spread[i] ** 2)
+    return Errors(spread, memory)
+
+
+def _otherwise(
+    inputs: Sequence[Rows], values: Sequence[Floats], state: _State, path: Floats, last: int, settings: Settings
+) -> tuple[Floats, tuple[int, ...]]:
+    """Return the path that believes the outliers of the last weeks, and the inputs that have them.
+
+    Whether a wild number is an outlier or the first of a shock cannot be known before other inputs speak: the
+    likelihood has a top for either. Parameters stay; the believed numbers keep their full weight.
+    """
+    recent = [(rows.week > last - _RECENT) & (w < _REJECTED) for rows, w in zip(inputs, state.weights, strict=True)]
+    doubted = tuple(i for i, some in enumerate(recent) if some.any())
+    if not doubted:
+        return path.copy(), ()
+    steps = state.steps.copy()
+    steps[max(0, last - _RECENT - 1) : last] = 0.01
+    weights = [np.where(some, 1.0, w) for some, w in zip(recent, state.weights, strict=True)]
+    other = _State(state.mean, state.loading, state.errors, weights, steps)
+    width = min(len(path), 1 + max(YEAR, *(rows.span for rows in inputs)))
+    found = np.zeros((len(path), width))
+    for _ in range(_LEAST):
+        cholesky, right = _precision(inputs, values, other, len(path), width)
+        new = right.sum(axis=1, keepdims=True)
+        solve(cholesky, new)
+        covariances(cholesky, found)
+        moved = np.diff(new[:, 0]) ** 2 + found[1:, 0] + found[:-1, 0] - 2.0 * found[1:, 1]
+        other.steps = (settings.shock_tail + 1.0) / (settings.shock_tail + moved)
+        for i, rows in enumerate(inputs):
+            kept, fresh = state.errors.chain(i, rows)
+            moments = _moments(rows, values[i], state.mean[i], state.loading[i], rows.times(new[:, 0]), found)
+            weight = (settings.tail + 1.0) / (settings.tail + _scaled(moments, kept, fresh))
+            other.weights[i] = np.where(recent[i], 1.0, weight)
+    return new[:, 0], doubted
+
+
+def _stretch(
+    inputs: Sequence[Rows], values: Sequence[Floats], state: _State, lasting: Errors, path: Floats
+) -> float:
+    """Return how far responses stray in proportion to the response itself.
+
+    A residual's variance is its usual one plus the square of ``stretch`` times the response; large responses, as in
+    a shock, tell most. With little to learn from, one half is assumed.
+    """
+    square, known = _USUAL_STRETCH**2 * _STRETCH_COUNT, _STRETCH_COUNT
+    for i, rows in enumerate(inputs):
+        response = state.loading[i] * rows.times(path)
+        response = response - np.median(response)
+        error = values[i] - state.mean[i] - state.loading[i] * rows.times(path)
+        error = error - np.median(error)
+        usual = lasting.spread[i] ** 2 / (1.0 - lasting.memory[i] ** 2)
+        far = np.abs(response) > _FAR * np.sqrt(usual)
+        ratio = np.maximum(error[far] ** 2 - usual, 0.0) / response[far] ** 2
+        # errors last: so many neighbouring observations count as one
+        together = (1.0 + lasting.memory[i]) / (1.0 - lasting.memory[i])
+        square += float(np.minimum(ratio, 1.0).sum()) / together
+        known += float(far.sum()) / together
+    return float(np.sqrt(square / known))

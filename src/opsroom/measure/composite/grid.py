@@ -67,9 +67,9 @@ class Rows:
         )
 
     def times(self, path: Floats) -> Floats:
-        """Return ``a_k' f`` for every row."""
-        products = self.now * path[self.column]
-        return np.asarray(np.add.reduceat(products, self.start[:-1]) if len(self) else np.zeros(0))
+        """Return ``a_k' f`` for every row; `path` has weeks first and may have columns."""
+        products = self.now.reshape(-1, *[1] * (path.ndim - 1)) * path[self.column]
+        return np.asarray(np.add.reduceat(products, self.start[:-1]))
 
 
 def week_of(day: dt.date | pd.Timestamp) -> int:

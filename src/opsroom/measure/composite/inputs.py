@@ -34,6 +34,9 @@ class Input:
     compare
         ``"year"``: the change on 52 weeks (12 months, 4 quarters) before, for what has a season or a trend.
         ``"level"``: the value itself, for what is free of both: a gap to normal, a series relative to a base month.
+    drifts
+        True for what may move away from output for good, such as sales in prices of the day compared by level: it
+        then tells of changes, not of the level.
     lag_days
         Days from the end of a period to its first release; used where the panel itself does not tell.
     title
@@ -44,6 +47,7 @@ class Input:
     frequency: Rhythm = "W"
     scale: Scale = "log"
     compare: Comparison = "year"
+    drifts: bool = False
     lag_days: int = 0
     title: str = ""
 

@@ -72,6 +72,9 @@ class CompositeResult:
         and what was ``known`` of it on the day.
     inputs, left_out
         How each input entered, and which had too few values.
+    unconfirmed
+        Inputs with outliers in the last eight weeks: the index leaves them aside, the band holds what it would be if
+        they were the first of a shock.
     basis
         How it was told what was known on the day.
     """
@@ -83,6 +86,7 @@ class CompositeResult:
     quarters: pd.DataFrame
     inputs: tuple[InputReport, ...]
     left_out: tuple[str, ...]
+    unconfirmed: tuple[str, ...]
     target: str
     as_of: dt.date
     base: tuple[dt.date, dt.date]
@@ -107,10 +111,12 @@ class CompositeResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Message ids of what a reader must know: ``base-effect``, ``inputs-missing``, ``revised-data``."""
+        """Message ids of what a reader must know: ``base-effect``, ``unconfirmed``, ``inputs-missing``, ``revised-data``."""
         found = []
         if bool(self.frame["base_effect"].iloc[-1]):
             found.append("base-effect")
+        if self.unconfirmed:
+            found.append("unconfirmed")
         if self.left_out or any(one.weeks_missing > 8 for one in self.inputs):
             found.append("inputs-missing")
         if self.basis != "vintages":
@@ -130,6 +136,8 @@ class CompositeResult:
         ]
         if row["base_effect"]:
             lines.append("  Base effect: the same week a year before was in a shock. Read the level, not the growth.")
+        if self.unconfirmed:
+            lines.append(f"  not confirmed by other inputs, in the band only: {', '.join(self.unconfirmed)}")
         if self.left_out:
             lines.append(f"  left out for want of values: {', '.join(self.left_out)}")
         if self.basis != "vintages":
