@@ -219,7 +219,7 @@ def _reports(
                 first=monday(int(one.week.min()) + first).date(), latest=monday(int(one.column.max()) + first).date(),
                 weeks_missing=max(0, last - first - int(one.column.max())),
                 loading=float(sign * factor.loading[i]), memory=float(factor.lasting.memory[i]),
-                outliers=int((factor.weights[i] < 0.25).sum()),
+                outliers=int((factor.trust[i] < 0.25).sum()),
             )
         )  # fmt: skip
     return tuple(found)

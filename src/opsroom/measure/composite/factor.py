@@ -27,9 +27,6 @@ _SHORT = 0.5
 _RECENT = 8
 """Weeks in which an outlier may be the first sign of a shock that no other input has shown yet."""
 _REJECTED = 0.25
-_USUAL_STRETCH, _STRETCH_COUNT = 0.5, 20.0
-"""What is assumed of responses in a shock, and how many observations of one that assumption weighs."""
-_FAR = 2.0
 _LEAST = 10
 """Iterations before the fit may be said to have settled."""
 
@@ -68,13 +65,13 @@ class Factor:
     steps
         Weight of each weekly step: near 0 in a shock.
     weights
-        Per input, the weight of each observation: near 0 for an outlier.
+        Per input, the weight of each observation: low for an outlier, and for a response far from the usual, which
+        strays in proportion. `trust` is the first of the two alone.
     otherwise
         The path if the outliers of the last weeks were right and the shock were common; equal to `path` where there
         are none. `doubted`: the inputs that have any.
-    stretch
-        How far an input's response to a shock strays from its usual one: a relative standard deviation, learnt from
-        residuals far from the mean.
+    strays
+        How far an input's response to a shock strays from its usual one: a relative standard deviation.
     iterations
         Until it had settled.
     """
@@ -91,9 +88,10 @@ class Factor:
     covariance: Floats
     steps: Floats
     weights: tuple[Floats, ...]
+    trust: tuple[Floats, ...]
     otherwise: Floats
     doubted: tuple[int, ...]
-    stretch: float
+    strays: float
     iterations: int
 
 
@@ -105,6 +103,7 @@ class _State:
     loading: Floats
     errors: Errors
     weights: list[Floats]
+    trust: list[Floats]
     steps: Floats
 
 
@@ -137,7 +136,7 @@ def fit_factor(
     n = len(inputs)
     state = _State(
         np.zeros(n), signs.copy(), Errors(np.full(n, 0.7), np.full(n, 0.3)),
-        [np.ones(len(rows)) for rows in inputs], np.ones(weeks - 1),
+        [np.ones(len(rows)) for rows in inputs], [np.ones(len(rows)) for rows in inputs], np.ones(weeks - 1),
     )  # fmt: skip
     path, found = np.zeros(weeks), np.zeros((weeks, width))
     for iteration in range(1, settings.max_iterations + 1):
@@ -154,8 +153,8 @@ def fit_factor(
             return Factor(
                 inputs=tuple(inputs), values=tuple(values), mean=state.mean, loading=state.loading,
                 errors=state.errors, lasting=lasting, path=path, parts=right, cholesky=cholesky, covariance=found,
-                steps=state.steps, weights=tuple(state.weights), otherwise=otherwise, doubted=doubted,
-                stretch=_stretch(inputs, values, state, lasting, path), iterations=iteration,
+                steps=state.steps, weights=tuple(state.weights), trust=tuple(state.trust), otherwise=otherwise, doubted=doubted,
+                strays=settings.strays, iterations=iteration,
             )  # fmt: skip
         _maximise(inputs, values, state, path, found, most, settings)
     raise FitError(
@@ -238,9 +237,18 @@ def _maximise(
         square = _scaled(moments, kept, new)
         total = float(state.weights[i] @ square) + _PRIOR_COUNT * _PRIOR_VARIANCE
         spread[i] = np.sqrt(total / (len(rows) + _PRIOR_COUNT))
-        state.weights[i] = (settings.tail + 1.0) / (settings.tail + square / spread[i] ** 2)
+        usual = spread[i] ** 2 / (1.0 - memory[i] ** 2)
+        share = _share(state.loading[i] * fitted, usual, settings.strays)
+        state.trust[i] = (settings.tail + 1.0) / (settings.tail + share * square / spread[i] ** 2)
+        state.weights[i] = state.trust[i] * share
     state.errors = Errors(spread, memory)
     state.loading *= stretch
+
+
+def _share(response: Floats, usual: float, strays: float) -> Floats:
+    """Return the usual variance of an error as a share of its variance at each size of the response."""
+    away = response - np.median(response)
+    return np.asarray(usual / (usual + (strays * away) ** 2))
 
 
 def information(rows: Rows, weight: Floats, kept: Floats, fitted: Floats, found: Floats) -> Floats:
@@ -316,14 +324,14 @@ def _otherwise(
     Whether a wild number is an outlier or the first of a shock cannot be known before other inputs speak: the
     likelihood has a top for either. Parameters stay; the believed numbers keep their full weight.
     """
-    recent = [(rows.week > last - _RECENT) & (w < _REJECTED) for rows, w in zip(inputs, state.weights, strict=True)]
+    recent = [(rows.week > last - _RECENT) & (w < _REJECTED) for rows, w in zip(inputs, state.trust, strict=True)]
     doubted = tuple(i for i, some in enumerate(recent) if some.any())
     if not doubted:
         return path.copy(), ()
     steps = state.steps.copy()
     steps[max(0, last - _RECENT - 1) : last] = 0.01
     weights = [np.where(some, 1.0, w) for some, w in zip(recent, state.weights, strict=True)]
-    other = _State(state.mean, state.loading, state.errors, weights, steps)
+    other = _State(state.mean, state.loading, state.errors, weights, [], steps)
     width = min(len(path), 1 + max(YEAR, *(rows.span for rows in inputs)))
     found = np.zeros((len(path), width))
     for _ in range(_LEAST):
@@ -336,30 +344,8 @@ def _otherwise(
         for i, rows in enumerate(inputs):
             kept, fresh = state.errors.chain(i, rows)
             moments = _moments(rows, values[i], state.mean[i], state.loading[i], rows.times(new[:, 0]), found)
-            weight = (settings.tail + 1.0) / (settings.tail + _scaled(moments, kept, fresh))
-            other.weights[i] = np.where(recent[i], 1.0, weight)
+            usual = state.errors.spread[i] ** 2 / (1.0 - state.errors.memory[i] ** 2)
+            share = _share(state.loading[i] * rows.times(new[:, 0]), usual, settings.strays)
+            trust = (settings.tail + 1.0) / (settings.tail + share * _scaled(moments, kept, fresh))
+            other.weights[i] = share * np.where(recent[i], 1.0, trust)
     return new[:, 0], doubted
-
-
-def _stretch(
-    inputs: Sequence[Rows], values: Sequence[Floats], state: _State, lasting: Errors, path: Floats
-) -> float:
-    """Return how far responses stray in proportion to the response itself.
-
-    A residual's variance is its usual one plus the square of ``stretch`` times the response; large responses, as in
-    a shock, tell most. With little to learn from, one half is assumed.
-    """
-    square, known = _USUAL_STRETCH**2 * _STRETCH_COUNT, _STRETCH_COUNT
-    for i, rows in enumerate(inputs):
-        response = state.loading[i] * rows.times(path)
-        response = response - np.median(response)
-        error = values[i] - state.mean[i] - state.loading[i] * rows.times(path)
-        error = error - np.median(error)
-        usual = lasting.spread[i] ** 2 / (1.0 - lasting.memory[i] ** 2)
-        far = np.abs(response) > _FAR * np.sqrt(usual)
-        ratio = np.maximum(error[far] ** 2 - usual, 0.0) / response[far] ** 2
-        # errors last: so many neighbouring observations count as one
-        together = (1.0 + lasting.memory[i]) / (1.0 - lasting.memory[i])
-        square += float(np.minimum(ratio, 1.0).sum()) / together
-        known += float(far.sum()) / together
-    return float(np.sqrt(square / known))

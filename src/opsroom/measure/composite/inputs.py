@@ -77,6 +77,9 @@ class Settings:
     shock_tail
         Degrees of freedom of the common factor's weekly steps: small means that a shock which all inputs share is
         followed at once and does not rewrite the rest.
+    strays
+        How far an input's response to a shock may differ from its usual one, as a relative standard deviation. In a
+        shock inputs that disagree then share the say, instead of the one with the least noise having it all.
     min_observations
         Inputs with fewer values are left out, and named.
     min_quarters
@@ -91,6 +94,7 @@ class Settings:
 
     tail: float = 5.0
     shock_tail: float = 3.0
+    strays: float = 0.5
     min_observations: int = 8
     min_quarters: int = 12
     level: float = 0.9
