@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -58,19 +59,25 @@ def solve(factor: Any, right: Any) -> None:
 def covariances(factor: Any, found: Any) -> None:
     """Fill `found` with the entries of the inverse that lie in the band (Takahashi's recursion)."""
     weeks, width = factor.shape
+    after = np.zeros((weeks, width))  # the same entries by row of the upper half, so that both are read in order
+    below = np.zeros(width)
     for t in range(weeks - 1, -1, -1):
         last = min(weeks - 1, t + width - 1)
-        pivot = factor[t, 0]
+        for k in range(t + 1, last + 1):
+            below[k - t] = factor[k, k - t] / factor[t, 0]
         for j in range(last, t, -1):
             total = 0.0
-            for k in range(t + 1, last + 1):
-                high, low = (k, j) if k > j else (j, k)
-                total -= factor[k, k - t] * found[high, high - low]
-            found[j, j - t] = total / pivot
-        total = 1.0 / pivot
+            for k in range(t + 1, j):
+                total -= below[k - t] * found[j, j - k]
+            for k in range(j, last + 1):
+                total -= below[k - t] * after[j, k - j]
+            found[j, j - t] = total
+            after[t, j - t] = total
+        total = 1.0 / factor[t, 0] ** 2
         for k in range(t + 1, last + 1):
-            total -= factor[k, k - t] * found[k, k - t]
-        found[t, 0] = total / pivot
+            total -= below[k - t] * found[k, k - t]
+        found[t, 0] = total
+        after[t, 0] = total
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from opsroom.base.errors import FitError, UsageError
-from opsroom.measure.composite.doubt import Reading, variances
 from opsroom.measure.composite.factor import Factor, fit_factor
 from opsroom.measure.composite.grid import YEAR, Floats, Rows, monday, period_rows, rows_of, week_of
 from opsroom.measure.composite.inputs import Input, Settings, known
+from opsroom.measure.composite.reading import Readings
 from opsroom.measure.composite.result import CompositeResult, InputReport
 from opsroom.measure.composite.scaling import Scaling, fit_scaling
 
 _START = 0.3
-_SHOCK = 2.0
-"""A change a year ago further from normal than this many usual ones makes a growth rate a matter of its base."""
 
 
 def composite(
@@ -101,7 +98,9 @@ def composite(
         )  # fmt: skip
     aim = _quarter_rows(quarters).shifted(first)
     drifts = np.array([specs[name].drifts for name in names])
-    factor = fit_factor(rows, weeks=weeks, last=last - first, signs=_signs(rows, aim, growth), drifts=drifts, settings=settings)
+    factor = fit_factor(
+        rows, weeks=weeks, last=last - first, signs=_signs(rows, aim, growth), drifts=drifts, settings=settings
+    )
     used = np.array([_within(q, calibrate) for q in quarters])
     if used.sum() < settings.min_quarters:
         raise FitError(
@@ -110,13 +109,19 @@ def composite(
         )  # fmt: skip
     scaling = fit_scaling(growth[used], aim.times(factor.path)[used])
     span = base or _base(as_of)
-    made = _Index(factor, scaling, first, last, names, settings)
+    told = pd.period_range(quarters[0], pd.Timestamp(as_of).to_period("Q"), freq="Q")
+    readings = Readings.of(
+        factor, scaling, first=first, last=last, base=span, quarters=_quarter_rows(list(told)).shifted(first),
+        names=names, coverage=settings.level,
+    )  # fmt: skip
+    known_growth = pd.Series(growth, index=pd.PeriodIndex(quarters)).reindex(told).to_numpy()
     return CompositeResult(
-        frame=made.frame(rows, span, _usual(growth)), parts_growth=made.parts_growth(), parts_level=made.parts_level(span),
-        doubt=made.doubt(span), quarters=made.quarters(quarters, growth, as_of),
-        unconfirmed=tuple(names[i] for i in factor.doubted), inputs=_reports(names, specs, rows, factor, scaling, first, last), left_out=tuple(left_out),
-        target=target, as_of=as_of, base=span, basis=basis, scaling=scaling, level=settings.level,
-        iterations=factor.iterations,
+        frame=readings.frame(_usual(growth)), parts_growth=readings.parts_growth(),
+        parts_level=readings.parts_level(), doubt=readings.doubt(),
+        quarters=readings.quarterly(told.rename("quarter"), known_growth),
+        inputs=_reports(names, specs, rows, factor, scaling, first, last), left_out=tuple(left_out),
+        unconfirmed=tuple(names[i] for i in factor.doubted), target=target, as_of=as_of, base=span, basis=basis,
+        scaling=scaling, level=settings.level, iterations=factor.iterations,
     )  # fmt: skip
 
 
@@ -139,8 +144,8 @@ def _growth(pieces: Mapping[str, pd.DataFrame], target: str, settings: Settings)
         )  # fmt: skip
     part = pieces[target]
     level = pd.Series(part["value"].to_numpy(), index=pd.PeriodIndex(part["start"].dt.to_period("Q"))).sort_index()
-    log = np.log(level.where(level > 0).astype(float))
-    log = 100.0 * log.reindex(pd.period_range(log.index.min(), log.index.max(), freq="Q"))
+    level = level.where(level > 0).reindex(pd.period_range(level.index.min(), level.index.max(), freq="Q"))
+    log = pd.Series(100.0 * np.log(level.to_numpy(np.float64)), index=level.index)
     change = (log - log.shift(4)).dropna()
     return list(change.index), change.to_numpy(np.float64)
 
@@ -223,140 +228,3 @@ def _reports(
             )
         )  # fmt: skip
     return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """The two readings of a path."""
-
-    factor: Factor
-    scaling: Scaling
-    first: int
-    last: int
-    names: Sequence[str]
-    settings: Settings
-
-    @property
-    def weeks(self) -> pd.DatetimeIndex:
-        """Mondays of the weeks that have a week a year before."""
-        return pd.DatetimeIndex([monday(w) for w in range(self.first + YEAR, self.last + 1)], name="week")
-
-    @property
-    def _slots(self) -> slice:
-        return slice(YEAR, self.last - self.first + 1)
-
-    @property
-    def _quantile(self) -> float:
-        return float(stdtrit(self.scaling.degrees, 0.5 + self.settings.level / 2))
-
-    def _weights(self, base: tuple[dt.date, dt.date]) -> Floats:
-        """Return weights by week whose sum is the mean over the base."""
-        low, high = week_of(base[0]) - self.first, week_of(base[1]) - self.first
-        slots = [w for w in range(low, high + 1) if 0 <= w < len(self.factor.path)]
-        if not slots or base[0] > base[1]:
-            raise UsageError("the base lies outside the weeks of the inputs.", remedy="Choose a later base.")
-        weights = np.zeros(len(self.factor.path))
-        weights[slots] = 1.0 / len(slots)
-        return weights
-
-    def growth(self, path: Floats) -> Floats:
-        """Return 100 times the log change on 52 weeks before."""
-        return (self.scaling.normal + self.scaling.slope * (path[YEAR:] - path[:-YEAR]))[: len(self.weeks)]
-
-    def gap(self, path: Floats, base: tuple[dt.date, dt.date]) -> Floats:
-        """Return the log gap to the normal path, per cent."""
-        return (self.scaling.slope * (path - float(self._weights(base) @ path)))[self._slots]
-
-    def doubt(self, base: tuple[dt.date, dt.date]) -> pd.DataFrame:
-        """Return standard deviations of both readings by what they come from, log points."""
-        s, n, weights = self.scaling, len(self.weeks), self._weights(base)
-        readings: tuple[Reading, Reading] = (
-            lambda path: (path[YEAR:] - path[:-YEAR])[:n],
-            lambda path: (path - weights @ path)[self._slots],
-        )
-        out: dict[str, Floats] = {}
-        both = variances(self.factor, readings)
-        for kind, one, read, (given, estimated) in zip(("growth", "level"), (1.0, 0.0), readings, both, strict=True):
-            out[f"{kind}_factor"] = abs(s.slope) * np.sqrt(given)
-            out[f"{kind}_inputs"] = abs(s.slope) * np.sqrt(estimated)
-            out[f"{kind}_scale"] = self._scale_doubt(np.full(n, one), read(self.factor.path), given + estimated)
-        return pd.DataFrame(out, index=self.weeks)
-
-    def _scale_doubt(self, one: Floats, change: Floats, variance: Floats) -> Floats:
-        at = np.column_stack([one, change])
-        square = np.einsum("ki,ij,kj->k", at, self.scaling.covariance, at)
-        return np.asarray(np.sqrt(square + self.scaling.covariance[1, 1] * variance))
-
-    def frame(self, rows: Sequence[Rows], base: tuple[dt.date, dt.date], usual: float) -> pd.DataFrame:
-        """Return both readings with bands, per cent, and how many inputs tell of each week."""
-        doubt = self.doubt(base)
-        path, otherwise = self.factor.path, self.factor.otherwise
-        growth, gap = self.growth(path), self.gap(path, base)
-        half = {
-            kind: self._quantile * np.sqrt((doubt.filter(like=kind) ** 2).sum(axis=1).to_numpy())
-            for kind in ("growth", "level")
-        }
-        seen = np.zeros(len(self.factor.path), dtype=np.int64)
-        for one in rows:
-            seen[np.unique(one.column[one.now > 0])] += 1
-        # The level a year ago was in a shock: growth then says as much of that year as of this one.
-        distance = np.abs(np.concatenate([np.full(YEAR, np.nan), growth])[: len(growth)] - self.scaling.normal)
-        out = {}
-        pairs = (("growth", growth, self.growth(otherwise)), ("level", gap, self.gap(otherwise, base)))
-        for kind, value, other in pairs:
-            out[kind] = per_cent(value)
-            # The band holds what would be said if the latest outliers were the first of a shock.
-            out[f"{kind}_lower"] = per_cent(np.minimum(value, other) - half[kind])
-            out[f"{kind}_upper"] = per_cent(np.maximum(value, other) + half[kind])
-        return pd.DataFrame(
-            {**out, "base_effect": distance > _SHOCK * usual, "inputs": seen[self._slots]}, index=self.weeks
-        )
-
-    def parts_growth(self) -> pd.DataFrame:
-        """Return what each input adds to growth, percentage points; with ``normal`` they sum to it exactly."""
-        parts = self.factor.parts
-        moved = self.scaling.slope * (parts[YEAR:] - parts[:-YEAR])[: len(self.weeks)]
-        frame = pd.DataFrame(moved, index=self.weeks, columns=list(self.names))
-        frame.insert(0, "normal", self.scaling.normal)
-        return frame.mul(_stretch(frame.sum(axis=1).to_numpy()), axis=0)
-
-    def parts_level(self, base: tuple[dt.date, dt.date]) -> pd.DataFrame:
-        """Return what each input adds to the gap, percentage points; they sum to it exactly."""
-        parts = self.factor.parts
-        moved = self.scaling.slope * (parts - self._weights(base) @ parts)[self._slots]
-        frame = pd.DataFrame(moved, index=self.weeks, columns=list(self.names))
-        return frame.mul(_stretch(frame.sum(axis=1).to_numpy()), axis=0)
-
-    def quarters(self, known_quarters: Sequence[pd.Period], growth: Floats, as_of: dt.date) -> pd.DataFrame:
-        """Return growth on four quarters that the index implies, with an interval for GDP itself, per cent."""
-        final = pd.Timestamp(as_of).to_period("Q")
-        start = known_quarters[0]
-        quarters = list(pd.period_range(start, final, freq="Q"))
-        rows = _quarter_rows(quarters).shifted(self.first)
-        change, s = rows.times(self.factor.path), self.scaling
-        given, estimated = variances(self.factor, [rows.times])[0]
-        scale = self._scale_doubt(np.ones(len(rows)), change, given + estimated)
-        half = self._quantile * np.sqrt(s.slope**2 * (given + estimated) + scale**2 + s.error**2)
-        value = s.normal + s.slope * change
-        other = s.normal + s.slope * rows.times(self.factor.otherwise)
-        low, high = np.minimum(value, other) - half, np.maximum(value, other) + half
-        outcome = pd.Series(growth, index=pd.PeriodIndex(known_quarters)).reindex(quarters).to_numpy()
-        index = pd.PeriodIndex(quarters, name="quarter")
-        return pd.DataFrame(
-            {
-                "implied": per_cent(value), "lower": per_cent(low), "upper": per_cent(high),
-                "known": per_cent(outcome),
-            },
-            index=index,
-        )  # fmt: skip
-
-
-def per_cent(log_points: Floats) -> Floats:
-    """Return per cent from 100 times a log change."""
-    return 100.0 * np.expm1(np.asarray(log_points, dtype=np.float64) / 100.0)
-
-
-def _stretch(log_points: Floats) -> Floats:
-    """Return per cent over log points: what contributions in log points are multiplied by."""
-    safe = np.where(log_points == 0.0, 1.0, log_points)
-    return np.where(log_points == 0.0, 1.0, per_cent(safe) / safe)

@@ -153,8 +153,8 @@ def fit_factor(
             return Factor(
                 inputs=tuple(inputs), values=tuple(values), mean=state.mean, loading=state.loading,
                 errors=state.errors, lasting=lasting, path=path, parts=right, cholesky=cholesky, covariance=found,
-                steps=state.steps, weights=tuple(state.weights), trust=tuple(state.trust), otherwise=otherwise, doubted=doubted,
-                strays=settings.strays, iterations=iteration,
+                steps=state.steps, weights=tuple(state.weights), trust=tuple(state.trust), otherwise=otherwise,
+                doubted=doubted, strays=settings.strays, iterations=iteration,
             )  # fmt: skip
         _maximise(inputs, values, state, path, found, most, settings)
     raise FitError(
@@ -171,13 +171,13 @@ def whitened(rows: Rows, kept: Floats) -> Floats:
 
 def lagged(value: Floats, kept: Floats) -> Floats:
     """Return each value less what is kept of the one before."""
-    return value - kept * np.concatenate([[0.0], value[:-1]])
+    return np.asarray(value - kept * np.concatenate([[0.0], value[:-1]]))
 
 
 def on_weeks(rows: Rows, weights: Floats, amount: Floats, weeks: int) -> Floats:
     """Return ``sum_k amount_k a_k``, by week."""
     spread = np.repeat(amount, np.diff(rows.start)) * weights
-    return np.bincount(rows.column, spread, minlength=weeks)
+    return np.asarray(np.bincount(rows.column, spread, minlength=weeks), dtype=np.float64)
 
 
 def _standard(value: Floats) -> Floats:
@@ -280,9 +280,7 @@ def _scaled(moments: tuple[Floats, Floats, Floats], kept: Floats, new: Floats) -
     return np.asarray(np.maximum(square - 2.0 * kept * product + kept**2 * before, 0.0) / new)
 
 
-def _memory(
-    rows: Rows, moments: tuple[Floats, Floats, Floats], weights: Floats, spread: float, most: float
-) -> float:
+def _memory(rows: Rows, moments: tuple[Floats, Floats, Floats], weights: Floats, spread: float, most: float) -> float:
     """Return the memory that the expected likelihood likes best, between two candidates by a parabola."""
     candidates = _MEMORY[most >= _MEMORY]
     square, product, before = moments

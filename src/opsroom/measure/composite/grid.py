@@ -62,9 +62,7 @@ class Rows:
 
     def shifted(self, first: int) -> Rows:
         """Return the same rows with weeks counted from another first week."""
-        return Rows(
-            self.value, self.week - first, self.gap, self.start, self.column - first, self.now, self.before
-        )
+        return Rows(self.value, self.week - first, self.gap, self.start, self.column - first, self.now, self.before)
 
     def times(self, path: Floats) -> Floats:
         """Return ``a_k' f`` for every row; `path` has weeks first and may have columns."""
@@ -80,6 +78,11 @@ def week_of(day: dt.date | pd.Timestamp) -> int:
 def monday(week: int) -> pd.Timestamp:
     """Return the first day of a numbered week."""
     return pd.Timestamp(_MONDAY + np.timedelta64(7 * week, "D"))
+
+
+def mondays(first: int, last: int) -> pd.DatetimeIndex:
+    """Return the first days of the weeks from `first` to `last`."""
+    return pd.DatetimeIndex(_MONDAY + 7 * np.arange(first, last + 1).astype("timedelta64[D]"), name="week")
 
 
 def rows_of(one: Input, frame: pd.DataFrame) -> Rows:
@@ -114,7 +117,9 @@ def rows_of(one: Input, frame: pd.DataFrame) -> Rows:
     return _sparse(sorted(found, key=lambda item: item[0]))
 
 
-def period_rows(periods: Sequence[tuple[np.datetime64, np.datetime64]], back: Sequence[tuple[np.datetime64, np.datetime64]]) -> Rows:
+def period_rows(
+    periods: Sequence[tuple[np.datetime64, np.datetime64]], back: Sequence[tuple[np.datetime64, np.datetime64]]
+) -> Rows:
     """Return rows for the mean of the path over `periods` minus that over `back`, without values."""
     found = []
     for (start, end), (low, high) in zip(periods, back, strict=True):

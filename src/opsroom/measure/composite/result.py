@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 METHOD = "composite-1"
 Reading = Literal["growth", "level"]
+READINGS: tuple[Reading, ...] = ("growth", "level")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +106,13 @@ class CompositeResult:
         The columns sum to the reading. ``growth`` has one more, ``normal``: what growth is without any deviation.
         Log contributions are exact; they are stretched by one factor a week to add up in per cent.
         """
-        if reading not in ("growth", "level"):
+        if reading not in READINGS:
             raise UsageError(f"there is no reading {reading!r}.", remedy="Use 'growth' or 'level'.")
         return (self.parts_growth if reading == "growth" else self.parts_level).copy()
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Message ids of what a reader must know: ``base-effect``, ``unconfirmed``, ``inputs-missing``, ``revised-data``."""
+        """What a reader must know: ``base-effect``, ``unconfirmed``, ``inputs-missing``, ``revised-data``."""
         found = []
         if bool(self.frame["base_effect"].iloc[-1]):
             found.append("base-effect")
@@ -157,7 +158,7 @@ class CompositeResult:
         from opsroom.base.charts import Caption
         from opsroom.base.charts_lines import line_band
 
-        if reading not in ("growth", "level"):
+        if reading not in READINGS:
             raise UsageError(f"there is no reading {reading!r}.", remedy="Use 'growth' or 'level'.")
         against = {"growth": "the year before", "level": "the normal path"}
         frame = self.frame.iloc[-156:].reset_index()
@@ -209,10 +210,11 @@ class CompositeResult:
             ),
         )  # fmt: skip
         parts = []
-        for reading in ("growth", "level"):
-            piece = self.contributions(reading).iloc[-weeks:].stack().rename(reading)
-            piece.index.names = ["week", "input"]
-            parts.append(piece)
+        for reading in READINGS:
+            wide = self.contributions(reading).iloc[-weeks:]
+            parts.append(
+                wide.melt(var_name="input", value_name=reading, ignore_index=False).set_index("input", append=True)
+            )
         long = pd.concat(parts, axis=1).reset_index()
         long["week"] = _codes(long["week"])
         long["level"] = long["level"].fillna(0.0)  # the normal growth rate is no part of the gap
@@ -228,4 +230,5 @@ class CompositeResult:
 
 def _codes(days: pd.Series) -> pd.Series:
     calendar = days.dt.isocalendar()
-    return calendar["year"].astype(str) + "-W" + calendar["week"].astype(str).str.zfill(2)
+    codes: pd.Series = calendar["year"].astype(str) + "-W" + calendar["week"].astype(str).str.zfill(2)
+    return codes

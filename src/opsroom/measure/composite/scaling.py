@@ -61,7 +61,7 @@ def fit_scaling(growth: Floats, change: Floats) -> Scaling:
     if float(np.ptp(change)) <= 1e-9:
         raise FitError("the factor does not move over the quarters of the target.", code="OPS-M134")
     weight = np.ones(n)
-    coefficient = np.zeros(2)
+    coefficient: Floats = np.zeros(2)
     for _ in range(50):
         before = coefficient
         coefficient = np.linalg.solve((design * weight[:, None]).T @ design, design.T @ (weight * growth))
