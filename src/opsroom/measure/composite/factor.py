@@ -20,6 +20,9 @@ _PRIOR_COUNT = 10.0
 _PRIOR_VARIANCE = 0.2
 """Weak priors, in units of an input's own spread. They keep an input with ten values from being believed blindly, and
 the path from following one input wherever it goes, as the likelihood alone sometimes prefers (a Heywood case)."""
+_USUAL_STEP, _SMALLEST = 0.05, 1e-3
+"""A typical weekly step in units of the inputs' spreads, a prior of the same weight: where nothing moves but in one
+jump, the likelihood alone would let typical steps shrink for ever."""
 _MEMORY = np.concatenate([[0.0], np.geomspace(0.05, 0.5, 13), 1.0 - np.geomspace(0.45, 0.005, 40)])
 """Candidates for what an input's error keeps from one week to the next."""
 _SHORT = 0.5
@@ -27,6 +30,8 @@ _SHORT = 0.5
 _RECENT = 8
 """Weeks in which an outlier may be the first sign of a shock that no other input has shown yet."""
 _REJECTED = 0.25
+_ABSURD = 200.0
+"""An error of more than so many usual ones is a slip of the pen, and the first sign of nothing."""
 _LEAST = 10
 """Iterations before the fit may be said to have settled."""
 
@@ -221,7 +226,8 @@ def _maximise(
     steps = np.diff(path) ** 2 + found[1:, 0] + found[:-1, 0] - 2.0 * found[1:, 1]
     # Expanded parameters (Liu, Rubin and Wu 1998): the scale of the steps is estimated, too, and then put into the
     # loadings. The slow direction of the plain algorithm, a larger path with smaller loadings, is gone at once.
-    stretch = float(np.sqrt(state.steps @ steps / len(steps)))
+    usual = _USUAL_STEP / max(float(np.sqrt(np.mean(state.loading**2))), _SMALLEST)
+    stretch = float(np.sqrt((state.steps @ steps + _PRIOR_COUNT * usual**2) / (len(steps) + _PRIOR_COUNT)))
     state.steps = (settings.shock_tail + 1.0) / (settings.shock_tail + steps / stretch**2)
     spread, memory = np.zeros(len(inputs)), np.zeros(len(inputs))
     for i, rows in enumerate(inputs):
@@ -322,7 +328,11 @@ def _otherwise(
     Whether a wild number is an outlier or the first of a shock cannot be known before other inputs speak: the
     likelihood has a top for either. Parameters stay; the believed numbers keep their full weight.
     """
-    recent = [(rows.week > last - _RECENT) & (w < _REJECTED) for rows, w in zip(inputs, state.trust, strict=True)]
+    recent = []
+    for i, rows in enumerate(inputs):
+        usual = state.errors.spread[i] / np.sqrt(1.0 - state.errors.memory[i] ** 2)
+        off = np.abs(values[i] - state.mean[i] - state.loading[i] * rows.times(path))
+        recent.append((rows.week > last - _RECENT) & (state.trust[i] < _REJECTED) & (off < _ABSURD * usual))
     doubted = tuple(i for i, some in enumerate(recent) if some.any())
     if not doubted:
         return path.copy(), ()

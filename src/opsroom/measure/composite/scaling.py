@@ -64,7 +64,8 @@ def fit_scaling(growth: Floats, change: Floats) -> Scaling:
     coefficient: Floats = np.zeros(2)
     for _ in range(50):
         before = coefficient
-        coefficient = np.linalg.solve((design * weight[:, None]).T @ design, design.T @ (weight * growth))
+        normal_matrix = (design * weight[:, None]).T @ design
+        coefficient = np.asarray(np.linalg.solve(normal_matrix, design.T @ (weight * growth)), dtype=np.float64)
         residual = growth - design @ coefficient
         scale = max(1.4826 * float(np.median(np.abs(residual))), 1e-9)
         weight = np.minimum(1.0, _HUBER * scale / np.maximum(np.abs(residual), 1e-12))
