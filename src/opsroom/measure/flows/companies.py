@@ -69,7 +69,7 @@ class CompanyFlowsResult:
         for name in self.measures:
             period, row = frame.loc[name].index[-1], frame.loc[name].iloc[-1]
             lines.append(
-                f"{TITLES.get(name, name)}, {period} ({int(row['months'])} month(s)): {row['level']:.0f} % of the base, "
+                f"{TITLES.get(name, name)}, {period} ({int(row['months'])} month(s)): {row['level']:.0f} % of base, "
                 f"{row['on_year']:+.0f} % on the year before; {row['active']:.0f} % of companies had any"
             )
         return "\n".join(lines)

@@ -19,6 +19,7 @@ from opsroom.measure.flows.result import FlowsResult
 Kind = Literal["goods", "people", "capital", "data"]
 KINDS: tuple[Kind, ...] = ("goods", "people", "capital", "data")
 _BASE_EFFECT = 2.0
+_NOISE = 2.0
 _LEVEL = 0.9
 
 
@@ -89,7 +90,7 @@ def flows(
     years
         With how many earlier years to compare.
     threshold
-        Gaps smaller than this, in per cent, are ordinary.
+        Gaps smaller than this, in per cent, are ordinary; so are those within twice a flow's own noise.
 
     Returns
     -------
@@ -121,7 +122,7 @@ def flows(
             notes.append(one.name)
             continue
         frame, normal = _weekly(daily, shock, moving, span, years)
-        weekly[one.name], monthly[one.name] = frame, by_month(daily, moving).join(_monthly_gap(frame))
+        weekly[one.name], monthly[one.name] = frame, _with_gap(by_month(daily, moving), frame)
         measured[one.name] = _measured(frame, normal, shock, threshold)
     if not weekly:
         raise FitError("no flow is known on the day.", code="OPS-M140", remedy="Choose a later day.")
@@ -191,7 +192,8 @@ def _weekly(
     if inside.notna().sum() == 0:
         raise UsageError("a flow has no value in the base.", remedy="Choose another base.")
     half = np.quantile(np.abs(normal.errors), _LEVEL, axis=0)
-    compared = on_earlier_years(daily, years=years, moving=moving).reindex(whole.index + pd.Timedelta(days=6))
+    sundays = pd.DatetimeIndex(whole.index) + pd.Timedelta(days=6)
+    compared = on_earlier_years(daily, years=years, moving=moving, at=sundays)
     frame = pd.DataFrame(
         {
             "value": whole, "index": 100 * whole / inside.mean(), "expected": normal.expected,
@@ -202,17 +204,26 @@ def _weekly(
         frame[column] = compared[column].to_numpy()
     # a year before, the flow itself was out of its ordinary range
     usual = _BASE_EFFECT * normal.spread
-    earlier = pd.Series(normal.gap, index=whole.index).reindex(whole.index - pd.Timedelta(weeks=52))
-    after = np.asarray(whole.index - pd.Timedelta(weeks=52) + pd.Timedelta(days=6) >= pd.Timestamp(shock))
+    year_before = pd.DatetimeIndex(whole.index) - pd.Timedelta(weeks=52)
+    earlier = pd.Series(normal.gap, index=whole.index).reindex(year_before)
+    after = np.asarray(year_before + pd.Timedelta(days=6) >= pd.Timestamp(shock))
     frame["base_effect"] = after & (earlier.abs().to_numpy() > usual)
     frame["filled"] = ~whole.index.isin(weekly.index)
     return frame.rename_axis("week"), normal
 
 
-def _monthly_gap(frame: pd.DataFrame) -> pd.Series:
-    """Return the mean gap of the weeks whose Thursday lies in each month: the level beside each growth rate."""
+def _with_gap(monthly: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Put the mean gap of the weeks whose Thursday lies in a row's months beside its growth rate."""
     thursday = pd.DatetimeIndex(frame.index) + pd.Timedelta(days=3)
-    return frame["gap"].groupby(thursday.to_period("M")).mean().rename("gap").rename_axis("month")
+    number = thursday.year.to_numpy() * 12 + thursday.month.to_numpy()
+    labels = pd.PeriodIndex(monthly.index)
+    last = labels.year.to_numpy() * 12 + labels.month.to_numpy()
+    gap = frame["gap"].to_numpy(np.float64)
+    means = [
+        float(gap[(number > end - months) & (number <= end)].mean())
+        for end, months in zip(last, monthly["months"].to_numpy(np.int64), strict=True)
+    ]
+    return monthly.assign(gap=means)
 
 
 def _measured(frame: pd.DataFrame, normal: Normal, shock: dt.date, threshold: float) -> Resilience | None:
@@ -222,7 +233,8 @@ def _measured(frame: pd.DataFrame, normal: Normal, shock: dt.date, threshold: fl
         return None
     gap = _per_cent(normal.gap)
     moved = gap - _per_cent(normal.gap - normal.errors)
-    return resilience(gap, since=int(since[0]), errors=moved, threshold=threshold)
+    # what is ordinary depends on how noisy the flow is
+    return resilience(gap, since=int(since[0]), errors=moved, threshold=max(threshold, _NOISE * normal.spread))
 
 
 def _per_cent(log_points: np.ndarray) -> np.ndarray:

@@ -119,7 +119,9 @@ def _outside(plain: pd.Timestamp, day: pd.Timestamp, starts: Mapping[int, pd.Tim
     return moved
 
 
-def on_earlier_years(daily: pd.Series, *, years: int, moving: Mapping[int, dt.date]) -> pd.DataFrame:
+def on_earlier_years(
+    daily: pd.Series, *, years: int, moving: Mapping[int, dt.date], at: pd.DatetimeIndex | None = None
+) -> pd.DataFrame:
     """Return growth at a yearly rate on each of the years before, lunar day by lunar day.
 
     Parameters
@@ -130,6 +132,8 @@ def on_earlier_years(daily: pd.Series, *, years: int, moving: Mapping[int, dt.da
         How many earlier years.
     moving
         See `counterpart`.
+    at
+        Days wanted; all where None.
 
     Returns
     -------
@@ -139,12 +143,13 @@ def on_earlier_years(daily: pd.Series, *, years: int, moving: Mapping[int, dt.da
     """
     if years < 1:
         raise UsageError("there is no year to compare with.", remedy="Use years ≥ 1.")
-    days = pd.DatetimeIndex(daily.index)
+    days = pd.DatetimeIndex(daily.index if at is None else at)
     mean = daily.rolling(_WEEK).mean()
+    now = mean.reindex(days).to_numpy(np.float64)
     columns = {}
     for back in range(1, years + 1):
         before = mean.reindex(counterpart(days, back, moving)).to_numpy(np.float64)
-        ratio = np.where(before > 0, mean.to_numpy(np.float64) / np.where(before > 0, before, 1.0), np.nan)
+        ratio = np.where(before > 0, now / np.where(before > 0, before, 1.0), np.nan)
         columns[f"on_{back}"] = 100 * (ratio ** (1 / back) - 1)
     return pd.DataFrame(columns, index=days)
 
@@ -166,18 +171,20 @@ def by_month(daily: pd.Series, moving: Mapping[int, dt.date]) -> pd.DataFrame:
         (per cent). Where the New Year moves, no figure of January or of February alone is made.
     """
     days = pd.DatetimeIndex(daily.index)
-    month = days.to_period("M")
-    joined = np.array([m + 1 if m.month == 1 and m.year in moving else m for m in month])
-    rows = {}
-    for label, part in daily.groupby(joined):
-        together = label.month == 2 and label.year in moving
-        first = label - 1 if together else label
-        expected = (label.end_time.normalize() - first.start_time).days + 1
-        if int(part.notna().sum()) == expected:
-            rows[label] = (2 if together else 1, float(part.mean()))
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["months", "mean"])
-    frame.index = pd.PeriodIndex(frame.index, freq="M", name="month")
-    before = frame.reindex(frame.index - 12)
+    year, month = days.year.to_numpy(), days.month.to_numpy()
+    january = (month == 1) & np.isin(year, list(moving))
+    number = 12 * year + month - 1 + january
+    grouped = pd.Series(daily.to_numpy(np.float64)).groupby(number)
+    mean, count = grouped.mean(), grouped.count()
+    label = mean.index.to_numpy(np.int64)
+    labels = pd.PeriodIndex([pd.Period(year=int(m) // 12, month=int(m) % 12 + 1, freq="M") for m in label])
+    together = (label % 12 == 1) & np.isin(label // 12, list(moving))
+    expected = labels.days_in_month.to_numpy() + 31 * together
+    whole = count.to_numpy() == expected
+    frame: pd.DataFrame = pd.DataFrame({"months": 1 + together.astype(np.int64), "mean": mean.to_numpy()}, index=labels)
+    frame = frame.loc[whole]
+    frame.index.name = "month"
+    before = frame.reindex(pd.PeriodIndex(frame.index) - 12)
     alike = before["months"].to_numpy() == frame["months"].to_numpy()
     frame["on_year"] = np.where(alike, 100 * (frame["mean"].to_numpy() / before["mean"].to_numpy() - 1), np.nan)
     return frame

@@ -85,7 +85,7 @@ def fit_normal(weekly: pd.Series, *, until: pd.Timestamp, moving: Mapping[int, d
             remedy="Give a longer history or a later shock.",
         )  # fmt: skip
     log = 100 * np.log(value)
-    design = _design(weeks, moving, int(train.sum()) >= 104)
+    design = _design(weeks, moving, season=int(train.sum()) >= 104)
     penalty = np.diag([0.0, 0.0, *[_RIDGE] * (design.shape[1] - 2)])
     weight = np.ones(int(train.sum()))
     x, y = design[train], log[train]
@@ -110,7 +110,7 @@ def fit_normal(weekly: pd.Series, *, until: pd.Timestamp, moving: Mapping[int, d
     return Normal(np.exp(fitted / 100), log - fitted, spread * noise - moved, spread, memory)
 
 
-def _design(weeks: pd.DatetimeIndex, moving: Mapping[int, dt.date], season: bool) -> Floats:
+def _design(weeks: pd.DatetimeIndex, moving: Mapping[int, dt.date], *, season: bool) -> Floats:
     t = (weeks - weeks[0]).days.to_numpy(np.float64) / 365.25
     angle = 2 * np.pi * (weeks.day_of_year.to_numpy(np.float64) + 2) / 365.25
     columns = [np.ones(len(weeks)), t]

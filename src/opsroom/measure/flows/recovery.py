@@ -57,6 +57,8 @@ class Resilience:
         Periods from the trough until half of the depth is made good, and stays so.
     onset, trough, end
         Positions in the path; -1 where there is none.
+    threshold
+        Gaps smaller than this, in per cent, were taken as ordinary.
     """
 
     depth: Measured
@@ -65,6 +67,7 @@ class Resilience:
     onset: int
     trough: int
     end: int
+    threshold: float
 
 
 def resilience(
@@ -99,8 +102,8 @@ def resilience(
     The direction is that of the larger of the path's extremes. Onset is the first of `stay` periods in a row beyond
     the threshold, the end the first of `stay` within it (or beyond it the other way); crossings are placed between
     two periods by a straight line. For a gap of ``-d 2^{-t/h}`` the half-life is ``h`` and the duration
-    ``h log2(d / threshold)``. A recovery that is unfinished at the end of the path is censored: the periods so far are a
-    lower bound.
+    ``h log2(d / threshold)``. A recovery that is unfinished at the end of the path is censored: the periods so far
+    are a lower bound.
     """
     gap = np.asarray(gap, dtype=np.float64)
     if gap.ndim != 1 or not np.isfinite(gap).all() or not 0 <= since < len(gap):
@@ -110,7 +113,7 @@ def resilience(
     found = _measure(gap, since, threshold, stay)
     if found is None:
         nothing = Measured(float("nan"), float("nan"), float("nan"), False, "no-shock")
-        return Resilience(nothing, nothing, nothing, -1, -1, -1)
+        return Resilience(nothing, nothing, nothing, -1, -1, -1, threshold)
     if errors is None:
         bounds = [(float("nan"), float("nan"), True)] * 3
     else:
@@ -122,7 +125,7 @@ def resilience(
         if not absent and not censored and np.isinf(upper):
             reason = "interval-open"
         three.append(Measured(value, lower, float("inf") if censored and not absent else upper, censored, reason))
-    return Resilience(three[0], three[1], three[2], found.onset, found.trough, found.end)
+    return Resilience(three[0], three[1], three[2], found.onset, found.trough, found.end, threshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,7 @@ def _measure(gap: Floats, since: int, threshold: float, stay: int) -> _Found | N
 
 
 def _first(true: NDArray[np.bool_], start: int, stay: int) -> int:
-    """Return the first position from which `stay` in a row hold, or -1; a run that the path's end cuts does not count."""
+    """Return the first position from which `stay` in a row hold, or -1; a run cut by the path's end does not count."""
     run = 0
     for k in range(start, len(true)):
         run = run + 1 if true[k] else 0

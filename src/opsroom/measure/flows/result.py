@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 METHOD = "flows-1"
 MEASURES = ("depth", "duration", "half_life")
+ATTACHED = ("lower", "upper", "unit", "censored", "reason", "since", "threshold")
 UNITS = {"depth": "%", "duration": "weeks", "half_life": "weeks"}
 
 
@@ -68,7 +69,8 @@ class FlowsResult:
         """Return depth, duration and half-life: one row a flow and measure.
 
         ``value``, ``lower``, ``upper`` (90 %), ``unit``, ``censored`` (unfinished: the value is a lower bound),
-        ``reason`` (why something is missing), ``since`` (the onset's week).
+        ``reason`` (why something is missing), ``since`` (the onset's week),
+        ``threshold`` (gaps smaller than this, in per cent, are ordinary for the flow).
         """
         rows = []
         for name, found in self.measured.items():
@@ -84,6 +86,7 @@ class FlowsResult:
                         "flow": name, "kind": self.flows[name].kind, "measure": measure, "value": one.value,
                         "lower": one.lower, "upper": one.upper, "unit": UNITS[measure], "censored": one.censored,
                         "reason": one.reason, "since": since,
+                        "threshold": self.threshold if found is None else found.threshold,
                     }
                 )  # fmt: skip
         return pd.DataFrame(rows).set_index(["flow", "measure"])
@@ -91,19 +94,18 @@ class FlowsResult:
     def summary(self) -> str:
         """Return one line a flow."""
         lines = [f"Flows since {self.shock.isoformat()}, as of {self.as_of.isoformat()}:"]
-        table = self.resilience()
         for name in self.measured:
             last = self.frame.loc[name].iloc[-1]
-            depth, duration, half = (table.loc[(name, m)] for m in MEASURES)
+            found = self.measured[name]
             words = f"  {self.flows[name].kind}, {self.flows[name].title or name}: {last['gap']:+.1f} % of normal"
-            if depth["reason"] == "no-shock":
-                lines.append(f"{words}, never beyond {self.threshold:g} %")
+            if found is None or found.onset < 0:
+                lines.append(f"{words}, never out of the ordinary")
                 continue
-            least = "at least " if duration["censored"] else ""
-            slow = "at least " if half["censored"] else ""
+            least = "at least " if found.duration.censored else ""
+            slow = "at least " if found.half_life.censored else ""
             lines.append(
-                f"{words}; {depth['value']:+.1f} % at its worst, out of the ordinary for {least}{duration['value']:.0f} "
-                f"weeks, half made good in {slow}{half['value']:.1f}"
+                f"{words}; {found.depth.value:+.1f} % at its worst, out of the ordinary for "
+                f"{least}{found.duration.value:.0f} weeks, half made good in {slow}{found.half_life.value:.1f}"
             )
         if self.absent:
             lines.append(f"  nothing known of: {', '.join(self.absent)}")
@@ -178,7 +180,7 @@ class FlowsResult:
         monthly["month"] = monthly["month"].astype(str)
         table = self.resilience().reset_index()
         table["censored"] = table["censored"].map({True: "yes", False: "no"})
-        table["lower"] = table["lower"].round(1)
+        table[["lower", "threshold"]] = table[["lower", "threshold"]].round(1)
         # an end that is not known yet is no number; the reason says so
         table["upper"] = table["upper"].round(1).where(table["upper"].map(math.isfinite))
         return [
@@ -193,7 +195,7 @@ class FlowsResult:
             ),
             Cells(
                 "flows.resilience", ("flow", "measure"),
-                (Measure("value", "public", "see unit", attached=("lower", "upper", "unit", "censored", "reason")),),
+                (Measure("value", "public", "see unit", attached=ATTACHED),),
                 table, **common,
             ),
         ]  # fmt: skip
