@@ -219,9 +219,9 @@ def test_the_normal_path_takes_season_and_new_year_away() -> None:
     assert made.memory < 0.15 < blind.memory
     spread = made.errors.std(axis=0)
     assert spread[-1] > spread[100]
-    with pytest.raises(FitError, match="OPS-M141"):
+    with pytest.raises(FitError, match="OPS-M137"):
         fit_normal(series, until=pd.Timestamp("2016-01-01"), moving={})
-    with pytest.raises(FitError, match="OPS-M142"):
+    with pytest.raises(FitError, match="OPS-M138"):
         fit_normal(series - 200, until=pd.Timestamp(SHOCK), moving={})
 
 
@@ -313,7 +313,7 @@ def test_what_cannot_be_told_is_refused_or_named() -> None:
         flows(panel, of=[OF[0], OF[0]], shock=SHOCK, as_of=dt.date(2021, 1, 1))
     with pytest.raises(UsageError, match="kind"):
         Flow("x", "ideas")  # type: ignore[arg-type]
-    with pytest.raises(FitError, match="OPS-M140"):
+    with pytest.raises(FitError, match="OPS-M136"):
         flows(panel, of=OF, shock=SHOCK, as_of=dt.date(2014, 1, 1))
     with pytest.raises(UsageError, match="column"):
         flows(panel.drop(columns="value"), of=OF, shock=SHOCK, as_of=dt.date(2021, 1, 1))
@@ -388,7 +388,7 @@ def test_company_months_that_end_later_are_not_looked_at() -> None:
     pd.testing.assert_frame_equal(first.units, second.units)
     # in the middle of the New Year's two months, neither is told
     assert "2020-01" not in company_flows(frame, register, as_of=dt.date(2020, 2, 15), **kwargs).periods
-    with pytest.raises(FitError, match="OPS-M143"):
+    with pytest.raises(FitError, match="OPS-M139"):
         company_flows(frame, register, as_of=dt.date(2019, 2, 1), **kwargs)
     with pytest.raises(UsageError, match="two rows"):
         company_flows(pd.concat([frame, frame]), register, as_of=dt.date(2020, 3, 30), **kwargs)

@@ -1,5 +1,6 @@
-"""What is going on now: work resumption, activity from load, a nowcast of output.
+"""What is going on now: work resumption, activity from load, a composite weekly index, four flows, a nowcast of output.
 
-``from opsroom.measure.resumption import resumption``, ``from opsroom.measure.activity import
-activity_index`` and ``from opsroom.measure.nowcast import nowcast``.
+``from opsroom.measure.resumption import resumption``, ``from opsroom.measure.activity import activity_index``,
+``from opsroom.measure.composite import composite``, ``from opsroom.measure.flows import flows`` and
+``from opsroom.measure.nowcast import nowcast``.
 """

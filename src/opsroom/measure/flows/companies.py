@@ -184,7 +184,7 @@ def company_flows(
     first, last = pd.Period(base[0], "M"), pd.Period(base[1], "M")
     inside = table[(table["month"] >= first) & (table["month"] <= last)]
     if inside.empty:
-        raise FitError("no company reported in the base.", code="OPS-M143", remedy="Choose another base.")
+        raise FitError("no company reported in the base.", code="OPS-M139", remedy="Choose another base.")
     length = (last - first).n + 1
     cohort = inside.sort_values("month").drop_duplicates("enterprise_id", keep="last")[["enterprise_id", "group_id"]]
     cohort = cohort.merge(
@@ -192,7 +192,7 @@ def company_flows(
     ).sort_values("enterprise_id")
     newest = table["month"].max()
     if newest < pd.Period(since, "M"):
-        raise FitError("no month is complete since then.", code="OPS-M143", remedy="Choose a later day.")
+        raise FitError("no month is complete since then.", code="OPS-M139", remedy="Choose a later day.")
     moving = new_year or {}
     keys = cohort["enterprise_id"].to_numpy()
     wide = {

@@ -125,7 +125,7 @@ def flows(
         weekly[one.name], monthly[one.name] = frame, _with_gap(by_month(daily, moving), frame)
         measured[one.name] = _measured(frame, normal, shock, threshold)
     if not weekly:
-        raise FitError("no flow is known on the day.", code="OPS-M140", remedy="Choose a later day.")
+        raise FitError("no flow is known on the day.", code="OPS-M136", remedy="Choose a later day.")
     return FlowsResult(
         frame=pd.concat(weekly, names=["flow", "week"]), monthly=pd.concat(monthly, names=["flow", "month"]),
         measured=measured, flows={one.name: one for one in of}, absent=tuple(notes), shock=shock, as_of=as_of,

@@ -75,13 +75,13 @@ def fit_normal(weekly: pd.Series, *, until: pd.Timestamp, moving: Mapping[int, d
     value = weekly.to_numpy(np.float64)
     if not (value > 0).all():
         raise FitError(
-            "a flow is not positive in some weeks.", code="OPS-M142", remedy="Leave such weeks or flows out."
+            "a flow is not positive in some weeks.", code="OPS-M138", remedy="Leave such weeks or flows out."
         )
     weeks = pd.DatetimeIndex(weekly.index)
     train = np.asarray(weeks + pd.Timedelta(days=6) < until)
     if train.sum() < _LEAST:
         raise FitError(
-            f"{int(train.sum())} weeks before the shock are too few; {_LEAST} are needed.", code="OPS-M141",
+            f"{int(train.sum())} weeks before the shock are too few; {_LEAST} are needed.", code="OPS-M137",
             remedy="Give a longer history or a later shock.",
         )  # fmt: skip
     log = 100 * np.log(value)
