@@ -287,7 +287,7 @@ def test_contributions_sum_to_the_index(one: CompositeResult) -> None:
     np.testing.assert_allclose(one.contributions("level").sum(axis=1), one.frame["level"], atol=1e-10)
     assert list(one.contributions().columns) == ["normal", *(i.name for i in one.inputs)]
     with pytest.raises(UsageError, match="reading"):
-        one.contributions("weekly")  # type: ignore[arg-type]
+        one.contributions("weekly")  # type: ignore[arg-type]  # refused at run time
 
 
 def test_growth_and_level_are_one_path(one: CompositeResult) -> None:
@@ -485,7 +485,7 @@ def test_what_cannot_be_told_is_refused() -> None:
     with pytest.raises(UsageError, match="base"):
         composite(panel, target="gdp", inputs=inputs, as_of=day, base=(dt.date(1990, 1, 1), dt.date(1990, 2, 1)))
     with pytest.raises(UsageError, match="frequency"):
-        Input("x", "A")  # type: ignore[arg-type]
+        Input("x", "A")  # type: ignore[arg-type]  # refused at run time
     twice = pd.DataFrame({"series": "x", "period": pd.to_datetime(["2020-01-06"] * 2), "value": [1.0, 2.0]})
     with pytest.raises(UsageError, match="two values"):
         known(twice, inputs=[Input("x")], as_of=dt.date(2020, 2, 1))

@@ -312,7 +312,7 @@ def test_what_cannot_be_told_is_refused_or_named() -> None:
     with pytest.raises(UsageError, match="twice"):
         flows(panel, of=[OF[0], OF[0]], shock=SHOCK, as_of=dt.date(2021, 1, 1))
     with pytest.raises(UsageError, match="kind"):
-        Flow("x", "ideas")  # type: ignore[arg-type]
+        Flow("x", "ideas")  # type: ignore[arg-type]  # refused at run time
     with pytest.raises(FitError, match="OPS-M136"):
         flows(panel, of=OF, shock=SHOCK, as_of=dt.date(2014, 1, 1))
     with pytest.raises(UsageError, match="column"):
