@@ -20,8 +20,7 @@ PACKAGES = {
     "base": "Errors, dataset specifications, results, charts: what every other package stands on.",
     "protect": "What may leave: rules, suppression, the gate, the ledger, stored releases.",
     "observe": "What came in: the bitemporal store, checks on arrival, quarantine.",
-    "measure": "What is going on: work resumption, activity, composite index, flows, nowcast, late reports, restrictions, "
-    "seasonal adjustment.",
+    "measure": "What is going on: work resumption, activity, composite index, flows, nowcast, late reports, season.",
     "warn": "What may go wrong: delinquency, credit gap.",
     "decide": "What can be done: options on company microdata, at what cost, to whom.",
     "evaluate": "Were we right: scores of estimates and decisions.",
