@@ -84,6 +84,15 @@ def test_two_days_are_compared_on_the_periods_that_both_knew(client: Any) -> Non
     assert "Choose two different days" in client.get("/activity?as_of=2020-03-04&against=2020-03-04").text
 
 
+def test_flows_are_named_and_unfinished_spells_say_so(client: Any) -> None:
+    gaps = client.get("/api/v1/figures/flows.weekly?as_of=2020-03-04").json()
+    assert gaps["finding"].startswith("Passenger trips furthest down:")
+    table = client.get("/api/v1/figures/flows.resilience?as_of=2020-03-04").json()
+    assert ["Passenger trips", "weeks out of the ordinary", 5.0, 5.0, None, "weeks"] == table["rows"][1][:6]
+    assert "not made good yet" in table["rows"][1][6]
+    assert "flows.weekly" in client.get("/api/v1/activity?as_of=2020-03-04").json()["figures"]
+
+
 def test_a_room_of_loads_has_the_page_too(public_client: Any) -> None:
     answer = public_client.get("/activity")
     assert answer.status_code == 200

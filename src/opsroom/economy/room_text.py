@@ -79,6 +79,18 @@ publication_lag_days = 45}},
 ]
 
 [[desks]]
+kind = "flows"
+dataset = "flows_w"
+calendar = "calendar"
+flows = [
+  {{name = "trade", kind = "goods", title = "Trade in goods"}},
+  {{name = "trips", kind = "people", title = "Passenger trips"}},
+  {{name = "capital_in", kind = "capital", title = "Capital coming in"}},
+  {{name = "capital_out", kind = "capital", title = "Capital going out"}},
+  {{name = "data_traffic", kind = "data", title = "Data traffic"}},
+]
+
+[[desks]]
 kind = "loans"
 loans = "loans"
 register = "register"

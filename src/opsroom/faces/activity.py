@@ -16,6 +16,8 @@ FIGURES = (
     "resumption.national--capacity",
     "resumption.region",
     "resumption.section",
+    "flows.weekly",
+    "flows.resilience",
     "events.strictness",
     "resumption.change",
     "resumption.national--vintages",

@@ -52,6 +52,13 @@ METHODS: dict[str, str] = {
         "Every delivery is checked on arrival. Rows that fail stay in quarantine with the reason; nothing is "
         "dropped silently. A revision is a new row, so the picture as of any earlier day can be shown again."
     ),
+    "how.flows": (
+        "Each flow against its own normal path (trend, season, the moving New Year), learnt before the shock; the "
+        "gap is in per cent of that path and flows are never added up. Growth on earlier years compares the same "
+        "lunar day and never stands alone.\n"
+        "Depth is the deepest gap, duration the weeks outside the flow's ordinary range, half-life the weeks until "
+        "half of the depth was made good. It fails most where a flow has reasons of its own."
+    ),
     "how.events": (
         "The official registers, up to the day shown: a spell of lockdown lasts while any region is under one, and "
         "strictness is the mean over the regions of a complete week. What a register announces for later days is no "

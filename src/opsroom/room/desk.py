@@ -229,6 +229,7 @@ KINDS = (
     "credit_gap",
     "decisions",
     "events",
+    "flows",
     "levels",
     "loans",
     "nowcast",

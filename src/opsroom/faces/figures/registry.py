@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opsroom.base.errors import NotFoundError
-from opsroom.faces.figures import credit, generic, output, record, relief, work
+from opsroom.faces.figures import credit, flows, generic, output, record, relief, work
 from opsroom.faces.figures.figure import Figure
 from opsroom.faces.reader import Desk
 
@@ -23,6 +23,8 @@ SPECIAL: dict[str, Builder] = {
     "resumption.use": work.use,
     "nowcast.gdp": output.nowcast,
     "nowcast.gdp--news": output.news,
+    "flows.weekly": flows.gaps,
+    "flows.resilience": flows.resilience,
     "loans.section": credit.states,
     "loans.section--warnings": credit.warnings,
     "liquidity.section": credit.liquidity,

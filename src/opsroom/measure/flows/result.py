@@ -174,7 +174,7 @@ class FlowsResult:
         measures = [
             Measure("index", "public", "base = 100"),
             Measure("gap", "public", "% of the normal path", attached=("gap_lower", "gap_upper")),
-            *(Measure(c, "public", "% a year", attached=("base_effect",)) for c in on),
+            *(Measure(c, "public", "% a year", attached=("base_effect",) if c == on[0] else ()) for c in on),
         ]
         monthly = self.monthly[self.monthly.index.get_level_values("month") >= first.to_period("M")].reset_index()
         monthly["month"] = monthly["month"].astype(str)
