@@ -77,7 +77,7 @@ class DelayLaw:
         for k, age in enumerate(ages):
             watched = open_days >= age
             within = np.count_nonzero(watched & (delay <= age))
-            stay[k] = 1 - np.count_nonzero(watched & (delay == age)) / max(within, 1)
+            stay[k] = 1 - int(np.count_nonzero(watched & (delay == age))) / max(int(within), 1)
         later = np.append(np.cumprod(stay[::-1])[::-1][1:], 1.0)
         return cls(ages.astype(np.int64), later, len(delay))
 
@@ -140,7 +140,7 @@ def states(filed: Ints, law: DelayLaw, *, ends: Ints, as_of: int, gone: Ints, st
         missing = filed[:, t] < 0
         excuse = np.where(missing, excuse * (1 - share[t]), 1.0)
         ceased = stopping / (stopping + (1 - stopping) * excuse)
-        out[missing & (ceased > 0.5), t] = SILENT  # noqa: PLR2004  # more likely than not
+        out[missing & (ceased > 0.5), t] = SILENT
     # Silence begins with the first missing month: what is late before it is part of it.
     silent = np.zeros(len(filed), dtype=bool)
     for t in reversed(range(filed.shape[1])):

@@ -59,9 +59,7 @@ class MonthlyResult:
     entrants: pd.Series
     facts: Mapping[str, float]
 
-    def by(
-        self, dims: Sequence[str] = (), *, weight: str = "count", threshold: float | None = None
-    ) -> pd.DataFrame:
+    def by(self, dims: Sequence[str] = (), *, weight: str = "count", threshold: float | None = None) -> pd.DataFrame:
         """Return the index by month for every combination of ``region, section, size_class, sme``.
 
         Parameters
@@ -132,8 +130,9 @@ class MonthlyResult:
     def cite(self) -> str:
         """Return the sources of the method."""
         return (
-            f"opsroom {METHOD} ({self.source}): months relative to the company's own normal (seasonal trend after Hirsch, "
-            f"Slack and Smith, 1982), filings awaited by reverse-time hazards (Kalbfleisch and Lawless, 1989); "
+            f"opsroom {METHOD} ({self.source}): months relative to the company's own normal (seasonal trend "
+            f"after Hirsch, Slack and Smith, 1982), filings awaited by reverse-time hazards (Kalbfleisch and Lawless, "
+            f"1989); "
             f"as of {self.as_of}, cohort of {self.cohort_day}."
         )
 

@@ -77,7 +77,7 @@ def meter_months(
         source=NAME, family=NAME, panel=made, as_of=result.as_of, cohort_day=result.cohort_day,
         reference_month=months[-1].date(), thresholds=thresholds, margin=margin,
         delays=DelayLaw(np.zeros(1, dtype=np.int64), np.ones(1), 0), entrants=entrants,
-        facts={"floor": 0.0, "floor_sd": 0.0, "normal_sd": 0.0, "late_sd": made.estimate(thresholds[0], margin).late_gap},
+        facts={"late_sd": made.estimate(thresholds[0], margin).late_gap},
     )  # fmt: skip
 
 
