@@ -183,8 +183,8 @@ def combine(
     by :math:`0.1 + 3.6 p (1-p)`; see `precision.Errors`. With covariance :math:`\\Sigma` of both, weights are
     :math:`\\Sigma^{-1} 1` scaled to 1 in sum, none below zero. Sources of one family share errors, so that two copies
     of one record weigh like one. Who lies further from the others than errors account for is not averaged away: the
-    band widens by Birge's ratio and the cell is listed in `CombinedResult.disagreements`. What fails most often: all sources
-    err alike (an amnesty, a price shock), which no disagreement shows.
+    band widens by Birge's ratio and the cell is listed in `CombinedResult.disagreements`. What fails most often: all
+    sources err alike (an amnesty, a price shock), which no disagreement shows.
 
     References
     ----------

@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 FILED, NOT_DUE, LATE, SILENT, GONE, OUTSIDE = range(6)
 """State of a company's record of a month. Only the filed, the silent and the gone say something of the company."""
 
-BACKFILL = 3
+BACKFILL = 6
 """A day on which so many months come in at once is a backfill, which tells nothing of delays."""
 
 SLIVER = 0.05

@@ -48,7 +48,7 @@ def _ordinal(day: dt.date) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class Outcome:
     """What the records of a cohort come to.
 
     Attributes
@@ -115,17 +115,18 @@ class Frame:
 
     def run(self, rows: ibis.Table, *, keep: int) -> tuple[pd.DataFrame, F64]:
         """Return each month relative to normal, from `keep` on, and the normal's doubt by the calendar, log points."""
+        unusual = self._unusual()
         before = verbs.where(rows, condition=col("month") < lit(first_day(self.first + self.training)))
         habits = verbs.map_units(
             before, unit="enterprise_id", order=["month", "known_at"], schema=HABITS,
-            kernel=Habits(self.first, self.training, tuple(self.workdays[: self.training].tolist())),
+            kernel=Habits(self.first, self.training, tuple(unusual[: self.training].tolist())),
         ).to_pandas()  # fmt: skip
         ids = self.companies["enterprise_id"].to_numpy(dtype=np.int64)
         habits = habits[habits["enterprise_id"].isin(ids)]
         section = self.section[np.searchsorted(ids, habits["enterprise_id"].to_numpy())]
         trend, trend_sd = self._trends(habits, section)
         response, doubt = self._response(habits)
-        unusual = self._unusual()
+        unusual = np.nan_to_num(unusual)
         adjustment = self._season(habits, section) + response * unusual
         kernel = Relatives(
             self.first, self.months, self.training, keep, adjustment, trend, trend_sd, ids, self.section
@@ -157,16 +158,16 @@ class Frame:
         return float(np.clip(np.median(answers), 0, MOST_RESPONSE)), max(error, LEAST_RESPONSE_SD)
 
     def _unusual(self) -> F64:
-        """Return by how much each month's workdays are more than in the training years' same month, log points."""
+        """Return by how much workdays are more than in that month of the years of the season, log points, or NaN."""
         calendar = (self.first + np.arange(self.months)) % YEAR
         whole = self._whole_years()
-        out = np.zeros(self.months)
+        out = np.full(self.months, np.nan)
         for month in range(YEAR):
             mine = calendar == month
             usual = self.workdays[mine & whole]
             usual = usual[np.isfinite(usual)]
             if len(usual):
-                out[mine] = np.nan_to_num(self.workdays[mine] - usual.mean())
+                out[mine] = self.workdays[mine] - usual.mean()
         return out
 
     def _whole_years(self) -> npt.NDArray[np.bool_]:
@@ -192,7 +193,7 @@ class Frame:
         reference: Months | None,
         floor: float | None,
         lead: int,
-    ) -> Laid:
+    ) -> Outcome:
         """Put together levels, records and their doubts."""
         ids, today = self.companies["enterprise_id"].to_numpy(dtype=np.int64), _ordinal(as_of)
         begin = max(self.training - YEAR, 0)
@@ -229,7 +230,7 @@ class Frame:
         due = ends + np.maximum(law.ages[np.searchsorted(law.share, filing.DUE)], 1)
         panel = Months(cohort, months, level, noise, pushes, record, (filed >= 0) & (filed <= due))
         facts = {"floor": float(floors[section].mean()), "floor_sd": floor_sd, "normal_sd": float(normal_sd.max())}
-        return Laid(panel, law, entered, facts)
+        return Outcome(panel, law, entered, facts)
 
 
 def reference_month(panel: Months) -> dt.date:

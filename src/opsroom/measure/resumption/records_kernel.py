@@ -75,9 +75,12 @@ class Laid:
         row, month, known, value = row[inside], month[inside], known[inside], value[inside]
         laid = np.full((len(starts), months), np.nan)
         filed = np.full((len(starts), months), -1, dtype=np.int64)
-        # Written in the order of knowledge, forwards for the value and backwards for the first filing.
-        laid[row, month] = value
-        filed[row[::-1], month[::-1]] = known[::-1]
+        fresh = (
+            np.append(True, (row[1:] != row[:-1]) | (month[1:] != month[:-1])) if len(row) else np.zeros(0, dtype=bool)
+        )
+        last = np.append(fresh[1:], True) if len(row) else fresh
+        laid[row[last], month[last]] = value[last]
+        filed[row[fresh], month[fresh]] = known[fresh]
         return cls(unit[starts].astype(np.int64), laid, filed)
 
     def log(self) -> F64:
@@ -121,7 +124,7 @@ class Habits:
     Called with a table, it returns one row a company: ``pairs, slope, slope_sd`` (see `yearly`; a month), ``response``
     (log change per log change of workdays, of one calendar month in two years; NaN unless all is there) and
     ``s00 … s11``, January to December: mean of the detrended logs of that month less the mean of all, over the last
-    one or two whole years of training; NaN unless all are there.
+    one or two whole years of training, as they would be with the usual number of workdays; NaN unless all are there.
 
     Attributes
     ----------
@@ -129,23 +132,25 @@ class Habits:
         First month of training, months since 1970.
     months
         Number of months of training.
-    workdays
-        Logarithm of the workdays of each month; NaN where they are not known.
+    unusual
+        By how much each month's workdays are more than is usual in it, log points; NaN where not known.
     """
 
     first: int
     months: int
-    workdays: tuple[float, ...]
+    unusual: tuple[float, ...]
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return `HABITS` of whole companies."""
         laid = Laid.of(table, self.first, self.months)
         y = laid.log()
+        response = self._response(y)
+        y = y - np.nan_to_num(response)[:, None] * np.nan_to_num(np.array(self.unusual))
         pairs, slope, error = yearly(y)
         season = self._season(y, np.nan_to_num(slope))
         columns: dict[str, Any] = {
             "enterprise_id": laid.ids, "pairs": pairs, "slope": slope, "slope_sd": error,
-            "response": self._response(y),
+            "response": response,
         }  # fmt: skip
         return pa.table(columns | {f"s{m:02d}": season[:, m] for m in range(YEAR)}, schema=HABITS)
 
@@ -164,7 +169,7 @@ class Habits:
         return np.asarray(from_january - from_january.mean(axis=1, keepdims=True))
 
     def _response(self, y: F64) -> F64:
-        days = np.array(self.workdays)
+        days = np.array(self.unusual)
         step = days[YEAR:] - days[:-YEAR] if self.months > YEAR else np.zeros(0)
         use = np.isfinite(step)
         if use.sum() < LEAST_PAIRS or not np.ptp(step[use]) > 0:
