@@ -96,7 +96,7 @@ def _scores(frame: pd.DataFrame, truth: pd.Series, last: dt.date) -> dict[str, f
     return {"mae": float(np.average(error.abs(), weights=weight)), "coverage": float(inside.mean()), "width": width}
 
 
-def score(companies: int, seed: int) -> dict[str, float]:
+def score(companies: int, seed: int, *, publications: tuple[dt.date, ...] = SAID) -> dict[str, float]:
     """Compare each source and the combination with the truth, in the end and as they were said month by month."""
     world = Records(companies, seed)
     begin = time.process_time()
@@ -109,9 +109,10 @@ def score(companies: int, seed: int) -> dict[str, float]:
             own = _scores(source.by(dims), truth, nation.reference_month)
             out |= {f"{place}{source.source}_{k}": v for k, v in own.items()}
         out |= {f"{place}combined_{k}": v for k, v in _scores(found.frame, truth, nation.reference_month).items()}
-    said = [_said(world, combine(world.sources(day))) for day in SAID]
-    out["said_mae"] = float(np.mean([abs(error) for error, _ in said]))
-    out["said_coverage"] = float(np.mean([inside for _, inside in said]))
+    said = [_said(world, combine(world.sources(day))) for day in publications]
+    if said:
+        out["said_mae"] = float(np.mean([abs(error) for error, _ in said]))
+        out["said_coverage"] = float(np.mean([inside for _, inside in said]))
     out["agree"] = float(cells.frame["resumed_agree"].mean())
     return out
 

@@ -200,7 +200,7 @@ def test_who_is_late_counts_like_the_others_of_its_kind(engine: DuckEngine) -> N
     pd.testing.assert_frame_equal(result.by().iloc[:-1], full.by().iloc[:-1])  # earlier months stay
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(late=st.sets(st.integers(0, 29), min_size=1, max_size=20), back=st.booleans())
 def test_a_late_filing_neither_lowers_nor_raises_the_index(engine: DuckEngine, late: set[int], back: bool) -> None:
     """In a kind of companies that are alike, nothing moves, whoever is late: only the band widens."""
@@ -291,7 +291,7 @@ def test_the_order_of_companies_does_not_matter(engine: DuckEngine) -> None:
 def test_noise_of_companies_is_covered(engine: DuckEngine) -> None:
     """With noisy turnover and half of the companies near the threshold, nine of ten intervals hold the truth."""
     inside, width = [], []
-    for seed in range(6):
+    for seed in range(4):
         path = np.random.default_rng(seed).uniform(0.1, 0.5, (150, len(SINCE)))
         town = Town.of(path, noise=0.12)
         found = estimate(engine, town, margin=0.0).by().loc[SINCE]
