@@ -65,7 +65,7 @@ class MonthlyResult:
         Parameters
         ----------
         dims
-            None for the nation.
+            Empty for the nation.
         weight
             ``count``, ``jobs`` or ``sales``.
         threshold
@@ -157,7 +157,7 @@ class MonthlyResult:
         )  # fmt: skip
 
     def cells(self) -> list[Cells]:
-        """Return the release series ``resumption.<source>``: month, section, size and weight."""
+        """Return the release series ``resumption.<source>``: the last months by section and size."""
         from opsroom.measure.resumption.months_cells import source_cells
 
         return [source_cells(self)]

@@ -11,7 +11,6 @@ from opsroom.base.cells import Cube, parts_from_panel
 from opsroom.base.errors import UsageError
 from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.base.weighted import Weighted
-from opsroom.measure.resumption.aggregate import WEIGHTS
 from opsroom.measure.resumption.filing import FILED
 from opsroom.measure.resumption.monthly_result import METHOD, MonthlyResult
 from opsroom.measure.resumption.months import MOST
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
 MILLE = 1000
 """Capacity enters the parts in thousandths, as whole numbers."""
+
+REVISED_MONTHS = 3
+"""A source is published for so many months up to the reference month: the earlier ones are hardly revised any more."""
 
 BOUNDS = ("resumed_lower", "resumed_upper")
 CAPACITY_BOUNDS = ("capacity_lower", "capacity_upper")
@@ -41,23 +43,26 @@ def _measures(*attached: str) -> tuple[Measure, ...]:
 
 
 def source_cells(result: MonthlyResult) -> Cells:
-    """Return ``resumption.<source>``: months that are due, by section, size and weight, at the headline threshold.
+    """Return ``resumption.<source>``: the last months that are due, by section and size, counting companies.
 
-    Parts carry whole numbers: a company's weight where it is more likely back than not. The published share is the
-    estimate (``resumed__adjusted``), in which companies that have not filed weigh by chance.
+    Parts carry whole numbers: companies that are more likely back than not. The published share is the estimate
+    (``resumed__adjusted``), in which companies that have not filed weigh by chance.
     """
     dims = {"section": "section", "size": "sme"}
-    pieces = []
-    for weight in WEIGHTS:
-        parts = _parts(result, dims, weight)
-        estimates = pd.concat([_estimates(result, dims, kept, weight) for kept in _margins(dims)], ignore_index=True)
-        joined = parts.merge(estimates, on=["month", *dims], how="left", validate="1:1")
-        pieces.append(joined.assign(weight=weight))
-    frame = pd.concat(pieces, ignore_index=True)
+    parts = _parts(result, dims, "count")
+    parts = parts[parts["month"].isin(sorted(parts["month"].unique())[-REVISED_MONTHS:])]
+    estimates = pd.concat([_estimates(result, dims, kept) for kept in _margins(dims)], ignore_index=True)
+    frame = parts.merge(estimates, on=["month", *dims], how="left", validate="1:1")
     return Cells(
-        name=f"resumption.{result.source}", dimensions=("month", "section", "size", "weight"), measures=_measures(),
-        frame=frame, parts=PARTS, additive=("section", "size"), method=METHOD, facts=_facts(result),
-    )  # fmt: skip
+        name=f"resumption.{result.source}",
+        dimensions=("month", "section", "size"),
+        measures=_measures(),
+        frame=frame,
+        parts=PARTS,
+        additive=("section", "size"),
+        method=METHOD,
+        facts=_facts(result),
+    )
 
 
 def combined_cells(result: CombinedResult) -> Cells:
@@ -132,9 +137,9 @@ def _margins(dims: dict[str, str]) -> list[list[str]]:
     return [[n for k, n in enumerate(names) if not mask >> k & 1] for mask in range(1 << len(names))]
 
 
-def _estimates(result: MonthlyResult, dims: dict[str, str], kept: list[str], weight: str) -> pd.DataFrame:
+def _estimates(result: MonthlyResult, dims: dict[str, str], kept: list[str]) -> pd.DataFrame:
     """Return estimates and bounds of one margin, its other dimensions at their total."""
-    table = result.by([dims[d] for d in kept], weight=weight)
+    table = result.by([dims[d] for d in kept])
     frame = table[["resumed", *BOUNDS, "capacity", *CAPACITY_BOUNDS]].reset_index()
     frame = frame.rename(columns={dims[d]: d for d in kept})
     return _named(frame.assign(**{d: TOTAL for d in dims if d not in kept}))
