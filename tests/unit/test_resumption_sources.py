@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,12 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsroom.base.errors import UsageError
+from opsroom.base.errors import DisclosureError, UsageError
+from opsroom.base.state import State
 from opsroom.measure.resumption import MonthlyResult, combine, composite_index, sensitivity
 from opsroom.measure.resumption.aggregate import Z
 from opsroom.measure.resumption.filing import FILED, DelayLaw
 from opsroom.measure.resumption.months import Months
 from opsroom.measure.resumption.precision import PRIOR_SD, Errors, best_weights, blend, scale
+from opsroom.protect import Ledger, Rules
+from opsroom.protect.gate import release
 
 MONTHS = pd.date_range("2020-01-01", "2020-06-01", freq="MS", name="month")
 COHORT = dt.date(2019, 12, 15)
@@ -271,6 +275,21 @@ def test_the_release_series_shows_sources_and_weights() -> None:
     assert whole["cohort"] == whole["cohort__groups"] == 200
     assert found.chart().to_dict()
     assert "Birge" in found.cite()
+
+
+def test_the_gate_lets_out_sources_with_their_weights_and_refuses_few(tmp_path: Path) -> None:
+    """Two hundred groups may be shown, two may not; the combination stands on the same companies as its first source."""
+    many, few = combine([at("meters", off(2)), at("vat", off(-2))]), combine([at("meters", [50.0], n=2)])
+    rules = Rules(min_contributors=3, dominance=((1, 75.0),), profile="business", version=1)
+    ways = {"rules": rules, "as_of": dt.datetime(2020, 7, 1, tzinfo=dt.UTC), "day": dt.date(2020, 7, 1)}
+    with closing(State.open(tmp_path / "room.db")) as state:
+        shown = release(many.cells()[0], ledger=Ledger(state), **ways).to_frame().set_index(["month", "source"])
+    with closing(State.open(tmp_path / "other.db")) as state, pytest.raises(DisclosureError):
+        release(few.cells()[0], ledger=Ledger(state), **ways)
+    row = shown.loc[("2020-03", "combined")]
+    assert row["resumed"] == pytest.approx(many.frame.loc[MONTHS[2], "resumed"], abs=0.05)
+    assert row["weight_resumed"] == 1
+    assert shown.loc[("2020-03", "vat"), "weight_resumed"] == round(many.weights().loc[MONTHS[2], "vat"], 2)
 
 
 # -- Meridia ---------------------------------------------------------------------------------
