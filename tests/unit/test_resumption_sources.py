@@ -278,7 +278,7 @@ def test_the_release_series_shows_sources_and_weights() -> None:
 
 
 def test_the_gate_lets_out_sources_with_their_weights_and_refuses_few(tmp_path: Path) -> None:
-    """Two hundred groups may be shown, two may not; the combination stands on the same companies as its first source."""
+    """Two hundred groups may be shown, two may not; the combination stands on its first source's companies."""
     many, few = combine([at("meters", off(2)), at("vat", off(-2))]), combine([at("meters", [50.0], n=2)])
     rules = Rules(min_contributors=3, dominance=((1, 75.0),), profile="business", version=1)
     ways = {"rules": rules, "as_of": dt.datetime(2020, 7, 1, tzinfo=dt.UTC), "day": dt.date(2020, 7, 1)}

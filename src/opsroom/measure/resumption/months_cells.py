@@ -11,7 +11,6 @@ from opsroom.base.cells import Cube, parts_from_panel
 from opsroom.base.errors import UsageError
 from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.base.weighted import Weighted
-from opsroom.measure.resumption.filing import FILED
 from opsroom.measure.resumption.monthly_result import METHOD, MonthlyResult
 from opsroom.measure.resumption.months import MOST
 
@@ -27,9 +26,9 @@ REVISED_MONTHS = 3
 BOUNDS = ("resumed_lower", "resumed_upper")
 CAPACITY_BOUNDS = ("capacity_lower", "capacity_upper")
 COMBINED = "combined"
-SHARES = {"back": "cohort", "filed": "cohort"}
+SHARES = {"back": "cohort"}
 PARTS = (
-    Part("back", "weight"), Part("cohort", "weight"), Part("filed", "weight"), Part("done", "weight, thousandths"),
+    Part("back", "weight"), Part("cohort", "weight"), Part("done", "weight, thousandths"),
     Part("normal", "weight, thousandths"),
 )  # fmt: skip
 
@@ -38,7 +37,6 @@ def _measures(*attached: str) -> tuple[Measure, ...]:
     return (
         Measure("resumed", "share", "%", ("back", "cohort"), scale=100.0, attached=(*BOUNDS, *attached)),
         Measure("capacity", "ratio", "%", ("done", "normal"), scale=100.0, attached=CAPACITY_BOUNDS),
-        Measure("coverage", "share", "%", ("filed", "cohort"), scale=100.0),
     )
 
 
@@ -46,7 +44,8 @@ def source_cells(result: MonthlyResult) -> Cells:
     """Return ``resumption.<source>``: the last months that are due, by section and size, counting companies.
 
     Parts carry whole numbers: companies that are more likely back than not. The published share is the estimate
-    (``resumed__adjusted``), in which companies that have not filed weigh by chance.
+    (``resumed__adjusted``), in which companies that have not filed weigh by chance. How many have filed is not among
+    the measures: where few have not, they could be told, and the shares would have to go with them.
     """
     dims = {"section": "section", "size": "sme"}
     parts = _parts(result, dims, "count")
@@ -123,8 +122,7 @@ def _parts(result: MonthlyResult, dims: dict[str, str], weight: str, *, threshol
     done = np.rint(MILLE * np.clip(found.capacity[:, due], 0, MOST)).astype(np.int64)
     data = {
         "back": Weighted(w, found.working[:, due] >= 0.5), "cohort": Weighted(w, one),
-        "filed": Weighted(w, panel.record[:, due] == FILED), "done": Weighted(w, done),
-        "normal": Weighted(w * MILLE, one),
+        "done": Weighted(w, done), "normal": Weighted(w * MILLE, one),
     }  # fmt: skip
     return parts_from_panel(
         units, data, periods=[f"{m:%Y-%m}" for m in panel.months[due]], period="month", dimensions=list(dims),
