@@ -37,14 +37,16 @@ KEYS: Mapping[str, list[str]] = {
 class Deliveries:
     """What Meridia delivered, to be seen as of any day, with the truth beside it."""
 
-    def __init__(self, companies: int, seed: int, *, until: dt.date = LAST) -> None:
+    def __init__(self, companies: int, seed: int, *, until: dt.date = LAST, more: tuple[str, ...] = ()) -> None:
         world = meridia(companies=companies, seed=seed)
-        self.arrived: dict[str, list[tuple[pd.Timestamp, pa.Table]]] = {n: [] for n in (*KEYS, "meters")}
+        names = (*KEYS, "meters", *more)
+        self.arrived: dict[str, list[tuple[pd.Timestamp, pa.Table]]] = {n: [] for n in names}
         for delivery in world.deliveries(until=until):
             if delivery.dataset in self.arrived:
                 source = delivery.source
                 table = source if isinstance(source, pa.Table) else source.read_all()
                 self.arrived[delivery.dataset].append((pd.Timestamp(delivery.known_at), table))
+        self.world = world
         self.truth = world.truth.at_work(dt.date(2020, 1, 6), until)
         self.turning = world.truth.turning_point()
 
