@@ -15,7 +15,7 @@ import numpy as np
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.dfm import kernels
 from opsroom.measure.nowcast.dfm.layout import Layout
-from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Mask, stationary
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints, Mask, stationary
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,60 @@ class Weights:
             np.ones((layout.months, n - layout.monthly)),
             np.ones(layout.months),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The regular cells under given weights, summed as far as they can be before the parameters are known.
+
+    Attributes
+    ----------
+    layout, weights
+        What it was computed from.
+    pattern, which
+        The distinct rows of weights of regular cells, and which of them each month has: few in a Gaussian model.
+    now, back
+        Weight times value, and weight times the value before.
+    squares
+        Per series the weighted sums of now², now * before, before²: (3, series).
+    """
+
+    layout: Layout
+    weights: Weights
+    pattern: Floats
+    which: Ints
+    now: Floats
+    back: Floats
+    squares: Floats
+
+    @classmethod
+    def of(cls, layout: Layout, weights: Weights | None = None) -> Cells:
+        """Sum up a panel's regular cells."""
+        given = Weights.ones(layout) if weights is None else weights
+        seen = layout.regular * given.cell
+        if np.all(given.cell == 1.0):
+            pattern, which = np.unique(seen, axis=0, return_inverse=True)
+        else:
+            pattern, which = seen, np.arange(len(seen))
+        now, back = seen * layout.now, seen * layout.back
+        squares = np.stack(
+            [(now * layout.now).sum(axis=0), (now * layout.back).sum(axis=0), (back * layout.back).sum(axis=0)]
+        )
+        return cls(layout, given, pattern, which.reshape(-1).astype(np.int64), now, back, squares)
+
+    def by_month(self, per_series: Floats) -> Floats:
+        """Return the weighted sum over each month's regular cells of something that a series has: (months, …)."""
+        flat = per_series.reshape(len(per_series), -1)
+        return np.asarray((self.pattern @ flat)[self.which].reshape(-1, *per_series.shape[1:]))
+
+    def by_series(self, per_month: Floats) -> Floats:
+        """Return the weighted sum over each series' regular cells of something that a month has: (series, …)."""
+        flat = per_month.reshape(len(per_month), -1)
+        if len(self.pattern) < len(flat):
+            merged = np.zeros((len(self.pattern), flat.shape[1]))
+            np.add.at(merged, self.which, flat)
+            flat = merged
+        return np.asarray((self.pattern.T @ flat).reshape(-1, *per_month.shape[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +153,6 @@ class Smoothed:
         return out
 
 
-def regular_weights(layout: Layout, weights: Weights) -> Floats:
-    """Return the relative precision of the regular cells, 0 elsewhere."""
-    return layout.regular * weights.cell
-
-
 def special_cells(layout: Layout, p: FactorParameters, weights: Weights) -> Special:
     """Work out the cells after a hole, and the first of each series.
 
@@ -120,14 +169,14 @@ def special_cells(layout: Layout, p: FactorParameters, weights: Weights) -> Spec
     return Special(decay, spread, now - decay * then, weight)
 
 
-def smooth(layout: Layout, parameters: FactorParameters, weights: Weights, *, moments: bool = True) -> Smoothed:
+def smooth(cells: Cells, parameters: FactorParameters, *, moments: bool = True) -> Smoothed:
     """Find the unknowns given the data.
 
     Parameters
     ----------
-    layout
-        The panel's pattern, from data standardised with the parameters' own center and scale.
-    parameters, weights
+    cells
+        The panel, from data standardised with the parameters' own center and scale.
+    parameters
         The model.
     moments
         Also find the covariances within the envelope.
@@ -137,7 +186,7 @@ def smooth(layout: Layout, parameters: FactorParameters, weights: Weights, *, mo
     FitError
         The factors' autoregression is not stationary, or the precision is not positive definite.
     """
-    p = parameters.unit()
+    layout, weights, p = cells.layout, cells.weights, parameters.unit()
     r, order, n_m = p.factors, p.order, layout.monthly
     covariance = stationary(p.transition)
     if not np.all(np.isfinite(covariance)):
@@ -147,7 +196,7 @@ def smooth(layout: Layout, parameters: FactorParameters, weights: Weights, *, mo
     if sign <= 0:
         raise not_stationary(p.radius)
     contrast = np.hstack([np.eye(r), -p.transition])
-    same, cross, right_now, right_back, total = _collapse(layout, p, weights)
+    same, cross, right_now, right_back, total = _collapse(cells, p)
     env, right = np.zeros(layout.start[-1]), np.zeros(layout.unknowns)
     first, start, at, lead = layout.first, layout.start, layout.factor_at, layout.lead
     here = at[lead:, None] + np.arange(r)
@@ -188,28 +237,23 @@ def smooth(layout: Layout, parameters: FactorParameters, weights: Weights, *, mo
     return Smoothed(layout, p, weights, mean, env, near, float(loglike), special)
 
 
-def _collapse(
-    layout: Layout, p: FactorParameters, weights: Weights
-) -> tuple[Floats, Floats | None, Floats, Floats, float]:
+def _collapse(cells: Cells, p: FactorParameters) -> tuple[Floats, Floats | None, Floats, Floats, float]:
     """Sum the regular cells over the series: what is left of N series is of the size of the factors."""
-    n, r = layout.monthly, p.factors
+    n, r = cells.layout.monthly, p.factors
     scaled = p.loadings[:n] / p.variance[:n, None]
-    gram = (p.loadings[:n, :, None] * scaled[:, None, :]).reshape(n, r * r)
-    seen = regular_weights(layout, weights)
+    gram = p.loadings[:n, :, None] * scaled[:, None, :]
     if not p.ar1:
-        right = (seen * layout.now) @ scaled
-        total = float(np.einsum("ti,ti,i->", seen, layout.now**2, 1.0 / p.variance[:n]))
-        return (seen @ gram).reshape(-1, r, r), None, right, right, total
+        right = cells.now @ scaled
+        return cells.by_month(gram), None, right, right, float(cells.squares[0] @ (1.0 / p.variance[:n]))
     rho = p.memory[:n]
-    step = layout.now - rho * layout.back
-    held = seen * step
-    total = float(np.einsum("ti,ti,i->", held, step, 1.0 / p.variance[:n]))
-    blocks = seen @ np.hstack([gram, rho[:, None] * gram, (rho**2)[:, None] * gram])
-    same, cross, before = (blocks[:, k * r * r : (k + 1) * r * r].reshape(-1, r, r) for k in range(3))
-    same = same.copy()
-    same[:-1] += before[1:]
-    both = held @ np.hstack([scaled, rho[:, None] * scaled])
-    return same, cross, both[:, :r], both[:, r:], total
+    powers = np.stack([np.ones(n), rho, rho**2], axis=1)
+    blocks = cells.by_month(powers[:, :, None, None] * gram[:, None])
+    same, cross = blocks[:, 0].copy(), blocks[:, 1]
+    same[:-1] += blocks[1:, 2]
+    times = (powers[:, :, None] * scaled[:, None]).reshape(n, 3 * r)
+    both = cells.now @ times[:, : 2 * r] - cells.back @ times[:, r:]
+    squares = powers * np.array([1.0, -2.0, 1.0]) / p.variance[:n, None]
+    return same, cross, both[:, :r], both[:, r:], float((squares * cells.squares.T).sum())
 
 
 def _spreads(layout: Layout, p: FactorParameters, weights: Weights, special: Special) -> float:
