@@ -23,6 +23,8 @@ _WARM = 12
 _STORED = 12
 """Steps that the search remembers."""
 _RISE = 1e-4
+_CAUTION = 10.0
+"""A step's promise rests on the complete data's information where it has learnt no better: what is left is more."""
 _SHORTEST = 2.0**-20
 _LARGEST = 3.8
 """Largest inverse hyperbolic tangent of a memory: 0.999."""
@@ -145,7 +147,7 @@ def learn(
             )
         direction = _direction(here, memory)
         slope = float(direction @ here.gradient)
-        promised = 0.5 * slope / count
+        promised = _CAUTION * 0.5 * slope / count
         if promised < tol or len(path) >= max_iter:
             break
         following, tries = _advance(cells, here, direction, slope)
@@ -215,6 +217,12 @@ def _point(cells: Cells, p: FactorParameters, found: Smoothed) -> _Point:
     if p.ar1:
         gradient.append(s.memory * (1.0 - p.memory**2))
     return _Point(p, found, pack(p), np.concatenate(gradient), _metric(cells, m, p, eq))
+
+
+def gradient_at(cells: Cells, p: FactorParameters) -> tuple[Floats, Floats]:
+    """Return the free parameters and the derivative of the log likelihood in them."""
+    here = _point(cells, p, smooth(cells, p))
+    return here.theta, here.gradient
 
 
 def _metric(cells: Cells, m: Moments, p: FactorParameters, eq: Equations) -> _Metric:
