@@ -23,12 +23,17 @@ def begin(
     center: Floats,
     scale: Floats,
     ar1: bool,
+    persistent: bool = False,
 ) -> FactorParameters:
-    """Return first parameters from standardised values; see `FactorParameters` for the arguments."""
+    """Return first parameters from standardised values; see `FactorParameters` for the arguments.
+
+    `persistent` looks for what the series of a month share with those of the month before, not with each other: a
+    series that is loud and forgets at once then makes no factor.
+    """
     n, r = loads.shape
     order = max(block.order for block in blocks)
     filled = _fill(values[:, :monthly])
-    factors = _components(filled, loads[:monthly])
+    factors = _components(filled, loads[:monthly], persistent=persistent)
     p = FactorParameters(
         names, monthly, factor_names, blocks, loads, np.zeros((n, r)), np.zeros((r, r * order)), np.eye(r),
         np.zeros(n), np.ones(n), center, scale, ar1,
@@ -62,7 +67,7 @@ def _fill(x: Floats) -> Floats:
     return np.clip(out, -4.0, 4.0)
 
 
-def _components(filled: Floats, loads: Mask) -> Floats:
+def _components(filled: Floats, loads: Mask, *, persistent: bool) -> Floats:
     """Return first guesses: each factor the component of what earlier ones left of the series that load on it."""
     left, pieces = filled.copy(), []
     done = 0
@@ -72,8 +77,10 @@ def _components(filled: Floats, loads: Mask) -> Floats:
         which = np.flatnonzero(loads[:, done])
         if len(which) < len(same):
             raise FitError("there are more factors than series.", remedy="Use fewer factors.", code="OPS-M110")
-        right = np.linalg.svd(left[:, which], full_matrices=False)[2]
-        found = left[:, which] @ right[: len(same)].T
+        part = left[:, which]
+        product = part[1:].T @ part[:-1] if persistent else part.T @ part
+        vectors = np.linalg.eigh(product + product.T)[1]
+        found = part @ vectors[:, ::-1][:, : len(same)]
         found = found / np.maximum(found.std(axis=0), 1e-8)
         found = found * np.where(found.T @ left[:, which].sum(axis=1) < 0, -1.0, 1.0)
         left[:, which] -= found @ np.linalg.lstsq(found, left[:, which], rcond=None)[0]

@@ -10,8 +10,8 @@ from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.dfm.begin import begin
 from opsroom.measure.nowcast.dfm.grid import Grid
 from opsroom.measure.nowcast.dfm.layout import lay_out
-from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Mask
-from opsroom.measure.nowcast.dfm.robust import Robust, reweigh, weight_density
+from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Ints, Mask
+from opsroom.measure.nowcast.dfm.robust import Robust, reweigh, settle, weight_density
 from opsroom.measure.nowcast.dfm.search import SearchReport, learn
 from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth
 
@@ -19,8 +19,12 @@ _LEAST_CELLS = 12
 """Observations that a series needs."""
 _WILD = 6.0
 """Distance from the median, in robust standard deviations, beyond which a value says nothing on center and scale."""
-_ROUNDS = 60
+_ROUNDS = 200
+_ROUGH = 1e-5
+_ROUGH_STEPS = 80
 _INNER = 6
+_SETTLE = 50
+_SETTLED = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +126,19 @@ def estimate(
     order = max(block.order for block in blocks)
     layout = lay_out(values, grid.monthly, len(factor_names), order, chained=ar1)
     cells = Cells.of(layout)
+    crisis = None if robust is None else robust.rows(grid, len(values))
     if start is None:
-        p = begin(
-            values, names=grid.names, monthly=grid.monthly, factor_names=factor_names, blocks=blocks, loads=loads,
-            center=center, scale=scale, ar1=ar1,
-        )  # fmt: skip
+        begun = [
+            begin(
+                values, names=grid.names, monthly=grid.monthly, factor_names=factor_names, blocks=blocks, loads=loads,
+                center=center, scale=scale, ar1=ar1, persistent=persistent,
+            )
+            for persistent in (False, True)
+        ]  # fmt: skip
+        p = _better(cells, begun, robust, crisis, tol=max(tol, _ROUGH))
     else:
         p = _restarted(start.unit(), center, scale)
-    if robust is None:
+    if robust is None or crisis is None:
         p, report = learn(cells, p, tol=tol, max_iter=max_iter)
         _refuse(report, p, tol)
         out = FitReport(
@@ -137,11 +146,27 @@ def estimate(
             report.promised, p.radius, layout.cells, report.path,
         )  # fmt: skip
         return p, cells.weights, out
-    return _robust(cells, p, robust, robust.rows(grid, len(values)), tol=tol, max_iter=max_iter)
+    return _robust(cells, p, robust, crisis, tol=tol, max_iter=max_iter)
+
+
+def _better(
+    cells: Cells, begun: list[FactorParameters], robust: Robust | None, crisis: Ints | None, *, tol: float
+) -> FactorParameters:
+    """Search roughly from several beginnings, and keep the best: the likelihood may have more than one top."""
+    found = []
+    for p in begun:
+        here = cells
+        if robust is not None and crisis is not None:
+            p, _ = learn(here, p, tol=tol, max_iter=_INNER)
+            here = Cells.of(cells.layout, reweigh(cells, smooth(cells, p), robust, crisis))
+        q, report = learn(here, p, tol=tol, max_iter=_ROUGH_STEPS)
+        value = report.loglike + (0.0 if robust is None or crisis is None else weight_density(here, robust, crisis))
+        found.append((value, q))
+    return max(found, key=lambda pair: pair[0])[1]
 
 
 def _robust(
-    cells: Cells, p: FactorParameters, robust: Robust, crisis: np.ndarray, *, tol: float, max_iter: int
+    cells: Cells, p: FactorParameters, robust: Robust, crisis: Ints, *, tol: float, max_iter: int
 ) -> tuple[FactorParameters, Weights, FitReport]:
     """Take turns between weights and parameters until a round of both gains nothing."""
     path: list[float] = []
@@ -163,6 +188,7 @@ def _robust(
         _not_converged(steps, gain, tol)
     if p.radius >= 1.0:
         raise _unstable(p.radius)
+    cells = settle(cells, p, robust, crisis, rounds=_SETTLE, tol=_SETTLED)
     out = FitReport(held, steps, evaluations, path[-1], float(gain), p.radius, cells.layout.cells, tuple(path))
     return p, cells.weights, out
 
@@ -171,9 +197,7 @@ def _restarted(p: FactorParameters, center: Floats, scale: Floats) -> FactorPara
     from dataclasses import replace
 
     ratio = p.scale / scale
-    return replace(
-        p, loadings=p.loadings * ratio[:, None], variance=p.variance * ratio**2, center=center, scale=scale
-    )
+    return replace(p, loadings=p.loadings * ratio[:, None], variance=p.variance * ratio**2, center=center, scale=scale)
 
 
 def _refuse(report: SearchReport, p: FactorParameters, tol: float) -> None:

@@ -85,21 +85,22 @@ def _between(view: Look, row: int, column: int) -> tuple[tuple[tuple[int, float]
         return (), variance / (1.0 - rho**2)
     known = np.flatnonzero(~np.isnan(layout.values[:, column]))
     before, after = known[known < row], known[known > row]
-    spread = 1.0 / (1.0 - rho**2)
-    decay = 0.0
+    ones = 1.0 / view.cells.weights.cell[:, column]
+    decay, spread, last = 0.0, 1.0 / (1.0 - rho**2), -1
     if len(before):
-        gap = row - int(before[-1])
-        decay, spread = rho**gap, (1.0 - rho ** (2 * gap)) * spread
+        last = int(before[-1])
+        decay, spread = rho ** (row - last), 0.0
+    for month in range(last + 1, row + 1):
+        spread = rho**2 * spread + float(ones[month])
     if not len(after):
-        return (((int(before[-1]), decay),) if len(before) else ()), variance * spread
-    gap = int(after[0]) - row
-    ahead = rho**gap
-    noise = (1.0 - ahead**2) / (1.0 - rho**2)
+        return (((last, decay),) if len(before) else ()), variance * spread
+    end, noise = int(after[0]), 0.0
+    for month in range(row + 1, end + 1):
+        noise = rho**2 * noise + float(ones[month])
+    ahead = rho ** (end - row)
     gain = spread * ahead / (ahead**2 * spread + noise)
-    weight = float(view.cells.weights.cell[int(after[0]), column])
-    left = variance * spread * (1.0 - gain * ahead) / weight
-    back = ((int(before[-1]), decay * (1.0 - gain * ahead)),) if len(before) else ()
-    return (*back, (int(after[0]), gain)), left
+    back = ((last, decay * (1.0 - gain * ahead)),) if len(before) else ()
+    return (*back, (end, gain)), variance * spread * (1.0 - gain * ahead)
 
 
 def data_weights(view: Look, target: Cell, column: int) -> Floats:

@@ -24,7 +24,7 @@ from opsroom.measure.nowcast.dfm.robust import Robust, carried, settle
 from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth, standardise
 from opsroom.measure.nowcast.dfm.twin import dense_loglike
 
-_SETTLE = 30
+_SETTLE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ class DynamicFactorModel:
 
     def _structure(self, grid: Grid) -> tuple[tuple[str, ...], tuple[FactorBlock, ...], Mask]:
         if self.blocks is None:
-            assert isinstance(self.factors, int) and isinstance(self.factor_order, int)  # noqa: S101, PT018
+            assert isinstance(self.factors, int) and isinstance(self.factor_order, int)  # noqa: PT018
             names = tuple(f"factor{k + 1}" for k in range(self.factors))
             block = FactorBlock(tuple(range(self.factors)), self.factor_order)
             return names, (block,), np.ones((len(grid.names), self.factors), dtype=bool)
@@ -282,13 +282,16 @@ class FittedFactorModel:
 
     def updated(self, grid: Grid) -> FittedFactorModel:
         """Return the same parameters on other data; the weights of a robust model are found for them."""
-        weights = None
-        if self.robust is not None and self.weights is not None:
+        weights = self.weights
+        same = grid.first_month == self.grid.first_month and np.array_equal(
+            grid.values, self.grid.values, equal_nan=True
+        )
+        if self.robust is not None and self.weights is not None and not same:
             p = self.parameters
             layout = lay_out(standardise(grid.values, p), p.monthly, p.factors, p.order, chained=p.ar1)
             begun = Cells.of(layout, carried(self.weights, self.grid, grid, layout.lead))
             crisis = self.robust.rows(grid, len(grid.values))
-            weights = settle(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-9).weights
+            weights = settle(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-10).weights
         return replace(self, grid=grid, weights=weights, report=None)
 
     def _view(self, row: int) -> Look:

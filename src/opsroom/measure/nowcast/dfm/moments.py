@@ -99,7 +99,9 @@ def _special(found: Smoothed, cov: Floats) -> tuple[Floats, Floats]:
     out = np.stack([cov[0, month + layout.lead], np.zeros((len(month), r, r)), cov[0, then + layout.lead]])
     held = np.flatnonzero(back >= 0)
     f = np.arange(r)
-    row = (layout.factor_at[month[held] + layout.lead][:, None, None] + f[:, None]) + np.zeros((1, 1, r), dtype=np.int64)
+    row = (layout.factor_at[month[held] + layout.lead][:, None, None] + f[:, None]) + np.zeros(
+        (1, 1, r), dtype=np.int64
+    )
     col = (layout.factor_at[back[held] + layout.lead][:, None, None] + f) + np.zeros((1, r, 1), dtype=np.int64)
     out[1, held] = _pairs(found, row.ravel(), col.ravel()).reshape(-1, r, r)
     out[1, held] += mean[month[held]][:, :, None] * mean[back[held]][:, None, :]
@@ -180,7 +182,7 @@ class OwnErrors:
 
 def own_errors(cells: Cells, m: Moments, p: FactorParameters) -> OwnErrors:
     """Return the own errors' expected products at given loadings."""
-    layout, n = cells.layout, cells.layout.monthly
+    n = cells.layout.monthly
     load = p.loadings[:n]
     quadratic = np.einsum("if,kifg,ig->ki", load, m.gram, load)
     linear = np.einsum("if,kif->ki", load, m.cross)

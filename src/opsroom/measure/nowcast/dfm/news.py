@@ -73,7 +73,9 @@ class NewsResult:
 
     def by_block(self) -> pd.Series:
         """Add up by block; what has no series stands under its kind."""
-        key = [self.blocks.get(s, s) if s else k for s, k in zip(self.detail["series"], self.detail["kind"], strict=True)]
+        key = [
+            self.blocks.get(s, s) if s else k for s, k in zip(self.detail["series"], self.detail["kind"], strict=True)
+        ]
         return pd.Series(self.detail.groupby(np.asarray(key, dtype=object))["impact"].sum(), name="impact")
 
     def summary(self) -> str:
@@ -85,8 +87,7 @@ class NewsResult:
     def cite(self) -> str:
         """Return source and version."""
         return (
-            "News after Bańbura and Modugno (2014), Journal of Applied Econometrics 29:133-160; "
-            f"opsroom {__version__}."
+            f"News after Bańbura and Modugno (2014), Journal of Applied Econometrics 29:133-160; opsroom {__version__}."
         )
 
     def chart(self) -> alt.Chart:
@@ -125,8 +126,10 @@ def stacked(path: Sequence[tuple[object, NewsResult]], *, by: str = "series", to
         color=alt.Color("part:N", title=None),
         tooltip=["day", "part", alt.Tooltip("impact", format="+.3f")],
     )
-    way = alt.Chart(line).mark_line(point=True, color="black").encode(
-        x=alt.X("day:N", sort=None), y=alt.Y("nowcast:Q", title="Nowcast"), tooltip=["day", "nowcast"]
+    way = (
+        alt.Chart(line)
+        .mark_line(point=True, color="black")
+        .encode(x=alt.X("day:N", sort=None), y=alt.Y("nowcast:Q", title="Nowcast"), tooltip=["day", "nowcast"])
     )
     chart: alt.Chart = alt.layer(drawn, way).resolve_scale(y="independent")
     return chart
@@ -171,7 +174,9 @@ def explain(
     row_new = new.row(target, period)
     new = new.through(row_new)
     start = min(old.first_month, new.first_month)
-    whole = Grid(start, new.names, new.monthly, np.full((new.first_month + len(new.values) - start, len(new.names)), np.nan))
+    whole = Grid(
+        start, new.names, new.monthly, np.full((new.first_month + len(new.values) - start, len(new.names)), np.nan)
+    )
     rows = max(len(whole.values), old.first_month + len(old.values) - start)
     whole = whole.through(rows - 1)
     a, b = old.on(whole), new.on(whole)
@@ -201,7 +206,11 @@ def explain(
     if rest:
         pieces.append(pd.DataFrame([_row(kind, "", "", np.nan, np.nan, np.nan, impact) for kind, impact in rest]))
     pieces = [piece for piece in pieces if len(piece)]
-    detail = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=list(COLUMNS)).astype({"impact": float})
+    detail = (
+        pd.concat(pieces, ignore_index=True)
+        if pieces
+        else pd.DataFrame(columns=list(COLUMNS)).astype({"impact": float})
+    )
     end = later if after is None else after
     result = NewsResult(target, whole.label(row, column), before, end, detail, dict(blocks or {}))
     gap = result.total - (end - before)
@@ -214,13 +223,13 @@ def explain(
     return result
 
 
-def _row(kind: str, series: str, period: str, expected: float, actual: float, weight: float, impact: float) -> dict[str, Any]:
+def _row(
+    kind: str, series: str, period: str, expected: float, actual: float, weight: float, impact: float
+) -> dict[str, Any]:
     return dict(zip(COLUMNS, (kind, series, period, expected, actual, weight, impact), strict=True))
 
 
-def _known_cells(
-    kind: str, full: Look, base: Look, source: Grid, which: Mask, row: int, column: int
-) -> pd.DataFrame:
+def _known_cells(kind: str, full: Look, base: Look, source: Grid, which: Mask, row: int, column: int) -> pd.DataFrame:
     """Value cells that one panel has and the other lacks, against what the panel without them expects."""
     p = full.parameters
     weight = data_weights(full, cell(full, row, column, variance=False), column)

@@ -89,7 +89,10 @@ class NowcastResult:
         import altair as alt
 
         bands = pd.DataFrame(
-            [{"band": f"{level:.0%}", "low": self.band(level)[0], "high": self.band(level)[1]} for level in (0.9, 0.68, 0.5)]
+            [
+                {"band": f"{level:.0%}", "low": self.band(level)[0], "high": self.band(level)[1]}
+                for level in (0.9, 0.68, 0.5)
+            ]
         ).assign(period=self.period)
         base = alt.Chart(bands, title=f"{self.target} {self.period} ({self.basis})")
         fan = base.mark_bar(opacity=0.35).encode(

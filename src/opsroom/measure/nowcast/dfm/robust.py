@@ -113,7 +113,10 @@ def _cell_squares(cells: Cells, found: Smoothed) -> Floats:
     shift = full.special_mean[0] - special.decay[:, None] * full.special_mean[1]
     gram = gram - shift[:, :, None] * shift[:, None, :]
     noise = np.einsum("kf,kfg,kg->k", load[own], gram, load[own])
-    out[month, own] = (error**2 + noise) / (variance[own] * special.spread)
+    # Of a jump over a hole, the last month's innovation has its share of the mean, and what is not known of it.
+    one = 1.0 / cells.weights.cell[month, own]
+    share = one / special.spread
+    out[month, own] = share**2 * (error**2 + noise) / variance[own] + (special.spread - one) * share
     return out
 
 

@@ -103,10 +103,24 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """The monthly cells that do not follow one another: weight of the cell before, spread, difference, precision."""
+    """The monthly cells that do not follow one another.
+
+    Attributes
+    ----------
+    decay, spread
+        Weight of the cell before, and variance relative to one innovation.
+    decay_slope, spread_slope
+        Their derivatives in the memory.
+    value
+        The cell less `decay` times the cell before.
+    weight
+        Precision.
+    """
 
     decay: Floats
     spread: Floats
+    decay_slope: Floats
+    spread_slope: Floats
     value: Floats
     weight: Floats
 
@@ -159,14 +173,14 @@ def special_cells(layout: Layout, p: FactorParameters, weights: Weights) -> Spec
     A hole of g months leaves memory**g of the cell before, and adds up the innovations between.
     """
     month, series, back = layout.special.T
-    square = p.memory[series] ** 2
-    gap = np.where(back >= 0, month - back, 0)
-    decay = np.where(back >= 0, p.memory[series] ** np.maximum(gap, 1), 0.0)
-    spread = np.where(back >= 0, 1.0 - square**gap, 1.0) / (1.0 - square)
+    rho, gap = p.memory[series], np.where(back >= 0, month - back, 0)
+    decay = np.where(gap > 0, rho ** np.maximum(gap, 1), 0.0)
+    slope = np.where(gap > 0, gap * rho ** np.maximum(gap - 1, 0), 0.0)
+    spread, bend = np.empty(len(month)), np.empty(len(month))
+    kernels.spreads(layout.special, p.memory, weights.cell, spread, bend)
     now = layout.values[month, series]
     then = np.where(back >= 0, layout.values[np.maximum(back, 0), series], 0.0)
-    weight = weights.cell[month, series] / (p.variance[series] * spread)
-    return Special(decay, spread, now - decay * then, weight)
+    return Special(decay, spread, slope, bend, now - decay * then, 1.0 / (p.variance[series] * spread))
 
 
 def smooth(cells: Cells, parameters: FactorParameters, *, moments: bool = True) -> Smoothed:

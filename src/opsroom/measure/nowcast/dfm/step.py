@@ -12,7 +12,7 @@ import numpy as np
 
 from opsroom.measure.nowcast.dfm.moments import Moments, OwnErrors, figure_values, own_errors, special_values
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, companion, stationary
-from opsroom.measure.nowcast.dfm.smooth import Cells
+from opsroom.measure.nowcast.dfm.smooth import Cells, special_cells
 
 FLOOR = 1e-5
 """Least variance of an own error's innovation, in standardised units."""
@@ -30,15 +30,15 @@ class Equations:
 
 def equations(cells: Cells, m: Moments, p: FactorParameters) -> Equations:
     """Return the normal equations of all series, for errors with unit innovations."""
-    layout, n, r = cells.layout, cells.layout.monthly, p.factors
+    n, r = cells.layout.monthly, p.factors
     rho = p.memory[:n, None]
     left, right = np.zeros((len(p.names), r, r)), np.zeros((len(p.names), r))
     both = m.gram[1] + m.gram[1].transpose(0, 2, 1)
     left[:n] = m.gram[0] - rho[:, :, None] * both + rho[:, :, None] ** 2 * m.gram[2]
     right[:n] = m.cross[0] - rho * (m.cross[1] + m.cross[2]) + rho**2 * m.cross[3]
     own, now, then = special_values(cells)
-    decay, spread = _decays(cells, p)
-    weight = _special_weight(cells) / spread
+    special = special_cells(cells.layout, p, cells.weights)
+    decay, weight = special.decay, 1.0 / special.spread
     both = m.special_gram[1] + m.special_gram[1].transpose(0, 2, 1)
     d = decay[:, None, None]
     gram = m.special_gram[0] - d * both + d**2 * m.special_gram[2]
@@ -65,18 +65,6 @@ def _add_quarterly(cells: Cells, m: Moments, p: FactorParameters, left: Floats, 
     np.add.at(right, n + series, (one[:, None] * opening - (two * rho)[:, None] * second) / 3.0)
 
 
-def _decays(cells: Cells, p: FactorParameters) -> tuple[Floats, Floats]:
-    month, own, back = cells.layout.special.T
-    gap = np.where(back >= 0, month - back, 0)
-    rho = p.memory[own]
-    decay = np.where(back >= 0, rho ** np.maximum(gap, 1), 0.0)
-    return decay, np.where(back >= 0, 1.0 - rho ** (2 * gap), 1.0) / (1.0 - rho**2)
-
-
-def _special_weight(cells: Cells) -> Floats:
-    return np.asarray(cells.weights.cell[cells.layout.special[:, 0], cells.layout.special[:, 1]])
-
-
 def counts(cells: Cells) -> Floats:
     """Return how many innovations each series' variance is learnt from."""
     layout = cells.layout
@@ -90,9 +78,9 @@ def misfits(cells: Cells, e: OwnErrors, p: FactorParameters) -> Floats:
     n = cells.layout.monthly
     rho = p.memory
     regular = e.regular[0] - 2.0 * rho[:n] * e.regular[1] + rho[:n] ** 2 * e.regular[2]
-    decay, spread = _decays(cells, p)
-    special = (e.special[0] - 2.0 * decay * e.special[1] + decay**2 * e.special[2]) * _special_weight(cells) / spread
-    monthly = regular + np.bincount(cells.layout.special[:, 1], special, minlength=n)
+    special = special_cells(cells.layout, p, cells.weights)
+    square = e.special[0] - 2.0 * special.decay * e.special[1] + special.decay**2 * e.special[2]
+    monthly = regular + np.bincount(cells.layout.special[:, 1], square / special.spread, minlength=n)
     q = rho[n:]
     quarterly = e.quarterly[0] - 2.0 * q * e.quarterly[1] + q**2 * e.quarterly[2]
     quarterly = quarterly + (1.0 - q**2) * cells.weights.own[0] * e.first
@@ -190,19 +178,12 @@ def _score_memory(cells: Cells, e: OwnErrors, p: FactorParameters) -> Floats:
     rho, variance = p.memory, p.variance
     out = np.empty_like(rho)
     out[:n] = (e.regular[1] - rho[:n] * e.regular[2]) / variance[:n]
-    month, own, back = cells.layout.special.T
-    gap = np.where(back >= 0, month - back, 0)
-    decay, spread = _decays(cells, p)
-    each, sigma = rho[own], variance[own]
-    slope = np.where(gap > 0, gap * each ** np.maximum(gap - 1, 0), 0.0)
-    # spread = (1 - rho^2g) / (1 - rho^2) after a hole of g months, 1 / (1 - rho^2) for a first cell.
-    top = np.where(gap > 0, -2.0 * gap * each ** np.maximum(2 * gap - 1, 0), 0.0)
-    bend = (top + 2.0 * each * spread) / (1.0 - each**2)
-    weight = _special_weight(cells) / sigma
+    own, special = cells.layout.special[:, 1], special_cells(cells.layout, p, cells.weights)
+    decay, spread, sigma = special.decay, special.spread, variance[own]
     square = e.special[0] - 2.0 * decay * e.special[1] + decay**2 * e.special[2]
-    each_out = 0.5 * bend / spread * (weight * square / spread - 1.0)
-    each_out += weight / spread * slope * (e.special[1] - decay * e.special[2])
-    out[:n] += np.bincount(own, each_out, minlength=n)
+    each = 0.5 * special.spread_slope / spread * (square / (sigma * spread) - 1.0)
+    each += special.decay_slope * (e.special[1] - decay * e.special[2]) / (sigma * spread)
+    out[:n] += np.bincount(own, each, minlength=n)
     q, sigma = rho[n:], variance[n:]
     out[n:] = (e.quarterly[1] - q * (e.quarterly[2] - cells.weights.own[0] * e.first)) / sigma - q / (1.0 - q**2)
     return out
