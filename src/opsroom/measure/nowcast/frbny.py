@@ -118,5 +118,5 @@ def read_vintages(folder: Path, *, start: str | None = "2000-01") -> Vintages:
     """Read specification and vintages (``series_id``, ``period``, ``value``, ``vintage``) from a folder."""
     spec = read_specification(folder / _SPEC)
     table = pd.read_parquet(folder / _VINTAGES)
-    panels = {pd.Timestamp(day): panel_of(own, spec, start=start) for day, own in table.groupby("vintage")}
+    panels = {pd.Timestamp(str(day)): panel_of(own, spec, start=start) for day, own in table.groupby("vintage")}
     return Vintages(panels, spec.blocks)

@@ -158,7 +158,7 @@ def _dated(table: pd.DataFrame, frequency: str) -> pd.DataFrame:
             f"the {'monthly' if frequency == 'M' else 'quarterly'} table's index holds no dates.",
             remedy="Give it a PeriodIndex or DatetimeIndex.",
         )
-    last = index.asfreq("M", how="end") if frequency == "Q" else index.asfreq("M")
+    last = index.asfreq("M", how="E") if frequency == "Q" else index.asfreq("M")
     number = 12 * last.year.to_numpy() + last.month.to_numpy() - 1
     if len(np.unique(number)) < len(number):
         raise UsageError("a period occurs twice in the panel.", remedy="Keep one row a period.")

@@ -114,9 +114,9 @@ def stacked(path: Sequence[tuple[object, NewsResult]], *, by: str = "series", to
         parts = {"series": news.by_series, "block": news.by_block, "kind": news.by_kind}[by]()
         rows += [{"day": str(day), "part": str(name), "impact": float(value)} for name, value in parts.items()]
     bars = pd.DataFrame(rows)
-    size = bars.groupby("part")["impact"].agg(lambda x: x.abs().sum()).sort_values(ascending=False)
+    size = bars.assign(size=bars["impact"].abs()).groupby("part")["size"].sum().sort_values(ascending=False)
     bars["part"] = bars["part"].where(bars["part"].isin(size.index[:top]), "others")
-    bars = bars.groupby(["day", "part"], sort=False, as_index=False)["impact"].sum()
+    bars = bars.groupby(["day", "part"], sort=False)["impact"].sum().reset_index()
     line = pd.DataFrame({"day": [str(day) for day, _ in path], "nowcast": [news.after for _, news in path]})
     last = path[-1][1]
     base = alt.Chart(bars, title=f"What moved the nowcast of {last.target}, {last.period}")

@@ -81,13 +81,13 @@ class _Metric:
     def solve(self, gradient: Floats, p: FactorParameters) -> Floats:
         """Return the information's inverse times a gradient."""
         loads, lags = int(p.loads.sum()), int(p.lags_used.sum())
-        by_series = np.zeros(p.loads.shape)
-        by_series[p.loads] = gradient[:loads]
-        by_series = np.linalg.solve(self.left, by_series[:, :, None])[:, :, 0]
-        by_lag = np.zeros(p.transition.shape)
+        grid: Floats = np.zeros(p.loads.shape)
+        grid[p.loads] = gradient[:loads]
+        by_series = np.asarray(np.linalg.solve(self.left, grid[:, :, None])[:, :, 0], dtype=np.float64)
+        by_lag: Floats = np.zeros(p.transition.shape)
         by_lag[p.lags_used] = gradient[loads : loads + lags]
         for factors, columns, before in self.lags:
-            at = np.ix_(factors, columns)
+            at = np.ix_(np.array(factors), columns)
             by_lag[at] = np.linalg.solve(before, by_lag[at].T).T
         return np.concatenate([by_series[p.loads], by_lag[p.lags_used], gradient[loads + lags :] / self.rest])
 
@@ -150,17 +150,17 @@ def learn(
         promised = _CAUTION * 0.5 * slope / count
         if promised < tol or len(path) >= max_iter:
             break
-        following, tries = _advance(cells, here, direction, slope)
+        reached, tries = _advance(cells, here, direction, slope)
         evaluations += tries
-        if following is None:
+        if reached is None:
             if not memory:
                 break  # not even the plain step rises: rounding is all that is left
             memory.clear()
             continue
-        moved, turned = following.theta - here.theta, here.gradient - following.gradient
+        moved, turned = reached.theta - here.theta, here.gradient - reached.gradient
         if moved @ turned > 1e-10 * float(np.linalg.norm(moved) * np.linalg.norm(turned)):
             memory.append((moved, turned))
-        here = following
+        here = reached
         path.append(here.value)
     report = SearchReport(
         converged=bool(promised < tol),
