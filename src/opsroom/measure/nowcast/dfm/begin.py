@@ -24,16 +24,18 @@ def begin(
     scale: Floats,
     ar1: bool,
     persistent: bool = False,
+    skip: int = 0,
 ) -> FactorParameters:
     """Return first parameters from standardised values; see `FactorParameters` for the arguments.
 
     `persistent` looks for what the series of a month share with those of the month before, not with each other: a
-    series that is loud and forgets at once then makes no factor.
+    series that is loud and forgets at once then makes no factor. `skip` passes over the largest components: with
+    one factor there may be two that are as good, such as output and employment.
     """
     n, r = loads.shape
     order = max(block.order for block in blocks)
     filled = _fill(values[:, :monthly])
-    factors = _components(filled, loads[:monthly], persistent=persistent)
+    factors = _components(filled, loads[:monthly], persistent=persistent, skip=skip)
     p = FactorParameters(
         names, monthly, factor_names, blocks, loads, np.zeros((n, r)), np.zeros((r, r * order)), np.eye(r),
         np.zeros(n), np.ones(n), center, scale, ar1,
@@ -67,7 +69,7 @@ def _fill(x: Floats) -> Floats:
     return np.clip(out, -4.0, 4.0)
 
 
-def _components(filled: Floats, loads: Mask, *, persistent: bool) -> Floats:
+def _components(filled: Floats, loads: Mask, *, persistent: bool, skip: int) -> Floats:
     """Return first guesses: each factor the component of what earlier ones left of the series that load on it."""
     left, pieces = filled.copy(), []
     done = 0
@@ -80,7 +82,8 @@ def _components(filled: Floats, loads: Mask, *, persistent: bool) -> Floats:
         part = left[:, which]
         product = part[1:].T @ part[:-1] if persistent else part.T @ part
         vectors = np.linalg.eigh(product + product.T)[1]
-        found = part @ vectors[:, ::-1][:, : len(same)]
+        over = skip if len(which) >= len(same) + skip else 0
+        found = part @ vectors[:, ::-1][:, over : over + len(same)]
         found = found / np.maximum(found.std(axis=0), 1e-8)
         found = found * np.where(found.T @ left[:, which].sum(axis=1) < 0, -1.0, 1.0)
         left[:, which] -= found @ np.linalg.lstsq(found, left[:, which], rcond=None)[0]

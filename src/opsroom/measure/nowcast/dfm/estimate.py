@@ -21,9 +21,10 @@ _WILD = 6.0
 """Distance from the median, in robust standard deviations, beyond which a value says nothing on center and scale."""
 _ROUNDS = 200
 _ROUGH = 1e-5
-_ROUGH_STEPS = 80
-_INNER = 6
+_ROUGH_STEPS = 60
+_INNER = 25
 _SETTLE = 50
+_SETTLE_FEW = 6
 _SETTLED = 1e-10
 
 
@@ -131,9 +132,9 @@ def estimate(
         begun = [
             begin(
                 values, names=grid.names, monthly=grid.monthly, factor_names=factor_names, blocks=blocks, loads=loads,
-                center=center, scale=scale, ar1=ar1, persistent=persistent,
+                center=center, scale=scale, ar1=ar1, persistent=persistent, skip=skip,
             )
-            for persistent in (False, True)
+            for persistent, skip in ((False, 0), (True, 0), (False, 1))
         ]  # fmt: skip
         p = _better(cells, begun, robust, crisis, tol=max(tol, _ROUGH))
     else:
@@ -173,7 +174,7 @@ def _robust(
     steps, evaluations, warm = 0, 0, _INNER
     gain = np.inf
     for _ in range(_ROUNDS):
-        cells = Cells.of(cells.layout, reweigh(cells, smooth(cells, p), robust, crisis))
+        cells = settle(cells, p, robust, crisis, rounds=_SETTLE_FEW, tol=tol)
         p, report = learn(cells, p, tol=tol, max_iter=_INNER, warm=warm)
         warm = 1
         steps += report.em_steps + report.search_steps

@@ -12,6 +12,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+_ENDLESS = 1e30
+"""A variance beyond which a sum of ever more terms has no end."""
+
 
 @dataclass(frozen=True, slots=True)
 class FactorBlock:
@@ -114,15 +117,18 @@ def stationary(transition: Floats) -> Floats:
     """Return the covariance of the newest `order` months' factors, newest first, with unit innovations.
 
     Doubling: every step adds as many terms of the moving average as there are already. The number of steps reaches
-    2^40 months, so that a spectral radius of 1 - 1e-9 is still summed to the end; beyond, numbers are not finite.
+    2^40 months, so that a spectral radius of 1 - 1e-9 is still summed to the end. NaN where the sum has no end.
     """
     power = companion(transition)
     total = np.zeros_like(power)
     total[: len(transition), : len(transition)] = np.eye(len(transition))
     for _ in range(40):
         step = power @ total @ power.T
+        size = float(np.abs(step).max())
+        if not size < _ENDLESS:
+            return np.full_like(total, np.nan)
         total = total + step
-        if not np.all(np.isfinite(step)) or np.abs(step).max() <= 1e-17 * np.abs(total).max():
+        if size <= 1e-17 * float(np.abs(total).max()):
             break
         power = power @ power
     return 0.5 * (total + total.T)

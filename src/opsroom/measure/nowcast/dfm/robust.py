@@ -17,7 +17,7 @@ from opsroom.measure.nowcast.dfm.moments import moments, own_rows, shock_squares
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
 from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed, Weights
 
-_LEAST = 1e-4
+_LEAST = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,9 @@ class Robust:
         Degrees of freedom of the factors' innovations: small means that a common shock is followed at once and does
         not rewrite the parameters.
     crisis
-        Months (such as ``"2020-03"``) in which all errors, and the factors' innovations, have a larger scale, learnt
-        month by month and no smaller than in other months (after Lenza and Primiceri 2022).
+        Months (such as ``"2020-03"``) in which all monthly series' own errors have one larger scale in common, and the
+        factors' innovations another, learnt month by month and no smaller than in other months (after Lenza and
+        Primiceri 2022). They have no tails besides.
     """
 
     tail: float = 5.0
@@ -60,16 +61,14 @@ def reweigh(cells: Cells, found: Smoothed, robust: Robust, crisis: Ints) -> Weig
     calm = np.ones(layout.months)
     order = p.order
     calm[order:] = (robust.shock_tail + r) / (robust.shock_tail + shocks[order:])
-    cell = _student(_cell_squares(cells, found), robust.tail)
+    squares = _cell_squares(cells, found)
+    cell = _student(squares, robust.tail)
     own = _student(_own_squares(cells, found), robust.tail)
     for row in crisis:
-        calm[row + layout.lead] = min(1.0, r / max(float(shocks[row + layout.lead]), _LEAST))
+        calm[row + layout.lead] = min(1.0, r / max(float(shocks[row + layout.lead]), r))
         known = ~np.isnan(layout.values[row, : layout.monthly])
         if known.any():
-            # One scale for all of the month's own errors; an error wilder than that is an outlier besides.
-            square = _cell_squares(cells, found)[row, known]
-            scale = max(1.0, float(np.mean(square)))
-            cell[row, known] = _student(square / scale, robust.tail) / scale
+            cell[row, known] = 1.0 / max(1.0, float(np.mean(squares[row, known])))
     return Weights(np.maximum(cell, _LEAST), np.maximum(own, _LEAST), np.maximum(calm, _LEAST))
 
 
