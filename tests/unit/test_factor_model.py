@@ -14,6 +14,7 @@ from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.nowcast import DynamicFactorModel, FactorParameters, Robust, loglike
 from opsroom.measure.nowcast.dfm.layout import lay_out
 from opsroom.measure.nowcast.dfm.moments import moments
+from opsroom.measure.nowcast.dfm.news import stacked
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, companion, stationary
 from opsroom.measure.nowcast.dfm.results import quantiles
 from opsroom.measure.nowcast.dfm.search import pack, unpack
@@ -268,7 +269,7 @@ def test_quantiles_follow_past_errors_and_never_narrow_in_a_shock() -> None:
 def test_density_covers_and_holds_the_parameters_uncertainty() -> None:
     """Out of sample on drawn economies: 68 and 90 % bands cover about that, and the standard score is about 1."""
     scores = []
-    for seed in range(12):
+    for seed in range(6):
         x, y = economy(months=120, seed=100 + seed)
         rest, known = y.iloc[-4:], y.iloc[:-4]
         fitted = DynamicFactorModel().fit(x.iloc[:-13], known)
@@ -308,3 +309,27 @@ def test_likelihood_does_not_depend_on_the_factors_units() -> None:
     )
     cells = cells_of(p, values, "ones", rng)
     assert smooth(cells, turned).loglike == pytest.approx(smooth(cells, p).loglike, rel=1e-12)
+
+
+def test_heavy_tails_widen_what_is_not_known_yet() -> None:
+    x, y = economy(seed=5)
+    base = DynamicFactorModel(robust=Robust(tail=1e7, shock_tail=1e7)).fit(x, y)
+    gauss = DynamicFactorModel().fit(x, y)
+    # Without tails the robust model is the Gaussian one, but for the data's scale.
+    assert base.nowcast("gdp", "2020-Q4").mean == pytest.approx(gauss.nowcast("gdp", "2020-Q4").mean, abs=0.02)
+    heavy = replace(base, robust=Robust(tail=3.0, shock_tail=2.5))
+    wide, thin = (f.nowcast("gdp", "2021-Q1", parameter_uncertainty=False) for f in (heavy, base))
+    assert wide.mean == pytest.approx(thin.mean, abs=1e-9)
+    assert wide.sd > 1.3 * thin.sd
+
+
+def test_pictures_hold_what_the_numbers_say() -> None:
+    x, y = economy()
+    fitted = DynamicFactorModel().fit(x.iloc[:-3], y)
+    news = [(str(m), fitted.news(x[: str(m)], y, "gdp", "2020-Q4")) for m in x.index[-3:]]
+    chart = stacked(news, by="series", top=3).to_dict()
+    bars = next(iter(chart["datasets"].values()))
+    assert sum(row["impact"] for row in bars if row["day"] == news[-1][0]) == pytest.approx(news[-1][1].total)
+    assert {row["part"] for row in bars} >= {"others"}
+    assert "layer" in fitted.nowcast("gdp", "2020-Q4").chart().to_dict()
+    assert fitted.nowcast("gdp", "2020-Q4").to_frame().shape == (1, 12)

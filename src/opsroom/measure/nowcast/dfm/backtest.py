@@ -29,6 +29,8 @@ Release = Literal["first", "second", "latest"]
 Vintage = tuple[pd.DataFrame, pd.DataFrame]
 CHUNK = 15
 """Vintages in a row that are fitted one after the other, each from the parameters of the one before."""
+_NEAR = 20
+"""Days by which the distance to a quarter's end may differ for a past error to count."""
 AR1 = "AR(1)"
 """Name of the benchmark that every backtest has."""
 
@@ -36,8 +38,13 @@ AR1 = "AR(1)"
 class Nowcast(Protocol):
     """What a model of one's own returns."""
 
-    mean: float
-    sd: float
+    @property
+    def mean(self) -> float:
+        """The nowcast."""
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of its error."""
 
 
 Model = DynamicFactorModel | Callable[[pd.DataFrame, pd.DataFrame, str, pd.Period], Nowcast]
@@ -124,7 +131,12 @@ def autoregression(monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, 
     grid = gather(monthly[[]], quarterly[[target]])
     row = month_number(period, "Q") - grid.first_month
     panel = Panel(
-        grid.first_month, (target,), np.array([True]), np.array([False]), np.ones((1, 1), bool), grid.through(row).values
+        grid.first_month,
+        (target,),
+        np.array([True]),
+        np.array([False]),
+        np.ones((1, 1), bool),
+        grid.through(row).values,
     )
     found = ar1(panel, row)
     return _Plain(found.growth, found.deviation)
@@ -136,9 +148,7 @@ class _Plain:
     sd: float
 
 
-def learn_outcomes(
-    ordered: Sequence[tuple[pd.Timestamp, Vintage]], target: str, release: Release
-) -> dict[str, float]:
+def learn_outcomes(ordered: Sequence[tuple[pd.Timestamp, Vintage]], target: str, release: Release) -> dict[str, float]:
     """Return each quarter's value by the vintages; what the first vintage holds already has no first release."""
     bulk = set(_released(ordered[0][1], target))
     seen: dict[str, list[float]] = {}
@@ -234,12 +244,17 @@ def _with_quantiles(
     frame = frame.sort_values(["model", "day", "period"], kind="stable", ignore_index=True)
     frame["outcome"] = frame["period"].map(outcomes).astype(float)
     frame["error"] = frame["mean"] - frame["outcome"]
-    out = []
+    out: list[dict[str, Any]] = []
     for _, own in frame.groupby("model", sort=False):
-        for row in own.itertuples():
-            past = own[(own["day"] < row.day) & own["period"].isin(known[str(row.day.date())])]
-            # One error a quarter: the last one made, at about this distance, before it was published.
-            near = past[(past["days_left"] - row.days_left).abs() <= 20].drop_duplicates("period", keep="last")
-            levels, basis, count = quantiles(row.mean, row.sd, shock=row.shock, history=near)
-            out.append({"at": row.Index, "basis": basis, "past": count} | {f"q{100 * k:02.0f}": v for k, v in levels.items()})
+        days, left = own["day"].to_numpy(), own["days_left"].to_numpy()
+        means, sds = own["mean"].to_numpy(np.float64), own["sd"].to_numpy(np.float64)
+        shocks = own["shock"].to_numpy(bool)
+        for k, label in enumerate(own.index):
+            # One error a quarter: the last one made at about this distance, of a quarter that the vintage holds.
+            at_hand = own["period"].isin(list(known[str(pd.Timestamp(days[k]).date())])).to_numpy()
+            past = own[(days < days[k]) & at_hand & (np.abs(left - left[k]) <= _NEAR)]
+            past = past.drop_duplicates("period", keep="last")
+            levels, basis, count = quantiles(float(means[k]), float(sds[k]), shock=bool(shocks[k]), history=past)
+            named = {f"q{100 * level:02.0f}": value for level, value in levels.items()}
+            out.append({"at": label, "basis": basis, "past": count} | named)
     return scored(frame.join(pd.DataFrame(out).set_index("at")))

@@ -7,9 +7,10 @@ import numpy as np
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.dfm.look import Look, cell
 from opsroom.measure.nowcast.dfm.moments import shock_squares
-from opsroom.measure.nowcast.dfm.parameters import Floats
+from opsroom.measure.nowcast.dfm.parameters import Floats, Ints
+from opsroom.measure.nowcast.dfm.robust import Robust
 from opsroom.measure.nowcast.dfm.search import gradient_at, pack, unpack
-from opsroom.measure.nowcast.dfm.smooth import smooth
+from opsroom.measure.nowcast.dfm.smooth import Weights, smooth
 
 _STEP = 1e-4
 _MOST = 40
@@ -31,7 +32,8 @@ def parameter_variance(view: Look, row: int, column: int) -> float:
     theta, gradient = gradient_at(view.cells, p)
     base = cell(view, row, column, variance=False).mean
     size = len(positions)
-    information, slope = np.zeros((size, size)), np.zeros(size)
+    information: Floats = np.zeros((size, size))
+    slope: Floats = np.zeros(size)
     for k, position in enumerate(positions):
         moved = theta.copy()
         moved[position] += _STEP
@@ -51,7 +53,23 @@ def parameter_variance(view: Look, row: int, column: int) -> float:
     return variance + _mean_variance(view, column)
 
 
-def _positions(view: Look, column: int) -> Floats | np.ndarray:
+def with_tails(weights: Weights, robust: Robust, view: Look, row: int, column: int) -> Weights:
+    """Return weights under which what is not known yet has the variance of its heavy tails: tail / (tail - 2).
+
+    That concerns the target's own errors in its period, and the factors' innovations after the newest data.
+    """
+    layout = view.cells.layout
+    own, calm, cell = weights.own.copy(), weights.calm.copy(), weights.cell.copy()
+    thin = (robust.tail - 2.0) / robust.tail
+    if column >= layout.monthly:
+        own[row + layout.lead - 2 : row + layout.lead + 1, column - layout.monthly] = thin
+    else:
+        cell[row, column] = thin
+    calm[layout.newest() + layout.lead + 1 :] = (robust.shock_tail - 2.0) / robust.shock_tail
+    return Weights(cell, own, calm)
+
+
+def _positions(view: Look, column: int) -> Ints:
     p = view.parameters
     at = np.full(p.loads.shape, -1)
     at[p.loads] = np.arange(int(p.loads.sum()))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from opsroom._version import __version__
 from opsroom.base.errors import UsageError
-from opsroom.measure.nowcast.dfm.density import in_shock, parameter_variance
+from opsroom.measure.nowcast.dfm.density import in_shock, parameter_variance, with_tails
 from opsroom.measure.nowcast.dfm.estimate import FitReport, estimate
 from opsroom.measure.nowcast.dfm.grid import Grid, gather
 from opsroom.measure.nowcast.dfm.layout import lay_out
@@ -236,14 +236,18 @@ class FittedFactorModel:
         column, row = self.grid.column(target), self.grid.row(target, period)
         view = self._view(row)
         found = cell(view, row, column)
+        spread = found.variance
+        if self.robust is not None and spread > 0:
+            weights = with_tails(view.cells.weights, self.robust, view, row, column)
+            spread = cell(look(view.grid, self.parameters, weights), row, column).variance
         scale = float(self.parameters.scale[column])
-        own = parameter_variance(view, row, column) if parameter_uncertainty and found.variance > 0 else 0.0
+        own = parameter_variance(view, row, column) if parameter_uncertainty and spread > 0 else 0.0
         mean = float(self.parameters.center[column]) + scale * found.mean
-        sd = scale * float(np.sqrt(found.variance + own))
+        sd = scale * float(np.sqrt(spread + own))
         shock = in_shock(view, row)
         levels, basis, past = quantiles(mean, sd, shock=shock, history=history)
         return NowcastResult(
-            target, self.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(found.variance)),
+            target, self.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(spread)),
             scale * float(np.sqrt(own)), basis, past, shock,
         )  # fmt: skip
 

@@ -120,9 +120,11 @@ class BacktestResult:
             color=alt.Color("model:N", title=None),
             detail="period:N",
         )
-        band = base_chart.mark_area(opacity=0.12).encode(x="day:T", y="q05:Q", y2="q95:Q", color="model:N", detail="period:N")
+        band = base_chart.mark_area(opacity=0.12).encode(
+            x="day:T", y="q05:Q", y2="q95:Q", color="model:N", detail="period:N"
+        )
         truth = base_chart.mark_rule(strokeDash=[3, 3]).encode(y="outcome:Q")
-        chart: alt.Chart = alt.layer(band, lines, truth)
+        chart: Any = alt.layer(band, lines, truth)
         return chart
 
     def _common(self) -> pd.DataFrame:
