@@ -124,7 +124,7 @@ class BacktestResult:
             x="day:T", y="q05:Q", y2="q95:Q", color="model:N", detail="period:N"
         )
         truth = base_chart.mark_rule(strokeDash=[3, 3]).encode(y="outcome:Q")
-        chart: Any = alt.layer(band, lines, truth)
+        chart: alt.Chart = alt.layer(band, lines, truth)  # type: ignore[assignment]  # a layer is drawn alike
         return chart
 
     def _common(self) -> pd.DataFrame:
