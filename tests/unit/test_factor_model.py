@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.nowcast import DynamicFactorModel, FactorParameters, Robust, loglike
+from opsroom.measure.nowcast.dfm.drift import levels, placed
+from opsroom.measure.nowcast.dfm.grid import Grid
 from opsroom.measure.nowcast.dfm.layout import lay_out
 from opsroom.measure.nowcast.dfm.moments import moments
 from opsroom.measure.nowcast.dfm.news import stacked
@@ -102,7 +104,6 @@ def test_steps_of_expectation_maximisation_raise_the_likelihood() -> None:
 def test_smoothed_cells_equal_dense_conditioning(seed: int, ar1: bool) -> None:
     rng = np.random.default_rng(seed)
     p, values = drawn(rng, ar1=ar1, months=26)
-    from opsroom.measure.nowcast.dfm.grid import Grid
     from opsroom.measure.nowcast.dfm.look import cell, data_weights, look
 
     view = look(Grid(24000 + 1, p.names, p.monthly, values), p)
@@ -189,8 +190,8 @@ def test_bad_fits_are_refused() -> None:
         fitted.nowcast("m0", "1990-01")
 
 
-@pytest.mark.parametrize("robust", [None, "student"])
-def test_news_add_up_with_revisions_withdrawals_and_new_parameters(robust: str | None) -> None:
+@pytest.mark.parametrize("robust", [None, "student", Robust(drift=8.0)])
+def test_news_add_up_with_revisions_withdrawals_and_new_parameters(robust: str | Robust | None) -> None:
     x, y = economy()
     old_x, old_y = x.iloc[:-4].copy(), y.iloc[:-1]
     old_x.iloc[-1, 5] = 0.3  # withdrawn later
@@ -333,3 +334,31 @@ def test_pictures_hold_what_the_numbers_say() -> None:
     assert {row["part"] for row in bars} >= {"others"}
     assert "layer" in fitted.nowcast("gdp", "2020-Q4").chart().to_dict()
     assert fitted.nowcast("gdp", "2020-Q4").to_frame().shape == (1, 12)
+
+
+def test_a_mean_that_drifts_is_followed() -> None:
+    """Growth that falls from 4 to 0 over fifteen years: far ahead, the nowcast ends near where growth is now."""
+    x, y = economy(seed=9)
+    y = y + np.linspace(4.0, 0.0, len(y))[:, None]
+    last = float(y["gdp"].iloc[-20:].mean())
+    ahead = {
+        drift: DynamicFactorModel(robust=Robust(drift=drift)).fit(x, y).nowcast("gdp", "2040-Q4").mean
+        for drift in (None, 6.0)
+    }
+    assert abs(ahead[6.0] - last) < 0.8 < abs(ahead[None] - last)
+    with pytest.raises(UsageError, match="drifts"):
+        Robust(drift=0.1)
+
+
+def test_slow_means_are_averages_that_wild_values_leave_alone() -> None:
+    rng = np.random.default_rng(1)
+    values = np.column_stack([np.full(300, 2.0) + 1e-3 * rng.normal(size=300), 0.01 * np.arange(300.0)])
+    values[150, 1] = 500.0
+    values[:40, 1] = np.nan
+    found = levels(Grid(24000, ("a", "b"), 2, values), 5.0)
+    np.testing.assert_allclose(found[:, 0], 2.0, atol=1e-3)
+    np.testing.assert_allclose(found[110:230, 1], 0.01 * np.arange(110, 230), atol=0.02)
+    later = Grid(24000 + 290, ("a", "b"), 2, np.zeros((20, 2)))
+    moved = placed(found, Grid(24000, ("a", "b"), 2, values), later)
+    np.testing.assert_array_equal(moved[:10], found[290:])
+    np.testing.assert_array_equal(moved[10:], np.tile(found[-1], (10, 1)))

@@ -8,6 +8,7 @@ import numpy as np
 
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.dfm.begin import begin
+from opsroom.measure.nowcast.dfm.drift import tame
 from opsroom.measure.nowcast.dfm.grid import Grid
 from opsroom.measure.nowcast.dfm.layout import lay_out
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Ints, Mask
@@ -17,8 +18,6 @@ from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth
 
 _LEAST_CELLS = 12
 """Observations that a series needs."""
-_WILD = 6.0
-"""Distance from the median, in robust standard deviations, beyond which a value says nothing on center and scale."""
 _ROUNDS = 200
 _ROUGH = 1e-5
 _ROUGH_STEPS = 60
@@ -77,10 +76,7 @@ def scales(grid: Grid, robust: Robust | None) -> tuple[Floats, Floats]:
             remedy="Leave them out, or give a longer history.",
         )
     if robust is not None:
-        middle = np.nanmedian(values, axis=0)
-        spread = 1.4826 * np.nanmedian(np.abs(values - middle), axis=0)
-        tame = np.abs(values - middle) <= _WILD * np.where(spread > 0, spread, np.inf)
-        values = np.where(tame, values, np.nan)
+        values = tame(values)
     center, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1)
     flat = [n for n, c, s in zip(grid.names, center, scale, strict=True) if not s > 1e-10 * max(1.0, abs(c))]
     if flat:

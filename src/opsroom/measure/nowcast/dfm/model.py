@@ -9,17 +9,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from opsroom._version import __version__
 from opsroom.base.errors import UsageError
 from opsroom.measure.nowcast.dfm.density import in_shock, parameter_variance, with_tails
+from opsroom.measure.nowcast.dfm.drift import levels, placed
 from opsroom.measure.nowcast.dfm.estimate import FitReport, estimate
 from opsroom.measure.nowcast.dfm.grid import Grid, gather
 from opsroom.measure.nowcast.dfm.layout import lay_out
 from opsroom.measure.nowcast.dfm.look import Look, cell, look
 from opsroom.measure.nowcast.dfm.news import NewsResult, explain
-from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Mask
+from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Mask
 from opsroom.measure.nowcast.dfm.peer import parameters_of
-from opsroom.measure.nowcast.dfm.results import NowcastResult, quantiles
+from opsroom.measure.nowcast.dfm.results import CITATION, NowcastResult, quantiles
 from opsroom.measure.nowcast.dfm.robust import Robust, carried, settle
 from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth, standardise
 from opsroom.measure.nowcast.dfm.twin import dense_loglike
@@ -131,11 +131,15 @@ class DynamicFactorModel:
         grid = gather(monthly, quarterly)
         factor_names, blocks, loads = self._structure(grid)
         robust = Robust() if self.robust == "student" else self.robust
+        level = None if robust is None or robust.drift is None else levels(grid, robust.drift)
+        flat = grid if level is None else replace(grid, values=grid.values - level)
         parameters, weights, report = estimate(
-            grid, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.idiosyncratic == "ar1",
+            flat, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.idiosyncratic == "ar1",
             robust=robust, tol=tol, max_iter=max_iter, start=start,
         )  # fmt: skip
-        return FittedFactorModel(parameters, grid, None if robust is None else weights, robust, report, self._named())
+        return FittedFactorModel(
+            parameters, grid, None if robust is None else weights, robust, report, self._named(), level
+        )
 
     def _structure(self, grid: Grid) -> tuple[tuple[str, ...], tuple[FactorBlock, ...], Mask]:
         if self.blocks is None:
@@ -191,6 +195,9 @@ class FittedFactorModel:
         How the fit went; None where the parameters were given.
     block_of
         Series → block under which its news are counted.
+    level
+        Months x series of `grid`: the slowly moving mean that is taken out first; None where there is none. The
+        parameters' centers are of what is left.
     """
 
     parameters: FactorParameters
@@ -199,15 +206,16 @@ class FittedFactorModel:
     robust: Robust | None
     report: FitReport | None
     block_of: Mapping[str, str]
+    level: Floats | None = None
 
     @property
     def loglike(self) -> float:
         """Log likelihood of the standardised data, given the weights where the model is robust."""
-        return look(self.grid, self.parameters, self.weights).found.loglike
+        return look(self._flat(self.grid), self.parameters, self.weights).found.loglike
 
     def factors(self) -> pd.DataFrame:
         """Return the factors given all data, one row a month."""
-        view = look(self.grid, self.parameters, self.weights)
+        view = look(self._flat(self.grid), self.parameters, self.weights)
         mean = view.found.factor_means[view.cells.layout.lead :] @ self.parameters.innovation.T
         return pd.DataFrame(mean, index=self.grid.months, columns=list(self.parameters.factor_names))
 
@@ -243,6 +251,8 @@ class FittedFactorModel:
         scale = float(self.parameters.scale[column])
         own = parameter_variance(view, row, column) if parameter_uncertainty and spread > 0 else 0.0
         mean = float(self.parameters.center[column]) + scale * found.mean
+        if self.level is not None:
+            mean += float(placed(self.level, self.grid, view.grid)[row, column])
         sd = scale * float(np.sqrt(spread + own))
         shock = in_shock(view, row)
         levels, basis, past = quantiles(mean, sd, shock=shock, history=history)
@@ -281,7 +291,7 @@ class FittedFactorModel:
             after = refit.nowcast(target, period, parameter_uncertainty=False).mean
         return explain(
             self.parameters, self.grid, new, target, period, weights_old=self.weights, weights_new=weights,
-            after=after, blocks=self.block_of,
+            after=after, blocks=self.block_of, level=self.level,
         )  # fmt: skip
 
     def updated(self, grid: Grid) -> FittedFactorModel:
@@ -292,17 +302,24 @@ class FittedFactorModel:
         )
         if self.robust is not None and self.weights is not None and not same:
             p = self.parameters
-            layout = lay_out(standardise(grid.values, p), p.monthly, p.factors, p.order, chained=p.ar1)
+            layout = lay_out(standardise(self._flat(grid).values, p), p.monthly, p.factors, p.order, chained=p.ar1)
             begun = Cells.of(layout, carried(self.weights, self.grid, grid, layout.lead))
             crisis = self.robust.rows(grid, len(grid.values))
             weights = settle(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-10).weights
-        return replace(self, grid=grid, weights=weights, report=None)
+        level = None if self.level is None else placed(self.level, self.grid, grid)
+        return replace(self, grid=grid, weights=weights, report=None, level=level)
 
     def _view(self, row: int) -> Look:
         grid = self.grid.through(row)
         lead = 4 if len(grid.names) > grid.monthly else 0
         weights = None if self.weights is None else carried(self.weights, self.grid, grid, lead)
-        return look(grid, self.parameters, weights, moments=True)
+        return look(self._flat(grid), self.parameters, weights, moments=True)
+
+    def _flat(self, grid: Grid) -> Grid:
+        """Return a grid without its slowly moving mean."""
+        if self.level is None:
+            return grid
+        return replace(grid, values=grid.values - placed(self.level, self.grid, grid))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the parameters by series."""
@@ -325,10 +342,7 @@ class FittedFactorModel:
 
     def cite(self) -> str:
         """Return sources and version."""
-        return (
-            "Mixed-frequency factor model after Bańbura and Modugno (2014), Journal of Applied Econometrics "
-            f"29:133-160, and Mariano and Murasawa (2003), 18:427-443; opsroom {__version__}."
-        )
+        return CITATION
 
 
 def loglike(

@@ -11,9 +11,10 @@ import pandas as pd
 
 from opsroom._version import __version__
 from opsroom.base.errors import InternalError
+from opsroom.measure.nowcast.dfm.drift import placed
 from opsroom.measure.nowcast.dfm.grid import Grid
 from opsroom.measure.nowcast.dfm.look import Look, cell, data_weights, look
-from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Mask
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Mask
 from opsroom.measure.nowcast.dfm.robust import carried
 from opsroom.measure.nowcast.dfm.smooth import Weights
 
@@ -146,6 +147,7 @@ def explain(
     weights_new: Weights | None = None,
     after: float | None = None,
     blocks: Mapping[str, str] | None = None,
+    level: Floats | None = None,
 ) -> NewsResult:
     """Split the change of a nowcast between two vintages.
 
@@ -164,6 +166,8 @@ def explain(
         The later nowcast where the parameters were learnt again; None where they were not.
     blocks
         Series → block.
+    level
+        The slowly moving mean on the earlier grid, where there is one: it is the same on both vintages.
 
     Raises
     ------
@@ -180,6 +184,8 @@ def explain(
     rows = max(len(whole.values), old.first_month + len(old.values) - start)
     whole = whole.through(rows - 1)
     a, b = old.on(whole), new.on(whole)
+    mean = np.zeros(whole.values.shape) if level is None else placed(level, old, whole)
+    a, b = replace(a, values=a.values - mean), replace(b, values=b.values - mean)
     row = whole.row(target, period)
     lead = 4 if len(new.names) > new.monthly else 0
     w_old = None if weights_old is None else carried(weights_old, old, whole, lead)
@@ -190,11 +196,11 @@ def explain(
     views = {name: look(grid, p, w_old) for name, grid in (("old", a), ("common", common), ("revised", revised))}
     full = look(b, p, w_old)
     pieces = [
-        _known_cells("withdrawal", views["old"], views["common"], a, has_old & ~has_new, row, column),
-        _revisions(views["common"], a, b, has_old & has_new & (a.values != b.values), row, column),
-        _known_cells("release", full, views["revised"], b, has_new & ~has_old, row, column),
+        _known_cells("withdrawal", views["old"], views["common"], a, has_old & ~has_new, row, column, mean),
+        _revisions(views["common"], a, b, has_old & has_new & (a.values != b.values), row, column, mean),
+        _known_cells("release", full, views["revised"], b, has_new & ~has_old, row, column, mean),
     ]
-    scale, center = float(p.scale[column]), float(p.center[column])
+    scale, center = float(p.scale[column]), float(p.center[column]) + float(mean[row, column])
 
     def value(view: Look) -> float:
         return center + scale * cell(view, row, column, variance=False).mean
@@ -229,7 +235,9 @@ def _row(
     return dict(zip(COLUMNS, (kind, series, period, expected, actual, weight, impact), strict=True))
 
 
-def _known_cells(kind: str, full: Look, base: Look, source: Grid, which: Mask, row: int, column: int) -> pd.DataFrame:
+def _known_cells(
+    kind: str, full: Look, base: Look, source: Grid, which: Mask, row: int, column: int, mean: Floats
+) -> pd.DataFrame:
     """Value cells that one panel has and the other lacks, against what the panel without them expects."""
     p = full.parameters
     weight = data_weights(full, cell(full, row, column, variance=False), column)
@@ -241,18 +249,20 @@ def _known_cells(kind: str, full: Look, base: Look, source: Grid, which: Mask, r
         size = float(p.scale[c])
         per_unit = float(weight[r, c]) * float(p.scale[column]) / size
         impact = sign * per_unit * size * (actual - guess)
-        known, unknown = float(source.values[r, c]), float(p.center[c]) + size * guess
+        at = float(mean[r, c])
+        known, unknown = at + float(source.values[r, c]), at + float(p.center[c]) + size * guess
         first, second = (known, unknown) if sign < 0 else (unknown, known)
         out.append(_row(kind, p.names[c], source.label(int(r), int(c)), first, second, per_unit, impact))
     return pd.DataFrame(out, columns=list(COLUMNS))
 
 
-def _revisions(view: Look, before: Grid, after: Grid, which: Mask, row: int, column: int) -> pd.DataFrame:
+def _revisions(view: Look, before: Grid, after: Grid, which: Mask, row: int, column: int, mean: Floats) -> pd.DataFrame:
     p = view.parameters
     weight = data_weights(view, cell(view, row, column, variance=False), column)
     out = []
     for r, c in zip(*np.nonzero(which), strict=True):
-        first, second = float(before.values[r, c]), float(after.values[r, c])
+        at = float(mean[r, c])
+        first, second = at + float(before.values[r, c]), at + float(after.values[r, c])
         per_unit = float(weight[r, c]) * float(p.scale[column]) / float(p.scale[c])
         label = before.label(int(r), int(c))
         out.append(_row("revision", p.names[c], label, first, second, per_unit, per_unit * (second - first)))

@@ -18,6 +18,10 @@ from opsroom.measure.nowcast.interval import Basis
 if TYPE_CHECKING:
     import altair as alt
 
+CITATION = (
+    "Mixed-frequency factor model after Bańbura and Modugno (2014), Journal of Applied Econometrics 29:133-160, and "
+    f"Mariano and Murasawa (2003), 18:427-443; opsroom {__version__}."
+)
 LEVELS = (0.05, 0.16, 0.25, 0.5, 0.75, 0.84, 0.95)
 """Levels of the quantiles: bands of 90, 68 and 50 %."""
 _PRIOR = 10.0
@@ -79,10 +83,7 @@ class NowcastResult:
 
     def cite(self) -> str:
         """Return source and version."""
-        return (
-            "Mixed-frequency factor model after Bańbura and Modugno (2014), Journal of Applied Econometrics "
-            f"29:133-160, and Mariano and Murasawa (2003), 18:427-443; opsroom {__version__}."
-        )
+        return CITATION
 
     def chart(self) -> alt.Chart:
         """Draw the nowcast with its bands."""

@@ -35,15 +35,20 @@ class Robust:
         Months (such as ``"2020-03"``) in which all monthly series' own errors have one larger scale in common, and the
         factors' innovations another, learnt month by month and no smaller than in other months (after Lenza and
         Primiceri 2022). They have no tails besides.
+    drift
+        Years over which each series' mean moves, to both sides (25 in Stock and Watson 2012); None: it stays.
     """
 
     tail: float = 5.0
     shock_tail: float = 3.0
     crisis: tuple[str, ...] = field(default=())
+    drift: float | None = None
 
     def __post_init__(self) -> None:
         if self.tail <= 2 or self.shock_tail <= 2:
             raise UsageError("degrees of freedom of 2 or less have no variance.", remedy="Use a tail above 2.")
+        if self.drift is not None and self.drift < 1:
+            raise UsageError("a mean that drifts within a year is no mean.", remedy="Use a drift of 10 to 30 years.")
         for month in self.crisis:
             month_number(month, "M")
 
