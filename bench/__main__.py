@@ -17,10 +17,15 @@ from typing import Any
 CASES = tuple(sorted(file.stem for file in Path(__file__).parent.glob("[a-z]*.py")))
 
 
+def _stem(name: str) -> str:
+    """Return a case's module: `nowcast-em` is `nowcast_em`."""
+    return name.replace("-", "_")
+
+
 def main() -> None:
     """Run one case, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("case", nargs="?", choices=CASES, help="the case; all of them where absent")
+    parser.add_argument("case", nargs="?", type=_stem, choices=CASES, help="the case; all of them where absent")
     parser.add_argument("--size", type=int, help="size of the problem; the case's own where absent")
     parser.add_argument("--large", action="store_true", help="the case's large size, too")
     parser.add_argument("--peer", metavar="PYTHON", help="an interpreter that has the peer")

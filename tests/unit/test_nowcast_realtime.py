@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from opsroom.base.errors import UsageError
-from opsroom.measure.nowcast import SeriesSpec, Settings, backtest, first_growth, learn_lags
+from opsroom.measure.nowcast import SeriesSpec, Settings, first_growth, learn_lags, rehearse
 from opsroom.measure.nowcast.benchmark import ar1, bridge
 from opsroom.measure.nowcast.interval import interval
 from opsroom.measure.nowcast.panel import Panel, build_panel
@@ -54,16 +54,16 @@ def test_a_replay_beats_the_autoregression_and_can_be_continued() -> None:
     outcomes = first_growth(gdp[["period", "known_at", "value"]])
     days = [d.date() for d in pd.date_range("2015-01-25", "2018-06-30", freq="60D")]
     settings = Settings(min_quarters=16, tolerance=1e-5)
-    whole = backtest(vintage, days, target="gdp", specs=SPECS, first_releases=outcomes, settings=settings)
+    whole = rehearse(vintage, days, target="gdp", specs=SPECS, first_releases=outcomes, settings=settings)
     assert whole.refused == ()
     assert whole.ratio() < 0.8
     assert 0.75 <= float(whole.scores()["coverage90"].iloc[0]) <= 1.0
     assert set(whole.frame["basis"]) == {"model", "past-errors"}
-    part = backtest(vintage, days[:14], target="gdp", specs=SPECS, first_releases=outcomes, settings=settings)
-    more = backtest(vintage, days, target="gdp", specs=SPECS, first_releases=outcomes, settings=settings, earlier=part)
+    part = rehearse(vintage, days[:14], target="gdp", specs=SPECS, first_releases=outcomes, settings=settings)
+    more = rehearse(vintage, days, target="gdp", specs=SPECS, first_releases=outcomes, settings=settings, earlier=part)
     pd.testing.assert_frame_equal(more.frame, whole.frame)
     with pytest.raises(UsageError, match="ascend"):
-        backtest(vintage, days[::-1], target="gdp", specs=SPECS, first_releases=outcomes, settings=settings)
+        rehearse(vintage, days[::-1], target="gdp", specs=SPECS, first_releases=outcomes, settings=settings)
 
 
 def test_intervals_rest_on_errors_known_by_the_day_only() -> None:
@@ -74,7 +74,7 @@ def test_intervals_rest_on_errors_known_by_the_day_only() -> None:
     settings = Settings(min_quarters=16, tolerance=1e-5)
     poisoned = {q: (g if q < "2016-Q2" else 99.0) for q, g in outcomes.items()}
     a, b = (
-        backtest(vintage, days, target="gdp", specs=SPECS, first_releases=o, settings=settings).frame
+        rehearse(vintage, days, target="gdp", specs=SPECS, first_releases=o, settings=settings).frame
         for o in (outcomes, poisoned)
     )
     columns = ["growth", "deviation", "lower90", "upper90", "ar1", "bridge"]

@@ -101,7 +101,7 @@ def _score(name: str, rows: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def backtest(
+def rehearse(
     panel_as_of: PanelAsOf,
     days: Iterable[dt.date],
     *,
@@ -131,7 +131,7 @@ def backtest(
     quarters_ahead
         Keep quarters up to so many after the day's own.
     earlier
-        A backtest of earlier days with the same series and settings, to be continued: its days are not run
+        A rehearsal of earlier days with the same series and settings, to be continued: its days are not run
         again, only scored again.
 
     Raises
@@ -150,7 +150,7 @@ def backtest(
         days = [day for day in days if day > done]
     for day in track(list(days), "nowcasts of past days"):
         if last is not None and day < last:
-            raise UsageError("the days of a backtest must ascend.", remedy="Sort them.")
+            raise UsageError("the days of a rehearsal must ascend.", remedy="Sort them.")
         last = day
         past = pd.DataFrame(rows, columns=list(COLUMNS)) if rows else None
         try:

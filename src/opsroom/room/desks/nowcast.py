@@ -97,7 +97,7 @@ class NowcastDesk:
         lags: Lags,
     ) -> Backtest | None:
         """Rehearse past vintages once a quarter: what the room would have said, day by day, before it began."""
-        from opsroom.measure.nowcast import backtest, first_growth
+        from opsroom.measure.nowcast import first_growth, rehearse
 
         start = settings.get("backtest_from")
         if start is None:
@@ -114,7 +114,7 @@ class NowcastDesk:
         def moment(d: dt.date) -> dt.datetime:
             return end_of_day(d, view.settings.timezone)
 
-        view.memory[place] = backtest(
+        view.memory[place] = rehearse(
             lambda d: panel_at(vintages, moment(d)),
             days,
             target=target,

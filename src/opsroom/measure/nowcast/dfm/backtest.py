@@ -1,0 +1,260 @@
+"""How models would have nowcast on past vintages: one call, true vintages, an explicit target, honest scores."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from opsroom._version import __version__
+from opsroom.base.errors import FitError, UsageError
+from opsroom.base.progress import track
+from opsroom.measure.nowcast.benchmark import ar1
+from opsroom.measure.nowcast.dfm.grid import gather, month_number
+from opsroom.measure.nowcast.dfm.model import DynamicFactorModel
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters
+from opsroom.measure.nowcast.dfm.results import quantiles
+from opsroom.measure.nowcast.dfm.scoring import BacktestResult, scored
+from opsroom.measure.nowcast.panel import Panel
+
+Release = Literal["first", "second", "latest"]
+Vintage = tuple[pd.DataFrame, pd.DataFrame]
+CHUNK = 15
+"""Vintages in a row that are fitted one after the other, each from the parameters of the one before."""
+_NEAR = 20
+"""Days by which the distance to a quarter's end may differ for a past error to count."""
+AR1 = "AR(1)"
+"""Name of the benchmark that every backtest has."""
+
+
+class Nowcast(Protocol):
+    """What a model of one's own returns."""
+
+    @property
+    def mean(self) -> float:
+        """The nowcast."""
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of its error."""
+
+
+Model = DynamicFactorModel | Callable[[pd.DataFrame, pd.DataFrame, str, pd.Period], Nowcast]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    vintages: tuple[tuple[pd.Timestamp, Vintage], ...]
+    target: str
+    name: str
+    model: Model
+    ahead: int
+    tol: float
+
+
+def backtest(
+    vintages: Mapping[Any, Vintage],
+    target: str,
+    models: Mapping[str, Model],
+    *,
+    outcomes: Mapping[str, float] | None = None,
+    release: Release = "first",
+    ahead: int = 0,
+    tol: float = 1e-6,
+    workers: int = 1,
+    cache: Path | None = None,
+) -> BacktestResult:
+    """Nowcast a quarterly target on every past vintage, re-estimating each time, and score what came of it.
+
+    Answers: had we used this model, how good would it have been, on the data as they stood then?
+
+    Parameters
+    ----------
+    vintages
+        Day → (monthly, quarterly) tables as they stood, transformed.
+    target
+        A quarterly series.
+    models
+        Name → a `DynamicFactorModel`, or a function of (monthly, quarterly, target, period) that returns something
+        with ``mean`` and ``sd``. An AR(1) is always run beside them.
+    outcomes
+        Quarter (``2016-Q3``) → the value that counts; default learnt from the vintages.
+    release
+        Which value counts where it is learnt: the ``"first"`` published, the ``"second"`` different one, or the one in
+        the ``"latest"`` vintage.
+    ahead
+        Nowcast up to so many quarters after that of the vintage's day.
+    tol
+        See `DynamicFactorModel.fit`.
+    workers
+        Processes. The result does not depend on it.
+    cache
+        A folder: what was computed for the same data, model and version is read from there.
+
+    Raises
+    ------
+    UsageError
+        No vintages, or a model that is called like the benchmark.
+
+    Notes
+    -----
+    Quantiles rest on the model's own earlier errors, and on no outcome that was not in the vintage. A fit that is
+    refused is listed in `refused`, not replaced.
+    """
+    if not vintages:
+        raise UsageError("there are no vintages.", remedy="Give a mapping of day → (monthly, quarterly).")
+    if AR1 in models:
+        raise UsageError(f"a model is called {AR1!r}, as the benchmark is.", remedy="Give it another name.")
+    ordered = tuple(sorted((pd.Timestamp(day), pair) for day, pair in vintages.items()))
+    chunks = [ordered[k : k + CHUNK] for k in range(0, len(ordered), CHUNK)]
+    everything: dict[str, Model] = {AR1: autoregression, **models}
+    tasks = [_Task(chunk, target, name, model, ahead, tol) for name, model in everything.items() for chunk in chunks]
+    done = _all(tasks, workers, cache)
+    rows = [row for found, _ in done for row in found]
+    refused = tuple(one for _, lost in done for one in lost)
+    learnt = dict(outcomes) if outcomes is not None else learn_outcomes(ordered, target, release)
+    known = {str(day.date()): _released(pair, target) for day, pair in ordered}
+    frame = _with_quantiles(pd.DataFrame(rows), learnt, known)
+    return BacktestResult(target, release if outcomes is None else "given", frame, refused)
+
+
+def autoregression(monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, period: pd.Period) -> Nowcast:
+    """Forecast by an AR(1) of the vintage's own values; see `benchmark.ar1`."""
+    grid = gather(monthly[[]], quarterly[[target]])
+    row = month_number(period, "Q") - grid.first_month
+    panel = Panel(
+        grid.first_month,
+        (target,),
+        np.array([True]),
+        np.array([False]),
+        np.ones((1, 1), bool),
+        grid.through(row).values,
+    )
+    found = ar1(panel, row)
+    return _Plain(found.growth, found.deviation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    mean: float
+    sd: float
+
+
+def learn_outcomes(ordered: Sequence[tuple[pd.Timestamp, Vintage]], target: str, release: Release) -> dict[str, float]:
+    """Return each quarter's value by the vintages; what the first vintage holds already has no first release."""
+    bulk = set(_released(ordered[0][1], target))
+    seen: dict[str, list[float]] = {}
+    for _, pair in ordered:
+        for quarter, value in _released(pair, target).items():
+            values = seen.setdefault(quarter, [])
+            if not values or values[-1] != value:
+                values.append(value)
+    if release == "latest":
+        return {quarter: values[-1] for quarter, values in seen.items()}
+    place = 0 if release == "first" else 1
+    return {q: values[place] for q, values in seen.items() if q not in bulk and len(values) > place}
+
+
+def _released(pair: Vintage, target: str) -> dict[str, float]:
+    table = pair[1][target].dropna()
+    index = table.index if isinstance(table.index, pd.PeriodIndex) else pd.DatetimeIndex(table.index).to_period("Q")
+    return {f"{q.year}-Q{q.quarter}": float(v) for q, v in zip(index, table.to_numpy(), strict=True)}
+
+
+def _all(tasks: Sequence[_Task], workers: int, cache: Path | None) -> list[tuple[list[dict[str, Any]], list[Any]]]:
+    if workers <= 1:
+        return [_cached(task, cache) for task in track(tasks, "nowcasts on past vintages")]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(_cached, task, cache) for task in tasks]
+        return [job.result() for job in track(running, "nowcasts on past vintages")]
+
+
+def _cached(task: _Task, cache: Path | None) -> tuple[list[dict[str, Any]], list[Any]]:
+    if cache is None or not isinstance(task.model, DynamicFactorModel):
+        return _run(task)
+    key = hashlib.sha256(f"{__version__}|{task.model!r}|{task.target}|{task.ahead}|{task.tol}".encode())
+    for day, pair in task.vintages:
+        key.update(str(day).encode())
+        for table in pair:
+            key.update(str(list(table.columns)).encode())
+            key.update(pd.util.hash_pandas_object(table, index=True).to_numpy().tobytes())
+    path = cache / f"{key.hexdigest()}.pkl"
+    if path.is_file():
+        found: tuple[list[dict[str, Any]], list[Any]] = pickle.loads(path.read_bytes())
+        return found
+    out = _run(task)
+    cache.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(out))
+    return out
+
+
+def _run(task: _Task) -> tuple[list[dict[str, Any]], list[Any]]:
+    rows: list[dict[str, Any]] = []
+    refused: list[Any] = []
+    start: FactorParameters | None = None
+    for day, (monthly, quarterly) in task.vintages:
+        try:
+            if isinstance(task.model, DynamicFactorModel):
+                fitted = task.model.fit(monthly, quarterly, tol=task.tol, start=start)
+                start = fitted.parameters
+            for period in _periods(day, quarterly[task.target], task.ahead):
+                if isinstance(task.model, DynamicFactorModel):
+                    result: Any = fitted.nowcast(task.target, period)
+                else:
+                    result = task.model(monthly, quarterly, task.target, period)
+                rows.append(
+                    {
+                        "day": day,
+                        "model": task.name,
+                        "period": f"{period.year}-Q{period.quarter}",
+                        "days_left": int((period.end_time.normalize() - day).days),
+                        "mean": float(result.mean),
+                        "sd": float(result.sd),
+                        "shock": bool(getattr(result, "shock", False)),
+                    }
+                )
+        except FitError as error:
+            refused.append((day, task.name, error.code))
+            start = None
+    return rows, refused
+
+
+def _periods(day: pd.Timestamp, values: pd.Series, ahead: int) -> list[pd.Period]:
+    index = values.dropna().index
+    quarters = index if isinstance(index, pd.PeriodIndex) else pd.DatetimeIndex(index).to_period("Q")
+    first = quarters.max() + 1
+    last = max(pd.Period(day, freq="Q") + ahead, first)
+    return list(pd.period_range(first, last, freq="Q"))
+
+
+def _with_quantiles(
+    frame: pd.DataFrame, outcomes: Mapping[str, float], known: Mapping[str, Mapping[str, float]]
+) -> pd.DataFrame:
+    """Add outcomes, and quantiles that rest on the errors that each day's vintage could know of."""
+    if frame.empty:
+        return scored(frame)
+    frame = frame.sort_values(["model", "day", "period"], kind="stable", ignore_index=True)
+    frame["outcome"] = frame["period"].map(outcomes).astype(float)
+    frame["error"] = frame["mean"] - frame["outcome"]
+    out: list[dict[str, Any]] = []
+    for _, own in frame.groupby("model", sort=False):
+        days, left = own["day"].to_numpy(), own["days_left"].to_numpy()
+        means, sds = own["mean"].to_numpy(np.float64), own["sd"].to_numpy(np.float64)
+        shocks = own["shock"].to_numpy(bool)
+        for k, label in enumerate(own.index):
+            # One error a quarter: the last one made at about this distance, of a quarter that the vintage holds.
+            at_hand = own["period"].isin(list(known[str(pd.Timestamp(days[k]).date())])).to_numpy()
+            past = own[(days < days[k]) & at_hand & (np.abs(left - left[k]) <= _NEAR)]
+            past = past.drop_duplicates("period", keep="last")
+            levels, basis, count = quantiles(float(means[k]), float(sds[k]), shock=bool(shocks[k]), history=past)
+            named = {f"q{100 * level:02.0f}": value for level, value in levels.items()}
+            out.append({"at": label, "basis": basis, "past": count} | named)
+    return scored(frame.join(pd.DataFrame(out).set_index("at")))

@@ -1,0 +1,400 @@
+"""`DynamicFactorModel`: specify, fit, ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from opsroom.base.errors import UsageError
+from opsroom.measure.nowcast.dfm.density import in_shock, parameter_variance, with_tails
+from opsroom.measure.nowcast.dfm.drift import levels, placed
+from opsroom.measure.nowcast.dfm.estimate import FitReport, estimate
+from opsroom.measure.nowcast.dfm.grid import Grid, gather
+from opsroom.measure.nowcast.dfm.layout import lay_out
+from opsroom.measure.nowcast.dfm.look import Look, cell, look
+from opsroom.measure.nowcast.dfm.news import NewsResult, explain
+from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Mask
+from opsroom.measure.nowcast.dfm.peer import parameters_of
+from opsroom.measure.nowcast.dfm.results import CITATION, NowcastResult, quantiles
+from opsroom.measure.nowcast.dfm.robust import Robust, carried, settle
+from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth, standardise
+from opsroom.measure.nowcast.dfm.twin import dense_loglike
+
+_SETTLE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamicFactorModel:
+    """A mixed-frequency dynamic factor model, to be fitted to transformed data.
+
+    Answers: what few common movements stand behind many monthly and quarterly series, some of them not out yet?
+
+    Attributes
+    ----------
+    factors
+        Number of factors; with `blocks`, of each block (or block → number).
+    factor_order
+        Lags of the factors' vector autoregression, in months (or block → lags).
+    idiosyncratic
+        ``"ar1"``: each series' own error remembers the month before; ``"iid"``: it does not.
+    blocks
+        Series → the blocks that it belongs to; each block has factors, and an autoregression, of its own. Absent:
+        one block of all series.
+    robust
+        None for Gaussian errors; ``"student"`` or a `Robust` for errors with heavy tails and named crises.
+
+    Notes
+    -----
+    For month t, factors f, monthly series i and quarterly series q, all standardised::
+
+        f_t  = A_1 f_{t-1} + … + A_p f_{t-p} + u_t
+        x_it = l_i' f_t + e_it                                      e_it = r_i e_{i,t-1} + v_it
+        y_qt = g_t + 2 g_{t-1} + 3 g_{t-2} + 2 g_{t-3} + g_{t-4}      g_t = l_q' f_t + e_qt
+
+    with stationary starts. The assumption that fails most often: that the relation between the series in an
+    extraordinary quarter is the ordinary one.
+
+    References
+    ----------
+    Bańbura and Modugno (2014), Journal of Applied Econometrics 29, 133-160; Mariano and Murasawa (2003), 18, 427-443;
+    Jungbacker and Koopman (2015), Econometrics Journal 18, C1-C21.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from opsroom.measure.nowcast import DynamicFactorModel
+    >>> rng = np.random.default_rng(1)
+    >>> f = np.convolve(rng.normal(size=164), 0.7 ** np.arange(20), mode="valid")
+    >>> months = pd.period_range("2010-01", periods=len(f), freq="M")
+    >>> x = pd.DataFrame({f"x{i}": f + rng.normal(size=len(f)) for i in range(6)}, index=months)
+    >>> fitted = DynamicFactorModel().fit(x)
+    >>> fitted.report.converged
+    True
+    """
+
+    factors: int | Mapping[str, int] = 1
+    factor_order: int | Mapping[str, int] = 1
+    idiosyncratic: Literal["ar1", "iid"] = "ar1"
+    blocks: Mapping[str, Sequence[str]] | None = None
+    robust: Literal["student"] | Robust | None = None
+
+    def __post_init__(self) -> None:
+        if self.idiosyncratic not in ("ar1", "iid"):
+            raise UsageError(f"idiosyncratic={self.idiosyncratic!r} is not known.", remedy="Use 'ar1' or 'iid'.")
+        if not (self.robust is None or self.robust == "student" or isinstance(self.robust, Robust)):
+            raise UsageError(f"robust={self.robust!r} is not known.", remedy="Use None, 'student' or Robust(…).")
+        for name, given in (("factors", self.factors), ("factor_order", self.factor_order)):
+            numbers = list(given.values()) if isinstance(given, Mapping) else [given]
+            if isinstance(given, Mapping) and self.blocks is None:
+                raise UsageError(f"{name} by block needs blocks.", remedy="Give blocks, or one number.")
+            if min(numbers, default=0) < 1:
+                raise UsageError(f"{name} must be 1 or more.", remedy="Use at least one.")
+
+    def fit(
+        self,
+        monthly: pd.DataFrame,
+        quarterly: pd.DataFrame | None = None,
+        *,
+        tol: float = 1e-6,
+        max_iter: int = 500,
+        start: FactorParameters | None = None,
+    ) -> FittedFactorModel:
+        """Fit the model.
+
+        Parameters
+        ----------
+        monthly, quarterly
+            One column a series, one row a month or calendar quarter, transformed to be nearly stationary; NaN where
+            unknown, anywhere.
+        tol
+            Converged when the next step promises less than this of log likelihood per observed cell.
+        max_iter
+            Steps after which a fit is refused.
+        start
+            Parameters to begin from, such as those of the vintage before.
+
+        Returns
+        -------
+        FittedFactorModel
+            Only ever a converged one.
+
+        Raises
+        ------
+        FitError
+            No convergence, an autoregression that is not stationary, numbers that are not finite, series without
+            movement: refused, with what to do.
+        """
+        grid = gather(monthly, quarterly)
+        factor_names, blocks, loads = self._structure(grid)
+        robust = Robust() if self.robust == "student" else self.robust
+        level = None if robust is None or robust.drift is None else levels(grid, robust.drift)
+        flat = grid if level is None else replace(grid, values=grid.values - level)
+        parameters, weights, report = estimate(
+            flat, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.idiosyncratic == "ar1",
+            robust=robust, tol=tol, max_iter=max_iter, start=start,
+        )  # fmt: skip
+        return FittedFactorModel(
+            parameters, grid, None if robust is None else weights, robust, report, self._named(), level
+        )
+
+    def _structure(self, grid: Grid) -> tuple[tuple[str, ...], tuple[FactorBlock, ...], Mask]:
+        if self.blocks is None:
+            assert isinstance(self.factors, int) and isinstance(self.factor_order, int)  # noqa: PT018
+            names = tuple(f"factor{k + 1}" for k in range(self.factors))
+            block = FactorBlock(tuple(range(self.factors)), self.factor_order)
+            return names, (block,), np.ones((len(grid.names), self.factors), dtype=bool)
+        absent = [name for name in grid.names if not self.blocks.get(name)]
+        if absent:
+            raise UsageError(
+                f"the series {', '.join(absent)} belong to no block.", remedy="Name a block for every series."
+            )
+        order: dict[str, None] = {}
+        for name in grid.names:
+            order |= dict.fromkeys(self.blocks[name])
+        # The block with the most series first: its factor is looked for in all that is there.
+        by_size = sorted(order, key=lambda b: -sum(b in self.blocks[n] for n in grid.names))  # type: ignore[index]
+        names_out: list[str] = []
+        blocks, columns = [], []
+        for block_name in by_size:
+            count = self.factors if isinstance(self.factors, int) else self.factors.get(block_name, 1)
+            lags = self.factor_order if isinstance(self.factor_order, int) else self.factor_order.get(block_name, 1)
+            blocks.append(FactorBlock(tuple(range(len(names_out), len(names_out) + count)), lags))
+            names_out += [block_name] if count == 1 else [f"{block_name}{k + 1}" for k in range(count)]
+            member = np.array([block_name in self.blocks[name] for name in grid.names])
+            columns += [member] * count
+        return tuple(names_out), tuple(blocks), np.column_stack(columns)
+
+    def _named(self) -> dict[str, str]:
+        """Return series → the block under which its news are counted: its most particular one."""
+        if self.blocks is None:
+            return {}
+        size: dict[str, int] = {}
+        for names in self.blocks.values():
+            for name in names:
+                size[name] = size.get(name, 0) + 1
+        return {series: min(names, key=lambda b: size[b]) for series, names in self.blocks.items() if names}
+
+
+@dataclass(frozen=True, slots=True)
+class FittedFactorModel:
+    """A factor model with parameters, on its data.
+
+    Attributes
+    ----------
+    parameters
+        See `FactorParameters`.
+    grid
+        The data.
+    weights, robust
+        What the errors weigh, and how they were weighed; None in a Gaussian model.
+    report
+        How the fit went; None where the parameters were given.
+    block_of
+        Series → block under which its news are counted.
+    level
+        Months x series of `grid`: the slowly moving mean that is taken out first; None where there is none. The
+        parameters' centers are of what is left.
+    """
+
+    parameters: FactorParameters
+    grid: Grid
+    weights: Weights | None
+    robust: Robust | None
+    report: FitReport | None
+    block_of: Mapping[str, str]
+    level: Floats | None = None
+
+    @property
+    def loglike(self) -> float:
+        """Log likelihood of the standardised data, given the weights where the model is robust."""
+        return look(self._flat(self.grid), self.parameters, self.weights).found.loglike
+
+    def factors(self) -> pd.DataFrame:
+        """Return the factors given all data, one row a month."""
+        view = look(self._flat(self.grid), self.parameters, self.weights)
+        mean = view.found.factor_means[view.cells.layout.lead :] @ self.parameters.innovation.T
+        return pd.DataFrame(mean, index=self.grid.months, columns=list(self.parameters.factor_names))
+
+    def nowcast(
+        self, target: str, period: object, *, history: pd.DataFrame | None = None, parameter_uncertainty: bool = True
+    ) -> NowcastResult:
+        """Nowcast one series in one period; a known value is itself.
+
+        Parameters
+        ----------
+        target
+            Any series of the model.
+        period
+            Month or quarter, within the panel or after it: ``"2016-Q3"``, ``"2016-07"`` or a period.
+        history
+            Past real-time nowcasts whose outcomes are known by now (``error``, ``sd``, ``shock``): the quantiles are
+            drawn towards them.
+        parameter_uncertainty
+            Add the uncertainty of estimated parameters.
+
+        Raises
+        ------
+        UsageError
+            No such series, or no such period.
+        """
+        column, row = self.grid.column(target), self.grid.row(target, period)
+        view = self._view(row)
+        found = cell(view, row, column)
+        spread = found.variance
+        if self.robust is not None and spread > 0:
+            weights = with_tails(view.cells.weights, self.robust, view, row, column)
+            spread = cell(look(view.grid, self.parameters, weights), row, column).variance
+        scale = float(self.parameters.scale[column])
+        own = parameter_variance(view, row, column) if parameter_uncertainty and spread > 0 else 0.0
+        mean = float(self.parameters.center[column]) + scale * found.mean
+        if self.level is not None:
+            mean += float(placed(self.level, self.grid, view.grid)[row, column])
+        sd = scale * float(np.sqrt(spread + own))
+        shock = in_shock(view, row)
+        levels, basis, past = quantiles(mean, sd, shock=shock, history=history)
+        return NowcastResult(
+            target, self.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(spread)),
+            scale * float(np.sqrt(own)), basis, past, shock,
+        )  # fmt: skip
+
+    def news(
+        self,
+        updated_monthly: pd.DataFrame,
+        updated_quarterly: pd.DataFrame | None,
+        target: str,
+        period: object,
+        *,
+        refit: FittedFactorModel | None = None,
+    ) -> NewsResult:
+        """Explain how a later vintage moves a nowcast.
+
+        Parameters
+        ----------
+        updated_monthly, updated_quarterly
+            The later vintage.
+        target, period
+            What is nowcast.
+        refit
+            The model fitted to the later vintage; its nowcast is then where the news lead to, and what learning the
+            parameters again has added is a piece of its own.
+        """
+        new = gather(updated_monthly, updated_quarterly, names=self.grid.names)
+        new = replace(new, monthly=self.grid.monthly)
+        after, weights = None, None
+        if self.robust is not None:
+            weights = self.updated(new).weights
+        if refit is not None:
+            after = refit.nowcast(target, period, parameter_uncertainty=False).mean
+        return explain(
+            self.parameters, self.grid, new, target, period, weights_old=self.weights, weights_new=weights,
+            after=after, blocks=self.block_of, level=self.level,
+        )  # fmt: skip
+
+    def updated(self, grid: Grid) -> FittedFactorModel:
+        """Return the same parameters on other data; the weights of a robust model are found for them."""
+        weights = self.weights
+        same = grid.first_month == self.grid.first_month and np.array_equal(
+            grid.values, self.grid.values, equal_nan=True
+        )
+        if self.robust is not None and self.weights is not None and not same:
+            p = self.parameters
+            layout = lay_out(standardise(self._flat(grid).values, p), p.monthly, p.factors, p.order, chained=p.ar1)
+            begun = Cells.of(layout, carried(self.weights, self.grid, grid, layout.lead))
+            crisis = self.robust.rows(grid, len(grid.values))
+            weights = settle(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-10).weights
+        level = None if self.level is None else placed(self.level, self.grid, grid)
+        return replace(self, grid=grid, weights=weights, report=None, level=level)
+
+    def _view(self, row: int) -> Look:
+        grid = self.grid.through(row)
+        lead = 4 if len(grid.names) > grid.monthly else 0
+        weights = None if self.weights is None else carried(self.weights, self.grid, grid, lead)
+        return look(self._flat(grid), self.parameters, weights, moments=True)
+
+    def _flat(self, grid: Grid) -> Grid:
+        """Return a grid without its slowly moving mean."""
+        if self.level is None:
+            return grid
+        return replace(grid, values=grid.values - placed(self.level, self.grid, grid))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the parameters by series."""
+        return self.parameters.to_frame()
+
+    def summary(self) -> str:
+        """Return what was fitted and how it went."""
+        p = self.parameters
+        lines = [
+            f"Dynamic factor model: {p.monthly} monthly and {len(p.names) - p.monthly} quarterly series, "
+            f"{p.factors} factor(s) of order {p.order}, own errors {'AR(1)' if p.ar1 else 'independent'}"
+        ]
+        if self.report is not None:
+            r = self.report
+            lines.append(
+                f"  converged in {r.steps} steps; objective {r.objective:.2f}, {r.cells} cells, "
+                f"spectral radius {r.radius:.3f}"
+            )
+        return "\n".join(lines)
+
+    def cite(self) -> str:
+        """Return sources and version."""
+        return CITATION
+
+
+def loglike(
+    parameters: FactorParameters,
+    monthly: pd.DataFrame,
+    quarterly: pd.DataFrame | None = None,
+    *,
+    compiled: bool = True,
+) -> float:
+    """Return the log likelihood of data under given parameters and Gaussian errors.
+
+    Parameters
+    ----------
+    parameters
+        Such as `FittedFactorModel.parameters`.
+    monthly, quarterly
+        The data, in their own units; the likelihood is that of the standardised ones, as statsmodels gives it.
+    compiled
+        False: by the plain definition in NumPy, with every cell's covariance with every other written down. Slow, and
+        without anything in common with the compiled way but the model.
+    """
+    grid = gather(monthly, quarterly, names=parameters.names)
+    values = standardise(grid.values, parameters)
+    if not compiled:
+        return dense_loglike(parameters, values)
+    layout = lay_out(values, parameters.monthly, parameters.factors, parameters.order, chained=parameters.ar1)
+    return smooth(Cells.of(layout), parameters, moments=False).loglike
+
+
+def from_statsmodels(results: Any) -> FittedFactorModel:  # statsmodels has no types
+    """Build the same model, on the same data, from results of statsmodels' `DynamicFactorMQ`.
+
+    The start is stationary. Results of ``fit`` carry a start of their own, learnt with the parameters
+    (``em_initialization=True``): compare with ``results.model.smooth(results.params)``.
+
+    Parameters
+    ----------
+    results
+        Fitted, or from ``model.smooth(params)``.
+
+    Raises
+    ------
+    UsageError
+        A model without dates, or with noise added to every observation.
+    """
+    model = results.model
+    p = parameters_of(model, results.params)
+    index = model._index
+    if isinstance(index, pd.DatetimeIndex):
+        index = index.to_period("M")
+    if not isinstance(index, pd.PeriodIndex):
+        raise UsageError("the model's data have no dates.", remedy="Give it a monthly PeriodIndex.")
+    values = np.asarray(model.endog, dtype=np.float64) * p.scale + p.center
+    grid = Grid(12 * index[0].year + index[0].month - 1, p.names, p.monthly, values)
+    return FittedFactorModel(p, grid, None, None, None, {})

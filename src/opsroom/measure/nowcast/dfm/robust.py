@@ -1,0 +1,189 @@
+"""Outliers and crises: weights by which an error counts less, learnt with the parameters.
+
+A Student error is a normal one whose precision has a weight of its own. The best weight of an error of d standard
+deviations is ``(tail + 1) / (tail + d²)``. Each round raises one objective, the log likelihood given the weights plus
+the weights' own log density, so that nothing is ever taken out by hand, and a fit that falls is seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from opsroom.base.errors import UsageError
+from opsroom.measure.nowcast.dfm.grid import Grid, month_number
+from opsroom.measure.nowcast.dfm.moments import moments, own_rows, shock_squares
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
+from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed, Weights
+
+_LEAST = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Robust:
+    """How wild errors are taken.
+
+    Attributes
+    ----------
+    tail
+        Degrees of freedom of the series' own errors: small means that a lone outlier moves little.
+    shock_tail
+        Degrees of freedom of the factors' innovations: small means that a common shock is followed at once and does
+        not rewrite the parameters.
+    crisis
+        Months (such as ``"2020-03"``) in which all monthly series' own errors have one larger scale in common, and the
+        factors' innovations another, learnt month by month and no smaller than in other months (after Lenza and
+        Primiceri 2022). They have no tails besides.
+    drift
+        Years over which each series' mean moves, to both sides (25 in Stock and Watson 2012); None: it stays.
+    """
+
+    tail: float = 5.0
+    shock_tail: float = 3.0
+    crisis: tuple[str, ...] = field(default=())
+    drift: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.tail <= 2 or self.shock_tail <= 2:
+            raise UsageError("degrees of freedom of 2 or less have no variance.", remedy="Use a tail above 2.")
+        if self.drift is not None and self.drift < 1:
+            raise UsageError("a mean that drifts within a year is no mean.", remedy="Use a drift of 10 to 30 years.")
+        for month in self.crisis:
+            month_number(month, "M")
+
+    def rows(self, grid: Grid, months: int) -> Ints:
+        """Return the rows of the crisis months on a grid."""
+        rows = np.array([month_number(month, "M") - grid.first_month for month in self.crisis], dtype=np.int64)
+        return rows[(rows >= 0) & (rows < months)]
+
+
+def reweigh(cells: Cells, found: Smoothed, robust: Robust, crisis: Ints) -> Weights:
+    """Return the weights that the errors deserve."""
+    layout, p = cells.layout, found.parameters
+    r = p.factors
+    shocks = shock_squares(found)
+    calm = np.ones(layout.months)
+    order = p.order
+    calm[order:] = (robust.shock_tail + r) / (robust.shock_tail + shocks[order:])
+    squares = _cell_squares(cells, found)
+    cell = _student(squares, robust.tail)
+    own = _student(_own_squares(cells, found), robust.tail)
+    for row in crisis:
+        calm[row + layout.lead] = min(1.0, r / max(float(shocks[row + layout.lead]), r))
+        known = ~np.isnan(layout.values[row, : layout.monthly])
+        if known.any():
+            cell[row, known] = 1.0 / max(1.0, float(np.mean(squares[row, known])))
+    return Weights(np.maximum(cell, _LEAST), np.maximum(own, _LEAST), np.maximum(calm, _LEAST))
+
+
+def weight_density(cells: Cells, robust: Robust, crisis: Ints) -> float:
+    """Return the log density of the weights, less a constant; the scale of a crisis has none."""
+    w = cells.weights
+    seen = ~np.isnan(cells.layout.values[:, : cells.layout.monthly])
+    seen[crisis] = False
+    calm = np.delete(w.calm, crisis + cells.layout.lead)
+    total = 0.5 * robust.tail * float((np.log(w.cell[seen]) - w.cell[seen]).sum())
+    total += 0.5 * robust.tail * float((np.log(w.own) - w.own).sum())
+    return total + 0.5 * robust.shock_tail * float((np.log(calm) - calm).sum())
+
+
+def _student(square: Floats, tail: float) -> Floats:
+    return np.where(np.isnan(square), 1.0, (tail + 1.0) / (tail + square))
+
+
+def _cell_squares(cells: Cells, found: Smoothed) -> Floats:
+    """Return the expected squared innovation of every known monthly cell over its variance; NaN elsewhere."""
+    layout, p, n = cells.layout, found.parameters, cells.layout.monthly
+    m = moments_by_month(found)
+    load, rho, variance = p.loadings[:n], p.memory[:n], p.variance[:n]
+    pairs = (load[:, :, None] * load[:, None, :]).reshape(n, -1)
+    here, cross, before = (part.reshape(len(part), -1) @ pairs.T for part in m)
+    mean = found.factor_means[layout.lead :]
+    fit = mean @ load.T
+    fit_before = np.vstack([np.zeros((1, n)), fit[:-1]])
+    rest = (layout.now - fit) - rho * (layout.back - fit_before)
+    square = (rest**2 + here - 2.0 * rho * cross + rho**2 * before) / variance
+    out = np.where(layout.regular > 0, square, np.nan)
+    month, own, back = layout.special.T
+    special = found.special
+    then = np.maximum(back, 0)
+    error = special.value - fit[month, own] + special.decay * np.where(back >= 0, fit[then, own], 0.0)
+    full = moments(cells, found)
+    gram = full.special_gram[0] - special.decay[:, None, None] * (
+        full.special_gram[1] + full.special_gram[1].transpose(0, 2, 1)
+    )
+    gram = gram + (special.decay**2)[:, None, None] * full.special_gram[2]
+    shift = full.special_mean[0] - special.decay[:, None] * full.special_mean[1]
+    gram = gram - shift[:, :, None] * shift[:, None, :]
+    noise = np.einsum("kf,kfg,kg->k", load[own], gram, load[own])
+    # Of a jump over a hole, the last month's innovation has its share of the mean, and what is not known of it.
+    one = 1.0 / cells.weights.cell[month, own]
+    share = one / special.spread
+    out[month, own] = share**2 * (error**2 + noise) / variance[own] + (special.spread - one) * share
+    return out
+
+
+def moments_by_month(found: Smoothed) -> tuple[Floats, Floats, Floats]:
+    """Return the factors' covariances by month: of now, of now with before, of before."""
+    from opsroom.measure.nowcast.dfm import kernels
+
+    layout, r = found.layout, found.parameters.factors
+    cov = np.zeros((2, layout.months, r, r))
+    kernels.lagged(found.near, layout.first, layout.start, layout.factor_at, r, 1, cov)
+    before = np.concatenate([np.zeros((1, r, r)), cov[0, :-1]])
+    return cov[0, layout.lead :], cov[1, layout.lead :], before[layout.lead :]
+
+
+def _own_squares(cells: Cells, found: Smoothed) -> Floats:
+    """Return the expected squared monthly innovation of the quarterly series' own errors over their variance."""
+    layout, p, n = cells.layout, found.parameters, cells.layout.monthly
+    rho, variance = p.memory[n:], p.variance[n:]
+    out = np.full(layout.own_at.shape, np.nan)
+    if not out.size:
+        return out
+    m = moments(cells, found)
+
+    def square(parts: Floats, series: Ints) -> Floats:
+        q = rho[series]
+        return np.asarray((parts[0] - 2.0 * q * parts[1] + q**2 * parts[2]) / variance[series])
+
+    out[tuple(layout.plain.T)] = square(m.plain, layout.plain[:, 1])
+    opening, second = own_rows(cells, m, p)
+    month, series = layout.quarters[:, 0] + layout.lead, layout.quarters[:, 1]
+    out[month - 2, series], out[month - 1, series] = square(opening, series), square(second, series)
+    return out
+
+
+def settle(cells: Cells, p: FactorParameters, robust: Robust, crisis: Ints, *, rounds: int, tol: float) -> Cells:
+    """Find the weights of a panel at given parameters: round by round until the objective stands."""
+    from opsroom.measure.nowcast.dfm.smooth import smooth
+
+    last = -np.inf
+    for _ in range(rounds):
+        found = smooth(cells, p)
+        value = found.loglike + weight_density(cells, robust, crisis)
+        if value - last < tol * cells.layout.cells:
+            break
+        last = value
+        cells = Cells.of(cells.layout, reweigh(cells, found, robust, crisis))
+    return cells
+
+
+def carried(weights: Weights, old: Grid, new: Grid, lead: int) -> Weights:
+    """Return weights on another grid: 1 where the old one has none."""
+
+    def shifted(values: Floats, rows: int, shift: int) -> Floats:
+        out = np.ones((rows, *values.shape[1:]))
+        at = np.arange(len(values)) + shift
+        inside = (at >= 0) & (at < rows)
+        out[at[inside]] = values[inside]
+        return out
+
+    shift, rows = old.first_month - new.first_month, len(new.values)
+    return replace(
+        weights,
+        cell=shifted(weights.cell, rows, shift),
+        own=shifted(weights.own, rows + lead, shift),
+        calm=shifted(weights.calm, rows + lead, shift),
+    )

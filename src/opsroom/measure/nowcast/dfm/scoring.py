@@ -1,0 +1,189 @@
+"""What a backtest says: errors, densities, tests, and which models cannot be told from the best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from opsroom._version import __version__
+from opsroom.base import scores as base
+from opsroom.base.errors import FitError, UsageError
+from opsroom.measure.nowcast.dfm.parameters import Floats
+
+if TYPE_CHECKING:
+    import altair as alt
+
+_NORMAL_ABS = 0.6745
+
+
+def scored(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add each row's continuous ranked probability score and probability integral transform, NaN without outcome."""
+    if frame.empty:
+        return frame
+    seen = frame["outcome"].notna() & (frame["sd"] > 0)
+    crps, pit = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
+    for k in np.flatnonzero(seen):
+        one = frame.iloc[k]
+        # The sd that goes with the quantiles, which past errors may have widened.
+        sd = float(one["q75"] - one["q25"]) / (2.0 * _NORMAL_ABS)
+        crps[k] = base.crps_gaussian([one["mean"]], [sd], [one["outcome"]])
+        pit[k] = float(base.pit_gaussian([one["mean"]], [sd], [one["outcome"]])[0])
+    return frame.assign(crps=crps, pit=pit)
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestResult:
+    """Past nowcasts of several models beside what came.
+
+    Attributes
+    ----------
+    target, release
+        What was nowcast, and which release counts.
+    frame
+        One row a day, model and period: ``mean, sd, shock, basis, past``, quantiles ``q05 …``, ``outcome, error, crps,
+        pit``; NaN where there is no outcome yet.
+    refused
+        (day, model, code) of fits that were refused.
+    """
+
+    target: str
+    release: str
+    frame: pd.DataFrame
+    refused: tuple[tuple[pd.Timestamp, str, str], ...]
+
+    def scores(self, *, benchmark: str = "AR(1)") -> pd.DataFrame:
+        """Return one row a model: RMSE, MAE, bias, CRPS, coverage of the 68 and 90 % bands, ratio to a benchmark.
+
+        Only days and periods that all models have are scored. ``dm_p`` is the p-value of Diebold and Mariano's test of
+        squared errors against the benchmark: one loss a quarter (the mean over its vintages), so that the many
+        nowcasts of one quarter count once; NaN where there are too few quarters.
+        """
+        known = self._common()
+        losses = _by_quarter(known)
+        rows = []
+        for name, own in known.groupby("model", sort=False):
+            low, high, y = own["q05"], own["q95"], own["outcome"]
+            row: dict[str, Any] = {
+                "model": name,
+                "n": len(own),
+                "quarters": int(own["period"].nunique()),
+                "rmse": base.rmse(own["mean"], y),
+                "mae": base.mae(own["mean"], y),
+                "bias": base.bias(own["mean"], y),
+                "crps": float(own["crps"].mean()),
+                "cover68": base.coverage(own["q16"], own["q84"], y),
+                "cover90": base.coverage(low, high, y),
+            }
+            rows.append(row)
+        table = pd.DataFrame(rows)
+        if table.empty:
+            return table
+        by = table.set_index("model")["rmse"]
+        if benchmark not in by.index:
+            raise UsageError(f"there is no model {benchmark!r}.", remedy=f"Choose one of {', '.join(by.index)}.")
+        table["ratio"] = table["rmse"] / float(by[benchmark])
+        table["dm_p"] = [_test(losses, str(name), benchmark) for name in table["model"]]
+        return table
+
+    def confidence_set(self, *, level: float = 0.9, seed: int = 0, draws: int = 2000) -> pd.DataFrame:
+        """Return which models cannot be told from the best: ``model, p_value, inside``; see `confidence_set`."""
+        losses = _by_quarter(self._common())
+        p = confidence_set(losses.to_numpy(np.float64), seed=seed, draws=draws)
+        return pd.DataFrame({"model": losses.columns, "p_value": p, "inside": p >= 1.0 - level})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the rows; those of one model serve `FittedFactorModel.nowcast` as `history`."""
+        return self.frame.copy()
+
+    def summary(self) -> str:
+        """Return the scores as text."""
+        head = f"{self.target}, {self.release} release; {len(self.refused)} fits refused"
+        table = self.scores()
+        return head if table.empty else f"{head}\n{table.round(3).to_string(index=False)}"
+
+    def cite(self) -> str:
+        """Return method and version."""
+        return f"Backtest over true vintages; opsroom {__version__}."
+
+    def chart(self) -> alt.Chart:
+        """Draw each model's nowcasts over time, with the outcome of each period."""
+        import altair as alt
+
+        data = self.frame.assign(day=self.frame["day"].astype(str))
+        base_chart = alt.Chart(data, title=f"Nowcasts of {self.target} on past vintages")
+        lines = base_chart.mark_line(point=True).encode(
+            x=alt.X("day:T", title=None),
+            y=alt.Y("mean:Q", title="In the target's units"),
+            color=alt.Color("model:N", title=None),
+            detail="period:N",
+        )
+        band = base_chart.mark_area(opacity=0.12).encode(
+            x="day:T", y="q05:Q", y2="q95:Q", color="model:N", detail="period:N"
+        )
+        truth = base_chart.mark_rule(strokeDash=[3, 3]).encode(y="outcome:Q")
+        chart: alt.Chart = alt.layer(band, lines, truth)  # type: ignore[assignment]  # a layer is drawn alike
+        return chart
+
+    def _common(self) -> pd.DataFrame:
+        known = self.frame.dropna(subset=["outcome"])
+        count = known.groupby(["day", "period"])["model"].transform("count")
+        return known[count == known["model"].nunique()]
+
+
+def _by_quarter(known: pd.DataFrame) -> pd.DataFrame:
+    """Return mean squared errors, quarters x models."""
+    table = known.assign(loss=known["error"] ** 2)
+    return table.pivot_table(index="period", columns="model", values="loss", aggfunc="mean").sort_index()
+
+
+def _test(losses: pd.DataFrame, name: str, benchmark: str) -> float:
+    if name == benchmark:
+        return np.nan
+    try:
+        return base.diebold_mariano(losses[name], losses[benchmark], horizon=1).p_value
+    except FitError:
+        return np.nan  # too few quarters: said by the missing number
+
+
+def confidence_set(losses: Floats, *, seed: int, draws: int = 2000, block: int = 2) -> Floats:
+    """Return each model's p-value in the model confidence set: those above 1 - level are in it.
+
+    Parameters
+    ----------
+    losses
+        Targets x models.
+    seed, draws, block
+        Moving block bootstrap of the targets.
+
+    Notes
+    -----
+    The largest t statistic of a model's loss against the mean of those left decides whether all are equally good; if
+    not, its model leaves. A model's p-value is the largest of the tests up to its leaving.
+
+    References
+    ----------
+    Hansen, Lunde and Nason (2011), The model confidence set, Econometrica 79, 453-497.
+    """
+    n, count = losses.shape
+    out = np.ones(count)
+    if n < 3 or count < 2:
+        return out
+    rng = np.random.default_rng(seed)
+    starts = rng.integers(0, n, size=(draws, -(-n // block)))
+    picks = ((starts[:, :, None] + np.arange(block)) % n).reshape(draws, -1)[:, :n]
+    drawn = losses[picks].mean(axis=1)
+    mean = losses.mean(axis=0)
+    left, largest = list(range(count)), 0.0
+    while len(left) > 1:
+        gap = mean[left] - mean[left].mean()
+        shaken = drawn[:, left] - drawn[:, left].mean(axis=1, keepdims=True) - gap
+        spread = np.maximum(np.sqrt((shaken**2).mean(axis=0)), 1e-12)
+        statistic, worst = float((gap / spread).max()), int((gap / spread).argmax())
+        p = float(((shaken / spread).max(axis=1) >= statistic).mean())
+        largest = max(largest, p)
+        out[left[worst]] = largest
+        left.pop(worst)
+    return out

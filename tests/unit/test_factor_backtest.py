@@ -1,0 +1,107 @@
+"""The backtest over vintages: no look ahead, explicit target, scores with known answers, confidence set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from opsroom.base.errors import UsageError
+from opsroom.measure.nowcast import DynamicFactorModel, backtest
+from opsroom.measure.nowcast.dfm.scoring import confidence_set
+
+
+def vintages(*, months: int = 96, revised: float = 0.3) -> dict[pd.Timestamp, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Twelve vintages, one a month: five monthly series known with a month's delay; growth first out a month after
+    the quarter, revised by `revised` a month later."""
+    rng = np.random.default_rng(3)
+    f = np.zeros(months + 4)
+    for t in range(1, len(f)):
+        f[t] = 0.8 * f[t - 1] + rng.normal()
+    index = pd.period_range("2010-01", periods=months, freq="M")
+    x = pd.DataFrame(f[4:, None] + 0.8 * rng.normal(size=(months, 5)), index=index, columns=list("abcde"))
+    growth = sum((3 - abs(lag - 2)) * f[4 - lag : months + 4 - lag] for lag in range(5)) / 9
+    y = pd.Series(
+        growth[2::3] + 0.2 * rng.normal(size=months // 3),
+        index=pd.period_range("2010Q1", periods=months // 3, freq="Q"),
+    )
+    out = {}
+    for month in index[-12:]:
+        table = y[y.index.asfreq("M", how="end") < month].copy()
+        fresh = table.index.asfreq("M", how="end") < month - 1
+        table[fresh] += revised
+        out[month.end_time.normalize()] = (x[x.index < month], table.to_frame("gdp"))
+    return out
+
+
+VINTAGES = vintages()
+
+
+@dataclass(frozen=True)
+class Said:
+    mean: float
+    sd: float
+
+
+def constant(monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, period: pd.Period) -> Said:
+    return Said(0.0, 1.0)
+
+
+def test_a_factor_model_beats_the_autoregression_and_the_target_is_explicit(tmp_path: Path) -> None:
+    models = {"factor": DynamicFactorModel(), "nothing": constant}
+    first = backtest(VINTAGES, "gdp", models, cache=tmp_path)
+    scores = first.scores().set_index("model")
+    assert set(scores.index) == {"AR(1)", "factor", "nothing"}
+    assert scores.loc["factor", "ratio"] < 0.7
+    assert scores.loc["AR(1)", "ratio"] == 1.0
+    assert first.refused == ()
+    known = first.frame.dropna(subset=["outcome"])
+    nothing = known[known["model"] == "nothing"]
+    assert scores.loc["nothing", "rmse"] == pytest.approx(np.sqrt((nothing["outcome"] ** 2).mean()))
+    assert len(list(tmp_path.glob("*.pkl"))) == 1
+    pd.testing.assert_frame_equal(backtest(VINTAGES, "gdp", models, cache=tmp_path).frame, first.frame)
+    second = backtest(VINTAGES, "gdp", {"nothing": constant}, release="second").frame
+    both = second.merge(nothing, on=["day", "model", "period"]).dropna(subset=["outcome_x"])
+    assert len(both)
+    np.testing.assert_allclose(both["outcome_x"] - both["outcome_y"], 0.3)
+    latest = backtest(VINTAGES, "gdp", {"nothing": constant}, release="latest").frame
+    newest = VINTAGES[max(VINTAGES)][1]["gdp"]
+    for row in latest.dropna(subset=["outcome"]).itertuples():
+        assert row.outcome == newest[pd.Period(str(row.period).replace("-", ""), freq="Q")]
+    assert "first release" in first.summary()
+    assert set(first.confidence_set()["model"]) == {"AR(1)", "factor", "nothing"}
+    assert "layer" in first.chart().to_dict()
+    with pytest.raises(UsageError):
+        backtest({}, "gdp", {})
+    with pytest.raises(UsageError):
+        backtest(VINTAGES, "gdp", {"AR(1)": constant})
+
+
+def test_nothing_that_came_later_changes_an_earlier_nowcast() -> None:
+    """Poisoned later vintages: every earlier row, quantiles included, stays; outcomes of them excepted."""
+    days = sorted(VINTAGES)
+    cut = days[7]
+    poisoned = {day: (m * 9.0, q + 50.0) if day > cut else (m, q) for day, (m, q) in VINTAGES.items()}
+    kept = ["day", "model", "period", "mean", "sd", "q05", "q50", "q95", "basis"]
+    a, b = (
+        backtest({d: v[d] for d in days[4:10]}, "gdp", {"factor": DynamicFactorModel()}).frame
+        for v in (VINTAGES, poisoned)
+    )
+    a, b = (t.loc[t["day"] <= cut, kept].reset_index(drop=True) for t in (a, b))
+    pd.testing.assert_frame_equal(a, b)
+
+
+def test_confidence_set_keeps_equals_and_drops_the_worse() -> None:
+    rng = np.random.default_rng(0)
+    inside = np.zeros(3)
+    for trial in range(60):
+        losses = rng.normal(size=(80, 3)) ** 2
+        losses[:, 2] += 1.0
+        inside += confidence_set(losses, seed=trial, draws=300) >= 0.1
+    assert inside[0] > 50
+    assert inside[1] > 50
+    assert inside[2] < 6
+    assert np.all(confidence_set(rng.normal(size=(2, 3)), seed=0) == 1.0)
