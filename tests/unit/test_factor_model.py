@@ -180,7 +180,7 @@ def test_bad_fits_are_refused() -> None:
         DynamicFactorModel(factors=9).fit(x, y)
     for wrong in ({"idiosyncratic": "ar2"}, {"robust": "yes"}, {"factors": 0}, {"factors": {"a": 1}}):
         with pytest.raises(UsageError):
-            DynamicFactorModel(**wrong)  # type: ignore[arg-type]
+            DynamicFactorModel(**wrong)  # type: ignore[arg-type]  # wrong on purpose, or any of the settings
     fitted = DynamicFactorModel().fit(x)
     with pytest.raises(UsageError, match="no series"):
         fitted.nowcast("gdp", "2012-Q1")
@@ -199,7 +199,7 @@ def test_news_add_up_with_revisions_withdrawals_and_new_parameters(robust: str |
     x.iloc[-6, 3] = np.nan
     x.iloc[-2, 0] = 9.0
     x.iloc[-5, 5] = np.nan
-    model = DynamicFactorModel(robust=robust)  # type: ignore[arg-type]
+    model = DynamicFactorModel(robust=robust)  # type: ignore[arg-type]  # wrong on purpose, or any of the settings
     first = model.fit(old_x, old_y)
     second = model.fit(x, y, start=first.parameters)
     quarter = "2020-Q4"
@@ -229,7 +229,7 @@ def test_a_wild_number_moves_a_robust_nowcast_less() -> None:
     wild.iloc[-4, 0] += 40.0
     moved = {}
     for robust in (None, "student"):
-        fitted = DynamicFactorModel(robust=robust).fit(x, y)  # type: ignore[arg-type]
+        fitted = DynamicFactorModel(robust=robust).fit(x, y)  # type: ignore[arg-type]  # wrong on purpose, or any of the settings
         moved[robust] = abs(fitted.news(wild, y, "gdp", "2020-Q4").total)
     assert moved["student"] < 0.2 * moved[None]
 

@@ -97,7 +97,7 @@ def month_number(period: object, frequency: str) -> int:
     """Return the number of a period's last month; text such as ``2016-07``, ``2016-Q3``, ``2016Q3`` is read."""
     text = str(period).replace("-Q", "Q") if isinstance(period, str) else period
     try:
-        found = pd.Period(text, freq=frequency)  # type: ignore[arg-type]
+        found = pd.Period(text, freq=frequency)  # type: ignore[arg-type]  # stubs know no frequency that is a variable
     except (ValueError, TypeError) as error:
         raise UsageError(
             f"{period!r} is not a {'month' if frequency == 'M' else 'quarter'}.",

@@ -143,7 +143,8 @@ class DynamicFactorModel:
 
     def _structure(self, grid: Grid) -> tuple[tuple[str, ...], tuple[FactorBlock, ...], Mask]:
         if self.blocks is None:
-            assert isinstance(self.factors, int) and isinstance(self.factor_order, int)  # noqa: PT018
+            assert isinstance(self.factors, int)
+            assert isinstance(self.factor_order, int)
             names = tuple(f"factor{k + 1}" for k in range(self.factors))
             block = FactorBlock(tuple(range(self.factors)), self.factor_order)
             return names, (block,), np.ones((len(grid.names), self.factors), dtype=bool)
@@ -156,7 +157,7 @@ class DynamicFactorModel:
         for name in grid.names:
             order |= dict.fromkeys(self.blocks[name])
         # The block with the most series first: its factor is looked for in all that is there.
-        by_size = sorted(order, key=lambda b: -sum(b in self.blocks[n] for n in grid.names))  # type: ignore[index]
+        by_size = sorted(order, key=lambda b: -sum(b in self.blocks[n] for n in grid.names))  # type: ignore[index]  # blocks are given here
         names_out: list[str] = []
         blocks, columns = [], []
         for block_name in by_size:
