@@ -57,7 +57,7 @@ def draw(model: DynamicFactorMQ, rng: np.random.Generator) -> np.ndarray:
     return params
 
 
-@settings(max_examples=14)
+@settings(max_examples=10)
 @given(
     seed=st.integers(0, 10**6),
     months=st.integers(14, 40),

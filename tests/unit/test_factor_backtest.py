@@ -15,7 +15,7 @@ from opsroom.measure.nowcast.dfm.scoring import confidence_set
 
 
 def vintages(*, months: int = 96, revised: float = 0.3) -> dict[pd.Timestamp, tuple[pd.DataFrame, pd.DataFrame]]:
-    """Twelve vintages, one a month: five monthly series known with a month's delay; growth first out a month after
+    """Ten vintages, one a month: five monthly series known with a month's delay; growth first out a month after
     the quarter, revised by `revised` a month later."""
     rng = np.random.default_rng(3)
     f = np.zeros(months + 4)
@@ -29,7 +29,7 @@ def vintages(*, months: int = 96, revised: float = 0.3) -> dict[pd.Timestamp, tu
         index=pd.period_range("2010Q1", periods=months // 3, freq="Q"),
     )
     out = {}
-    for month in index[-12:]:
+    for month in index[-10:]:
         table = y[y.index.asfreq("M", how="end") < month].copy()
         fresh = table.index.asfreq("M", how="end") < month - 1
         table[fresh] += revised
@@ -83,11 +83,11 @@ def test_a_factor_model_beats_the_autoregression_and_the_target_is_explicit(tmp_
 def test_nothing_that_came_later_changes_an_earlier_nowcast() -> None:
     """Poisoned later vintages: every earlier row, quantiles included, stays; outcomes of them excepted."""
     days = sorted(VINTAGES)
-    cut = days[7]
+    cut = days[6]
     poisoned = {day: (m * 9.0, q + 50.0) if day > cut else (m, q) for day, (m, q) in VINTAGES.items()}
     kept = ["day", "model", "period", "mean", "sd", "q05", "q50", "q95", "basis"]
     a, b = (
-        backtest({d: v[d] for d in days[4:10]}, "gdp", {"factor": DynamicFactorModel()}).frame
+        backtest({d: v[d] for d in days[3:8]}, "gdp", {"factor": DynamicFactorModel()}).frame
         for v in (VINTAGES, poisoned)
     )
     a, b = (t.loc[t["day"] <= cut, kept].reset_index(drop=True) for t in (a, b))
@@ -97,11 +97,11 @@ def test_nothing_that_came_later_changes_an_earlier_nowcast() -> None:
 def test_confidence_set_keeps_equals_and_drops_the_worse() -> None:
     rng = np.random.default_rng(0)
     inside = np.zeros(3)
-    for trial in range(60):
+    for trial in range(40):
         losses = rng.normal(size=(80, 3)) ** 2
         losses[:, 2] += 1.0
         inside += confidence_set(losses, seed=trial, draws=300) >= 0.1
-    assert inside[0] > 50
-    assert inside[1] > 50
-    assert inside[2] < 6
+    assert inside[0] > 33
+    assert inside[1] > 33
+    assert inside[2] < 5
     assert np.all(confidence_set(rng.normal(size=(2, 3)), seed=0) == 1.0)
