@@ -19,7 +19,7 @@ from opsroom.measure.adjust.terms import DayDesign, weather_days
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-TRENDS = ("linear", "flat", "none")
+TRENDS = ("linear", "flat", "local", "none")
 PENALTIES = (0.3, 1.0, 3.0, 10.0)
 LEVEL = 0.9
 FEWEST = 120

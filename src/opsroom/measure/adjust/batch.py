@@ -110,7 +110,7 @@ def fit_batch(
     n, k = y.shape[0], x.shape[1]
     dtype = y.dtype
     x = np.ascontiguousarray(x, dtype=dtype)
-    ridge = _penalty_matrix(penalty, k)
+    ridge = penalty_matrix(penalty, k)
     if n > k:
         return _fit_many(y, x, weights, ridge, huber, iterations, todo)
     coef = np.zeros((n, k), dtype=dtype)
@@ -132,7 +132,7 @@ def fit_batch(
         for step in range(steps):
             coef[part] = _solve(w, filled, x, ridge)
             residual = filled - coef[part] @ x.T
-            scale[part] = _robust_scale(residual, used)
+            scale[part] = robust_scale(residual, used)
             if huber is not None and step < steps - 1:
                 cap = huber * np.maximum(scale[part], np.finfo(dtype).tiny)[:, None]
                 w = prior * np.minimum(1, cap / np.maximum(np.abs(residual), cap))
@@ -141,7 +141,7 @@ def fit_batch(
     return BatchFit(coef=coef, scale=scale, rows=rows)
 
 
-def _penalty_matrix(penalty: Floats | None, k: int) -> npt.NDArray[np.float64]:
+def penalty_matrix(penalty: Floats | None, k: int) -> npt.NDArray[np.float64]:
     """Return the penalty as a matrix, with a floor that keeps empty columns at zero."""
     ridge = np.eye(k) * 1e-6
     if penalty is None:
@@ -203,7 +203,7 @@ def _solve(w: Floats, y: Floats, x: Floats, ridge: npt.NDArray[np.float64]) -> n
         raise _singular() from None
 
 
-def _robust_scale(residual: Floats, used: npt.NDArray[np.bool_]) -> Floats:
+def robust_scale(residual: Floats, used: npt.NDArray[np.bool_]) -> Floats:
     """Return 1.4826 × the median absolute residual of each row, over the days used.
 
     Unused days stand at infinity, beyond the median of those used.

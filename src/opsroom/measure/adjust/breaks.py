@@ -1,0 +1,258 @@
+"""Steps in the level of a series that are no news of activity: a new meter, a line that moved out, a smelter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from opsroom.base.errors import UsageError
+from opsroom.measure.adjust.batch import HUBER, BatchFit
+from opsroom.measure.adjust.shared import Shared
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+
+WINDOW = 56
+"""Days before and after a step whose means are compared: eight whole weeks."""
+
+LEAST = 28
+"""Days that must be known on either side within the window."""
+
+CERTAIN = 6.0
+"""Least step in its standard errors: so large that the highest of a thousand days does not get there by chance."""
+
+SIZE = 0.05
+"""Least step, log points."""
+
+CUT = 4.0
+"""Residuals beyond so many standard deviations are cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Level steps found in many series.
+
+    Attributes
+    ----------
+    series, day
+        Row of the series, and first day of the new level (column), one entry a step.
+    size
+        New level over old, log points.
+    """
+
+    series: Ints
+    day: Ints
+    size: npt.NDArray[np.float64]
+
+    def shift_rows(self, y: Floats) -> None:
+        """Bring the earlier days of `y` to its last level, in place."""
+        for row, day, size in zip(self.series, self.day, self.size, strict=True):
+            y[row, :day] += np.asarray(size, dtype=y.dtype)
+
+
+def find_steps(residual: Floats, scale: Floats, *, size: float = SIZE, certain: float = CERTAIN) -> Steps:
+    """Find at most one step in each series, the clearest.
+
+    It answers: did the level of this company's use change for good within its normal days, so that what went before
+    must be brought to the new level before it is compared?
+
+    Parameters
+    ----------
+    residual
+        Residuals of a fit of the normal days, (series, days), log points, NaN where unknown.
+    scale
+        Standard deviation of each series' residuals.
+    size
+        Least step, log points.
+    certain
+        Least step in its standard errors, memory of the errors allowed for.
+
+    Returns
+    -------
+    Steps
+
+    Notes
+    -----
+    The mean of the eight weeks after a day less that of the eight weeks before, residuals beyond three standard
+    deviations cut, over its standard error with first-order memory. The step must last: the means of all days
+    after and of all days before differ in the same direction by at least half of it, so that a dip that passes is no
+    step. And it must be sharp: so must those of the two weeks after and before. A step within four weeks of either
+    end is not looked for. What fails most often: a series with a seasonal pattern that the fit does not know.
+    """
+    if residual.ndim != 2 or scale.shape != (len(residual),):
+        raise UsageError("residuals and scales do not fit.", remedy="Give (series, days) and (series,).")
+    n, days = residual.shape
+    none = Steps(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    if n == 0 or days < 2 * LEAST + 1:
+        return none
+    cut = np.maximum(CUT * scale.astype(np.float64), 1e-6)[:, None]
+    seen = np.isfinite(residual)
+    value = np.where(seen, np.clip(residual, -cut, cut), 0.0)
+    total = np.concatenate([np.zeros((n, 1)), value.cumsum(axis=1)], axis=1)
+    count = np.concatenate([np.zeros((n, 1)), seen.cumsum(axis=1)], axis=1)
+    at = np.arange(LEAST, days - LEAST + 1)
+    low, high = np.maximum(at - WINDOW, 0), np.minimum(at + WINDOW, days)
+    n_before, n_after = count[:, at] - count[:, low], count[:, high] - count[:, at]
+    before = (total[:, at] - total[:, low]) / np.maximum(n_before, 1)
+    after = (total[:, high] - total[:, at]) / np.maximum(n_after, 1)
+    step = after - before
+    noise = _memory(value, seen, total, count)[:, None]
+    error = noise * np.sqrt(1 / np.maximum(n_before, 1) + 1 / np.maximum(n_after, 1))
+    usable = (n_before >= LEAST) & (n_after >= LEAST)
+    score = np.where(usable, np.abs(step) / error, 0.0)
+    best = score.argmax(axis=1)
+    rows = np.arange(n)
+    day, jump = at[best], step[rows, best]
+
+    def contrast(width: int) -> npt.NDArray[np.float64]:
+        first, last = np.maximum(day - width, 0), np.minimum(day + width, days)
+        later = (total[rows, last] - total[rows, day]) / np.maximum(count[rows, last] - count[rows, day], 1)
+        earlier = (total[rows, day] - total[rows, first]) / np.maximum(count[rows, day] - count[rows, first], 1)
+        return np.asarray(later - earlier)
+
+    whole, close = contrast(days), contrast(WINDOW // 4)
+    real = np.minimum(whole * np.sign(jump), close * np.sign(jump)) >= np.abs(jump) / 2
+    found = np.flatnonzero((score[rows, best] >= certain) & (np.abs(jump) >= size) & real)
+    return Steps(found.astype(np.int64), day[found].astype(np.int64), jump[found])
+
+
+def _memory(
+    value: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], total: npt.NDArray[np.float64], count: Floats
+) -> npt.NDArray[np.float64]:
+    """Return standard deviation times the factor by which memory widens that of a mean, (series,).
+
+    From what is left about a moving mean of eight weeks, so that a step does not pass for memory or noise.
+    """
+    days = value.shape[1]
+    low = np.maximum(np.arange(days) - WINDOW // 2, 0)
+    high = np.minimum(np.arange(days) + WINDOW // 2 + 1, days)
+    mean = (total[:, high] - total[:, low]) / np.maximum(count[:, high] - count[:, low], 1)
+    z = np.where(seen, value - mean, 0.0)
+    variance = np.maximum((z**2).sum(axis=1) / np.maximum(seen.sum(axis=1), 1), 1e-12)
+    memory = np.zeros(len(value))
+    for lag in (1, 2, 7):
+        pair = seen[:, lag:] & seen[:, :-lag]
+        product = np.where(pair, z[:, lag:] * z[:, :-lag], 0).sum(axis=1)
+        rho = np.clip(product / np.maximum(pair.sum(axis=1), 1) / variance, 0, 0.95)
+        memory = np.maximum(memory, rho ** (1 / lag))
+    memory = np.minimum(memory, 0.9)
+    return np.asarray(np.sqrt(variance * (1 + memory) / (1 - memory)))
+
+
+def steps_at(residual: Floats, series: Ints, day: Ints) -> Steps:
+    """Measure the steps at days that are known, such as changes of meter.
+
+    Parameters
+    ----------
+    residual
+        Residuals of a fit, (series, days), NaN where unknown.
+    series, day
+        Row and first day of the new level, one entry a step.
+
+    Returns
+    -------
+    Steps
+        Median of the eight weeks from each day on less that of the eight weeks before it; no step where either is
+        wholly unknown. Days of one series count up to its neighbouring steps.
+    """
+    size = np.zeros(len(series))
+    for k in range(len(series)):
+        own = day[(series == series[k]) & (day != day[k])]
+        low = max([day[k] - WINDOW, 0, *own[own < day[k]]])
+        high = min([day[k] + WINDOW, residual.shape[1], *own[own > day[k]]])
+        sides = [residual[series[k], a:b] for a, b in ((low, day[k]), (day[k], high))]
+        known = [side[np.isfinite(side)] for side in sides]
+        if all(len(side) for side in known):
+            size[k] = float(np.median(known[1]) - np.median(known[0]))
+    return Steps(np.asarray(series, dtype=np.int64), np.asarray(day, dtype=np.int64), size)
+
+
+def fit_levelled(
+    shared: Shared,
+    y: Floats,
+    *,
+    trend: slice = slice(0, 0),
+    rounds: int = 3,
+    size: float = SIZE,
+    huber: float = HUBER,
+    tolerance: float = 1e-2,
+) -> tuple[BatchFit, Steps]:
+    """Fit, bring what lies before each step that is found to the last level, and fit again.
+
+    Parameters
+    ----------
+    shared
+        Design of the days of `y`.
+    y
+        Log series of normal days, (series, days), NaN where missing; changed in place to the last level.
+    trend
+        Terms of the trend, which takes up half of a step: steps are looked for in what is left with it.
+    rounds
+        Most steps a series.
+    size
+        Least step, log points; infinite: none is looked for.
+    huber, tolerance
+        As in `opsroom.measure.adjust.shared.Shared.fit`.
+
+    Returns
+    -------
+    BatchFit
+        Of the levelled series.
+    Steps
+        All that were found, columns as in `y`.
+    """
+    fit = shared.fit(y, huber=huber, tolerance=tolerance)
+    found: list[Steps] = []
+    active = np.arange(len(y) if np.isfinite(size) else 0)
+    for _ in range(rounds):
+        if not len(active):
+            break
+        coef = fit.coef[active].copy()
+        coef[:, trend] = 0
+        residual = y[active] - coef @ shared.x.T
+        residual -= np.nanmedian(residual, axis=1, keepdims=True)
+        step = find_steps(residual, fit.scale[active], size=size)
+        if not len(step.series):
+            break
+        active = active[step.series]
+        y[active], again, sizes = _levelled(shared, y[active], step, fit.coef[active], huber, tolerance)
+        fit.coef[active], fit.scale[active] = again.coef, again.scale
+        found.append(Steps(active.astype(np.int64), step.day, sizes))
+    return fit, join_steps(found)
+
+
+def _levelled(
+    shared: Shared, y: Floats, step: Steps, coef: Floats, huber: float, tolerance: float
+) -> tuple[Floats, BatchFit, npt.NDArray[np.float64]]:
+    """Return the levelled series, their fit, and the steps' sizes, estimated together with all other terms.
+
+    Season and trend have taken up part of a step: what is left of it after them is worth more than its face
+    (Frisch, Waugh and Lovell), and is added until nothing is left.
+    """
+    x = shared.x
+    column = -(np.arange(len(x))[None, :] < step.day[:, None]).astype(x.dtype)
+    own = column - (column @ shared.inverse) @ x.T
+    worth = np.maximum((column * own).sum(axis=1), 1.0)
+    sizes = np.zeros(len(y), dtype=np.float64)
+    fit = BatchFit(coef, np.full(len(y), np.inf, dtype=x.dtype), np.zeros(len(y), dtype=np.int64))
+    for turn in range(4):
+        residual = y - fit.coef @ x.T
+        cap = CUT * np.maximum(fit.scale, 1e-6)[:, None] if turn else np.inf
+        residual = np.where(np.isfinite(residual), np.clip(residual, -cap, cap), 0)
+        more = (residual * column).sum(axis=1) / worth
+        sizes += more
+        y -= (more[:, None] * column).astype(y.dtype)
+        fit = shared.fit(y, huber=huber, tolerance=tolerance)
+    return y, fit, sizes
+
+
+def join_steps(parts: Sequence[Steps]) -> Steps:
+    """Return the steps of several findings as one."""
+    return Steps(
+        np.concatenate([np.empty(0, np.int64), *(p.series for p in parts)]),
+        np.concatenate([np.empty(0, np.int64), *(p.day for p in parts)]),
+        np.concatenate([np.empty(0), *(p.size for p in parts)]),
+    )
