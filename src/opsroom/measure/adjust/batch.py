@@ -132,7 +132,7 @@ def fit_batch(
         for step in range(steps):
             coef[part] = _solve(w, filled, x, ridge)
             residual = filled - coef[part] @ x.T
-            scale[part] = robust_scale(residual, used)
+            scale[part] = _robust_scale(residual, used)
             if huber is not None and step < steps - 1:
                 cap = huber * np.maximum(scale[part], np.finfo(dtype).tiny)[:, None]
                 w = prior * np.minimum(1, cap / np.maximum(np.abs(residual), cap))
@@ -203,7 +203,7 @@ def _solve(w: Floats, y: Floats, x: Floats, ridge: npt.NDArray[np.float64]) -> n
         raise _singular() from None
 
 
-def robust_scale(residual: Floats, used: npt.NDArray[np.bool_]) -> Floats:
+def _robust_scale(residual: Floats, used: npt.NDArray[np.bool_]) -> Floats:
     """Return 1.4826 × the median absolute residual of each row, over the days used.
 
     Unused days stand at infinity, beyond the median of those used.

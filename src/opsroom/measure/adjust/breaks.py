@@ -76,7 +76,7 @@ def find_steps(residual: Floats, scale: Floats, *, size: float = SIZE, certain: 
 
     Notes
     -----
-    The mean of the eight weeks after a day less that of the eight weeks before, residuals beyond three standard
+    The mean of the eight weeks after a day less that of the eight weeks before, residuals beyond four standard
     deviations cut, over its standard error with first-order memory. The step must last: the means of all days
     after and of all days before differ in the same direction by at least half of it, so that a dip that passes is no
     step. And it must be sharp: so must those of the two weeks after and before. A step within four weeks of either
@@ -88,58 +88,15 @@ def find_steps(residual: Floats, scale: Floats, *, size: float = SIZE, certain: 
     none = Steps(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     if n == 0 or days < 2 * LEAST + 1:
         return none
-    cut = np.maximum(CUT * scale.astype(np.float64), 1e-6)[:, None]
-    seen = np.isfinite(residual)
-    value = np.where(seen, np.clip(residual, -cut, cut), 0.0)
-    total = np.concatenate([np.zeros((n, 1)), value.cumsum(axis=1)], axis=1)
-    count = np.concatenate([np.zeros((n, 1)), seen.cumsum(axis=1)], axis=1)
-    at = np.arange(LEAST, days - LEAST + 1)
-    low, high = np.maximum(at - WINDOW, 0), np.minimum(at + WINDOW, days)
-    n_before, n_after = count[:, at] - count[:, low], count[:, high] - count[:, at]
-    before = (total[:, at] - total[:, low]) / np.maximum(n_before, 1)
-    after = (total[:, high] - total[:, at]) / np.maximum(n_after, 1)
-    step = after - before
-    noise = _memory(value, seen, total, count)[:, None]
-    error = noise * np.sqrt(1 / np.maximum(n_before, 1) + 1 / np.maximum(n_after, 1))
-    usable = (n_before >= LEAST) & (n_after >= LEAST)
-    score = np.where(usable, np.abs(step) / error, 0.0)
-    best = score.argmax(axis=1)
-    rows = np.arange(n)
-    day, jump = at[best], step[rows, best]
+    from opsroom.measure.adjust.shared_kernel import step_rows
 
-    def contrast(width: int) -> npt.NDArray[np.float64]:
-        first, last = np.maximum(day - width, 0), np.minimum(day + width, days)
-        later = (total[rows, last] - total[rows, day]) / np.maximum(count[rows, last] - count[rows, day], 1)
-        earlier = (total[rows, day] - total[rows, first]) / np.maximum(count[rows, day] - count[rows, first], 1)
-        return np.asarray(later - earlier)
-
-    whole, close = contrast(days), contrast(WINDOW // 4)
-    real = np.minimum(whole * np.sign(jump), close * np.sign(jump)) >= np.abs(jump) / 2
-    found = np.flatnonzero((score[rows, best] >= certain) & (np.abs(jump) >= size) & real)
-    return Steps(found.astype(np.int64), day[found].astype(np.int64), jump[found])
-
-
-def _memory(
-    value: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], total: npt.NDArray[np.float64], count: Floats
-) -> npt.NDArray[np.float64]:
-    """Return standard deviation times the factor by which memory widens that of a mean, (series,).
-
-    From what is left about a moving mean of eight weeks, so that a step does not pass for memory or noise.
-    """
-    days = value.shape[1]
-    low = np.maximum(np.arange(days) - WINDOW // 2, 0)
-    high = np.minimum(np.arange(days) + WINDOW // 2 + 1, days)
-    mean = (total[:, high] - total[:, low]) / np.maximum(count[:, high] - count[:, low], 1)
-    z = np.where(seen, value - mean, 0.0)
-    variance = np.maximum((z**2).sum(axis=1) / np.maximum(seen.sum(axis=1), 1), 1e-12)
-    memory = np.zeros(len(value))
-    for lag in (1, 2, 7):
-        pair = seen[:, lag:] & seen[:, :-lag]
-        product = np.where(pair, z[:, lag:] * z[:, :-lag], 0).sum(axis=1)
-        rho = np.clip(product / np.maximum(pair.sum(axis=1), 1) / variance, 0, 0.95)
-        memory = np.maximum(memory, rho ** (1 / lag))
-    memory = np.minimum(memory, 0.9)
-    return np.asarray(np.sqrt(variance * (1 + memory) / (1 - memory)))
+    cut = np.maximum(CUT * scale.astype(np.float64), 1e-6)
+    day = np.zeros(n, dtype=np.int64)
+    jump, score, lasting, close = np.zeros((4, n))
+    step_rows(residual, cut, WINDOW, LEAST, day, jump, score, lasting, close)
+    real = np.minimum(lasting * np.sign(jump), close * np.sign(jump)) >= np.abs(jump) / 2
+    found = np.flatnonzero((score >= certain) & (np.abs(jump) >= size) & real)
+    return Steps(found.astype(np.int64), day[found], jump[found])
 
 
 def steps_at(residual: Floats, series: Ints, day: Ints) -> Steps:
@@ -213,7 +170,7 @@ def fit_levelled(
         coef = fit.coef[active].copy()
         coef[:, trend] = 0
         residual = y[active] - coef @ shared.x.T
-        residual -= np.nanmedian(residual, axis=1, keepdims=True)
+        residual -= np.nanmean(residual, axis=1, keepdims=True)
         step = find_steps(residual, fit.scale[active], size=size)
         if not len(step.series):
             break

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import solve_triangular
 
 from opsroom.base.errors import FitError, UsageError
-from opsroom.measure.adjust.batch import HUBER, BatchFit, fit_batch, penalty_matrix, robust_scale
+from opsroom.measure.adjust.batch import HUBER, BatchFit, fit_batch, penalty_matrix
 
 Floats = npt.NDArray[np.floating]
 F64 = npt.NDArray[np.float64]
@@ -68,8 +69,8 @@ class Shared:
                 remedy="Give more days, drop terms or add a penalty.",
                 code="OPS-M016",
             ) from None
-        half = np.linalg.solve(factor, design.T)
-        inverse = np.linalg.solve(factor.T, half).T
+        half = solve_triangular(factor, design.T, lower=True, check_finite=False)
+        inverse = solve_triangular(factor, half, lower=True, trans="T", check_finite=False).T
         return cls(
             np.ascontiguousarray(design, dtype=dtype), np.ascontiguousarray(inverse, dtype=dtype),
             float((half**2).sum()), ridge,
@@ -140,30 +141,20 @@ class Shared:
         self, y: Floats, huber: float | None, steps: int, tolerance: float
     ) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
         """Return coefficients, uncorrected scale and days used of a block of series."""
-        seen = np.isfinite(y)
-        rows = seen.sum(axis=1)
-        gaps = not seen.all()
-        values = np.where(seen, y, 0).astype(self.x.dtype, copy=False)
-        centre = values.sum(axis=1) / np.maximum(rows, 1)
-        fitted = np.broadcast_to(centre[:, None], values.shape) if gaps else None
-        target = np.where(seen, values, fitted) if fitted is not None else values
+        from opsroom.measure.adjust.shared_kernel import modify_rows
+
+        values = np.ascontiguousarray(y, dtype=self.x.dtype)
+        rows = np.isfinite(values).sum(axis=1)
+        centre = np.nansum(values, axis=1) / np.maximum(rows, 1)
+        target = np.where(np.isfinite(values), values, centre[:, None])
+        scale = np.zeros(len(values), dtype=self.x.dtype)
         coef = target @ self.inverse
-        scale = np.zeros(len(y), dtype=self.x.dtype)
-        wanted = max(steps, 1) if gaps or huber is not None else 1
-        for _ in range(wanted):
-            fit = coef @ self.x.T
-            residual = values - fit
-            if gaps:
-                residual[~seen] = 0
-            scale = robust_scale(residual, seen)
-            if huber is not None:
-                cap = huber * np.maximum(scale, np.finfo(scale.dtype).tiny)[:, None]
-                np.clip(residual, -cap, cap, out=residual)
-            elif not gaps:
-                break
-            residual += fit
-            new = residual @ self.inverse
-            moved = np.abs((new - coef) @ self.x[:: max(len(self.x) // 64, 1)].T).max(axis=1, initial=0.0)
+        few = self.x[:: max(len(self.x) // 64, 1)].T
+        plain = huber is None and bool((rows == len(self.x)).all())
+        for _ in range(1 if plain else max(steps, 1)):
+            modify_rows(values, coef @ self.x.T, np.inf if huber is None else huber, target, scale)
+            new = target @ self.inverse
+            moved = np.abs((new - coef) @ few).max(axis=1, initial=0.0)
             coef = new
             if (moved <= tolerance * np.maximum(scale, 1e-6)).all():
                 break

@@ -144,19 +144,19 @@ class DayDesign:
         Rows where the weather is unknown hold NaN.
         """
         days = pd.DatetimeIndex(calendar.index)
-        columns: list[Matrix] = [np.ones((len(days), 1))]
-        penalty: list[Matrix] = [np.zeros(1)]
-
-        def add(block: Block, weight: float | tuple[float, ...] | Matrix) -> None:
-            made = block.reshape(len(days), -1).astype(float)
-            columns.append(made)
-            penalty.append(np.broadcast_to(np.asarray(weight, dtype=float), (made.shape[1],)))
-
-        self._trend(days, add)
-        self._calendar(days, calendar, add)
+        made = _Columns(len(days))
+        made.add(np.ones(len(days)), 0.0)
+        self._trend(days, made.add)
+        self._calendar(days, calendar, made.add)
         if weather is not None and self.comfort is not None:
-            self._weather(days, calendar, weather, add)
-        return np.hstack(columns), np.concatenate(penalty)
+            self._weather(days, calendar, weather, made.add)
+        return made.whole()
+
+    def trend_columns(self, days: pd.DatetimeIndex) -> tuple[Matrix, Matrix]:
+        """Return the columns of the trend alone, and their penalties; they stand after the constant."""
+        made = _Columns(len(days))
+        self._trend(days, made.add)
+        return made.whole()
 
     @property
     def trend_terms(self) -> slice:
@@ -300,6 +300,25 @@ def weather_days(temperature: pd.Series | pd.DataFrame, dates: pd.DatetimeIndex)
     else:
         out["around"] = out["mean"]
     return out
+
+
+class _Columns:
+    """Blocks of columns with their penalties, put together at the end."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.blocks: list[Matrix] = [np.empty((rows, 0))]
+        self.penalties: list[Matrix] = [np.empty(0)]
+
+    def add(self, block: Block, weight: float | tuple[float, ...] | Matrix) -> None:
+        """Add a block, with one penalty for all its columns or one each."""
+        made = block.reshape(self.rows, -1).astype(float)
+        self.blocks.append(made)
+        self.penalties.append(np.broadcast_to(np.asarray(weight, dtype=float), (made.shape[1],)))
+
+    def whole(self) -> tuple[Matrix, Matrix]:
+        """Return all columns and all penalties."""
+        return np.hstack(self.blocks), np.concatenate(self.penalties)
 
 
 class _Adder(Protocol):
