@@ -99,32 +99,40 @@ def find_steps(residual: Floats, scale: Floats, *, size: float = SIZE, certain: 
     return Steps(found.astype(np.int64), day[found], jump[found])
 
 
-def steps_at(residual: Floats, series: Ints, day: Ints) -> Steps:
-    """Measure the steps at days that are known, such as changes of meter.
+def level_at(shared: Shared, y: Floats, known: Steps, *, huber: float = HUBER, tolerance: float = 1e-2) -> Steps:
+    """Measure steps at days that are known, such as changes of meter, and bring `y` to its last level, in place.
 
     Parameters
     ----------
-    residual
-        Residuals of a fit, (series, days), NaN where unknown.
-    series, day
-        Row and first day of the new level, one entry a step.
+    shared
+        Design of the days of `y`.
+    y
+        Log series of normal days, (series, days), NaN where missing.
+    known
+        Rows and first days of the new levels; sizes are not looked at. A series may have several.
+    huber, tolerance
+        As in `opsroom.measure.adjust.shared.Shared.fit`.
 
     Returns
     -------
     Steps
-        Median of the eight weeks from each day on less that of the eight weeks before it; no step where either is
-        wholly unknown. Days of one series count up to its neighbouring steps.
+        With their sizes, estimated together with the design's terms. Of several in one series each is estimated given
+        the others, twice over.
     """
+    order = np.lexsort((known.day, known.series))
+    series, day = known.series[order], known.day[order]
+    first = np.searchsorted(series, series)
+    rank = np.arange(len(series)) - first
     size = np.zeros(len(series))
-    for k in range(len(series)):
-        own = day[(series == series[k]) & (day != day[k])]
-        low = max([day[k] - WINDOW, 0, *own[own < day[k]]])
-        high = min([day[k] + WINDOW, residual.shape[1], *own[own > day[k]]])
-        sides = [residual[series[k], a:b] for a, b in ((low, day[k]), (day[k], high))]
-        known = [side[np.isfinite(side)] for side in sides]
-        if all(len(side) for side in known):
-            size[k] = float(np.median(known[1]) - np.median(known[0]))
-    return Steps(np.asarray(series, dtype=np.int64), np.asarray(day, dtype=np.int64), size)
+    for _ in range(2 if len(rank) and rank.max() > 0 else 1):
+        for k in range(int(rank.max(initial=-1)) + 1):
+            at = np.flatnonzero(rank == k)
+            rows = series[at]
+            fit = shared.fit(y[rows], huber=huber, tolerance=tolerance)
+            step = Steps(rows, day[at], np.zeros(len(at)))
+            y[rows], _, more = _levelled(shared, y[rows], step, fit.coef, huber, tolerance)
+            size[at] += more
+    return Steps(series, day, size)
 
 
 def fit_levelled(
@@ -170,7 +178,8 @@ def fit_levelled(
         coef = fit.coef[active].copy()
         coef[:, trend] = 0
         residual = y[active] - coef @ shared.x.T
-        residual -= np.nanmean(residual, axis=1, keepdims=True)
+        count = np.isfinite(residual).sum(axis=1, keepdims=True)
+        residual -= np.nansum(residual, axis=1, keepdims=True) / np.maximum(count, 1)
         step = find_steps(residual, fit.scale[active], size=size)
         if not len(step.series):
             break

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.errors import FitError, UsageError
-from opsroom.measure.adjust.breaks import Steps, fit_levelled, join_steps, steps_at
+from opsroom.measure.adjust.breaks import Steps, fit_levelled, join_steps, level_at
 from opsroom.measure.adjust.days import calendar_days
 from opsroom.measure.adjust.feasts import moving_feasts
 from opsroom.measure.adjust.shared import Shared
@@ -309,9 +309,7 @@ def _fit(
         usual, y = _logged(values)
         own = _within(known_steps, at, column)
         if len(own.series):
-            first = shared.fit(y, tolerance=1e-2)
-            own = steps_at(y - first.coef @ shared.x.T, own.series, own.day)
-            own.shift_rows(y)
+            own = level_at(shared, y, own)
         fit, found = fit_levelled(shared, y, trend=ground.trend, size=least_step)
         coef[at], scale[at], rows[at] = fit.coef, np.clip(fit.scale, 0.01, 2), fit.rows
         smear = _smear(y - np.asarray(fit.coef @ shared.x.T, dtype=np.float32), fit.scale)

@@ -55,10 +55,14 @@ class Shared:
 
         Raises
         ------
+        UsageError
+            If the design holds what is no number.
         FitError
             If the terms cannot be told apart; add a penalty.
         """
         design = np.asarray(x, dtype=np.float64)
+        if not np.isfinite(design).all():
+            raise UsageError("the design holds what is no number.", remedy="Leave out days whose weather is unknown.")
         ridge = penalty_matrix(penalty, design.shape[1])
         gram = design.T @ design + ridge
         try:
@@ -130,7 +134,7 @@ class Shared:
         thin = np.flatnonzero(rows < FEWEST * len(self.x))
         for low in range(0, len(thin), chunk):
             at = thin[low : low + chunk]
-            own = fit_batch(y[at], self.x, penalty=self.penalty, huber=huber, iterations=8)
+            own = fit_batch(y[at], self.x, penalty=self.penalty, huber=huber, iterations=30)
             coef[at], scale[at] = own.coef, own.scale
         used = np.minimum(self.freedom, rows / 2)
         thick = rows >= FEWEST * len(self.x)

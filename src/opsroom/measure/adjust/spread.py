@@ -15,6 +15,9 @@ BIN = 91
 """Days of horizon that are put together."""
 
 YEAR = 365.0
+LEAST = 0.25
+"""Least variance at horizon 0, a share of that of the first quarter."""
+
 SHRINK = 60
 """Days of the average kind that the factor of a kind of day starts from."""
 
@@ -51,17 +54,22 @@ class Spread:
         Notes
         -----
         Squares, cut at sixteen times that of the 68 % quantile, are averaged by quarter of the horizon; constant
-        and drift are the non-negative least squares fit to these means.
+        and drift are the non-negative least squares fit to these means; with one quarter there is no drift.
         """
         cap = 4 * float(np.quantile(np.abs(error), 0.683))
         square = np.minimum(error**2, cap**2)
         bins, at = np.unique(horizon // BIN, return_inverse=True)
         size = np.bincount(at).astype(np.float64)
         mean = np.bincount(at, weights=square) / size
+        far = np.bincount(at, weights=horizon) / size / YEAR
         root = np.sqrt(size)
-        design = np.column_stack([np.ones(len(bins)), (bins + 0.5) * BIN / YEAR]) * root[:, None]
-        (constant, drift), _ = nnls(design, mean * root)
-        constant = max(float(constant), 1e-10)
+        if len(bins) > 1:
+            design = np.column_stack([np.ones(len(bins)), far]) * root[:, None]
+            (constant, drift), _ = nnls(design, mean * root)
+        else:
+            constant, drift = mean[0], 0.0
+        # A forecast for the next day is not sure, whatever line the means lie on.
+        constant = max(float(constant), LEAST * float(mean[0]), 1e-10)
         plain = square / (constant + drift * horizon / YEAR)
         factor = []
         for code in range(3):
