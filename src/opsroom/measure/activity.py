@@ -205,7 +205,7 @@ class ActivityResult:
         frame = frame.dropna(subset=["gap"])
         if since is not None:
             frame = frame[frame["date"] >= pd.Timestamp(str(since))]
-        frame = frame.assign(date=frame["date"].dt.strftime("%Y-%m-%d"))
+        frame = frame.assign(date=frame["date"].dt.strftime("%Y-%m-%dT%H:00" if self.freq == "h" else "%Y-%m-%d"))
         frame = frame.rename(columns={"lower": "gap_lower", "upper": "gap_upper"})
         for bound in ("gap_lower", "gap_upper"):
             frame[bound] = frame[bound].round(1)
