@@ -48,9 +48,9 @@ class ActivityResult:
         Columns ``observed``, ``expected`` (unit of the load) and ``gap``, ``lower``, ``upper`` (per cent,
         nominal 90 % prediction interval), indexed by date; with several classes by ``series`` and date.
     fits
-        One row a series: ``trend``, ``penalty`` chosen, ``days`` of training, ``residual_sd`` and
-        ``coverage`` out of sample (log points, share), ``next_day_sd`` (of the error of tomorrow's load once today's
-        is known), ``weather`` used or not, ``steps`` in level found in the normal spans.
+        One row a series: best ``trend`` and its ``penalty``, ``mix`` of all that are averaged, ``days`` of training,
+        ``residual_sd`` and ``coverage`` out of sample (log points, share), ``next_day_sd`` (of the error of tomorrow's
+        load once today's is known), ``weather`` used or not, ``steps`` in level found in the normal spans.
     errors
         Out-of-sample errors of rehearsed forecasts inside the normal spans: ``series``, ``origin``,
         ``date``, ``horizon`` (days), ``error`` (log points), ``score`` (in predicted standard deviations);
@@ -286,11 +286,11 @@ def activity_index(
     -----
     :math:`\\log y_t = f(\\text{trend}) + \\text{weekday} \\times \\text{season} + \\text{annual cycle} +
     \\text{holidays, bridge days} + h(\\text{temperature}, \\text{lags}) + e_t` by penalised least squares
-    with Huber's loss. Trend and penalty are those that forecast best from rehearsed origins inside the
-    normal spans, and the interval is the 90 % quantile of those rehearsals' errors, scaled for
-    horizon and kind of day. Steps in level within the normal spans are taken out before. Each hour of the day has a
-    normal of its own, on the same days. A week's terms are the means of its days'. The gap is one of electricity, not
-    of output (`ActivityResult.output`). What fails most often: a
+    with Huber's loss. Regressions with several trends are averaged by how well they forecast from rehearsed
+    origins inside the normal spans, each with the penalty that forecast best, and the interval is the 90 % quantile
+    of those rehearsals' errors, scaled for horizon and kind of day. Steps in level within the normal spans are taken
+    out before. Each hour of the day has a normal of its own, on the same days. A week's terms are the means of its
+    days'. The gap is one of electricity, not of output (`ActivityResult.output`). What fails most often: a
     change of level between the normal spans and the shock that has nothing to do with it.
 
     References

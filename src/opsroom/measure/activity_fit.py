@@ -28,6 +28,9 @@ PENALTIES = (0.3, 1.0, 3.0, 10.0)
 USUAL = 1.0
 """Penalty at which trends are compared; the penalty is then chosen for the best trend."""
 
+FEW = 0.05
+"""Least weight of a regression in an average."""
+
 LEVEL = 0.9
 FEWEST = 120
 FIRST_ORIGIN = 2 * 365
@@ -118,34 +121,45 @@ def fit_normal(
     folds = _folds(days)
     errors = _rehearse(y, days, folds)
     losses = {c: _loss(e) for c, e in errors.items()}
-    best = [min(losses, key=lambda c: (losses[c][k], c)) for k in range(len(y))]
+    mixes = [_mix({c: float(loss[k]) for c, loss in losses.items()}) for k in range(len(y))]
     horizon = _horizon(days, days.normal)
     groups = _groups(days)
     expected, half = np.full_like(y, np.nan), np.full_like(y, np.nan)
     rows, pool = [], []
-    designs = days.design(days.normal, sorted({trend for trend, _ in best}))
+    wanted = sorted({choice for mix in mixes for choice in mix})
+    designs = days.design(days.normal, sorted({trend for trend, _ in wanted}))
+    shared = {
+        (trend, penalty): Shared.of(designs[trend][0][days.normal], penalty=penalty * designs[trend][1])
+        for trend, penalty in wanted
+    }
     column = np.flatnonzero(days.normal)
     for number, name in enumerate(table.columns):
-        trend, penalty = best[number]
-        x, weight, at = designs[trend]
-        shared = Shared.of(x[days.normal], penalty=penalty * weight)
-        own = y[number : number + 1, days.normal].copy()
-        fit, steps = fit_levelled(shared, own, trend=at, size=_least_step(trend), tolerance=1e-4)
-        line = fit.predict(x)[0]
-        for day, size in zip(steps.day, steps.size, strict=True):
-            line[: column[day]] -= size
+        mix = mixes[number]
+        line, miss, found = np.zeros(y.shape[1]), np.zeros(errors[wanted[0]].shape[1]), []
+        for choice, part in mix.items():
+            x, _, at = designs[choice[0]]
+            own = y[number : number + 1, days.normal].copy()
+            fit, steps = fit_levelled(shared[choice], own, trend=at, size=_least_step(choice[0]), tolerance=1e-4)
+            line += part * fit.predict(x)[0]
+            for day, size in zip(steps.day, steps.size, strict=True):
+                line[: column[day]] -= part * size
+            miss += part * errors[choice][number]
+            found.append(steps)
         expected[number] = np.where(days.known, line, np.nan)
-        table_of = _error_table(str(name), errors[trend, penalty][number], folds, days, groups)
+        table_of = _error_table(str(name), miss, folds, days, groups)
+        (trend, penalty), steps = next(iter(mix)), found[0]
         kind = table_of["group"].to_numpy()
         spread = Spread.learn(table_of["error"].to_numpy(), table_of["horizon"].to_numpy(), kind)
         table_of["score"] = table_of["error"] / spread.sd(table_of["horizon"].to_numpy(), kind)
         quantile = float(table_of["score"].abs().quantile(LEVEL))
         half[number] = quantile * spread.sd(horizon, groups)
         pool.append(table_of)
+        used = int(np.isfinite(y[number, days.normal]).sum()) * days.per
         rows.append(
             {
-                "series": name, "trend": trend, "penalty": penalty, "days": int(fit.rows[0]) * days.per,
+                "series": name, "trend": trend, "penalty": penalty, "days": used,
                 "residual_sd": float(table_of["error"].std()), "coverage": _honest_coverage(table_of),
+                "mix": ", ".join(f"{c[0]} {part:.2f}" for c, part in mix.items()),
                 "next_day_sd": _next_sd(table_of), "weather": days.weather is not None,
                 "steps": ", ".join(f"{days.dates[column[d]]:%Y-%m-%d}" for d in np.sort(steps.day)),
             }
@@ -181,6 +195,19 @@ def _days(
     calendar = calendar_days(days, country=country, region=region)
     feasts = moving_feasts(days, country=country, region=region)
     return _Days(dates, days, calendar, weather, feasts, normal, known, per)
+
+
+def _mix(losses: dict[Choice, float]) -> dict[Choice, float]:
+    """Return the weights of the regressions that are averaged, the best first.
+
+    Which trend goes on is not known: each at its best penalty counts by the inverse square of its loss in rehearsal,
+    those under a twentieth not at all.
+    """
+    best = [min((c for c in losses if c[0] == trend), key=lambda c: (losses[c], c)) for trend in {c[0] for c in losses}]
+    best.sort(key=lambda c: (losses[c], c))
+    weight = np.array([max(losses[c], 1e-12) ** -2.0 for c in best])
+    weight = np.where(weight >= FEW * weight.sum(), weight, 0.0)
+    return {c: float(w) for c, w in zip(best, weight / weight.sum(), strict=True) if w > 0}
 
 
 def _least_step(trend: str) -> float:

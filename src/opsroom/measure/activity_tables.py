@@ -152,7 +152,7 @@ def by_hour(normal: Normal) -> Normal:
         {
             "trend": grouped["trend"].agg(lambda s: s.mode()[0]), "penalty": grouped["penalty"].median(),
             "days": grouped["days"].max(), "residual_sd": np.sqrt(grouped["residual_sd"].agg(lambda s: (s**2).mean())),
-            "coverage": grouped["coverage"].mean(),
+            "coverage": grouped["coverage"].mean(), "mix": grouped["mix"].first(),
             "next_day_sd": np.sqrt(grouped["next_day_sd"].agg(lambda s: (s**2).mean())),
             "weather": grouped["weather"].any(),
             "steps": grouped["steps"].agg(lambda s: ", ".join(sorted({d for one in s for d in one.split(", ") if d}))),
