@@ -348,16 +348,15 @@ def _alike(
     names: list[str], temperature: Weather | Mapping[str, Weather] | None, region: str | Mapping[str, str] | None
 ) -> list[tuple[list[str], Weather | None, str | None]]:
     """Return groups of series with the same weather and the same holidays."""
-    own = isinstance(temperature, Mapping)
     lacking = [name for name in names if isinstance(temperature, Mapping) and name not in temperature]
     if lacking:
         raise UsageError(f"there is no temperature for {', '.join(lacking)}.", remedy="Give one for each column.")
     groups: dict[tuple[int, str | None], tuple[list[str], Weather | None, str | None]] = {}
     for name in names:
-        weather = temperature[name] if own and isinstance(temperature, Mapping) else temperature
+        weather = temperature[name] if isinstance(temperature, Mapping) else temperature
         place = region.get(name) if isinstance(region, Mapping) else region
-        found = groups.setdefault((id(weather), place), ([], weather, place))  # type: ignore[arg-type]
-        found[0].append(name)
+        own: list[str] = []
+        groups.setdefault((id(weather), place), (own, weather, place))[0].append(name)
     return list(groups.values())
 
 
