@@ -38,14 +38,23 @@ def italy(shared_data: Path) -> pd.Series:
 
 
 def test_victoria_with_temperature(victoria: pd.DataFrame) -> None:
-    """Measured: sd 3.8 %, coverage 90 %; without temperature 7.7 %."""
+    """Measured: sd 3.7 %, coverage 93 %; with sunshine and rain 3.5 %; without temperature 7.7 %.
+
+    Three per cent is reached a day ahead (2.9 %), and by weeks (2.3 %), not by days a year ahead.
+    """
     weather = victoria[["min_temperature", "max_temperature"]]
     place = {"country": "AU", "region": "VIC"}
     train = [("2015-01-01", "2018-12-31")]
     made = activity_index(victoria["demand"], temperature=weather, train=train, **place)
     sd, coverage = _out_of_sample(made)
-    assert sd < 0.042
+    assert sd < 0.039
     assert 0.85 <= coverage <= 0.95
+    more = victoria[["min_temperature", "max_temperature", "solar_exposure", "rainfall"]].ffill()
+    richer = activity_index(victoria["demand"], temperature=more, train=train, **place)
+    assert _out_of_sample(richer)[0] < 0.037
+    assert richer.fits["next_day_sd"].iloc[0] < 0.03
+    error = np.log(richer.level()["level"].loc["2019"] / 100)
+    assert error.rolling(7).mean().iloc[6::7].std() < 0.026
     bare, _ = _out_of_sample(activity_index(victoria["demand"], train=train, **place))
     assert sd < 0.6 * bare
 
@@ -61,7 +70,7 @@ def test_victorias_total_load_hides_the_shock(victoria: pd.DataFrame) -> None:
 
 
 def test_italy_in_april_2020(italy: pd.Series) -> None:
-    """Measured without temperature: sd 5.2 %, coverage 90 %; April 2020 -22 % (-26 to -18)."""
+    """Measured without temperature: sd 5.0 %, coverage 87 %; April 2020 -19 % (-22 to -15)."""
     sd, coverage = _out_of_sample(activity_index(italy, country="IT", train=[("2015-01-01", "2018-12-31")]))
     assert sd < 0.06
     assert 0.85 <= coverage <= 0.95
@@ -72,7 +81,7 @@ def test_italy_in_april_2020(italy: pd.Series) -> None:
 
 
 def test_us48_with_its_gaps_and_outliers(shared_data: Path) -> None:
-    """Measured without temperature: sd 5.0 %, coverage 91 %; April 2020 -7 %."""
+    """Measured without temperature: sd 4.9 %, coverage 90 %; April 2020 -7 %."""
     frame = pd.read_parquet(shared_data / "nowcast" / "elec_hourly_us48_2015_2021.parquet")
     demand = frame[frame["type"] == "demand"].set_index("time_utc")["mwh"].tz_convert("America/Chicago")
     demand = demand.where(demand > 0)

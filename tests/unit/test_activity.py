@@ -8,6 +8,7 @@ import pytest
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.activity import ActivityResult, activity_index
+from opsroom.measure.activity_output import Elasticity, fit_elasticity, output_gap
 
 
 def _load(seed: int = 0, drop: float = 0.15, start: str = "2016-01-01") -> tuple[pd.Series, pd.Series]:
@@ -108,3 +109,152 @@ def test_what_cannot_be_done_is_refused() -> None:
         activity_index(load, train=[("2020-01-01", "2020-02-01")])
     with pytest.raises(FitError, match="not positive"):
         activity_index(load - load.max(), train=TRAIN)
+
+
+SHORT = [("2018-01-01", "2019-12-31")]
+
+
+def _hours(days: pd.Series) -> pd.Series:
+    """Return hourly load with a morning and an evening whose fall differs."""
+    index = pd.date_range(days.index[0], days.index[-1] + pd.Timedelta(hours=23), freq="h")
+    hour = index.hour.to_numpy()
+    shape = 1 + 0.3 * np.sin(2 * np.pi * (hour - 6) / 24)
+    noise = np.exp(np.random.default_rng(2).normal(0, 0.01, len(index)))
+    return pd.Series(days.reindex(index.normalize()).to_numpy() * shape * noise, index=index, name="load")
+
+
+def test_each_hour_of_the_day_has_its_own_normal() -> None:
+    load, _ = _load(start="2018-01-01", drop=0.0)
+    hours = _hours(load["2018-01-01":"2020-03-31"])
+    noon = (hours.index >= "2020-03-16") & (hours.index.hour == 12)
+    hours[noon] *= 0.7
+    made = activity_index(hours, train=SHORT, freq="h")
+    frame = made.to_frame()
+    assert isinstance(frame.index, pd.DatetimeIndex)
+    late = frame.loc["2020-03-16":]
+    by_hour = late["gap"].groupby(late.index.hour).mean()
+    assert by_hour[12] == pytest.approx(-30, abs=3)
+    assert by_hour.drop(12).abs().max() < 3
+    before = frame.loc["2020-01-01":"2020-03-15"]
+    assert 0.8 <= ((before["lower"] <= 0) & (before["upper"] >= 0)).mean() <= 0.99
+    month = made.span("2020-03-16", "2020-03-31")
+    assert month["days"] == 16 * 24
+    one = late.iloc[12]
+    assert month["upper"] - month["lower"] < one["upper"] - one["lower"]
+
+
+def test_weekly_load_is_measured_by_the_days_of_its_weeks() -> None:
+    """Weeks dated by their Sunday; a public holiday lowers its week and is no fall."""
+    load, temperature = _load(drop=0.12)
+    weekly = load.resample("W-SUN").mean()["2016-01-10":"2020-05-31"]
+    made = activity_index(weekly, temperature=temperature, train=TRAIN, freq="W")
+    frame = made.to_frame()
+    assert (pd.DatetimeIndex(frame.index).day_of_week == 0).all()
+    assert frame["gap"].loc["2020-03-30":].mean() == pytest.approx(-12, abs=1.5)
+    assert made.span("2020-03-30", "2020-05-25")["gap"] == pytest.approx(-12, abs=1.5)
+    with pytest.raises(UsageError, match="not as fine"):
+        activity_index(weekly, train=TRAIN)
+
+
+def test_regions_have_their_own_weather_and_come_out_as_if_alone() -> None:
+    (one, cool), (other, warm) = _load(1, start="2018-01-01"), _load(2, start="2018-01-01")
+    both = pd.DataFrame({"north": one, "south": other})
+    weather = {"north": cool, "south": warm}
+    made = activity_index(both, temperature=weather, country="DE", region={"south": "BY"}, train=SHORT).to_frame()
+    alone = activity_index(other, temperature=warm, country="DE", region="BY", train=SHORT).to_frame()
+    assert made.index.names == ["series", "date"]
+    pd.testing.assert_frame_equal(made.loc["south"], alone, check_freq=False)
+    with pytest.raises(UsageError, match="south"):
+        activity_index(both, temperature={"north": cool}, train=SHORT)
+
+
+@pytest.mark.parametrize("freq", ["D", "W"])
+def test_nothing_after_the_day_is_looked_at(freq: str) -> None:
+    """The poison test: whatever comes after the as-of day may be anything, and nothing moves."""
+    load, temperature = _load(start="2018-01-01")
+    wild, heat = load.copy(), temperature.copy()
+    wild["2020-04-16":], heat["2020-04-16":] = 1e-3, 80.0
+    train = [("2018-01-01", "2020-02-15")]
+    seen = activity_index(load, temperature=temperature, train=train, as_of="2020-04-15", freq=freq)
+    blind = activity_index(wild, temperature=heat, train=train, as_of="2020-04-15", freq=freq)
+    pd.testing.assert_frame_equal(seen.to_frame(), blind.to_frame())
+    cut = activity_index(load[:"2020-04-15"], temperature=temperature[:"2020-04-15"], train=train, freq=freq)
+    pd.testing.assert_frame_equal(seen.to_frame(), cut.to_frame())
+    assert seen.to_frame().index.max() <= pd.Timestamp("2020-04-15")
+
+
+def test_a_figure_with_later_normal_days_uses_just_those_and_says_so() -> None:
+    load, temperature = _load(start="2018-01-01")
+    spans = [("2018-01-01", "2019-06-30"), ("2020-01-01", "2020-02-15")]
+    wild = load.copy()
+    wild["2019-10-01":"2019-12-31"] = 1.0
+    wild["2020-02-16":] = 1.0
+    one = activity_index(load, temperature=temperature, train=spans, as_of="2019-09-30")
+    other = activity_index(wild, temperature=temperature, train=spans, as_of="2019-09-30")
+    assert one.retrospective
+    assert other.retrospective
+    pd.testing.assert_frame_equal(one.to_frame(), other.to_frame())
+
+
+def test_the_level_is_a_hundred_on_a_normal_day_and_has_no_base_effect(result: ActivityResult) -> None:
+    level = result.level()
+    assert list(level.columns) == ["level", "lower", "upper"]
+    frame = result.to_frame()
+    np.testing.assert_allclose(level["level"], 100 * frame["observed"] / frame["expected"])
+    assert level["level"].loc["2019"].mean() == pytest.approx(100, abs=1)
+
+
+def test_a_smelter_that_closes_in_normal_times_is_no_shock() -> None:
+    load, temperature = _load(drop=0.0)
+    load[:"2018-05-31"] *= 1.15
+    made = activity_index(load, temperature=temperature, train=TRAIN)
+    late = made.to_frame().loc["2020-02-16":]
+    assert late["gap"].mean() == pytest.approx(0, abs=2)
+    early = made.to_frame().loc["2017"]
+    assert early["gap"].mean() == pytest.approx(0, abs=2)
+
+
+# -- output ------------------------------------------------------------------------------------------------------------
+
+
+def test_output_falls_by_the_gap_over_the_elasticity_and_is_less_sure(result: ActivityResult) -> None:
+    exact = Elasticity(0.5, 0.5, 0.5)
+    frame = result.to_frame().loc["2020-04"]
+    sure = output_gap(frame, exact)
+    np.testing.assert_allclose(sure["gap"], 100 * ((1 + frame["gap"] / 100) ** 2 - 1))
+    np.testing.assert_allclose(sure["lower"], 100 * ((1 + frame["lower"] / 100) ** 2 - 1), atol=0.4)
+    doubtful = output_gap(frame, Elasticity(0.5, 0.35, 0.75))
+    assert ((doubtful["upper"] - doubtful["lower"]) > 1.2 * (sure["upper"] - sure["lower"])).all()
+    pd.testing.assert_frame_equal(result.output(exact).loc["2020-04"], sure)
+    with pytest.raises(UsageError, match="elasticity"):
+        result.output({"homes": exact})
+    with pytest.raises(UsageError, match="positive"):
+        Elasticity(0.5, 0.6, 0.7)
+
+
+def test_an_elasticity_is_found_with_an_interval_that_covers() -> None:
+    hits, draws = 0, 200
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        output = pd.Series(100 * np.expm1(rng.normal(0, 0.04, 60)))
+        electricity = pd.Series(100 * np.expm1(0.6 * np.log1p(output / 100) + rng.normal(0, 0.01, 60)))
+        found = fit_elasticity(electricity, output)
+        hits += found.lower <= 0.6 <= found.upper
+    assert 0.84 <= hits / draws <= 0.95
+    with pytest.raises(FitError, match="OPS-M020"):
+        fit_elasticity(pd.Series(rng.normal(0, 1, 60)), output)
+    with pytest.raises(FitError, match="OPS-M019"):
+        fit_elasticity(electricity[:5], output[:5])
+
+
+def test_elasticity_agrees_with_statsmodels() -> None:
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(1)
+    output = pd.Series(rng.normal(0, 3, 80))
+    electricity = 0.7 * output + pd.Series(rng.normal(0, 1, 80)).rolling(2, min_periods=1).mean()
+    found = fit_elasticity(electricity, output, lags=3)
+    x, y = np.log1p(output / 100), np.log1p(electricity / 100)
+    peer = sm.OLS(y, sm.add_constant(x)).fit(cov_type="HAC", cov_kwds={"maxlags": 3, "use_correction": True})
+    assert found.value == pytest.approx(float(peer.params.iloc[1]), rel=1e-10)
+    assert (found.upper - found.value) / 1.6449 == pytest.approx(float(peer.bse.iloc[1]), rel=1e-6)

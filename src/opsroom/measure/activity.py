@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from opsroom.base.errors import FitError, UsageError
+from opsroom.base.errors import UsageError
 from opsroom.measure.activity_fit import Normal, fit_normal
+from opsroom.measure.activity_output import Elasticity, output_gap
+from opsroom.measure.activity_tables import (
+    by_hour,
+    by_row,
+    by_week,
+    daily_means,
+    frame_of,
+    half_of,
+    hourly_table,
+    known_by,
+    span_ratio,
+    spans_of,
+    step_of,
+    weekly_table,
+)
 
 if TYPE_CHECKING:
     import altair as alt
 
     from opsroom.base.results import Cells
 
-METHOD = "activity-1"
-FREQUENCIES = ("D", "W")
-COLUMNS = ["observed", "expected", "gap", "lower", "upper"]
+Weather = pd.Series | pd.DataFrame
+
+METHOD = "activity-2"
+FREQUENCIES = ("D", "W", "h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +48,13 @@ class ActivityResult:
         Columns ``observed``, ``expected`` (unit of the load) and ``gap``, ``lower``, ``upper`` (per cent,
         nominal 90 % prediction interval), indexed by date; with several classes by ``series`` and date.
     fits
-        One row a series: ``trend``, ``penalty`` chosen, ``days`` of training, ``residual_sd`` and
-        ``coverage`` out of sample (log points, share), ``weather`` used or not.
+        One row a series: best ``trend`` and its ``penalty``, ``mix`` of all that are averaged, ``days`` of training,
+        ``residual_sd`` and ``coverage`` out of sample (log points, share), ``next_day_sd`` (of the error of tomorrow's
+        load once today's is known), ``weather`` used or not, ``steps`` in level found in the normal spans.
     errors
         Out-of-sample errors of rehearsed forecasts inside the normal spans: ``series``, ``origin``,
-        ``date``, ``horizon`` (days), ``error`` (log points), ``score`` (in predicted standard deviations).
+        ``date``, ``horizon`` (days), ``error`` (log points), ``score`` (in predicted standard deviations);
+        of hourly load also ``hour``.
     retrospective
         True where a span regarded as normal ends after `as_of`: the figure could not have been made then.
     """
@@ -47,9 +65,11 @@ class ActivityResult:
     train: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
     freq: str
     country: str | None
-    region: str | None
+    region: str | Mapping[str, str] | None
     as_of: pd.Timestamp | None
     retrospective: bool
+    rehearsed_daily: bool = True
+    """False where the load itself was weekly."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return ``observed, expected, gap, lower, upper``."""
@@ -72,20 +92,53 @@ class ActivityResult:
         Returns
         -------
         pandas.Series
-            ``gap``, ``lower``, ``upper`` in per cent, ``days``.
+            ``gap``, ``lower``, ``upper`` in per cent, ``days`` (hours or weeks where the index has these).
         """
         frame = self._one(series)
-        part = frame.loc[pd.Timestamp(str(start)) : pd.Timestamp(str(end))].dropna()
+        last = pd.Timestamp(str(end))
+        last += pd.Timedelta(hours=23) if self.freq == "h" and last == last.normalize() else pd.Timedelta(0)
+        part = frame.loc[pd.Timestamp(str(start)) : last].dropna()
         if part.empty:
             raise UsageError("the span holds no day with an expected value.", remedy="Choose a later start.")
         log_gap = float(np.log(part["observed"].sum() / part["expected"].sum()))
-        half = np.log1p(part["upper"] / 100) - np.log1p(part["gap"] / 100)
         name = series if series is not None else str(self.fits.index[0])
         own = self.errors[self.errors["series"] == name]
-        shrink = _span_ratio(own, len(part))
-        width = float(half.mean()) * shrink
+        rows = len(part) * (7 if self.freq == "W" and self.rehearsed_daily else 1)
+        width = float(half_of(part).mean()) * span_ratio(own, rows)
+        if rows > len(part):
+            width /= span_ratio(own, 7)
         bounds = [100 * float(np.expm1(log_gap + move)) for move in (0.0, -width, width)]
         return pd.Series([*bounds, len(part)], index=["gap", "lower", "upper", "days"])
+
+    def level(self) -> pd.DataFrame:
+        """Return the index of the level, 100 on a normal day: ``level``, ``lower``, ``upper``.
+
+        A year-on-year rate compares with a year that may have been a shock itself; this compares with what is normal.
+        """
+        levels = 100 + self.frame[["gap", "lower", "upper"]]
+        return levels.rename(columns={"gap": "level"})
+
+    def output(self, elasticity: Elasticity | Mapping[str, Elasticity]) -> pd.DataFrame:
+        """Return the gap in output, which electricity only stands for: ``gap``, ``lower``, ``upper`` in per cent.
+
+        Parameters
+        ----------
+        elasticity
+            By how many per cent electricity falls when output falls by one, with its own interval: of each series,
+            or one for all. None is built in: it differs by sector and country, and services use electricity for
+            light and warmth that go on when sales do not, so that a gap in theirs understates the one in output.
+            See `opsroom.measure.activity_output.fit_elasticity`.
+        """
+        if isinstance(elasticity, Elasticity):
+            return output_gap(self.frame, elasticity)
+        names = self.fits.index.astype(str).tolist()
+        missing = [name for name in names if name not in elasticity]
+        if missing or self.frame.index.nlevels == 1:
+            raise UsageError(
+                f"there is no elasticity for {', '.join(missing) or 'the one series'}.",
+                remedy="Give one elasticity, or one for each of several series.",
+            )
+        return pd.concat([output_gap(self.frame.loc[[name]], elasticity[name]) for name in names])
 
     def summary(self) -> str:
         """Return fit, accuracy and the latest gap of each series in a few lines."""
@@ -152,7 +205,7 @@ class ActivityResult:
         frame = frame.dropna(subset=["gap"])
         if since is not None:
             frame = frame[frame["date"] >= pd.Timestamp(str(since))]
-        frame = frame.assign(date=frame["date"].dt.strftime("%Y-%m-%d"))
+        frame = frame.assign(date=frame["date"].dt.strftime("%Y-%m-%dT%H:00" if self.freq == "h" else "%Y-%m-%d"))
         frame = frame.rename(columns={"lower": "gap_lower", "upper": "gap_upper"})
         for bound in ("gap_lower", "gap_upper"):
             frame[bound] = frame[bound].round(1)
@@ -186,9 +239,9 @@ class ActivityResult:
 def activity_index(
     load: pd.Series | pd.DataFrame,
     *,
-    temperature: pd.Series | pd.DataFrame | None = None,
+    temperature: Weather | Mapping[str, Weather] | None = None,
     country: str | None = None,
-    region: str | None = None,
+    region: str | Mapping[str, str] | None = None,
     train: Sequence[tuple[object, object]] | None = None,
     freq: str = "D",
     as_of: object | None = None,
@@ -201,19 +254,22 @@ def activity_index(
     Parameters
     ----------
     load
-        Load or energy, any positive unit, daily or finer, index of dates or times; a frame has one
-        column a class. Finer data are averaged over the days of the index: convert times to local time first.
+        Load or energy, any positive unit, hourly, daily or weekly, index of dates or local times; a frame has one
+        column a class, sector or region. Of a zone-aware index the wall clock counts: convert to local time first.
     temperature
-        Degrees Celsius, daily or finer: a series, or a frame with a minimum and a maximum column.
+        Degrees Celsius, daily or finer: a series, or a frame with a minimum and a maximum column, in which further
+        columns are weather of other kinds (sunshine, rain, wind). A mapping gives each column of `load` its own.
     country, region
-        Codes of the ``holidays`` library; None leaves public holidays out.
+        Codes of the ``holidays`` library; None leaves public holidays out. A mapping from columns of `load` gives
+        each region its own holidays; a column that it does not name has the country's.
     train
         Spans ``(start, end)`` regarded as normal. None: all but the last year where two years remain,
         else everything.
     freq
-        ``"D"`` or ``"W"`` (complete weeks, Monday to Sunday, dated by their Monday).
+        ``"D"``, ``"W"`` (complete weeks, Monday to Sunday, dated by their Monday) or ``"h"``; finer load is averaged.
     as_of
-        Day on which the figure is made; spans that end later make it retrospective, and it says so.
+        Day on which the figure is made. Nothing that lies after it is looked at, except in spans named in `train`: if
+        one of these ends later, the figure is retrospective, and says so.
 
     Returns
     -------
@@ -223,14 +279,18 @@ def activity_index(
     ------
     FitError
         With fewer than 120 normal days, or load that is not positive.
+    UsageError
+        With a frequency that is not offered, or is finer than that of the load.
 
     Notes
     -----
     :math:`\\log y_t = f(\\text{trend}) + \\text{weekday} \\times \\text{season} + \\text{annual cycle} +
     \\text{holidays, bridge days} + h(\\text{temperature}, \\text{lags}) + e_t` by penalised least squares
-    with Huber's loss. Trend and penalty are those that forecast best from rehearsed origins inside the
-    normal spans, and the interval is the 90 % quantile of those rehearsals' errors, scaled for
-    horizon and kind of day. The gap is one of electricity, not of output. What fails most often: a
+    with Huber's loss. Regressions with several trends are averaged by how well they forecast from rehearsed
+    origins inside the normal spans, each with the penalty that forecast best, and the interval is the 90 % quantile
+    of those rehearsals' errors, scaled for horizon and kind of day. Steps in level within the normal spans are taken
+    out before. Each hour of the day has a normal of its own, on the same days. A week's terms are the means of its
+    days'. The gap is one of electricity, not of output (`ActivityResult.output`). What fails most often: a
     change of level between the normal spans and the shock that has nothing to do with it.
 
     References
@@ -250,95 +310,63 @@ def activity_index(
     -20
     """
     if freq not in FREQUENCIES:
-        raise UsageError(f"frequency {freq!r} is not offered.", remedy="Use 'D' or 'W'.")
-    daily = daily_means(load)
-    spans = _spans(train, pd.DatetimeIndex(daily.index))
-    normal = fit_normal(daily, temperature=temperature, country=country, region=region, spans=spans)
-    frame = _weekly(normal) if freq == "W" else _daily(normal)
+        raise UsageError(f"frequency {freq!r} is not offered.", remedy="Use 'D', 'W' or 'h'.")
+    frame = frame_of(load)
+    step = step_of(frame)
+    if ("h", "D", "W").index(freq) < ("h", "D", "W").index(step):
+        raise UsageError("the load is not as fine as the frequency wanted.", remedy="Use 'D' or 'W', or finer load.")
     moment = None if as_of is None else pd.Timestamp(str(as_of)).normalize()
+    spans = spans_of(train, pd.DatetimeIndex(known_by(frame, moment, ()).index))
+    frame = known_by(frame, moment, spans)
+    make = weekly_table if step == "W" else hourly_table if freq == "h" else daily_means
+    normals = []
+    for names, weather, place in _alike(list(frame.columns), temperature, region):
+        known = None if weather is None else known_by(_frame(weather), moment, spans)
+        normals.append(
+            fit_normal(
+                make(frame[names]), temperature=known, country=country, region=place, spans=spans, weekly=step == "W"
+            )
+        )
+    normal = _joined([by_hour(n) for n in normals] if freq == "h" else normals, list(frame.columns))
+    made = by_week(normal) if freq == "W" and step != "W" else by_row(normal)
+    if moment is not None:
+        made = made[pd.DatetimeIndex(made.index.get_level_values("date")).normalize() <= moment]
     if isinstance(load, pd.Series):
-        frame = frame.droplevel("series")
+        made = made.droplevel("series")
     return ActivityResult(
-        frame=frame, fits=normal.fits, errors=normal.errors, train=spans, freq=freq, country=country,
+        frame=made, fits=normal.fits, errors=normal.errors, train=spans, freq=freq, country=country,
         region=region, as_of=moment,
-        retrospective=moment is not None and any(end > moment for _, end in spans),
+        retrospective=moment is not None and any(end > moment for _, end in spans), rehearsed_daily=step != "W",
     )  # fmt: skip
 
 
-def daily_means(load: pd.Series | pd.DataFrame) -> pd.DataFrame:
-    """Return daily means without gaps; days with under nine tenths of their readings are missing."""
-    frame = load.to_frame(str(load.name or "load")) if isinstance(load, pd.Series) else load
-    index = pd.DatetimeIndex(frame.index)
-    day = (index.tz_localize(None) if index.tz is not None else index).normalize()
-    grouped = frame.astype(float).groupby(day)
-    mean, count = grouped.mean(), grouped.count()
-    usual = count.median()
-    out = mean.where(count >= 0.9 * usual)
-    out = out.asfreq("D")
-    out.index.name = "date"
-    out.columns = [str(c) for c in out.columns]
-    if (out <= 0).any().any():
-        raise FitError("load is not positive on some days.", remedy="Leave out such days or series.")
-    return out
+def _frame(weather: Weather) -> pd.DataFrame:
+    return weather.to_frame("mean") if isinstance(weather, pd.Series) else weather
 
 
-def _spans(
-    train: Sequence[tuple[object, object]] | None, days: pd.DatetimeIndex
-) -> tuple[tuple[pd.Timestamp, pd.Timestamp], ...]:
-    if train is None:
-        cut = days.max() - pd.Timedelta(days=365)
-        end = cut if (cut - days.min()).days >= 730 else days.max()
-        return ((days.min(), end),)
-    return tuple((pd.Timestamp(str(start)), pd.Timestamp(str(end))) for start, end in train)
+def _alike(
+    names: list[str], temperature: Weather | Mapping[str, Weather] | None, region: str | Mapping[str, str] | None
+) -> list[tuple[list[str], Weather | None, str | None]]:
+    """Return groups of series with the same weather and the same holidays."""
+    lacking = [name for name in names if isinstance(temperature, Mapping) and name not in temperature]
+    if lacking:
+        raise UsageError(f"there is no temperature for {', '.join(lacking)}.", remedy="Give one for each column.")
+    groups: dict[tuple[int, str | None], tuple[list[str], Weather | None, str | None]] = {}
+    for name in names:
+        weather = temperature[name] if isinstance(temperature, Mapping) else temperature
+        place = region.get(name) if isinstance(region, Mapping) else region
+        own: list[str] = []
+        groups.setdefault((id(weather), place), (own, weather, place))[0].append(name)
+    return list(groups.values())
 
 
-def _daily(normal: Normal) -> pd.DataFrame:
-    pieces = {}
-    for name in normal.observed.columns:
-        observed, centre = normal.observed[name], normal.log_expected[name]
-        log_gap = np.log(observed) - centre
-        half = normal.half_width[name]
-        pieces[name] = pd.DataFrame(
-            {
-                "observed": observed, "expected": np.exp(centre), "gap": 100 * np.expm1(log_gap),
-                "lower": 100 * np.expm1(log_gap - half), "upper": 100 * np.expm1(log_gap + half),
-            }
-        )  # fmt: skip
-    return pd.concat(pieces, names=["series", "date"])[COLUMNS]
-
-
-def _weekly(normal: Normal) -> pd.DataFrame:
-    daily = _daily(normal).dropna()
-    pieces = {}
-    for name in normal.observed.columns:
-        one = daily.loc[name]
-        log_half = np.log1p(one["upper"] / 100) - np.log1p(one["gap"] / 100)
-        dates = pd.DatetimeIndex(one.index)
-        monday = dates - pd.to_timedelta(dates.day_of_week, unit="D")
-        grouped = one[["observed", "expected"]].groupby(monday)
-        full = grouped.size() == 7
-        week = grouped.mean()[full]
-        shrink = _span_ratio(normal.errors[normal.errors["series"] == name], 7)
-        half = log_half.groupby(monday).mean()[full] * shrink
-        log_gap = np.log(week["observed"] / week["expected"])
-        pieces[name] = week.assign(
-            gap=100 * np.expm1(log_gap),
-            lower=100 * np.expm1(log_gap - half),
-            upper=100 * np.expm1(log_gap + half),
-        )
-    return pd.concat(pieces, names=["series", "date"])[COLUMNS]
-
-
-def _span_ratio(errors: pd.DataFrame, days: int) -> float:
-    """Return how much narrower the interval of a mean over `days` is than that of a day."""
-    if days <= 1:
-        return 1.0
-    single = float(errors["score"].abs().quantile(0.9))
-    means = [
-        np.convolve(group["score"].to_numpy(), np.full(days, 1 / days), mode="valid")
-        for _, group in errors.groupby("origin")
-        if len(group) >= days
+def _joined(normals: list[Normal], names: list[str]) -> Normal:
+    """Return normals of several groups of series as one, columns in their first order."""
+    if len(normals) == 1:
+        return normals[0]
+    tables = [
+        pd.concat([getattr(n, field) for n in normals], axis=1)[names]
+        for field in ("observed", "log_expected", "half_width")
     ]
-    if not means or single == 0:
-        return 1.0
-    return float(min(1.0, np.quantile(np.abs(np.concatenate(means)), 0.9) / single))
+    fits = pd.concat([n.fits for n in normals]).loc[names]
+    return Normal(tables[0], tables[1], tables[2], fits, pd.concat([n.errors for n in normals], ignore_index=True))

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import nnls
 
 from opsroom.base.errors import FitError
-from opsroom.measure.adjust.batch import fit_batch
+from opsroom.measure.adjust.breaks import SIZE, fit_levelled
 from opsroom.measure.adjust.days import OFF, calendar_days
-from opsroom.measure.adjust.terms import DayDesign, weather_days
+from opsroom.measure.adjust.feasts import Moments, moving_feasts
+from opsroom.measure.adjust.shared import Shared
+from opsroom.measure.adjust.spread import Spread
+from opsroom.measure.adjust.terms import FULL, LEAN, DayDesign, weather_days
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Choice = tuple[str, float]
 
-TRENDS = ("linear", "flat", "none")
+TRENDS = ("linear", "flat", "local", "none")
 PENALTIES = (0.3, 1.0, 3.0, 10.0)
+USUAL = 1.0
+"""Penalty at which trends are compared; the penalty is then chosen for the best trend."""
+
+FEW = 0.05
+"""Least weight of a regression in an average."""
+
 LEVEL = 0.9
 FEWEST = 120
 FIRST_ORIGIN = 2 * 365
 STEP = 91
+WEEK = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,123 +51,190 @@ class Normal:
 
 @dataclass(frozen=True, slots=True)
 class _Days:
-    """What is known of each day."""
+    """What is known of each day, or of each week of seven days from its Monday."""
 
     dates: pd.DatetimeIndex
+    days: pd.DatetimeIndex
     calendar: pd.DataFrame
     weather: pd.DataFrame | None
+    feasts: dict[str, Moments]
     normal: Mask
     known: Mask
+    per: int
+    """Days a row: 1, or 7."""
 
-    def design(self, train: Mask, trend: str) -> tuple[Floats, Floats]:
-        """Return a design learnt on the days of `train`, for all days."""
-        learnt = self.weather[train] if self.weather is not None else None
-        design = DayDesign.learn(self.calendar[train], learnt, trend=trend)
-        x, penalty = design.matrix(self.calendar, self.weather)
-        return np.where(np.isfinite(x), x, 0.0), penalty
+    def daily(self, rows: Mask) -> Mask:
+        """Return which days belong to some rows."""
+        return np.repeat(rows, self.per)
+
+    def design(self, train: Mask, trends: Iterable[str]) -> dict[str, tuple[Floats, Floats, slice]]:
+        """Return designs learnt on the rows of `train`, for all rows: terms, penalties, where the trend is."""
+        learnt = self.daily(train)
+        weather = self.weather[learnt] if self.weather is not None else None
+        base = DayDesign.learn(
+            self.calendar[learnt], weather, trend="none", feasts=self.feasts, detail=FULL if self.per == 1 else LEAN
+        )
+        x, penalty = base.matrix(self.calendar, self.weather)
+        out = {}
+        for trend in trends:
+            own = replace(base, trend=trend)
+            columns, more = own.trend_columns(self.days)
+            whole = np.hstack([x[:, :1], columns, x[:, 1:]])
+            whole = np.where(np.isfinite(whole), whole, 0.0)
+            if self.per > 1:
+                whole = whole.reshape(-1, self.per, whole.shape[1]).mean(axis=1)
+            # A penalty is in days: a row of a week tells no more of a level than a day does.
+            out[trend] = (whole, np.concatenate([penalty[:1], more, penalty[1:]]) / self.per, own.trend_terms)
+        return out
 
 
 def fit_normal(
-    daily: pd.DataFrame,
+    table: pd.DataFrame,
     *,
     temperature: pd.Series | pd.DataFrame | None,
     country: str | None,
     region: str | None,
     spans: Sequence[tuple[pd.Timestamp, pd.Timestamp]],
+    weekly: bool = False,
 ) -> Normal:
-    """Fit the normal of every column of `daily` on the days of `spans`.
+    """Fit the normal of every column of `table` on the days of `spans`.
 
     Parameters
     ----------
-    daily
-        Positive load, gapless index of days; NaN where unknown.
+    table
+        Positive load, gapless index of days, or of Mondays; NaN where unknown.
     temperature, country, region
         As in `opsroom.measure.activity.activity_index`.
     spans
         First and last days regarded as normal.
+    weekly
+        Whether rows are weeks: a week's terms are the means of its days'.
     """
-    days = _days(daily, temperature, country, region, spans)
-    if int(days.normal.sum()) < FEWEST:
+    days = _days(table, temperature, country, region, spans, per=WEEK if weekly else 1)
+    if int(days.normal.sum()) * days.per < FEWEST:
         raise FitError(
             f"there are fewer than {FEWEST} normal days with load and weather.",
             remedy="Give longer normal spans.",
             code="OPS-M011",
         )
-    y = np.log(daily.to_numpy().T)
+    y = np.log(table.to_numpy().T)
     folds = _folds(days)
-    candidates = list(product(TRENDS if _rehearses(days) else ("none",), PENALTIES))
-    errors = _rehearse(y, days, folds, candidates)
-    losses = np.array([np.nanmean(np.minimum(e**2, 0.25), axis=1) for e in errors.values()])
-    best = losses.argmin(axis=0)
+    errors = _rehearse(y, days, folds)
+    losses = {c: _loss(e) for c, e in errors.items()}
+    mixes = [_mix({c: float(loss[k]) for c, loss in losses.items()}) for k in range(len(y))]
     horizon = _horizon(days, days.normal)
+    groups = _groups(days)
     expected, half = np.full_like(y, np.nan), np.full_like(y, np.nan)
     rows, pool = [], []
-    fitted = {}
-    for number, name in enumerate(daily.columns):
-        trend, penalty = candidates[best[number]]
-        if trend not in fitted:
-            fitted[trend] = days.design(days.normal, trend)
-        x, weight = fitted[trend]
-        fit = fit_batch(y[number : number + 1, days.normal], x[days.normal], penalty=penalty * weight)
-        expected[number] = np.where(days.known, fit.predict(x)[0], np.nan)
-        own = errors[trend, penalty][number]
-        table = _error_table(str(name), own, folds, days)
-        spread = _Spread.learn(table)
-        table["score"] = table["error"] / spread.sd(table["horizon"].to_numpy(), table["group"].to_numpy())
-        quantile = float(table["score"].abs().quantile(LEVEL))
-        half[number] = quantile * spread.sd(horizon, _groups(days))
-        pool.append(table)
+    wanted = sorted({choice for mix in mixes for choice in mix})
+    designs = days.design(days.normal, sorted({trend for trend, _ in wanted}))
+    shared = {
+        (trend, penalty): Shared.of(designs[trend][0][days.normal], penalty=penalty * designs[trend][1])
+        for trend, penalty in wanted
+    }
+    column = np.flatnonzero(days.normal)
+    for number, name in enumerate(table.columns):
+        mix = mixes[number]
+        line, miss, found = np.zeros(y.shape[1]), np.zeros(errors[wanted[0]].shape[1]), []
+        for choice, part in mix.items():
+            x, _, at = designs[choice[0]]
+            own = y[number : number + 1, days.normal].copy()
+            fit, steps = fit_levelled(shared[choice], own, trend=at, size=_least_step(choice[0]), tolerance=1e-4)
+            line += part * fit.predict(x)[0]
+            for day, size in zip(steps.day, steps.size, strict=True):
+                line[: column[day]] -= part * size
+            miss += part * errors[choice][number]
+            found.append(steps)
+        expected[number] = np.where(days.known, line, np.nan)
+        table_of = _error_table(str(name), miss, folds, days, groups)
+        (trend, penalty), steps = next(iter(mix)), found[0]
+        kind = table_of["group"].to_numpy()
+        spread = Spread.learn(table_of["error"].to_numpy(), table_of["horizon"].to_numpy(), kind)
+        table_of["score"] = table_of["error"] / spread.sd(table_of["horizon"].to_numpy(), kind)
+        quantile = float(table_of["score"].abs().quantile(LEVEL))
+        half[number] = quantile * spread.sd(horizon, groups)
+        pool.append(table_of)
+        used = int(np.isfinite(y[number, days.normal]).sum()) * days.per
         rows.append(
             {
-                "series": name, "trend": trend, "penalty": penalty, "days": int(fit.rows[0]),
-                "residual_sd": float(table["error"].std()), "coverage": _honest_coverage(table),
-                "weather": days.weather is not None,
+                "series": name, "trend": trend, "penalty": penalty, "days": used,
+                "residual_sd": float(table_of["error"].std()), "coverage": _honest_coverage(table_of),
+                "mix": ", ".join(f"{c[0]} {part:.2f}" for c, part in mix.items()),
+                "next_day_sd": _next_sd(table_of), "weather": days.weather is not None,
+                "steps": ", ".join(f"{days.dates[column[d]]:%Y-%m-%d}" for d in np.sort(steps.day)),
             }
         )  # fmt: skip
     return Normal(
-        observed=daily,
-        log_expected=pd.DataFrame(expected.T, index=days.dates, columns=daily.columns),
-        half_width=pd.DataFrame(half.T, index=days.dates, columns=daily.columns),
+        observed=table,
+        log_expected=pd.DataFrame(expected.T, index=days.dates, columns=table.columns),
+        half_width=pd.DataFrame(half.T, index=days.dates, columns=table.columns),
         fits=pd.DataFrame(rows).set_index("series"),
         errors=pd.concat(pool, ignore_index=True).drop(columns="group"),
     )
 
 
 def _days(
-    daily: pd.DataFrame,
+    table: pd.DataFrame,
     temperature: pd.Series | pd.DataFrame | None,
     country: str | None,
     region: str | None,
     spans: Sequence[tuple[pd.Timestamp, pd.Timestamp]],
+    *,
+    per: int,
 ) -> _Days:
-    dates = pd.DatetimeIndex(daily.index)
-    weather = weather_days(temperature, dates) if temperature is not None else None
-    known = np.ones(len(dates), dtype=bool) if weather is None else weather.notna().all(axis=1).to_numpy()
-    normal = np.zeros(len(dates), dtype=bool)
+    dates = pd.DatetimeIndex(table.index)
+    days = dates if per == 1 else pd.date_range(dates[0], periods=per * len(dates))
+    weather = weather_days(temperature, days) if temperature is not None else None
+    known = np.ones(len(days), dtype=bool) if weather is None else weather.notna().all(axis=1).to_numpy()
+    normal = np.zeros(len(days), dtype=bool)
     for start, end in spans:
-        normal |= (dates >= start) & (dates <= end)
-    normal &= known & daily.notna().any(axis=1).to_numpy()
-    return _Days(dates, calendar_days(dates, country=country, region=region), weather, normal, known)
+        normal |= np.asarray((days >= start) & (days <= end))
+    known = np.asarray(known.reshape(-1, per).all(axis=1))
+    normal = np.asarray(normal.reshape(-1, per).all(axis=1))
+    normal &= known & table.notna().any(axis=1).to_numpy()
+    calendar = calendar_days(days, country=country, region=region)
+    feasts = moving_feasts(days, country=country, region=region)
+    return _Days(dates, days, calendar, weather, feasts, normal, known, per)
 
 
-def _rehearses(days: _Days) -> bool:
-    """Tell whether the normal days are long enough to rehearse forecasts."""
-    return len(_origins(days)) > 0
+def _mix(losses: dict[Choice, float]) -> dict[Choice, float]:
+    """Return the weights of the regressions that are averaged, the best first.
+
+    Which trend goes on is not known: each at its best penalty counts by the inverse square of its loss in rehearsal,
+    those under a twentieth not at all.
+    """
+    best = [min((c for c in losses if c[0] == trend), key=lambda c: (losses[c], c)) for trend in {c[0] for c in losses}]
+    best.sort(key=lambda c: (losses[c], c))
+    weight = np.array([max(losses[c], 1e-12) ** -2.0 for c in best])
+    weight = np.where(weight >= FEW * weight.sum(), weight, 0.0)
+    return {c: float(w) for c, w in zip(best, weight / weight.sum(), strict=True) if w > 0}
+
+
+def _least_step(trend: str) -> float:
+    """Return the least step that is looked for: a local trend follows steps of its own."""
+    return np.inf if trend == "local" else SIZE
+
+
+def _loss(errors: Floats) -> Floats:
+    """Return each series' mean squared error, wild ones cut."""
+    return np.asarray(np.nanmean(np.minimum(errors**2, 0.25), axis=1))
 
 
 def _origins(days: _Days) -> list[int]:
     at = np.flatnonzero(days.normal)
-    return list(range(int(at[0]) + FIRST_ORIGIN, int(at[-1]) - STEP + 1, STEP))
+    step, first = STEP // days.per, FIRST_ORIGIN // days.per
+    return list(range(int(at[0]) + first, int(at[-1]) - step + 1, step))
 
 
 def _folds(days: _Days) -> list[tuple[Mask, Mask]]:
     """Return (train, test) masks: forecasts from past origins, or blocks left out where history is short."""
     position = np.arange(len(days.dates))
-    reach = max(365, int(_horizon(days, days.normal).max()))
+    reach = max(365, int(_horizon(days, days.normal).max())) // days.per
     folds = []
     for origin in _origins(days):
         test = days.normal & (position >= origin) & (position < origin + reach)
         folds.append((days.normal & (position < origin), test))
+    folds = [fold for fold in folds if fold[0].any() and fold[1].any()]
     if folds:
         return folds
     blocks = np.array_split(np.flatnonzero(days.normal), 8)
@@ -167,24 +245,39 @@ def _folds(days: _Days) -> list[tuple[Mask, Mask]]:
     return folds
 
 
-def _rehearse(
-    y: Floats, days: _Days, folds: list[tuple[Mask, Mask]], candidates: list[tuple[str, float]]
-) -> dict[tuple[str, float], Floats]:
-    """Return each candidate's errors on the test days, shape (series, folds × days), NaN elsewhere."""
-    out = {c: np.full((len(y), len(folds), y.shape[1]), np.nan) for c in candidates}
+def _rehearse(y: Floats, days: _Days, folds: list[tuple[Mask, Mask]]) -> dict[Choice, Floats]:
+    """Return errors on the test days by choice of trend and penalty, (series, folds × days), NaN elsewhere.
+
+    All trends at the usual penalty, then all penalties for the trends that are best for some series.
+    """
+    trends = TRENDS if _origins(days) else ("none",)
+    designs = [days.design(train, trends) for train, _ in folds]
+    first = _errors(y, folds, designs, [(trend, USUAL) for trend in trends])
+    losses = np.array([_loss(e) for e in first.values()])
+    best = sorted({trends[k] for k in losses.argmin(axis=0)})
+    others = [c for c in product(best, PENALTIES) if c[1] != USUAL]
+    return {**first, **_errors(y, folds, designs, others)}
+
+
+def _errors(
+    y: Floats,
+    folds: list[tuple[Mask, Mask]],
+    designs: list[dict[str, tuple[Floats, Floats, slice]]],
+    choices: list[Choice],
+) -> dict[Choice, Floats]:
+    out = {c: np.full((len(y), len(folds), y.shape[1]), np.nan) for c in choices}
     for number, (train, test) in enumerate(folds):
-        designs = {trend: days.design(train, trend) for trend, _ in candidates}
-        for trend, penalty in candidates:
-            x, weight = designs[trend]
-            fit = fit_batch(y[:, train], x[train], penalty=penalty * weight, iterations=3)
+        for trend, penalty in choices:
+            x, weight, at = designs[number][trend]
+            shared = Shared.of(x[train], penalty=penalty * weight)
+            fit, _ = fit_levelled(shared, y[:, train].copy(), trend=at, size=_least_step(trend))
             out[trend, penalty][:, number, test] = y[:, test] - fit.predict(x[test])
     return {c: errors.reshape(len(y), -1) for c, errors in out.items()}
 
 
-def _error_table(name: str, errors: Floats, folds: list[tuple[Mask, Mask]], days: _Days) -> pd.DataFrame:
+def _error_table(name: str, errors: Floats, folds: list[tuple[Mask, Mask]], days: _Days, groups: Ints) -> pd.DataFrame:
     """Return the rehearsal errors of a series in long form."""
     grid = errors.reshape(len(folds), -1)
-    groups = _groups(days)
     pieces = []
     for number, (train, _) in enumerate(folds):
         at = np.flatnonzero(np.isfinite(grid[number]))
@@ -199,55 +292,26 @@ def _error_table(name: str, errors: Floats, folds: list[tuple[Mask, Mask]], days
     return pd.concat(pieces, ignore_index=True)
 
 
-def _horizon(days: _Days, train: Mask) -> npt.NDArray[np.int64]:
+def _horizon(days: _Days, train: Mask) -> Ints:
     """Return days since the last day of `train` (0 up to it)."""
     last = int(np.flatnonzero(train)[-1])
-    return np.maximum(np.arange(len(days.dates), dtype=np.int64) - last, 0)
+    return np.maximum(np.arange(len(days.dates), dtype=np.int64) - last, 0) * days.per
 
 
-def _groups(days: _Days) -> npt.NDArray[np.int64]:
+def _groups(days: _Days) -> Ints:
     """Return the kind of day that an interval's width may depend on: 0 usual, 1 off, 2 hot or cold."""
     kind = days.calendar["kind"].to_numpy()
-    month, day = days.dates.month, days.dates.day
+    month, day = days.days.month, days.days.day
     ends = ((month == 12) & (day >= 23)) | ((month == 1) & (day <= 6))
     group = np.where(np.isin(kind, OFF[1:]) | (kind == "bridge") | ends, 1, 0)
     if days.weather is not None:
         around = days.weather["around"]
-        low, high = around[days.normal].quantile([0.05, 0.9])
+        low, high = around[days.daily(days.normal)].quantile([0.05, 0.9])
         group = np.where((group == 0) & ((around < low) | (around > high)), 2, group)
+    if days.per > 1:
+        share = [(group.reshape(-1, days.per) == code).mean(axis=1) for code in (1, 2)]
+        group = np.select([share[0] >= 0.25, share[1] >= 0.5], [1, 2], 0)
     return np.asarray(group, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """Standard deviation of a forecast: a constant, a drift with the horizon, a factor a kind of day."""
-
-    constant: float
-    drift: float
-    factor: tuple[float, float, float]
-
-    @classmethod
-    def learn(cls, table: pd.DataFrame) -> _Spread:
-        cap = 4 * float(table["error"].abs().quantile(0.683))
-        square = np.minimum(table["error"].to_numpy() ** 2, cap**2)
-        bins = table["horizon"].to_numpy() // STEP
-        values = pd.Series(square).groupby(bins).agg(["mean", "size"])
-        middle = (values.index.to_numpy() + 0.5) * STEP / 365
-        root = np.sqrt(values["size"].to_numpy(dtype=float))
-        design = np.column_stack([np.ones(len(values)), middle]) * root[:, None]
-        (constant, drift), _ = nnls(design, values["mean"].to_numpy() * root)
-        constant = max(constant, 1e-10)
-        plain = square / (constant + drift * table["horizon"].to_numpy() / 365)
-        group = table["group"].to_numpy()
-        factor = []
-        for code in range(3):
-            own = plain[group == code]
-            factor.append(float(np.sqrt((own.sum() + 60 * plain.mean()) / (len(own) + 60))))
-        return cls(float(constant), float(drift), (factor[0], factor[1], factor[2]))
-
-    def sd(self, horizon: npt.NDArray[np.int64], group: npt.NDArray[np.int64]) -> Floats:
-        scale = np.sqrt(self.constant + self.drift * horizon / 365)
-        return np.asarray(scale * np.asarray(self.factor)[group])
 
 
 def _honest_coverage(table: pd.DataFrame) -> float:
@@ -258,3 +322,12 @@ def _honest_coverage(table: pd.DataFrame) -> float:
         if len(other):
             hits.append(float((group["score"].abs() <= other.quantile(LEVEL)).mean()) * len(group))
     return float(sum(hits) / len(table)) if hits else float("nan")
+
+
+def _next_sd(table: pd.DataFrame) -> float:
+    """Return the standard deviation of what an error cannot tell of the next row's."""
+    pairs = [group["error"].to_numpy() for _, group in table.groupby("origin")]
+    before = np.concatenate([np.empty(0), *(e[:-1] - e.mean() for e in pairs)])
+    after = np.concatenate([np.empty(0), *(e[1:] - e.mean() for e in pairs)])
+    memory = float((before * after).sum() / max(float((before**2).sum()), 1e-12))
+    return float((after - memory * before).std())

@@ -110,7 +110,7 @@ def fit_batch(
     n, k = y.shape[0], x.shape[1]
     dtype = y.dtype
     x = np.ascontiguousarray(x, dtype=dtype)
-    ridge = _penalty_matrix(penalty, k)
+    ridge = penalty_matrix(penalty, k)
     if n > k:
         return _fit_many(y, x, weights, ridge, huber, iterations, todo)
     coef = np.zeros((n, k), dtype=dtype)
@@ -141,7 +141,7 @@ def fit_batch(
     return BatchFit(coef=coef, scale=scale, rows=rows)
 
 
-def _penalty_matrix(penalty: Floats | None, k: int) -> npt.NDArray[np.float64]:
+def penalty_matrix(penalty: Floats | None, k: int) -> npt.NDArray[np.float64]:
     """Return the penalty as a matrix, with a floor that keeps empty columns at zero."""
     ridge = np.eye(k) * 1e-6
     if penalty is None:

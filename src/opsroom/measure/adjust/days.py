@@ -46,7 +46,7 @@ def calendar_days(dates: pd.DatetimeIndex, *, country: str | None = None, region
     with a room's own ``calendar`` dataset, which may be used instead.
     """
     days = pd.DatetimeIndex(dates).normalize()
-    names = _holidays(days, country, region)
+    names = public_holidays(days, country, region)
     off = np.array([day.date() in names for day in days], dtype=bool)
     weekday = days.day_of_week.to_numpy()
     kind = np.where(weekday >= 5, "weekend", "workday").astype(object)
@@ -59,8 +59,8 @@ def calendar_days(dates: pd.DatetimeIndex, *, country: str | None = None, region
     return pd.DataFrame({"kind": kind.astype(str), "name": label}, index=days)
 
 
-def _holidays(days: pd.DatetimeIndex, country: str | None, region: str | None) -> Mapping[date, str]:
-    """Return date → name over the years of `days`, one year to either side."""
+def public_holidays(days: pd.DatetimeIndex, country: str | None, region: str | None) -> Mapping[date, str]:
+    """Return date → name of each public holiday over the years of `days`, one year to either side."""
     if country is None or not len(days):
         return {}
     import holidays as library
