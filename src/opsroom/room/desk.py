@@ -226,6 +226,7 @@ def _load(kind: str) -> Desk:
 
 KINDS = (
     "activity",
+    "composite",
     "credit_gap",
     "decisions",
     "events",

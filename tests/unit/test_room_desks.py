@@ -1,0 +1,65 @@
+"""Desks on public series: what they publish is what the method says of what the room knew on the day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from opsroom.base.settings import DeskSettings
+from opsroom.measure.composite import Input, composite
+from opsroom.room import Room
+
+DAY = dt.date(2020, 3, 4)
+INPUTS = {"flows_w": ["trips", "trade"], "macro_m": ["industrial_production", "retail_sales", "card_payments"]}
+
+
+@pytest.fixture
+def setting() -> DeskSettings:
+    inputs = [{"dataset": name, "series": code} for name, codes in INPUTS.items() for code in codes]
+    return DeskSettings("composite", "composite", {"target": {"dataset": "macro_q", "series": "gdp"}, "inputs": inputs})
+
+
+def test_the_composite_desk_says_what_the_method_says(built_room: Path, setting: DeskSettings) -> None:
+    with Room.open(built_room, actor="test") as room:
+        outcome = room.run_desk(setting, room.moment(DAY), DAY, {})
+        pieces = []
+        for name, codes in {"macro_q": ["gdp"], **INPUTS}.items():
+            table = room.table(name, DAY).to_pandas()
+            period = room.store.spec(name).period
+            pieces.append(table[table["series"].isin(codes)].rename(columns={period: "period"}))
+    panel = pd.concat(pieces)[["series", "period", "value"]].assign(known_at=pd.Timestamp(DAY))
+    rhythm = {"flows_w": "W", "macro_m": "M"}
+    inputs = [Input("gdp", "Q"), *(Input(code, rhythm[name]) for name, codes in INPUTS.items() for code in codes)]
+    wanted = composite(panel, target="gdp", inputs=inputs, as_of=DAY)
+    index, parts = outcome.cells
+    assert (index.name, parts.name) == ("composite.index", "composite.contributions")
+    found = index.frame.set_index("week")["level"]
+    frame = wanted.to_frame()["level"].iloc[-104:]
+    assert found.to_numpy() == pytest.approx(frame.to_numpy(), abs=1e-6)
+    assert index.public
+
+
+def test_a_desk_that_knows_no_input_yet_says_so(built_room: Path, setting: DeskSettings) -> None:
+    absent = {**setting.options, "target": {"dataset": "nowhere", "series": "gdp"}}
+    with Room.open(built_room, actor="test") as room:
+        outcome = room.run_desk(DeskSettings("composite", "composite", absent), room.moment(DAY), DAY, {})
+    assert outcome.result is None
+    assert "nowhere" in outcome.note
+
+
+def test_the_flows_and_events_of_a_room_are_out(built_room: Path) -> None:
+    with Room.open(built_room, actor="test") as room:
+        releases = room.releases()
+        weekly = releases.get("flows.weekly", DAY).to_frame()
+        spell = releases.get("events.register", DAY).to_frame()
+        truth = room.table("restrictions", DAY).to_pandas()
+    last = weekly[weekly["week"] == weekly["week"].max()].set_index("flow")["gap"]
+    assert last["trips"] < -20  # nobody travels, and who stays at home is online
+    assert last["data_traffic"] > 5
+    shut = truth[truth["lockdown"] & (pd.to_datetime(truth["date"]) <= pd.Timestamp(DAY))]
+    assert spell["date"].iloc[0] == str(pd.to_datetime(shut["date"]).min().date())
+    assert spell["regions"].iloc[0] == shut.groupby("date")["region"].nunique().max()
+    assert spell["until"].iloc[0] == ""
