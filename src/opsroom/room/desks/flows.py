@@ -27,7 +27,7 @@ class FlowsDesk:
     """Measure the flows of an economy against their own normal path."""
 
     cadences: Mapping[str, Cadence] = {
-        "flows.weekly": "weekly",
+        "flows.weekly": "monthly",  # all its weeks, once a month: normals and bounds are drawn anew for each
         "flows.monthly": "monthly",
         "flows.resilience": "monthly",
     }
