@@ -288,6 +288,7 @@ def check_upkeep(outcome: dict) -> None:
     assert outcome["as_of"] == outcome["each"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_full_disk_in_upkeep_loses_and_tears_nothing(tmp_path: Path, namespace: list[str]) -> None:
     disk = tmp_path / "disk"

@@ -73,7 +73,7 @@ holidays = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(firms(), holidays, st.integers(0, 99))
 def test_the_kernel_and_its_twin_agree(frame: pd.DataFrame, holiday: Holiday, seed: int) -> None:
     loans = loans_of(frame)
@@ -92,7 +92,7 @@ def test_the_kernel_and_its_twin_agree(frame: pd.DataFrame, holiday: Holiday, se
         np.testing.assert_array_equal(getattr(ours, name), getattr(twin, name))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(firms(), holidays, st.integers(0, 99))
 def test_classes_exclude_each_other_and_exhaust_the_covered(frame: pd.DataFrame, holiday: Holiday, seed: int) -> None:
     result = relief(frame, options=(holiday,), horizon=8, draws=6, seed=seed, as_of=DAY)
@@ -106,7 +106,7 @@ def test_classes_exclude_each_other_and_exhaust_the_covered(frame: pd.DataFrame,
     assert np.isclose(national["decisive"] - result.harmed["h"], fall["none"] - fall["h"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(firms(), holidays, st.floats(0, 2))
 def test_a_longer_holiday_never_makes_fewer_survive_within_it(
     frame: pd.DataFrame, holiday: Holiday, more: float
@@ -120,7 +120,7 @@ def test_a_longer_holiday_never_makes_fewer_survive_within_it(
     assert (short <= none + 1e-6).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(MONEY, MONEY, MONEY), min_size=1, max_size=5), holidays, st.floats(0, 3))
 def test_every_due_is_paid_deferred_or_waived_and_all_is_repaid(
     rows: list[tuple[int, int, int]], holiday: Holiday, start: float
@@ -149,7 +149,7 @@ def test_every_due_is_paid_deferred_or_waived_and_all_is_repaid(
         assert (plan.owed[:, -1] >= plain.owed[:, -1]).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 10**6), st.integers(1, 5), holidays)
 def test_accruing_interest_raises_later_dues(principal: int, months: int, shape: Holiday) -> None:
     loans = Loans(np.array([principal * 60.0]), np.array([principal * 0.3]), np.array([float(principal)]))

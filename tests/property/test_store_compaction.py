@@ -83,7 +83,7 @@ histories = st.lists(deliveries, min_size=1, max_size=5)
 
 
 @given(histories, st.lists(deliveries, max_size=3), st.booleans())
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_compaction_changes_no_answer(before: list[Sent], after: list[Sent], vacuum: bool) -> None:
     check(before, after, vacuum)
 

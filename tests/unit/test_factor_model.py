@@ -267,6 +267,7 @@ def test_quantiles_follow_past_errors_and_never_narrow_in_a_shock() -> None:
     assert shocked == model
 
 
+@pytest.mark.long
 def test_density_covers_and_holds_the_parameters_uncertainty() -> None:
     """Out of sample on drawn economies: 68 and 90 % bands cover about that, and the standard score is about 1."""
     scores = []
