@@ -41,7 +41,6 @@ PALETTE: dict[str, tuple[str, str]] = {
     "third": ("#5b4a9e", "#b9aff4"),
     "fourth": ("#0a7360", "#5ccdb0"),
     "faint": ("#a3b2bf", "#5f6f7d"),
-    "shade": ("#eef1f4", "#222c36"),
     "alarm": ("#b3261e", "#ff8f85"),
     "r0": ("#edf2f6", "#1c2833"),
     "r1": ("#d2e2ee", "#1f3a50"),

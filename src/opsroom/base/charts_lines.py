@@ -250,10 +250,17 @@ def _shades(spans: Sequence[Span], data: Sequence[Row], *, y: int = 22) -> list[
     if not shown:
         return []
     base = plot(shown).encode(x=alt.X("x:T", scale=alt.Scale(type="utc"), title=None), x2=alt.X2("end:T"))
-    words = plot(shown).encode(
-        x=alt.X("end:T", scale=alt.Scale(type="utc"), title=None), y=alt.value(y), text="label:N"
-    )
-    return [
-        base.mark_rect(color=colour("shade")),
-        words.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=colour("muted")),
-    ]
+    layers = [base.mark_rect(color=colour("grid"), opacity=0.5)]  # where two overlap, it is darker
+    for k, span in enumerate(shown):
+        # A name stands to the right of its span, or inside where the span reaches the edge; each on a line of its own.
+        inside = span["end"] == high
+        words = plot([span]).encode(
+            x=alt.X("end:T", scale=alt.Scale(type="utc"), title=None), y=alt.value(y + 13 * k), text="label:N"
+        )
+        layers.append(
+            words.mark_text(
+                align="right" if inside else "left", baseline="top", dx=-4 if inside else 4, fontSize=11,
+                color=colour("muted"),
+            )
+        )  # fmt: skip
+    return layers

@@ -24,9 +24,11 @@ def _spans(desk: Desk, release: Any) -> list[Span]:
     spans = []
     if facts.get("holiday_start") and facts.get("holiday_end"):
         spans.append(Span(str(facts["holiday_start"]), str(facts["holiday_end"]), w.say("chart.holiday")))
-    for row in records(desk.get("events.register"), event="lockdown"):
+    events = desk.get("events.register")
+    for row in records(events, event="lockdown"):
         end = str(row["until"] or desk.day.isoformat())
-        spans.append(Span(str(row["date"]), end, w.say("chart.lockdown")))
+        n, of = w.number(number(row, "regions") or 0), w.number(events.facts.get("regions", 0))
+        spans.append(Span(str(row["date"]), end, w.say("chart.lockdown", n=n, of=of)))
     return spans
 
 
