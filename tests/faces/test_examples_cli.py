@@ -34,7 +34,11 @@ def opsroom(*words: str) -> str:
     return run.stdout
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+LONG = {"italy_load"}  # another load, hourly; Victoria's, with its weather, is read on every push
+NAMES = [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in sorted(CASES)]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_real_room_runs(name: str, checkout: Path, shared_data: Path, tmp_path: Path):
     files, day, rows, series = CASES[name]
     room = str(tmp_path / name)

@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.browser
 
 DAY = "2020-04-22"
-PAGES = ["/", "/data", "/decisions", "/methods", "/figure/resumption.national", "/figure/data.quality"]
+PAGES = ["/", "/activity", "/data", "/decisions", "/methods", "/figure/resumption.national", "/figure/data.quality"]
 
 
 @pytest.fixture
@@ -43,8 +43,15 @@ def test_overview_is_light(page: Any, served: str) -> None:
     assert sum(sizes) < 200_000
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1280, "light"),
+        (375, "dark"),
+        pytest.param(1280, "dark", marks=pytest.mark.long),
+        pytest.param(375, "light", marks=pytest.mark.long),
+    ],
+)
 def test_no_accessibility_violation(
     chromium: Any, served: str, served_public: str, axe: Any, scheme: str, width: int
 ) -> None:

@@ -126,6 +126,7 @@ def test_two_series_at_once_both_come_out_one_after_the_other(folder: Path) -> N
     state.close()
 
 
+@pytest.mark.long
 def test_who_will_not_be_judged_again_is_refused(folder: Path) -> None:
     where = str(folder)
     found = together(GATE, (where, "one", "table.a", "0", "1"), (where, "two", "table.a", "900", "1"))
@@ -150,6 +151,7 @@ def test_a_day_that_two_processes_publish_comes_out_once(own_room: Path) -> None
         room.audit.verify()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_two_days_published_at_once_come_out_in_order(own_room: Path) -> None:
     early, late = "2020-03-18", "2020-03-25"

@@ -84,7 +84,10 @@ def end(child: subprocess.Popen[str]) -> list[int]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("known_at", ["2020-03-01", ""], ids=["at one moment", "when it arrives"])
+@pytest.mark.parametrize(
+    "known_at",
+    [pytest.param("2020-03-01", id="at one moment"), pytest.param("", id="when it arrives", marks=pytest.mark.long)],
+)
 def test_two_write_and_one_reads(tmp_path: Path, known_at: str) -> None:
     folder = tmp_path / "room"
     Room.create(folder, specs=[SPEC]).close()
