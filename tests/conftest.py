@@ -131,5 +131,6 @@ def own_room(built_room: Path, tmp_path: Path) -> Path:
     import shutil
 
     copy = tmp_path / "meridia"
-    shutil.copytree(built_room, copy)
+    # SQLite's files beside the database come and go while another worker reads the room.
+    shutil.copytree(built_room, copy, ignore=shutil.ignore_patterns("room.db-*"))
     return copy

@@ -22,8 +22,8 @@ def setting() -> DeskSettings:
     return DeskSettings("composite", "composite", {"target": {"dataset": "macro_q", "series": "gdp"}, "inputs": inputs})
 
 
-def test_the_composite_desk_says_what_the_method_says(built_room: Path, setting: DeskSettings) -> None:
-    with Room.open(built_room, actor="test") as room:
+def test_the_composite_desk_says_what_the_method_says(own_room: Path, setting: DeskSettings) -> None:
+    with Room.open(own_room, actor="test") as room:
         outcome = room.run_desk(setting, room.moment(DAY), DAY, {})
         pieces = []
         for name, codes in {"macro_q": ["gdp"], **INPUTS}.items():
@@ -42,16 +42,16 @@ def test_the_composite_desk_says_what_the_method_says(built_room: Path, setting:
     assert index.public
 
 
-def test_a_desk_that_knows_no_input_yet_says_so(built_room: Path, setting: DeskSettings) -> None:
+def test_a_desk_that_knows_no_input_yet_says_so(own_room: Path, setting: DeskSettings) -> None:
     absent = {**setting.options, "target": {"dataset": "nowhere", "series": "gdp"}}
-    with Room.open(built_room, actor="test") as room:
+    with Room.open(own_room, actor="test") as room:
         outcome = room.run_desk(DeskSettings("composite", "composite", absent), room.moment(DAY), DAY, {})
     assert outcome.result is None
     assert "nowhere" in outcome.note
 
 
-def test_the_flows_and_events_of_a_room_are_out(built_room: Path) -> None:
-    with Room.open(built_room, actor="test") as room:
+def test_the_flows_and_events_of_a_room_are_out(own_room: Path) -> None:
+    with Room.open(own_room, actor="test") as room:
         releases = room.releases()
         weekly = releases.get("flows.weekly", DAY).to_frame()
         spell = releases.get("events.register", DAY).to_frame()

@@ -28,7 +28,7 @@ def _spans(desk: Desk, release: Any) -> list[Span]:
     for row in records(events, event="lockdown"):
         end = str(row["until"] or desk.day.isoformat())
         n, of = w.number(number(row, "regions") or 0), w.number(events.facts.get("regions", 0))
-        spans.append(Span(str(row["date"]), end, w.say("chart.lockdown", n=n, of=of)))
+        spans.append(Span(str(row["date"]), end, w.say("chart.lockdown_spell", n=n, of=of)))
     return spans
 
 
