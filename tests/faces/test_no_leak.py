@@ -33,7 +33,7 @@ def planted(tmp_path_factory, built_room) -> Path:
     import shutil
 
     folder = tmp_path_factory.mktemp("planted") / "meridia"
-    shutil.copytree(built_room, folder, ignore=shutil.ignore_patterns("room.db-shm"))
+    shutil.copytree(built_room, folder)
     moment = dt.datetime(2020, 3, 17, 12, tzinfo=dt.UTC)
     with Room.open(folder, actor="test") as room:
         for dataset, field in (("firm_months", "sales"), ("accounts", "cash"), ("loans", "outstanding")):
