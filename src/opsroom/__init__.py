@@ -5,10 +5,10 @@ Every name is loaded at its first use (PEP 562), so that ``import opsroom`` load
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from opsroom._version import __version__
+from opsroom.base.lazy import lazily as _lazily
 
 if TYPE_CHECKING:
     from opsroom.base import errors as errors
@@ -54,24 +54,11 @@ _HOMES = {
     "activity_index": "opsroom.measure.activity",
     "credit_gap": "opsroom.warn.credit_gap",
     "delinquency": "opsroom.warn.delinquency",
+    "errors": "opsroom.base.errors:",
     "meridia": "opsroom.economy",
     "nowcast": "opsroom.measure.nowcast",
     "relief": "opsroom.decide.relief",
     "resumption": "opsroom.measure.resumption",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Load a name from its home and keep it."""
-    if name == "errors":
-        return import_module("opsroom.base.errors")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
-    return sorted(__all__)
+__getattr__, __dir__ = _lazily(__name__, _HOMES)

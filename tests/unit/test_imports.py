@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +82,28 @@ def test_all_is_the_truth():
     extra = public - set(opsroom.__all__)
     modules = {name for name in extra if f"opsroom.{name}" in sys.modules}
     assert extra - modules <= {"TYPE_CHECKING", "annotations", "import_module"}
+
+
+PACKAGES = sorted(
+    str(path.parent.relative_to(Path(opsroom.__file__).parents[1])).replace("/", ".")
+    for path in Path(opsroom.__file__).parent.rglob("__init__.py")
+    if "__getattr__" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_what_a_package_offers_is_there(name):
+    package = importlib.import_module(name)
+    assert dir(package) == sorted(package.__all__)
+    for public in package.__all__:
+        assert getattr(package, public) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = package.no_such_name
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_no_public_name_is_that_of_a_module_beside_it(name):
+    """Whoever imports the module first would be given it in place of the name."""
+    package = importlib.import_module(name)
+    beside = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert not beside & set(package.__all__)

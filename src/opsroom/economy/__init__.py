@@ -6,7 +6,9 @@ deliveries or truth are asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.economy.delivery import Delivery
@@ -17,21 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["Delivery", "Scenario", "Truth", "World", "meridia"]
 
 _HOMES = {
-    "Delivery": "delivery",
-    "Scenario": "scenario",
-    "Truth": "truth",
-    "World": "world",
-    "meridia": "world",
+    "Delivery": ".delivery",
+    "Scenario": ".scenario",
+    "Truth": ".truth",
+    "World": ".world",
+    "meridia": ".world",
 }
 
-
-def __getattr__(name: str) -> Any:  # module hook: the type depends on the name
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(f"opsroom.economy.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -6,8 +6,9 @@ See ``docs/explanation/disclosure.md``.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.protect.audit import AuditLog as AuditLog
@@ -34,16 +35,4 @@ _HOMES = {
     "protect_table": "opsroom.protect.table",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Load a name from its home and keep it."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names."""
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

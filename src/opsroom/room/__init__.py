@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opsroom.base.lazy import lazily
+
 if TYPE_CHECKING:
     from opsroom.room.picture import Picture
     from opsroom.room.room import Room
 
 __all__ = ["Picture", "Room"]
 
-
-def __getattr__(name: str) -> object:
-    if name == "Room":
-        from opsroom.room.room import Room
-
-        return Room
-    if name == "Picture":
-        from opsroom.room.picture import Picture
-
-        return Picture
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazily(__name__, {"Picture": ".picture", "Room": ".room"})

@@ -11,7 +11,9 @@ are not a cost, and no two of deferred sums, outlay, expected loss and contingen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.decide.relief.buffers import LiquidityResult, liquidity
@@ -42,28 +44,21 @@ __all__ = [
     "relief",
 ]
 
-_HOME = {
-    "FIRM_COLUMNS": "firms",
-    "NONE": "options",
-    "DeadlineResult": "deadlines",
-    "Habits": "habits",
-    "Holiday": "options",
-    "LiquidityResult": "buffers",
-    "Losses": "losses",
-    "Recovery": "recovery",
-    "ReliefResult": "result",
-    "Response": "response",
-    "deadline": "deadlines",
-    "firms_from_tables": "firms",
-    "liquidity": "buffers",
-    "relief": "run",
+_HOMES = {
+    "FIRM_COLUMNS": ".firms",
+    "NONE": ".options",
+    "DeadlineResult": ".deadlines",
+    "Habits": ".habits",
+    "Holiday": ".options",
+    "LiquidityResult": ".buffers",
+    "Losses": ".losses",
+    "Recovery": ".recovery",
+    "ReliefResult": ".result",
+    "Response": ".response",
+    "deadline": ".deadlines",
+    "firms_from_tables": ".firms",
+    "liquidity": ".buffers",
+    "relief": ".run",
 }
 
-
-def __getattr__(name: str) -> Any:  # a module attribute may be of any type
-    """Load a name from its module at first use: numba and pandas are not loaded before."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -8,7 +8,9 @@ their meters, ``panel`` fits the normal of each, ``rollup`` adds observed and ex
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.measure.adjust.batch import BatchFit, fit_batch
@@ -21,11 +23,11 @@ if TYPE_CHECKING:
     from opsroom.measure.adjust.shared import Shared
     from opsroom.measure.adjust.terms import DayDesign
 
-_HOME = {
-    "BatchFit": "batch", "Customers": "customers", "DayDesign": "terms", "Ground": "panel", "PanelNormal": "panel",
-    "Rollup": "rollup", "Shared": "shared", "Steps": "breaks", "adjust_panel": "panel", "calendar_days": "days",
-    "find_steps": "breaks", "fit_batch": "batch", "follow_customers": "customers", "moving_feasts": "feasts",
-    "roll_up": "rollup",
+_HOMES = {
+    "BatchFit": ".batch", "Customers": ".customers", "DayDesign": ".terms", "Ground": ".panel", "PanelNormal": ".panel",
+    "Rollup": ".rollup", "Shared": ".shared", "Steps": ".breaks", "adjust_panel": ".panel", "calendar_days": ".days",
+    "find_steps": ".breaks", "fit_batch": ".batch", "follow_customers": ".customers", "moving_feasts": ".feasts",
+    "roll_up": ".rollup",
 }  # fmt: skip
 
 __all__ = [
@@ -33,11 +35,4 @@ __all__ = [
     "calendar_days", "find_steps", "fit_batch", "follow_customers", "moving_feasts", "roll_up",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from its module at first use."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

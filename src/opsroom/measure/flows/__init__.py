@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.measure.flows.companies import CompanyFlowsResult, company_flows
@@ -11,19 +13,19 @@ if TYPE_CHECKING:
     from opsroom.measure.flows.recovery import Measured, Resilience, resilience
     from opsroom.measure.flows.result import FlowsResult
 
-_HOME = {
-    "CompanyFlowsResult": "companies",
-    "Flow": "engine",
-    "FlowsResult": "result",
-    "Measured": "recovery",
-    "Resilience": "recovery",
-    "by_month": "lunar",
-    "company_flows": "companies",
-    "counterpart": "lunar",
-    "flows": "engine",
-    "new_years": "lunar",
-    "on_earlier_years": "lunar",
-    "resilience": "recovery",
+_HOMES = {
+    "CompanyFlowsResult": ".companies",
+    "Flow": ".engine",
+    "FlowsResult": ".result",
+    "Measured": ".recovery",
+    "Resilience": ".recovery",
+    "by_month": ".lunar",
+    "company_flows": ".companies",
+    "counterpart": ".lunar",
+    "flows": ".engine",
+    "new_years": ".lunar",
+    "on_earlier_years": ".lunar",
+    "resilience": ".recovery",
 }
 
 __all__ = [
@@ -41,17 +43,4 @@ __all__ = [
     "resilience",
 ]
 
-
-def __getattr__(name: str) -> Any:  # a lazy export may be anything
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    module = import_module(f"{__name__}.{_HOME[name]}")
-
-    globals()[name] = getattr(module, name)
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, _HOMES)

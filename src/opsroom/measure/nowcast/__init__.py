@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.measure.nowcast.dfm.backtest import backtest
@@ -18,28 +20,28 @@ if TYPE_CHECKING:
     from opsroom.measure.nowcast.results import NowcastResult, QuarterNowcast
     from opsroom.measure.nowcast.spec import SeriesSpec, Settings
 
-_HOME = {
-    "Backtest": "replay",
-    "BacktestResult": "dfm.scoring",
-    "DynamicFactorModel": "dfm.model",
-    "FactorParameters": "dfm.parameters",
-    "FittedFactorModel": "dfm.model",
-    "Lags": "releases",
-    "News": "news",
-    "NewsResult": "dfm.news",
-    "NextRelease": "releases",
-    "NowcastResult": "results",
-    "QuarterNowcast": "results",
-    "Robust": "dfm.robust",
-    "SeriesSpec": "spec",
-    "Settings": "spec",
-    "backtest": "dfm.backtest",
-    "first_growth": "replay",
-    "from_statsmodels": "dfm.model",
-    "learn_lags": "releases",
-    "loglike": "dfm.model",
-    "nowcast": "engine",
-    "rehearse": "replay",
+_HOMES = {
+    "Backtest": ".replay",
+    "BacktestResult": ".dfm.scoring",
+    "DynamicFactorModel": ".dfm.model",
+    "FactorParameters": ".dfm.parameters",
+    "FittedFactorModel": ".dfm.model",
+    "Lags": ".releases",
+    "News": ".news",
+    "NewsResult": ".dfm.news",
+    "NextRelease": ".releases",
+    "NowcastResult": ".results",
+    "QuarterNowcast": ".results",
+    "Robust": ".dfm.robust",
+    "SeriesSpec": ".spec",
+    "Settings": ".spec",
+    "backtest": ".dfm.backtest",
+    "first_growth": ".replay",
+    "from_statsmodels": ".dfm.model",
+    "learn_lags": ".releases",
+    "loglike": ".dfm.model",
+    "nowcast": ".engine",
+    "rehearse": ".replay",
 }
 
 __all__ = [
@@ -66,17 +68,4 @@ __all__ = [
     "rehearse",
 ]
 
-
-def __getattr__(name: str) -> Any:  # a lazy export may be anything
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    module = import_module(f"{__name__}.{_HOME[name]}")
-
-    globals()[name] = getattr(module, name)
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, _HOMES)

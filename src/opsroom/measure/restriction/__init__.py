@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.measure.restriction.index import (
@@ -15,16 +17,16 @@ if TYPE_CHECKING:
     )
     from opsroom.measure.restriction.register import daily_values, restricted_shares, shares_from_register
 
-_HOME = {
-    "EDITIONS": "index",
-    "INDICATORS": "index",
-    "Indicator": "index",
-    "RestrictionResult": "index",
-    "daily_values": "register",
-    "restricted_shares": "register",
-    "restriction_index": "index",
-    "shares_from_register": "register",
-    "sub_index": "index",
+_HOMES = {
+    "EDITIONS": ".index",
+    "INDICATORS": ".index",
+    "Indicator": ".index",
+    "RestrictionResult": ".index",
+    "daily_values": ".register",
+    "restricted_shares": ".register",
+    "restriction_index": ".index",
+    "shares_from_register": ".register",
+    "sub_index": ".index",
 }
 
 __all__ = [
@@ -39,17 +41,4 @@ __all__ = [
     "sub_index",
 ]
 
-
-def __getattr__(name: str) -> Any:  # a lazy export may be anything
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    module = import_module(f"{__name__}.{_HOME[name]}")
-
-    globals()[name] = getattr(module, name)
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -15,7 +15,7 @@ from opsroom.base.cells import Cube, parts_from_panel, parts_from_units
 from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.base.weighted import Weighted
 from opsroom.measure.resumption.aggregate import WEIGHTS, Moments, Panel
-from opsroom.measure.resumption.change import COMPONENTS, contributions
+from opsroom.measure.resumption.changes import COMPONENTS, contributions
 from opsroom.measure.resumption.movement import CAUSES, movements
 
 if TYPE_CHECKING:

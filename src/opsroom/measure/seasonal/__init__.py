@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.measure.seasonal.adjust import seasonal_adjust, seasonal_adjust_all
     from opsroom.measure.seasonal.result import SeasonalResult
     from opsroom.measure.seasonal.terms import Event, easter_share, event_share, leap_year, trading_days
 
-_HOME = {
-    "Event": "terms",
-    "SeasonalResult": "result",
-    "easter_share": "terms",
-    "event_share": "terms",
-    "leap_year": "terms",
-    "seasonal_adjust": "adjust",
-    "seasonal_adjust_all": "adjust",
-    "trading_days": "terms",
+_HOMES = {
+    "Event": ".terms",
+    "SeasonalResult": ".result",
+    "easter_share": ".terms",
+    "event_share": ".terms",
+    "leap_year": ".terms",
+    "seasonal_adjust": ".adjust",
+    "seasonal_adjust_all": ".adjust",
+    "trading_days": ".terms",
 }
 
 __all__ = [
@@ -31,17 +33,4 @@ __all__ = [
     "trading_days",
 ]
 
-
-def __getattr__(name: str) -> Any:  # a lazy export may be anything
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    module = import_module(f"{__name__}.{_HOME[name]}")
-
-    globals()[name] = getattr(module, name)
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -1,0 +1,35 @@
+"""Public names of a package that are loaded when they are first asked for: importing the package costs nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a package.
+
+    Parameters
+    ----------
+    package
+        Its ``__name__``.
+    homes
+        Public name → the module that defines it, absolute or (with a leading dot) inside the package; with
+        ``module:name`` where it is called otherwise there, and ``module:`` where the module itself is meant.
+    """
+
+    def load(name: str) -> Any:  # a module attribute may be of any type
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        home, colon, attribute = homes[name].partition(":")
+        module = import_module(home, package)
+        value = module if colon and not attribute else getattr(module, attribute or name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted(sys.modules[package].__all__)
+
+    return load, names
