@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from opsroom.base.errors import UserError
 from opsroom.base.settings import DeskSettings
 from opsroom.measure.composite import Input, composite
 from opsroom.room import Room
@@ -63,3 +65,34 @@ def test_the_flows_and_events_of_a_room_are_out(own_room: Path) -> None:
     assert spell["date"].iloc[0] == str(pd.to_datetime(shut["date"]).min().date())
     assert spell["regions"].iloc[0] == shut.groupby("date")["region"].nunique().max()
     assert spell["until"].iloc[0] == ""
+
+
+GDP = {"dataset": "macro_q", "series": "gdp"}
+TRIPS = {"dataset": "flows_w", "series": "trips"}
+PEOPLE = {"name": "trips", "kind": "people"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        ("events", {}, "lacks 'restrictions'"),
+        ("events", {"restrictions": "weather"}, "no field stringency"),
+        ("flows", {"dataset": "flows_w"}, "lacks 'flows'"),
+        ("flows", {"dataset": "flows_w", "flows": ["trips"]}, "flows, table 1 is no table"),
+        ("flows", {"dataset": "flows_w", "flows": [PEOPLE, {"kind": "x"}]}, "table 2 lacks 'name'"),
+        ("flows", {"dataset": "flows_w", "flows": [{"name": "trips", "kind": "water"}]}, "kind or frequency"),
+        ("flows", {"dataset": "flows_w", "flows": [PEOPLE], "calendar": "weather"}, "no field kind"),
+        ("composite", {"target": GDP}, "lacks 'inputs'"),
+        ("composite", {"target": {"dataset": "macro_q"}, "inputs": [TRIPS]}, "target, table 1 lacks 'series'"),
+        ("composite", {"target": GDP, "inputs": [{**TRIPS, "series": "zzz"}]}, "no series zzz"),
+        ("composite", {"target": GDP, "inputs": [{**TRIPS, "lag_days": "x"}]}, "'lag_days' is of the wrong type"),
+        ("composite", {"target": GDP, "inputs": [{**TRIPS, "weight": 2}]}, "unknown field 'weight'"),
+        ("composite", {"target": GDP, "inputs": [TRIPS, TRIPS]}, "same name"),
+        ("nowcast", {"datasets": ["macro_m"], "series": [{"name": "exports", "lag": 3}]}, "unknown field 'lag'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_told_by_desk_table_and_field(
+    built_room: Path, kind: str, options: dict[str, Any], words: str
+) -> None:
+    with Room.open(built_room, actor="test") as room, pytest.raises(UserError, match=words):
+        room.run_desk(DeskSettings(kind, kind, options), room.moment(DAY), DAY, {})

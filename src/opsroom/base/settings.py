@@ -63,6 +63,49 @@ class DeskSettings:
             )
         return self.options[key]
 
+    def tables(
+        self, key: str, *, needs: Mapping[str, type], allows: Mapping[str, type | tuple[type, ...]]
+    ) -> list[Mapping[str, Any]]:
+        """Return an option that is a table, or a list of tables, checked field by field.
+
+        Parameters
+        ----------
+        key
+            The option; it must be there.
+        needs, allows
+            Field → type, of those that every table has, and of those that it may have.
+
+        Raises
+        ------
+        SettingsError
+            Naming the table by its number, the field, and what is wrong with it.
+        """
+        given = self.require(key)
+        found = [given] if isinstance(given, Mapping) else given
+        known = {**allows, **needs}
+        for number, table in enumerate(found if isinstance(found, list) else [found], start=1):
+            where = f"room.toml: desk {self.name!r}: {key}, table {number}"
+            if not isinstance(table, Mapping):
+                raise SettingsError(
+                    f"{where} is no table.", remedy=f"Write it as {{{', '.join(f'{n} = …' for n in needs)}}}.",
+                    code="OPS-C004",
+                )  # fmt: skip
+            for name in needs:
+                if name not in table:
+                    raise SettingsError(f"{where} lacks {name!r}.", remedy=f"Add {name} = ….", code="OPS-C004")
+            for name, value in table.items():
+                if name not in known:
+                    raise SettingsError(
+                        f"{where} has the unknown field {name!r}.", remedy=f"Use {', '.join(sorted(known))}.",
+                        code="OPS-C004",
+                    )  # fmt: skip
+                if not isinstance(value, known[name]):
+                    raise SettingsError(
+                        f"{where}: {name!r} is of the wrong type.", remedy="See the desk's settings in the manual.",
+                        code="OPS-C004",
+                    )  # fmt: skip
+        return list(found)
+
 
 @dataclass(frozen=True, slots=True)
 class PublishSettings:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from opsroom.measure.composite import Input
 
-OPTIONS = ("scale", "compare", "drifts", "lag_days", "title")
+OPTIONS = {"scale": str, "compare": str, "drifts": bool, "lag_days": int, "title": str}
+NEEDS = {"dataset": str, "series": str}
+ALLOWS = {**OPTIONS, "name": str, "frequency": str, "value": str}
 
 
 class CompositeDesk:
@@ -34,16 +36,15 @@ class CompositeDesk:
 
         from opsroom.measure.composite import Input, composite
 
-        target: Mapping[str, Any] = settings.require("target")
-        wanted = [(str(target["series"]), target), *((str(one["series"]), one) for one in settings.require("inputs"))]
+        wanted = [one for key in ("target", "inputs") for one in settings.tables(key, needs=NEEDS, allows=ALLOWS)]
         pieces, inputs, sources = [], [], []
-        for code, one in wanted:
-            dataset = str(one["dataset"])
+        for one in wanted:
+            dataset = one["dataset"]
             if not view.has(dataset):
                 return DeskOutcome(None, note=f"nothing known of {dataset} yet")
             spec = view.spec(dataset)
             sources.append(spec.source or spec.provider)
-            inputs.append(_input(Input, code, one, spec.frequency))
+            inputs.append(_input(Input, one, spec.frequency))
             pieces.append(_long(view, settings, one, inputs[-1].name))
         panel = pd.concat(pieces, ignore_index=True)
         panel["known_at"] = pd.Timestamp(view.day)  # the view holds what was known on the day, and nothing else
@@ -56,14 +57,14 @@ class CompositeDesk:
         return DeskOutcome(result, tuple(result.cells(weeks=weeks, public=view.public, source=source)))
 
 
-def _input(kind: type[Input], code: str, one: Mapping[str, Any], frequency: str) -> Input:
+def _input(kind: type[Input], one: Mapping[str, Any], frequency: str) -> Input:
     given = {name: one[name] for name in OPTIONS if name in one}
-    return kind(str(one.get("name", code)), frequency=one.get("frequency", frequency), **given)
+    return kind(one.get("name", one["series"]), frequency=one.get("frequency", frequency), **given)
 
 
 def _long(view: View, settings: DeskSettings, one: Mapping[str, Any], name: str) -> pd.DataFrame:
     """Return one series of a dataset: ``series``, ``period``, ``value``."""
-    code = str(one["series"])
+    code = one["series"]
     own = DeskSettings(settings.kind, settings.name, {**one, "series": [code]})
     column = series_frame(view, own)[code].dropna()
     frame: pd.DataFrame = column.rename("value").rename_axis("period").reset_index()

@@ -34,7 +34,8 @@ class EventsDesk:
         import pandas as pd
 
         spec = view.spec(dataset)
-        frame = view.frame(dataset)
+        there = [LOCKDOWN] if any(field.name == LOCKDOWN for field in spec.fields) else []
+        frame = view.frame(dataset, ["region", "date", "stringency", *there])
         frame["date"] = pd.to_datetime(frame["date"])
         frame = frame[frame["date"] <= pd.Timestamp(view.day)]
         if frame.empty:

@@ -76,8 +76,8 @@ def _flows(settings: DeskSettings, frequency: Any) -> list[Flow]:
     from opsroom.measure.flows import Flow
 
     return [
-        Flow(str(f["name"]), f["kind"], frequency=frequency, title=str(f.get("title", "")))
-        for f in settings.require("flows")
+        Flow(f["name"], f["kind"], frequency=frequency, title=f.get("title", ""))
+        for f in settings.tables("flows", needs={"name": str, "kind": str}, allows={"title": str})
     ]
 
 

@@ -165,7 +165,11 @@ def series_specs(settings: DeskSettings) -> list[SeriesSpec]:
     """Return the series of the desk, as its settings describe them."""
     from opsroom.measure.nowcast import SeriesSpec
 
-    return [SeriesSpec(**table) for table in settings.get("series", [])]
+    if settings.get("series") is None:
+        return []
+    words = dict.fromkeys(("frequency", "transform", "block", "category", "title"), str)
+    given = settings.tables("series", needs={"name": str}, allows={**words, "publication_lag_days": int})
+    return [SeriesSpec(**table) for table in given]
 
 
 def model_settings(settings: DeskSettings) -> Settings:
