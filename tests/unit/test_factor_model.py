@@ -330,7 +330,7 @@ def test_pictures_hold_what_the_numbers_say() -> None:
     fitted = DynamicFactorModel().fit(x.iloc[:-3], y)
     news = [(str(m), fitted.news(x[: str(m)], y, "gdp", "2020-Q4")) for m in x.index[-3:]]
     chart = stacked(news, by="series", top=3).to_dict()
-    bars = next(iter(chart["datasets"].values()))
+    bars = chart["layer"][0]["data"]["values"]
     assert sum(row["impact"] for row in bars if row["day"] == news[-1][0]) == pytest.approx(news[-1][1].total)
     assert {row["part"] for row in bars} >= {"others"}
     assert "layer" in fitted.nowcast("gdp", "2020-Q4").chart().to_dict()

@@ -110,6 +110,8 @@ def stacked(path: Sequence[tuple[object, NewsResult]], *, by: str = "series", to
     """
     import altair as alt
 
+    from opsroom.base.charts import Caption, colour, finish, plot
+
     rows: list[dict[str, Any]] = []
     for day, news in path:
         parts = {"series": news.by_series, "block": news.by_block, "kind": news.by_kind}[by]()
@@ -118,22 +120,30 @@ def stacked(path: Sequence[tuple[object, NewsResult]], *, by: str = "series", to
     size = bars.assign(size=bars["impact"].abs()).groupby("part")["size"].sum().sort_values(ascending=False)
     bars["part"] = bars["part"].where(bars["part"].isin(size.index[:top]), "others")
     bars = bars.groupby(["day", "part"], sort=False)["impact"].sum().reset_index()
-    line = pd.DataFrame({"day": [str(day) for day, _ in path], "nowcast": [news.after for _, news in path]})
     last = path[-1][1]
-    base = alt.Chart(bars, title=f"What moved the nowcast of {last.target}, {last.period}")
-    drawn = base.mark_bar().encode(
-        x=alt.X("day:N", title=None, sort=None),
-        y=alt.Y("impact:Q", title="Change, in the target's units", stack="zero"),
-        color=alt.Color("part:N", title=None),
-        tooltip=["day", "part", alt.Tooltip("impact", format="+.3f")],
+    most = bars[bars["part"] != "others"].groupby("part")["impact"].sum().abs().idxmax()
+    drawn = (
+        plot([{str(k): v for k, v in row.items()} for row in bars.to_dict("records")])
+        .mark_bar()
+        .encode(
+            x=alt.X("day:N", title=None, sort=None),
+            y=alt.Y("impact:Q", title="change", stack="zero"),
+            color=alt.Color("part:N", title=None),
+            tooltip=["day:N", "part:N", alt.Tooltip("impact:Q", format="+.3f")],
+        )
     )
     way = (
-        alt.Chart(line)
-        .mark_line(point=True, color="black")
-        .encode(x=alt.X("day:N", sort=None), y=alt.Y("nowcast:Q", title="Nowcast"), tooltip=["day", "nowcast"])
-    )
-    chart: alt.Chart = alt.layer(drawn, way).resolve_scale(y="independent")
-    return chart
+        plot([{"day": str(day), "nowcast": news.after} for day, news in path])
+        .mark_line(point=True, color=colour("ink"))
+        .encode(
+            x=alt.X("day:N", sort=None), y=alt.Y("nowcast:Q", title="nowcast"), tooltip=["day:N", "nowcast:Q"]
+        )
+    )  # fmt: skip
+    caption = Caption(
+        f"{most} moved the nowcast of {last.target} in {last.period} most",
+        f"bars: change by {by}, in the target's units; line: the nowcast after each day", as_of=str(path[-1][0]),
+    )  # fmt: skip
+    return finish(alt.layer(drawn, way).resolve_scale(y="independent"), caption)
 
 
 def explain(

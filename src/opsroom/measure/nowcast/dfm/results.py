@@ -89,20 +89,23 @@ class NowcastResult:
         """Draw the nowcast with its bands."""
         import altair as alt
 
-        bands = pd.DataFrame(
-            [
-                {"band": f"{level:.0%}", "low": self.band(level)[0], "high": self.band(level)[1]}
-                for level in (0.9, 0.68, 0.5)
-            ]
-        ).assign(period=self.period)
-        base = alt.Chart(bands, title=f"{self.target} {self.period} ({self.basis})")
-        fan = base.mark_bar(opacity=0.35).encode(
-            x=alt.X("period:N", title=None), y=alt.Y("low:Q", title="In the target's units"), y2="high:Q",
-            color=alt.Color("band:N", title="Band"),
+        from opsroom.base.charts import Caption, colour, finish, plot
+
+        rows = [
+            {"period": self.period, "band": f"{level:.0%}", "low": self.band(level)[0], "high": self.band(level)[1]}
+            for level in (0.9, 0.68, 0.5)
+        ]
+        low, high = self.band(0.9)
+        fan = plot(rows).mark_bar(opacity=0.35).encode(
+            x=alt.X("period:N", title=None), y=alt.Y("low:Q", title=None), y2="high:Q",
+            color=alt.Color("band:N", title="band"),
         )  # fmt: skip
-        point = pd.DataFrame({"period": [self.period], "mean": [self.mean]})
-        chart: alt.Chart = fan + alt.Chart(point).mark_tick(color="black").encode(x="period:N", y="mean:Q")
-        return chart
+        point = plot([{"period": self.period, "mean": self.mean}]).mark_tick(color=colour("ink"))
+        caption = Caption(
+            f"{self.target} in {self.period}: {self.mean:+.1f}, nine chances in ten from {low:+.1f} to {high:+.1f}",
+            f"in the target's units; bands: {self.basis}, {self.past} past errors",
+        )
+        return finish(fan + point.encode(x="period:N", y="mean:Q"), caption)
 
 
 def quantiles(

@@ -110,22 +110,24 @@ class BacktestResult:
 
     def chart(self) -> alt.Chart:
         """Draw each model's nowcasts over time, with the outcome of each period."""
-        import altair as alt
+        from opsroom.base.charts import Caption
+        from opsroom.base.charts_lines import line_band
 
-        data = self.frame.assign(day=self.frame["day"].astype(str))
-        base_chart = alt.Chart(data, title=f"Nowcasts of {self.target} on past vintages")
-        lines = base_chart.mark_line(point=True).encode(
-            x=alt.X("day:T", title=None),
-            y=alt.Y("mean:Q", title="In the target's units"),
-            color=alt.Color("model:N", title=None),
-            detail="period:N",
-        )
-        band = base_chart.mark_area(opacity=0.12).encode(
-            x="day:T", y="q05:Q", y2="q95:Q", color="model:N", detail="period:N"
-        )
-        truth = base_chart.mark_rule(strokeDash=[3, 3]).encode(y="outcome:Q")
-        chart: alt.Chart = alt.layer(band, lines, truth)  # type: ignore[assignment]  # a layer is drawn alike
-        return chart
+        table = self.scores().set_index("model")["rmse"]
+        best = str(table.idxmin())
+        wide: dict[str, dict[str, Any]] = {}
+        for row in self._common().itertuples():
+            at = wide.setdefault(str(row.day)[:10], {"day": str(row.day)[:10], "outcome": row.outcome})
+            at[str(row.model)] = row.mean
+            if row.model == best:
+                at |= {"low": row.q05, "high": row.q95}
+        lines = {best: best, "outcome": "outcome", **{str(m): str(m) for m in table.index if m != best}}
+        caption = Caption(
+            f"{best} came nearest to {self.target}: its errors are {table[best]:.2f} points, root mean square",
+            f"nowcasts by day, {self.release} release; the band is that of {best}", as_of=max(wide),
+        )  # fmt: skip
+        rows = [wide[day] for day in sorted(wide)]
+        return line_band(rows, x="day", lines=lines, band=("low", "high"), caption=caption)
 
     def _common(self) -> pd.DataFrame:
         known = self.frame.dropna(subset=["outcome"])
