@@ -1,14 +1,13 @@
-"""The factor model on real US data: speed, the pandemic, and true vintages within their time; long."""
+"""The factor model on real US data: a large panel, the pandemic, and true vintages; long."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from bench.nowcast_em import own_iteration, panel, stationary
+from bench.nowcast_em import panel, stationary
 
 from opsroom.measure.nowcast import DynamicFactorModel, Robust, backtest
 from opsroom.measure.nowcast.frbny import read_vintages
@@ -68,21 +67,20 @@ def test_the_second_quarter_of_2020_is_seen_but_not_overdone(shared_data: Path) 
     assert gaussian.nowcast("GDPC1", "2020-Q2").mean < -80.0
 
 
-def test_fred_md_is_learnt_in_seconds(shared_data: Path) -> None:
+def test_fred_md_is_learnt_in_few_steps(shared_data: Path) -> None:
+    """How long that takes is for ``python -m bench nowcast-em``: tests are not timed."""
     monthly, quarterly, source = panel()
     assert source.startswith("FRED-MD")
-    assert own_iteration(monthly, quarterly, "ar1") < 0.1
-    begun = time.process_time()
-    DynamicFactorModel(factors=3).fit(monthly, quarterly)
-    assert time.process_time() - begun < 5.0
+    report = DynamicFactorModel(factors=3).fit(monthly, quarterly).report
+    assert report is not None
+    assert report.converged
+    assert report.steps < 200
 
 
-def test_forty_five_vintages_within_their_time(shared_data: Path) -> None:
+def test_forty_five_vintages_are_learnt_anew(shared_data: Path) -> None:
     vintages = read_vintages(shared_data / "nowcast", start="2000-01")
     assert len(vintages.panels) == 45
-    begun = time.process_time()
     result = backtest(vintages.panels, "GDPC1", {"blocks": DynamicFactorModel(blocks=vintages.blocks)})
-    assert time.process_time() - begun < 120.0
     assert result.refused == ()
     frame = result.frame[result.frame["model"] == "blocks"]
     # The New York Fed's own nowcasts of 2016 Q3 moved between 2 and 3 %.
