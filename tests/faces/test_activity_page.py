@@ -93,6 +93,11 @@ def test_flows_are_named_and_unfinished_spells_say_so(client: Any) -> None:
     assert "flows.weekly" in client.get("/api/v1/activity?as_of=2020-03-04").json()["figures"]
 
 
-def test_a_room_of_loads_has_the_page_too(public_client: Any) -> None:
-    answer = public_client.get("/activity")
-    assert answer.status_code == 200
+def test_a_room_of_loads_shows_its_gap_and_nothing_that_it_has_not(public_client: Any) -> None:
+    answer = public_client.get("/api/v1/activity").json()
+    assert answer["figures"] == ["activity.load", "activity.load--levels"]
+    assert answer["events"] == []
+    page = html.unescape(public_client.get("/activity").text)
+    assert public_client.get("/api/v1/figures/activity.load").json()["finding"] in page
+    for absent in ("By section and size", "What happened, from the registers", "Electricity is not output"):
+        assert absent not in page

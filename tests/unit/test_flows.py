@@ -181,13 +181,20 @@ def test_intervals_hold_the_planted_measures() -> None:
         return out
 
     held = np.zeros(3)
+    wide: list[list[float]] = [[], [], []]
+    off: list[list[float]] = [[], [], []]
     runs = 60
     for e in noise(runs):
         told = resilience(true + e, since=8, errors=noise(150))
         for k, name in enumerate(("depth", "duration", "half_life")):
             one = getattr(told, name)
-            held[k] += one.lower <= getattr(truth, name).value <= one.upper
+            true_value = getattr(truth, name).value
+            held[k] += one.lower <= true_value <= one.upper
+            wide[k].append(one.upper - one.lower)
+            off[k].append(one.value - true_value)
     assert (held / runs >= 0.8).all(), held / runs
+    for width, error in zip(wide, off, strict=True):  # and not by being as wide as one likes
+        assert np.mean(width) / 2 <= 3 * np.quantile(np.abs(error), 0.9)
 
 
 # -- normal ---------------------------------------------------------------------------------------------------------

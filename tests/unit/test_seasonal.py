@@ -176,7 +176,7 @@ def test_gaps_are_bridged_and_stay_gaps() -> None:
 
 def test_bounds_cover_what_later_data_make_of_a_figure() -> None:
     """Rehearsed on the first fourteen years, scored on what three more years made of the last figures."""
-    inside = []
+    inside, needed, given = [], [], []
     index = pd.period_range("2005-01", periods=204, freq="M")
     for seed in (0, 1):
         values, _ = planted(seed, index=index)
@@ -187,7 +187,10 @@ def test_bounds_cover_what_later_data_make_of_a_figure() -> None:
         width = np.log(early.frame["upper"] / early.frame["lower"]).to_numpy()
         assert (np.diff(width) >= -1e-12).all()  # younger figures are less certain
         assert "not errors or revisions of the data" in early.summary()
+        needed.append(np.abs(np.log(final[last.index] / last["adjusted"])).quantile(0.9))
+        given.append(width[-12:].mean() / 2)
     assert np.mean(inside) >= 0.75
+    assert np.mean(given) <= 3 * np.mean(needed)  # and not by being as wide as one likes
 
 
 def test_what_comes_later_does_not_change_what_was_said() -> None:
