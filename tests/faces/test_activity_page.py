@@ -93,6 +93,26 @@ def test_flows_are_named_and_unfinished_spells_say_so(client: Any) -> None:
     assert "flows.weekly" in client.get("/api/v1/activity?as_of=2020-03-04").json()["figures"]
 
 
+def test_a_wrong_day_to_compare_with_is_told_by_its_name(client: Any) -> None:
+    answer = client.get("/activity?as_of=2020-03-04&against=spring")
+    assert answer.status_code == 400
+    assert "Against is not a day." in answer.text
+
+
+@pytest.mark.parametrize(
+    ("page", "twin"),
+    [
+        ("/", "overview"),
+        ("/activity", "activity"),
+        ("/data", "data"),
+        ("/decisions", "decisions"),
+        ("/methods", "methods"),
+    ],
+)
+def test_a_page_links_to_its_own_twin(client: Any, page: str, twin: str) -> None:
+    assert f'href="/api/v1/{twin}?as_of=2020-03-04"' in client.get(f"{page}?as_of=2020-03-04").text
+
+
 def test_a_room_of_loads_shows_its_gap_and_nothing_that_it_has_not(public_client: Any) -> None:
     answer = public_client.get("/api/v1/activity").json()
     assert answer["figures"] == ["activity.load", "activity.load--levels"]

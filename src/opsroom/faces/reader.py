@@ -237,7 +237,7 @@ def remark(room: Mapping[str, Any], release: ReleaseView) -> str:
     return words.say("page.erased", numbers=", ".join(hit)) if hit else ""
 
 
-def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
+def desk_at(releases: ReleasesReader, as_of: date | str | None = None, *, asked: str = "as_of") -> Desk:
     """Return the desk as of a day: the last publication day on or before it.
 
     Parameters
@@ -246,6 +246,8 @@ def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
         The reader.
     as_of
         A day, ISO text, or None for the last publication day.
+    asked
+        What the caller calls it, for the error.
 
     Raises
     ------
@@ -265,7 +267,7 @@ def desk_at(releases: ReleasesReader, as_of: date | str | None = None) -> Desk:
         try:
             as_of = date.fromisoformat(as_of)
         except ValueError:
-            raise UsageError("as_of is not a day.", remedy="Write it as 2020-03-04.", code="OPS-U020") from None
+            raise UsageError(f"{asked} is not a day.", remedy="Write it as 2020-03-04.", code="OPS-U020") from None
     reached = [d for d in days if d <= as_of]
     if not reached:
         raise AsOfError(

@@ -141,7 +141,7 @@ class Pages:
         desk = self._desk(request)
         shown, sizes = activity.figures(desk), activity.by_size(desk)
         against = request.query_params.get("against") or ""
-        other = desk_at(self.releases, against) if against else None
+        other = desk_at(self.releases, against, asked="against") if against else None
         return self._page(
             request, desk, "activity.html", "activity",
             figures=[(f, self._svg(f)) for f in shown], uses=any(f.name == "resumption.use" for f in shown),
