@@ -23,8 +23,8 @@ from opsroom.measure.composite import band_kernel as kernel
 from opsroom.measure.composite.doubt import variances
 from opsroom.measure.composite.factor import Factor, fit_factor
 from opsroom.measure.composite.grid import Rows, rows_of, week_of
-from opsroom.measure.composite.inputs import known
 from opsroom.measure.composite.scaling import fit_scaling
+from opsroom.measure.known import known
 
 FIRST = pd.Timestamp("2010-01-04")
 
@@ -136,7 +136,7 @@ def test_banded_algebra_is_dense_algebra() -> None:
 def fitted(seed: int = 4) -> tuple[Factor, list[Rows]]:
     """Return the factor of a small panel: weekly levels with a gap, a monthly input by year."""
     panel, inputs, day, _ = draw(seed, years=3)
-    frame, _ = known(panel, inputs=inputs, as_of=day)
+    frame, _ = known(panel, of=inputs, as_of=day)
     pieces = {str(name): part for name, part in frame.groupby("series")}
     rows = [rows_of(i, pieces[i.name]) for i in inputs if i.name != "gdp"]
     first = min(int(r.column.min()) for r in rows)
@@ -223,7 +223,7 @@ def test_weeks_and_months_by_hand() -> None:
     """February 2021 is four whole weeks from the 1st; March begins in the week after them."""
     panel = {"m": pd.Series([100.0, 110.0], index=pd.to_datetime(["2020-02-01", "2021-02-01"]))}
     spec = Input("m", "M")
-    frame, basis = known(panel, inputs=[spec], as_of=dt.date(2021, 3, 1))
+    frame, basis = known(panel, of=[spec], as_of=dt.date(2021, 3, 1))
     assert basis == "lags"
     rows = rows_of(spec, frame)
     assert rows.value.tolist() == pytest.approx([100 * np.log(1.1)])
@@ -243,7 +243,7 @@ def test_days_become_weeks_when_enough_are_known() -> None:
     series = pd.Series(np.arange(28.0), index=days)
     series.iloc[[8, 15, 16]] = np.nan
     rows = rows_of(
-        Input("d", "D", "linear", "level"), known({"d": series}, inputs=[Input("d", "D")], as_of=days[-1].date())[0]
+        Input("d", "D", "linear", "level"), known({"d": series}, of=[Input("d", "D")], as_of=days[-1].date())[0]
     )
     assert rows.week.tolist() == [week_of(days[0]) + k for k in (0, 1, 3)]
     assert rows.value.tolist() == pytest.approx([3.0, (7 + 9 + 10 + 11 + 12 + 13) / 6, 24.0])
@@ -258,7 +258,7 @@ def test_a_week_is_held_against_the_month_a_year_before() -> None:
         }
     )  # fmt: skip
     spec = Input("x", "W")
-    rows = rows_of(spec, known(frame, inputs=[spec], as_of=dt.date(2020, 2, 1))[0])
+    rows = rows_of(spec, known(frame, of=[spec], as_of=dt.date(2020, 2, 1))[0])
     np.testing.assert_allclose(rows.value, 100 * np.log([1.2, 1.5]))
 
 
@@ -271,11 +271,11 @@ def test_a_vintage_counts_from_its_day_and_a_withdrawn_value_is_gone() -> None:
     )  # fmt: skip
     spec = [Input("x", "W")]
     told = [
-        known(frame, inputs=spec, as_of=dt.date(2020, m, d))[0]["value"].tolist()
+        known(frame, of=spec, as_of=dt.date(2020, m, d))[0]["value"].tolist()
         for m, d in ((1, 19), (1, 20), (1, 25), (2, 1))
     ]
     assert told == [[], [1.0], [2.0], []]
-    assert known(frame, inputs=spec, as_of=dt.date(2020, 2, 1))[1] == "vintages"
+    assert known(frame, of=spec, as_of=dt.date(2020, 2, 1))[1] == "vintages"
 
 
 # -- the index ----------------------------------------------------------------------------------------------------
@@ -359,7 +359,7 @@ def test_nothing_known_later_is_looked_at() -> None:
     pd.testing.assert_frame_equal(first.frame, second.frame, check_exact=True)
     pd.testing.assert_frame_equal(first.quarters, second.quarters, check_exact=True)
     # the poison is one: known a day earlier, it is in
-    seen, _ = known(poison, inputs=inputs, as_of=as_of + dt.timedelta(days=1))
+    seen, _ = known(poison, of=inputs, as_of=as_of + dt.timedelta(days=1))
     assert set(seen.loc[seen["series"].str.startswith("w"), "value"]) == {-5.0}
 
 
@@ -488,4 +488,4 @@ def test_what_cannot_be_told_is_refused() -> None:
         Input("x", "A")  # type: ignore[arg-type]  # refused at run time
     twice = pd.DataFrame({"series": "x", "period": pd.to_datetime(["2020-01-06"] * 2), "value": [1.0, 2.0]})
     with pytest.raises(UsageError, match="two values"):
-        known(twice, inputs=[Input("x")], as_of=dt.date(2020, 2, 1))
+        known(twice, of=[Input("x")], as_of=dt.date(2020, 2, 1))

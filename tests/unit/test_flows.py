@@ -257,6 +257,17 @@ def made() -> FlowsResult:
     return _made(_panel())
 
 
+def test_a_value_that_was_withdrawn_is_not_known_any_more() -> None:
+    panel = _panel().assign(known_at=pd.Timestamp("2021-01-01"))
+    week = pd.Timestamp("2020-06-01")
+    gone = panel[(panel["series"] == "trips") & (panel["period"] == week)]
+    later = pd.concat([panel, gone.assign(value=np.nan, known_at=pd.Timestamp("2021-02-01"))])
+    before, after = (_made(later, day) for day in (dt.date(2021, 1, 31), dt.date(2021, 2, 1)))
+    assert not before.frame.loc[("trips", week), "filled"]
+    assert after.frame.loc[("trips", week), "filled"]  # drawn through, and said so
+    assert after.by_vintage
+
+
 def test_four_flows_on_one_base(made: FlowsResult) -> None:
     table = made.resilience()
     for name, depth in (("trade", -30), ("trips", -50), ("capital", -40), ("traffic", 20)):

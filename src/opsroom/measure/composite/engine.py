@@ -12,10 +12,11 @@ import pandas as pd
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.composite.factor import Factor, fit_factor
 from opsroom.measure.composite.grid import YEAR, Floats, Rows, monday, period_rows, rows_of, week_of
-from opsroom.measure.composite.inputs import Input, Settings, known
+from opsroom.measure.composite.inputs import Input, Settings
 from opsroom.measure.composite.reading import Readings
 from opsroom.measure.composite.result import CompositeResult, InputReport
 from opsroom.measure.composite.scaling import Scaling, fit_scaling
+from opsroom.measure.known import known
 
 _START = 0.3
 
@@ -78,7 +79,7 @@ def composite(
     """
     settings = settings or Settings()
     specs = _specs(inputs, target)
-    frame, basis = known(panel, inputs=list(specs.values()), as_of=as_of)
+    frame, basis = known(panel, of=list(specs.values()), as_of=as_of)
     pieces = {str(name): part for name, part in frame.groupby("series", sort=True)}
     quarters, growth = _growth(pieces, target, settings)
     names, rows, left_out = _usable(pieces, specs, target, settings)

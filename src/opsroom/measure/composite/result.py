@@ -10,8 +10,8 @@ import pandas as pd
 
 from opsroom._version import __version__
 from opsroom.base.errors import UsageError
-from opsroom.measure.composite.inputs import Basis
 from opsroom.measure.composite.scaling import Scaling
+from opsroom.measure.known import Basis
 
 if TYPE_CHECKING:
     import altair as alt

@@ -15,6 +15,7 @@ from opsroom.measure.flows.lunar import by_month, new_years, on_earlier_years
 from opsroom.measure.flows.normal import Normal, fit_normal
 from opsroom.measure.flows.recovery import STAY, THRESHOLD, Resilience, resilience
 from opsroom.measure.flows.result import FlowsResult
+from opsroom.measure.known import known
 
 Kind = Literal["goods", "people", "capital", "data"]
 KINDS: tuple[Kind, ...] = ("goods", "people", "capital", "data")
@@ -109,15 +110,16 @@ def flows(
     names = [one.name for one in of]
     if not names or len(set(names)) < len(names):
         raise UsageError("no flow is named, or one twice.", remedy="Give one Flow a series.")
-    known, by_vintage = _known(panel, of, as_of)
-    moving = _moving(country, new_year, known)
+    rows, basis = known(panel, of=of, as_of=as_of)
+    by_day = {str(name): _daily(own) for name, own in rows.groupby("series", sort=False)}
+    moving = _moving(country, new_year, by_day)
     span = base or (shock - dt.timedelta(weeks=52), shock - dt.timedelta(days=1))
     weekly: dict[str, pd.DataFrame] = {}
     monthly: dict[str, pd.DataFrame] = {}
     measured: dict[str, Resilience | None] = {}
     notes: list[str] = []
     for one in of:
-        daily = known.get(one.name)
+        daily = by_day.get(one.name)
         if daily is None:
             notes.append(one.name)
             continue
@@ -129,41 +131,18 @@ def flows(
     return FlowsResult(
         frame=pd.concat(weekly, names=["flow", "week"]), monthly=pd.concat(monthly, names=["flow", "month"]),
         measured=measured, flows={one.name: one for one in of}, absent=tuple(notes), shock=shock, as_of=as_of,
-        base=span, threshold=threshold, stay=STAY, by_vintage=by_vintage, lunar=bool(moving),
+        base=span, threshold=threshold, stay=STAY, by_vintage=basis == "vintages", lunar=bool(moving),
     )  # fmt: skip
 
 
-def _known(panel: pd.DataFrame, of: Sequence[Flow], as_of: dt.date) -> tuple[dict[str, pd.Series], bool]:
-    """Return each flow by day as it was known; a week's value holds for each of its days."""
-    absent = [c for c in ("series", "period", "value") if c not in panel.columns]
-    if absent:
-        raise UsageError(f"the panel lacks the column(s) {', '.join(absent)}.", remedy="Give a long frame.")
-    out, dated = {}, []
-    for one in of:
-        part = panel[panel["series"] == one.name].dropna(subset=["value"])
-        day = pd.DatetimeIndex(pd.to_datetime(part["period"])).tz_localize(None).normalize()
-        start = day - pd.to_timedelta(day.day_of_week, unit="D") if one.frequency == "W" else day
-        end = start + pd.Timedelta(days=6 if one.frequency == "W" else 0)
-        due = pd.Series(end + pd.Timedelta(days=one.lag_days), index=part.index)
-        if "known_at" in part.columns:
-            stated = pd.to_datetime(part["known_at"], utc=True).dt.tz_localize(None)
-            dated.append(bool(stated.notna().all()))
-            due = stated.where(stated.notna(), due)
-        else:
-            dated.append(False)
-        table = pd.DataFrame({"start": start, "value": part["value"].to_numpy(float), "due": due.to_numpy()})
-        table = table[table["due"].dt.normalize() <= pd.Timestamp(as_of)]
-        table = table.sort_values(["start", "due"], kind="stable").drop_duplicates("start", keep="last")
-        if table.empty:
-            continue
-        series = table.set_index("start")["value"]
-        if one.frequency == "W":
-            series = series.reindex(pd.date_range(series.index[0], series.index[-1] + pd.Timedelta(days=6)))
-            series = series.ffill(limit=6)
-        else:
-            series = series.asfreq("D")
-        out[one.name] = series.rename_axis("day")
-    return out, all(dated)
+def _daily(rows: pd.DataFrame) -> pd.Series:
+    """Return a flow by day: a week's value holds for each of its days."""
+    series = rows.set_index("start")["value"]
+    weekly = rows["start"] < rows["end"]
+    if weekly.any():
+        series = series.reindex(pd.date_range(series.index[0], rows["end"].max()))
+        return series.ffill(limit=6).rename_axis("day")
+    return series.asfreq("D").rename_axis("day")
 
 
 def _moving(

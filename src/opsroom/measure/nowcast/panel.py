@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opsroom.base.errors import FitError, UsageError
+from opsroom.measure.known import as_long
 from opsroom.measure.nowcast.spec import SeriesSpec, Settings, Transform, find_spec
 
 Floats = NDArray[np.float64]
@@ -101,21 +102,7 @@ def long_frame(panel: pd.DataFrame | Mapping[str, pd.Series]) -> pd.DataFrame:
     UsageError
         A column is missing, or a period occurs twice.
     """
-    if isinstance(panel, Mapping):
-        pieces = []
-        for name, series in panel.items():
-            index = series.index
-            days = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else pd.to_datetime(index)
-            pieces.append(pd.DataFrame({"series": name, "period": days, "value": series.to_numpy(np.float64)}))
-        frame = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=["series"])
-    else:
-        frame = panel
-    absent = [c for c in ("series", "period", "value") if c not in frame.columns]
-    if absent:
-        raise UsageError(
-            f"the panel lacks the column(s) {', '.join(absent)}.",
-            remedy="Give a long frame with series, period and value.",
-        )
+    frame = as_long(panel)
     frame = pd.DataFrame(
         {
             "series": frame["series"].astype(str).to_numpy(object),
