@@ -60,7 +60,7 @@ def run(size: int | None = None) -> dict[str, Any]:
         "case": "nowcast",
         "size": size,
         "ours_s": round(ours, 3),
-        "iterations": result.workings.fit.report.iterations,
+        "steps": report.steps if (report := result.workings.fitted.report) else 0,
         "peer": "statsmodels DynamicFactorMQ",
         "peer_s": round(peer_s, 3),
         "peer_iterations": iterations,

@@ -199,13 +199,13 @@ def test_a_model_estimated_anew_is_no_data_release(builder: Any) -> None:
     measures = [("growth", "%", "public", 2, ["growth_lower", "growth_upper"])]
 
     def told(contribution: float) -> dict[str, str]:
-        facts = {"target_quarter": "2020-Q1", "news": [{"series": "estimation", "contribution": contribution}]}
+        facts = {"target_quarter": "2020-Q1", "news": [{"series": "parameters", "contribution": contribution}]}
         rows = [["2020-Q1", "nowcast", 0.7, 0.3, 1.1]]
         release = builder.make("nowcast.gdp", day, ["quarter", "kind"], measures, rows, facts)
         return {s.id: s.text for s in story(builder.MemoryReleases([release], {}))}
 
-    assert told(0.04)["story.nowcast_estimation"] == "Estimating the model anew moved it most (+0.04 points)."
-    assert not {"story.nowcast_news", "story.nowcast_estimation"} & set(told(0.004))
+    assert told(0.04)["story.nowcast_parameters"] == "Estimating the model anew moved it most (+0.04 points)."
+    assert not {"story.nowcast_news", "story.nowcast_parameters"} & set(told(0.004))
 
 
 def test_story_of_a_public_room(public_releases: Any) -> None:

@@ -11,9 +11,8 @@ from statsmodels.tsa.statespace.dynamic_factor_mq import DynamicFactorMQ
 from statsmodels.tsa.statespace.kalman_smoother import KalmanSmoother
 
 from opsroom.measure.nowcast import SeriesSpec, Settings, nowcast
-from opsroom.measure.nowcast.linear import look, project
-from opsroom.measure.nowcast.model import START_VARIANCE
-from opsroom.measure.nowcast.panel import GROWTH
+from opsroom.measure.nowcast.dfm.look import look
+from opsroom.measure.nowcast.dfm.parameters import stationary
 from opsroom.room.us_panel import VINTAGES, vintage
 
 SERIES = {
@@ -35,64 +34,67 @@ def panel(day: dt.date) -> pd.DataFrame:
 
 
 def test_likelihood_and_nowcast_equal_the_kalman_smoother() -> None:
-    """At our parameters, heavy-tail weights included; tolerance 1e-7."""
+    """At our parameters, heavy-tail weights included: every error has a variance of its own in every month."""
     day = VINTAGES[0]
     result = nowcast(panel(day), target="GDPC1", as_of=day, specs=SPECS, settings=Settings(start=2000))
-    grid, p = result.workings.panel, result.workings.fit.parameters
-    # The recursion starts in month 1 with the factors of months 0 and 1; nothing is observed in month 0.
-    grid.values[0] = np.nan
-    state = look(grid, p)
-    months, n = grid.values.shape
-    monthly = np.flatnonzero(~grid.quarterly)
-    k = 5 + len(monthly)
-    steps = months - 1
-    model = KalmanSmoother(n, k, 1 + len(monthly))
-    model.bind(np.ascontiguousarray(((grid.values - p.center) / p.scale)[1:]))
-    transition, selection = np.zeros((k, k)), np.zeros((k, 1 + len(monthly)))
-    transition[0, :2], transition[np.arange(1, 5), np.arange(4)] = p.transition[0], 1.0
+    fitted = result.workings.fitted
+    p, weights, grid = fitted.parameters, fitted.weights, fitted.grid
+    assert weights is not None
+    assert min(weights.cell.min(), weights.own.min(), weights.calm.min()) < 0.2  # some errors are far out
+    n, lead = p.monthly, len(weights.calm) - len(grid.values)
+    # States: six factors (this month and five back), the monthly errors, GDP's own error of five months.
+    k, steps = 6 + n + 5, len(grid.values) + lead - 1
+    data = np.full((steps, n + 1), np.nan)
+    data[lead - 1 :] = (grid.values - p.center) / p.scale
+    model = KalmanSmoother(n + 1, k, n + 2)
+    model.bind(np.ascontiguousarray(data))
+    transition, selection = np.zeros((k, k)), np.zeros((k, n + 2))
+    transition[0, :2] = p.transition[0]
+    transition[np.arange(1, 6), np.arange(5)] = 1.0
+    transition[6 : 6 + n, 6 : 6 + n] = np.diag(p.memory[:n])
+    transition[6 + n, 6 + n] = p.memory[n]
+    transition[np.arange(7 + n, 11 + n), np.arange(6 + n, 10 + n)] = 1.0
     selection[0, 0] = 1.0
-    design = np.zeros((n, k))
-    obs_cov = np.zeros((n, n, steps))
-    state_cov = np.zeros((1 + len(monthly), 1 + len(monthly), steps))
-    state_cov[0, 0, :-1] = 1.0 / p.calm[2:]
-    design[0] = np.concatenate([GROWTH * p.loadings[0, 0], np.zeros(len(monthly))])
-    obs_cov[0, 0] = p.variance[0] / p.weights[1:, 0]
+    selection[np.arange(6, 7 + n), np.arange(1, n + 2)] = 1.0
+    design = np.zeros((n + 1, k))
+    design[:n, 0] = p.loadings[:n, 0]
+    design[np.arange(n), np.arange(6, 6 + n)] = 1.0
+    shape = np.array([1.0, 2.0, 3.0, 2.0, 1.0])
+    design[n, :5], design[n, 6 + n :] = shape * p.loadings[n, 0], shape
+    spread = np.zeros((n + 2, n + 2, steps))
+    now = np.arange(2, steps + 1)  # the month that the innovation at each step leads to; our first month is 0
+    spread[0, 0, :-1] = 1.0 / weights.calm[now]
+    monthly = np.ones((steps + 1, n))
+    monthly[lead:] = weights.cell
+    spread[np.arange(1, n + 1), np.arange(1, n + 1), :-1] = (p.variance[:n] / monthly[now]).T
+    spread[n + 1, n + 1, :-1] = p.variance[n] / weights.own[now, 0]
     start = np.zeros((k, k))
-    start[0, 0] = start[1, 1] = START_VARIANCE
-    for j, i in enumerate(monthly):
-        transition[5 + j, 5 + j] = p.memory[i]
-        selection[5 + j, 1 + j] = 1.0
-        design[i, 0], design[i, 5 + j] = p.loadings[i, 0], 1.0
-        state_cov[1 + j, 1 + j, :-1] = p.variance[i] / p.weights[2:, i]
-        square = p.memory[i] ** 2  # stationary in month 0, then month 1's own weight
-        start[5 + j, 5 + j] = p.variance[i] * (square / (1 - square) + 1.0 / p.weights[1, i])
+    start[:2, :2] = stationary(p.transition)
+    start[np.arange(6, 6 + n), np.arange(6, 6 + n)] = p.variance[:n] / (1.0 - p.memory[:n] ** 2)
+    first = p.variance[n] / (1.0 - p.memory[n] ** 2)
+    start[7 + n, 7 + n] = first
+    start[6 + n, 6 + n] = p.memory[n] ** 2 * first + p.variance[n] / weights.own[1, 0]
+    start[6 + n, 7 + n] = start[7 + n, 6 + n] = p.memory[n] * first
     model["transition"], model["selection"], model["design"] = transition, selection, design
-    model["obs_intercept"] = p.intercept
-    model["obs_cov"], model["state_cov"] = obs_cov, state_cov
+    model["obs_cov"], model["state_cov"] = np.zeros((n + 1, n + 1)), spread
     model.initialize_known(np.zeros(k), start)
-    # Series without noise of their own in the observation equation are exact sums of states.
     peer = model.smooth()
-    assert state.posterior.loglikelihood == pytest.approx(float(peer.llf_obs.sum()), abs=1e-6)
-    row = grid.index(pd.Period("2016Q2"))
-    smoothed = p.intercept[0] + design[0] @ peer.smoothed_state[:, row - 1]
-    assert project(state, row).value == pytest.approx(p.center[0] + p.scale[0] * float(smoothed), abs=1e-7)
+    assert look(grid, p, weights).found.loglike == pytest.approx(float(peer.llf_obs.sum()), abs=1e-6)
+    row = grid.row("GDPC1", "2016-Q2")
+    smoothed = float(design[n] @ peer.smoothed_state[:, row + lead - 1])
+    assert result.point == pytest.approx(p.center[n] + p.scale[n] * smoothed, abs=1e-7)
 
 
 def test_dynamic_factor_mq_agrees_where_the_models_agree() -> None:
     """Gaussian errors, one factor, AR(1) errors: 2016Q2 as of 2016-06-29 within 0.15 points of q/q growth.
 
-    The models still differ: statsmodels gives GDP a monthly error of its own and estimates the start. Its
-    default
-    in-sample prediction is one step ahead (statsmodels issue 8419), so the smoothed state is asked for.
+    Statsmodels estimates the start, too, and its step of learning is another. Its default in-sample prediction is
+    one step ahead (statsmodels issue 8419), so the smoothed state is asked for.
     """
     day = VINTAGES[0]
     ours = nowcast(panel(day), target="GDPC1", as_of=day, specs=SPECS, settings=GAUSSIAN)
-    grid = ours.workings.panel
-    index = pd.period_range("2000-01", periods=grid.months, freq="M")
-    start = index[0].year * 12 + index[0].month - 1
-    assert start == grid.first_month
-    monthly = pd.DataFrame(grid.values[:, ~grid.quarterly], index=index, columns=list(grid.names[1:]))
-    growth = pd.Series(grid.values[2::3, 0], index=pd.period_range("2000Q1", periods=grid.months // 3, freq="Q"))
+    monthly, quarterly = ours.workings.panel.tables()
+    growth = quarterly["GDPC1"]
     model = DynamicFactorMQ(
         monthly.loc[:"2016-06"],
         endog_quarterly=growth.loc[:"2016Q2"].to_frame("GDPC1"),
@@ -117,5 +119,5 @@ def test_the_us_vintages_tell_what_july_changed() -> None:
     before = results[0].headline
     assert before.lower90 < first < before.upper90
     news = results[1].news(results[0])
-    assert abs(news.total - (results[1].point - results[0].quarter("2016-Q3").growth)) < 1e-8
+    assert abs(news.total - (results[1].point - results[0].quarter("2016-Q3").growth)) < 1e-10
     assert {"GDPC1", "PAYEMS", "INDPRO"} <= set(news.to_frame()["series"])

@@ -11,7 +11,8 @@ import pytest
 from opsroom.base.errors import UsageError
 from opsroom.measure.nowcast import SeriesSpec, Settings, first_growth, learn_lags, rehearse
 from opsroom.measure.nowcast.benchmark import ar1, bridge
-from opsroom.measure.nowcast.interval import interval
+from opsroom.measure.nowcast.dfm.results import quantiles
+from opsroom.measure.nowcast.engine import alike
 from opsroom.measure.nowcast.panel import Panel, build_panel
 from opsroom.measure.nowcast.releases import upcoming
 from opsroom.room.desks.nowcast import lags_of
@@ -62,6 +63,11 @@ def test_a_replay_beats_the_autoregression_and_can_be_continued() -> None:
     part = rehearse(vintage, days[:14], target="gdp", specs=SPECS, first_releases=outcomes, settings=settings)
     more = rehearse(vintage, days, target="gdp", specs=SPECS, first_releases=outcomes, settings=settings, earlier=part)
     pd.testing.assert_frame_equal(more.frame, whole.frame)
+    # A search begins from what was learnt before the day, and from nothing learnt on it or later.
+    learnt = whole.parameters
+    assert whole.begin(days[0]) is None
+    assert whole.begin(days[5]) is learnt[days[4]]
+    assert whole.begin(days[5] + dt.timedelta(days=1)) is learnt[days[5]]
     with pytest.raises(UsageError, match="ascend"):
         rehearse(vintage, days[::-1], target="gdp", specs=SPECS, first_releases=outcomes, settings=settings)
 
@@ -146,12 +152,10 @@ def history(*, shock: bool, n: int, size: float) -> pd.DataFrame:
 
 
 def test_the_interval_says_what_it_rests_on() -> None:
-    settings = Settings()
-
     def width(past: pd.DataFrame | None, *, shock: bool) -> tuple[str, int, float]:
-        found = interval(0.5, horizon_days=50, shock=shock, history=past, settings=settings)
-        assert found.half[0] < found.half[1] or past is not None
-        return found.basis, found.past, found.half[1]
+        levels, basis, n = quantiles(0.0, 0.5, shock=shock, history=alike(past, 50))
+        assert levels[0.05] == pytest.approx(-levels[0.95])
+        return basis, n, levels[0.95]
 
     model = width(None, shock=False)
     assert model[:2] == ("model", 0)
@@ -161,13 +165,29 @@ def test_the_interval_says_what_it_rests_on() -> None:
     assert model[2] < wide < 1.0 + 1e-9
     # In a shock, errors of calm times do not count …
     assert width(calm, shock=True)[:2] == ("model-only-in-shock", 0)
-    # … errors of earlier shocks do.
+    # … errors of earlier shocks do, and they do not make the band narrower than the model's.
     storm = pd.concat([calm, history(shock=True, n=3, size=4.0)])
     basis, n, wide = width(storm, shock=True)
     assert (basis, n) == ("earlier-shocks", 3)
-    assert wide == pytest.approx(4.0)
+    assert model[2] < wide < 4.0
     # Another horizon's errors do not.
     assert width(calm.assign(horizon_days=200), shock=False)[0] == "model"
+
+
+def test_of_a_quarter_the_nowcast_nearest_to_the_horizon_counts_and_the_later_of_two_as_near() -> None:
+    rows = [
+        ("2019-Q1", 70, 1.0),
+        ("2019-Q1", 48, 2.0),
+        ("2019-Q2", 55, 3.0),
+        ("2019-Q2", 45, 4.0),
+        ("2019-Q3", 20, 9.0),
+    ]
+    past = pd.DataFrame(rows, columns=["quarter", "horizon_days", "error"]).assign(deviation=0.5, shock=False)
+    found = alike(past, 50)
+    assert found is not None
+    assert sorted(found["error"]) == [2.0, 4.0, 9.0]
+    assert alike(past.assign(error=np.nan), 50).empty  # type: ignore[union-attr]  # a history is given
+    assert alike(None, 50) is None
 
 
 @pytest.mark.parametrize("frequency", ["W", "D"])
@@ -222,14 +242,7 @@ def test_benchmarks_on_series_with_known_answers() -> None:
     quarters = np.arange(months // 3)
     y[2::3] = 1.0 + 0.5 ** quarters.astype(float)
     y[-1] = np.nan
-    panel = Panel(
-        24000,
-        ("y", "x"),
-        np.array([True, False]),
-        np.zeros(2, bool),
-        np.ones((2, 1), bool),
-        np.column_stack([y, x]),
-    )
+    panel = Panel(24000, ("y", "x"), np.array([True, False]), np.column_stack([y, x]))
     found = ar1(panel, months - 1)
     assert found.growth == pytest.approx(1.0, abs=1e-6)
     assert found.deviation == pytest.approx(0.0, abs=1e-6)

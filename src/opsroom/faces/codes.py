@@ -131,4 +131,4 @@ def series_title(release: Any, code: str) -> str:
     from opsroom.faces import words
 
     titles = release.facts.get("titles") or {}
-    return words.say("words.estimation") if code == "estimation" else str(titles.get(code, code))
+    return words.say(f"words.{code}") if code in ("parameters", "weights") else str(titles.get(code, code))

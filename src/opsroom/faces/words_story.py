@@ -209,8 +209,8 @@ def _nowcast(desk: Desk) -> Iterator[Part]:
     if news:
         top = max(news, key=lambda n: abs(float(n["contribution"])))
         moved = {"contribution": w.signed(float(top["contribution"]), 2)}
-        if top["series"] == "estimation":
-            yield "story.nowcast_estimation", moved, (release,)
+        if top["series"] in ("parameters", "weights"):
+            yield f"story.nowcast_{top['series']}", moved, (release,)
         else:
             yield "story.nowcast_news", {"series": series_title(release, str(top["series"])), **moved}, (release,)
     following = release.facts.get("next_release") or {}

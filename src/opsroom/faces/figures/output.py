@@ -117,8 +117,8 @@ def news(desk: Desk) -> Figure | None:
     )
     if moved < 0.005:
         finding = w.say("fig.news.finding_none")
-    elif rows[0]["series"] == "estimation":
-        finding = w.say("fig.news.finding_estimation")
+    elif rows[0]["series"] in ("parameters", "weights"):
+        finding = w.say(f"fig.news.finding_{rows[0]['series']}")
     drawn = [r for r in rows if abs(float(r["contribution"] or 0.0)) >= 0.005] or rows[:3]
     columns = ("series", "name", "contribution")
     caption = Caption(finding, w.say("fig.news.unit"), source_of(release), day_of(release.day).isoformat())

@@ -11,24 +11,26 @@ import pandas as pd
 
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.benchmark import ar1, bridge
-from opsroom.measure.nowcast.estimate import Fit, fit
-from opsroom.measure.nowcast.interval import in_shock, interval, model_deviation
-from opsroom.measure.nowcast.linear import State, by_series, project
-from opsroom.measure.nowcast.panel import Panel, build_panel, label, quarter_of
+from opsroom.measure.nowcast.dfm.model import DynamicFactorModel, FittedFactorModel
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters
+from opsroom.measure.nowcast.dfm.results import quantiles
+from opsroom.measure.nowcast.dfm.robust import Robust
+from opsroom.measure.nowcast.panel import COMMON, Panel, blocks_of, build_panel, label, quarter_of
 from opsroom.measure.nowcast.releases import period_end, upcoming
 from opsroom.measure.nowcast.results import NowcastResult, QuarterNowcast
 from opsroom.measure.nowcast.spec import SeriesSpec, Settings
 
 DEFAULT_LAG = 45
 """Days from a quarter's end to the first release of GDP where neither vintages nor specification tell."""
+_WINDOW_DAYS = 35
 
 
 @dataclass(frozen=True, slots=True)
 class Workings:
-    """What `news` needs of a nowcast: panel, fit, settings."""
+    """What `news` needs of a nowcast: panel, fitted model, settings."""
 
     panel: Panel
-    fit: Fit
+    fitted: FittedFactorModel
     settings: Settings
 
 
@@ -42,6 +44,7 @@ def nowcast(
     lags: Mapping[str, int] | None = None,
     settings: Settings | None = None,
     calendar: bool = True,
+    start: FactorParameters | None = None,
 ) -> NowcastResult:
     """Nowcast the target's growth in the quarters that have no first release yet.
 
@@ -67,6 +70,9 @@ def nowcast(
         See `Settings`.
     calendar
         List the releases that come next; a rehearsal of past days has no need of them.
+    start
+        Parameters of an earlier vintage to begin from: quicker, and steadier in a shock. Left aside where the series
+        are not the same, or where the search from there does not converge.
 
     Returns
     -------
@@ -80,7 +86,7 @@ def nowcast(
 
     Notes
     -----
-    See `opsroom.measure.nowcast.estimate.fit` for the model. The assumption that fails most often: that
+    The model is `DynamicFactorModel`, with Student errors. The assumption that fails most often: that
     the relation between indicators and GDP in an extraordinary quarter is the ordinary one; the
     interval widens with the distance of the factors from their mean, and says when it is the model's alone.
 
@@ -90,7 +96,7 @@ def nowcast(
     """
     settings = settings or Settings()
     grid = build_panel(panel, target=target, specs=specs, as_of=as_of, settings=settings)
-    fitted = fit(grid, settings)
+    fitted = fit(grid, specs, settings, start=start)
     known_lags = {s.name: s.publication_lag_days for s in specs if s.publication_lag_days is not None}
     known_lags |= dict(lags or {})
     due = tuple(upcoming(panel, specs=specs, lags=known_lags, as_of=as_of)) if calendar else ()
@@ -107,7 +113,7 @@ def nowcast(
         )
     lag = known_lags.get(target, DEFAULT_LAG)
     past = _known_by(history, as_of, {label(quarter_of(grid.first_month + int(k))) for k in released})
-    quarters = tuple(_one(grid, fitted, settings, quarter, _horizon(quarter, lag, as_of), past) for quarter in wanted)
+    quarters = tuple(_one(grid, fitted, target, quarter, _horizon(quarter, lag, as_of), past) for quarter in wanted)
     headline = label(today) if today in wanted else label(wanted[0])
     official = {label(quarter_of(grid.first_month + int(k))): float(grid.values[k, 0]) for k in released[-8:]}
     return NowcastResult(
@@ -131,47 +137,91 @@ def _known_by(history: pd.DataFrame | None, as_of: dt.date, released: set[str]) 
     return history[(days < pd.Timestamp(as_of)) & history["quarter"].isin(released)]
 
 
+def fit(
+    panel: Panel, specs: Sequence[SeriesSpec], settings: Settings, *, start: FactorParameters | None = None
+) -> FittedFactorModel:
+    """Fit the factor model to one vintage; arguments and errors as in `nowcast`."""
+    monthly, quarterly = panel.tables()
+    blocks = blocks_of(specs, panel.names)
+    own = {b for names in blocks.values() for b in names if b != COMMON}
+    factors = {COMMON: settings.factors, **dict.fromkeys(own, 1)}
+    model = DynamicFactorModel(
+        factors=factors if own else settings.factors,
+        factor_order=settings.lags,
+        blocks=blocks if own else None,
+        robust=Robust(tail=settings.tail, shock_tail=settings.shock_tail),
+    )
+
+    def fitted(begin: FactorParameters | None) -> FittedFactorModel:
+        return model.fit(monthly, quarterly, tol=settings.tolerance, max_iter=settings.max_iterations, start=begin)
+
+    if start is None or start.names != (*monthly.columns, *quarterly.columns):
+        return fitted(None)
+    try:
+        return fitted(start)
+    except FitError:
+        return fitted(None)  # what was learnt then leads nowhere now: begin anew
+
+
 def _horizon(quarter: pd.Period, lag: int, as_of: dt.date) -> int:
     end = period_end(quarter.start_time, "Q").date()
     return int((end - as_of).days + lag)
 
 
 def _one(
-    grid: Panel,
-    fitted: Fit,
-    settings: Settings,
-    quarter: pd.Period,
-    horizon: int,
-    history: pd.DataFrame | None,
+    grid: Panel, fitted: FittedFactorModel, target: str, quarter: pd.Period, horizon: int, history: pd.DataFrame | None
 ) -> QuarterNowcast:
     row = grid.index(quarter)
-    state = State(fitted.parameters, fitted.observations, fitted.rows, fitted.posterior)
-    found = project(state, row)
-    deviation = model_deviation(fitted, found, settings)
-    newest = int(fitted.observations.month[fitted.observations.series > 0].max())
-    shock = in_shock(fitted.parameters.calm, newest, row)
+    found = fitted.nowcast(target, quarter)
+    deviation = found.sd
     naive, bridged = ar1(grid, row), bridge(grid, row)
-    if shock:
+    if found.shock:
         # In a shock one does not know which relation still holds: what the models disagree on, and what the
         # indicators, each by its own bridge, disagree on, is part of the error.
-        deviation = float(np.sqrt(deviation**2 + (found.value - bridged.growth) ** 2 + bridged.discord**2))
-    width = interval(deviation, horizon_days=horizon, shock=shock, history=history, settings=settings)
+        deviation = float(np.sqrt(deviation**2 + (found.mean - bridged.growth) ** 2 + bridged.discord**2))
+    past = alike(history, horizon)
+    levels, basis, count = quantiles(found.mean, deviation, shock=found.shock, history=past)
+    normal, components = fitted.contributions(target, quarter)
     return QuarterNowcast(
         quarter=label(quarter),
         horizon_days=horizon,
-        growth=found.value,
+        growth=found.mean,
         deviation=deviation,
-        lower68=found.value - width.half[0],
-        upper68=found.value + width.half[0],
-        lower90=found.value - width.half[1],
-        upper90=found.value + width.half[1],
-        basis=width.basis,
-        past=width.past,
-        shock=shock,
+        lower68=levels[0.16],
+        upper68=levels[0.84],
+        lower90=levels[0.05],
+        upper90=levels[0.95],
+        basis=basis,
+        past=count,
+        shock=found.shock,
         ar1=naive.growth,
         ar1_deviation=naive.deviation,
         bridge=bridged.growth,
         bridge_deviation=bridged.deviation,
-        normal=found.mean,
-        components={str(k): float(v) for k, v in by_series(grid, state, found).items()},
+        normal=normal,
+        components=components,
     )
+
+
+def alike(history: pd.DataFrame | None, horizon_days: int) -> pd.DataFrame | None:
+    """Return past nowcasts at about this horizon, one a quarter: the nearest, the later of two that are as near.
+
+    Parameters
+    ----------
+    history
+        As `Backtest.to_frame` gives it: ``quarter``, ``horizon_days``, ``deviation``, ``error``, ``shock``.
+    horizon_days
+        Days to the first release; nowcasts within 35 days of it count.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``error``, ``sd`` and ``shock``, for `quantiles`.
+    """
+    if history is None or history.empty:
+        return None
+    distance = history["horizon_days"].to_numpy(np.float64) - horizon_days
+    rows = np.flatnonzero(~np.isnan(history["error"].to_numpy(np.float64)) & (np.abs(distance) <= _WINDOW_DAYS))
+    near = history.iloc[rows[np.lexsort((distance[rows], np.abs(distance[rows])))]]
+    first = near.drop_duplicates(["quarter", "shock"])
+    return first[["error", "deviation", "shock"]].rename(columns={"deviation": "sd"})

@@ -20,8 +20,9 @@ Ints = NDArray[np.int64]
 
 GROWTH = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 3.0
 """Weights on the months t, t-1 … t-4 with which monthly growth makes a quarter's growth."""
-LEVEL = np.array([1.0, 1.0, 1.0, 0.0, 0.0]) / 3.0
-"""Weights with which a monthly level makes a quarter's average."""
+
+COMMON = "common"
+"""The block of all series."""
 
 _PARTIAL = 0.5
 _BLOCK = 2
@@ -35,11 +36,8 @@ class Panel:
     ----------
     first_month
         Months since year 0 (``12 * year + month - 1``) of the first row.
-    names, quarterly, average
-        Per series: code; observed once a quarter (in its last month); a quarterly level (average of the
-        months) and not a growth rate.
-    loads
-        Series x factors: whether the series responds to the factor.
+    names, quarterly
+        Per series: code; observed once a quarter (in its last month).
     values
         Months x series, transformed, in the series' own units; NaN where unknown. Column 0 is the
         target: % growth on the quarter before, not annualised.
@@ -48,8 +46,6 @@ class Panel:
     first_month: int
     names: tuple[str, ...]
     quarterly: NDArray[np.bool_]
-    average: NDArray[np.bool_]
-    loads: NDArray[np.bool_]
     values: Floats
 
     @property
@@ -61,16 +57,15 @@ class Panel:
         """Return the row of a quarter's last month."""
         return quarter_end(quarter) - self.first_month
 
-    def on_grid_of(self, other: Panel) -> Panel:
-        """Return the same data on another panel's months and series; what falls outside is dropped."""
-        values = np.full(other.values.shape, np.nan)
-        shift = self.first_month - other.first_month
-        rows = np.arange(self.months) + shift
-        inside = (rows >= 0) & (rows < other.months)
-        for column, name in enumerate(other.names):
-            if name in self.names:
-                values[rows[inside], column] = self.values[inside, self.names.index(name)]
-        return replace(other, values=values)
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the monthly and the quarterly series as tables by period."""
+        first = pd.Period(year=self.first_month // 12, month=self.first_month % 12 + 1, freq="M")
+        names = np.asarray(self.names, dtype=object)
+        whole = pd.DataFrame(self.values, index=pd.period_range(first, periods=self.months, freq="M"))
+        monthly = whole.loc[:, ~self.quarterly].set_axis(list(names[~self.quarterly]), axis=1)
+        ends = (np.arange(self.months) + self.first_month) % 3 == 2
+        quarterly = whole.loc[ends, self.quarterly].set_axis(list(names[self.quarterly]), axis=1)
+        return monthly, quarterly.set_axis(whole.index[ends].asfreq("Q"), axis=0)
 
 
 def quarter_end(quarter: pd.Period) -> int:
@@ -197,17 +192,15 @@ def build_panel(
         first_month=first,
         names=tuple(s.name for s, _ in usable),
         quarterly=quarterly,
-        average=np.array([s.frequency == "Q" and s.transform in ("lin", "log") for s, _ in usable]),
-        loads=_loads([s for s, _ in usable], settings.factors),
         values=values,
     )
 
 
-def _loads(specs: Sequence[SeriesSpec], factors: int) -> NDArray[np.bool_]:
-    """Return which series load on which factor: the common ones, then one a block of two or more series."""
-    blocks = sorted({s.block for s in specs if s.block})
-    own = np.array([[s.block == b for b in blocks] for s in specs], dtype=bool).reshape(len(specs), -1)
-    return np.hstack([np.ones((len(specs), factors), dtype=bool), own[:, own.sum(axis=0) >= _BLOCK]])
+def blocks_of(specs: Sequence[SeriesSpec], names: Sequence[str]) -> dict[str, list[str]]:
+    """Return series → blocks: `COMMON` for all, and a block of its own where two series or more name it."""
+    named = {s.name: s.block for s in specs if s.name in names and s.block not in ("", COMMON)}
+    shared = {b for b in named.values() if list(named.values()).count(b) >= _BLOCK}
+    return {name: [COMMON, *([named[name]] if named.get(name) in shared else [])] for name in names}
 
 
 def _transformed(group: pd.DataFrame, spec: SeriesSpec, *, last_day: dt.date) -> pd.Series:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from opsroom._version import __version__
 from opsroom.base.errors import FitError, UsageError
 from opsroom.base.progress import track
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters
 from opsroom.measure.nowcast.engine import nowcast
 from opsroom.measure.nowcast.spec import SeriesSpec, Settings
 
@@ -53,10 +54,21 @@ class Backtest:
         where there is no first release yet.
     refused
         Days whose fit was refused, with the reason's code.
+    parameters
+        Day → what was learnt on it, for a search on a later day to begin from.
     """
 
     frame: pd.DataFrame
     refused: tuple[tuple[dt.date, str], ...]
+    parameters: Mapping[dt.date, FactorParameters] = field(default_factory=dict)
+
+    def begin(self, day: dt.date) -> FactorParameters | None:
+        """Return what was learnt last before a day; None where nothing was.
+
+        A nowcast that begins there is the same whenever it is made, and whatever was asked before.
+        """
+        before = [known for known in self.parameters if known < day]
+        return self.parameters[max(before)] if before else None
 
     def scores(self) -> pd.DataFrame:
         """Return RMSE, mean error, coverage and ratio to the AR(1), overall and by horizon of 30 days."""
@@ -141,11 +153,12 @@ def rehearse(
     """
     rows: list[dict[str, object]] = []
     refused: list[tuple[dt.date, str]] = []
+    learnt: dict[dt.date, FactorParameters] = {}
     last: dt.date | None = None
     if earlier is not None and not earlier.frame.empty:
         records = earlier.frame.to_dict("records")
         rows = [_scored({str(k): v for k, v in row.items()}, first_releases) for row in records]
-        refused = list(earlier.refused)
+        refused, learnt = list(earlier.refused), dict(earlier.parameters)
         done = max([*earlier.frame["day"], *(day for day, _ in refused)])
         days = [day for day in days if day > done]
     for day in track(list(days), "nowcasts of past days"):
@@ -163,15 +176,17 @@ def rehearse(
                 lags=lags(day) if callable(lags) else lags,
                 settings=settings,
                 calendar=False,
+                start=learnt[max(learnt)] if learnt else None,
             )
         except FitError as error:
             refused.append((day, error.code))
             continue
+        learnt[day] = result.workings.fitted.parameters
         limit = pd.Period(day, freq="Q") + quarters_ahead
         for q in result.quarters:
             if pd.Period(q.quarter.replace("-", ""), freq="Q") <= limit:
                 rows.append(_scored(_open(day, q), first_releases))
-    return Backtest(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(refused))
+    return Backtest(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(refused), learnt)
 
 
 def _open(day: dt.date, q: object) -> dict[str, object]:

@@ -12,7 +12,7 @@ import pandas as pd
 from opsroom._version import __version__
 from opsroom.base.errors import NotFoundError
 from opsroom.base.results import Cells, Measure
-from opsroom.measure.nowcast.interval import Basis
+from opsroom.measure.nowcast.dfm.results import Basis
 from opsroom.measure.nowcast.releases import NextRelease
 
 if TYPE_CHECKING:
@@ -151,8 +151,9 @@ class NowcastResult:
         if self.next_release:
             due = self.next_release
             lines.append(f"  next: {due.series} for {due.period}, expected {due.date.isoformat()}")
-        report = self.workings.fit.report
-        lines.append(f"  fit: {report.observations} observations, converged in {report.iterations} iterations")
+        report = self.workings.fitted.report
+        if report is not None:
+            lines.append(f"  fit: {report.cells} observations, converged in {report.steps} steps")
         return "\n".join(lines)
 
     def to_frame(self) -> pd.DataFrame:

@@ -57,6 +57,7 @@ class NowcastDesk:
             return nowcast(
                 panel_at(vintages, moment), target=target, as_of=day, specs=specs, history=history,
                 lags=lags.by(moment), settings=model_settings(settings),
+                start=None if rehearsal is None else rehearsal.begin(day),
             )  # fmt: skip
 
         try:

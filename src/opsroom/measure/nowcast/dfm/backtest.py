@@ -130,14 +130,7 @@ def autoregression(monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, 
     """Forecast by an AR(1) of the vintage's own values; see `benchmark.ar1`."""
     grid = gather(monthly[[]], quarterly[[target]])
     row = month_number(period, "Q") - grid.first_month
-    panel = Panel(
-        grid.first_month,
-        (target,),
-        np.array([True]),
-        np.array([False]),
-        np.ones((1, 1), bool),
-        grid.through(row).values,
-    )
+    panel = Panel(grid.first_month, (target,), np.array([True]), grid.through(row).values)
     found = ar1(panel, row)
     return _Plain(found.growth, found.deviation)
 

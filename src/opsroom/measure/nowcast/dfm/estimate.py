@@ -12,13 +12,14 @@ from opsroom.measure.nowcast.dfm.drift import tame
 from opsroom.measure.nowcast.dfm.grid import Grid
 from opsroom.measure.nowcast.dfm.layout import lay_out
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Ints, Mask
-from opsroom.measure.nowcast.dfm.robust import Robust, reweigh, settle, weight_density
+from opsroom.measure.nowcast.dfm.robust import Robust, settle, weight_density
 from opsroom.measure.nowcast.dfm.search import SearchReport, learn
-from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth
+from opsroom.measure.nowcast.dfm.smooth import Cells, Weights
 
 _LEAST_CELLS = 12
 """Observations that a series needs."""
 _ROUNDS = 200
+_WILD = 4.0
 _ROUGH = 1e-5
 _ROUGH_STEPS = 60
 _INNER = 25
@@ -125,9 +126,11 @@ def estimate(
     cells = Cells.of(layout)
     crisis = None if robust is None else robust.rows(grid, len(values))
     if start is None:
+        # What is wild must not choose the factor: the search would end where the wildest series is the factor.
+        early = values if robust is None else np.clip(values, -_WILD, _WILD)
         begun = [
             begin(
-                values, names=grid.names, monthly=grid.monthly, factor_names=factor_names, blocks=blocks, loads=loads,
+                early, names=grid.names, monthly=grid.monthly, factor_names=factor_names, blocks=blocks, loads=loads,
                 center=center, scale=scale, ar1=ar1, persistent=persistent, skip=skip,
             )
             for persistent, skip in ((False, 0), (True, 0), (False, 1))
@@ -154,8 +157,9 @@ def _better(
     for p in begun:
         here = cells
         if robust is not None and crisis is not None:
+            here = settle(here, p, robust, crisis, rounds=_SETTLE_FEW, tol=tol)
             p, _ = learn(here, p, tol=tol, max_iter=_INNER)
-            here = Cells.of(cells.layout, reweigh(cells, smooth(cells, p), robust, crisis))
+            here = settle(here, p, robust, crisis, rounds=_SETTLE_FEW, tol=tol)
         q, report = learn(here, p, tol=tol, max_iter=_ROUGH_STEPS)
         value = report.loglike + (0.0 if robust is None or crisis is None else weight_density(here, robust, crisis))
         found.append((value, q))

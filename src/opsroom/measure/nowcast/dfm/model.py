@@ -15,7 +15,7 @@ from opsroom.measure.nowcast.dfm.drift import levels, placed
 from opsroom.measure.nowcast.dfm.estimate import FitReport, estimate
 from opsroom.measure.nowcast.dfm.grid import Grid, gather
 from opsroom.measure.nowcast.dfm.layout import lay_out
-from opsroom.measure.nowcast.dfm.look import Look, cell, look
+from opsroom.measure.nowcast.dfm.look import Look, cell, data_weights, look
 from opsroom.measure.nowcast.dfm.news import NewsResult, explain
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Mask
 from opsroom.measure.nowcast.dfm.peer import parameters_of
@@ -261,6 +261,24 @@ class FittedFactorModel:
             target, self.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(spread)),
             scale * float(np.sqrt(own)), basis, past, shock,
         )  # fmt: skip
+
+    def contributions(self, target: str, period: object) -> tuple[float, dict[str, float]]:
+        """Return what a nowcast would be without any news, and what each series adds to that.
+
+        Returns
+        -------
+        tuple
+            The mean of the target, and series → contribution in the target's units: together they are the nowcast.
+        """
+        column, row = self.grid.column(target), self.grid.row(target, period)
+        view = self._view(row)
+        p, values = self.parameters, view.cells.layout.values
+        weight = data_weights(view, cell(view, row, column, variance=False), column)
+        each = float(p.scale[column]) * (weight * np.nan_to_num(values)).sum(axis=0)
+        normal = float(p.center[column])
+        if self.level is not None:
+            normal += float(placed(self.level, self.grid, view.grid)[row, column])
+        return normal, {name: float(value) for name, value in zip(self.grid.names, each, strict=True)}
 
     def news(
         self,

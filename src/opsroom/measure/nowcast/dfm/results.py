@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,6 @@ from scipy.special import ndtri
 from opsroom._version import __version__
 from opsroom.base.errors import UsageError
 from opsroom.measure.nowcast.dfm.parameters import Floats
-from opsroom.measure.nowcast.interval import Basis
 
 if TYPE_CHECKING:
     import altair as alt
@@ -22,6 +21,9 @@ CITATION = (
     "Mixed-frequency factor model after Bańbura and Modugno (2014), Journal of Applied Econometrics 29:133-160, and "
     f"Mariano and Murasawa (2003), 18:427-443; opsroom {__version__}."
 )
+Basis = Literal["model", "past-errors", "earlier-shocks", "model-only-in-shock"]
+"""What quantiles rest on; a message id for the faces."""
+
 LEVELS = (0.05, 0.16, 0.25, 0.5, 0.75, 0.84, 0.95)
 """Levels of the quantiles: bands of 90, 68 and 50 %."""
 _PRIOR = 10.0
