@@ -10,6 +10,7 @@ import pytest
 
 from opsroom.base.errors import FitError, NotFoundError, UsageError
 from opsroom.measure.nowcast import SeriesSpec, Settings, nowcast
+from opsroom.measure.nowcast.dfm.grid import gather
 from opsroom.measure.nowcast.engine import fit
 from opsroom.measure.nowcast.panel import build_panel
 
@@ -272,3 +273,25 @@ def test_cells_hold_what_the_faces_read() -> None:
     assert total["_T", "_T"] == pytest.approx(new.point - old.point, abs=6e-4)
     assert not gdp.public
     assert len(new.cells()) == 1
+
+
+def test_what_is_due_says_how_far_it_could_move_the_nowcast() -> None:
+    day = dt.date(2020, 5, 20)
+    vintage = as_of(economy(), day)
+    gaussian = Settings(tail=1e7, shock_tail=1e7)
+    result = nowcast(vintage, target="gdp", as_of=day, specs=SPECS, settings=gaussian)
+    fitted = result.workings.fitted
+    due = {one.series: one for one in result.calendar}
+    assert set(due) == set(LAGS)
+    assert due["gdp"].could_move is None  # its own figure ends the nowcast
+    # Brute force: the variance that the figure takes from the nowcast is the square of what it moves it by.
+    quarter = result.target_quarter
+    before = fitted.nowcast("gdp", quarter, parameter_uncertainty=False).filter_sd
+    for name in ("m0", "m5", "survey"):
+        monthly, quarterly = result.workings.panel.tables()
+        period = due[name].period
+        monthly.loc[pd.Period(period, "M"), name] = 7.0  # how far it comes out does not matter for the variance
+        told = fitted.updated(gather(monthly, quarterly, names=fitted.grid.names))
+        after = told.nowcast("gdp", quarter, parameter_uncertainty=False).filter_sd
+        assert due[name].could_move == pytest.approx(np.sqrt(before**2 - after**2), rel=1e-4)
+    assert fitted.at_stake("gdp", quarter, "m0", "2019-12") == 0.0

@@ -204,7 +204,9 @@ def interval_dots(
     return finish(alt.layer(*layers).properties(width=wide, height=19 * max(len(names), 1)), caption)
 
 
-def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Caption, decimals: int = 2) -> alt.Chart:
+def news_bars(
+    rows: Sequence[Row], *, category: str, value: str, caption: Caption, decimals: int = 2, either: bool = False
+) -> alt.Chart:
     """Draw signed contributions about zero, such as the news of each data release in a nowcast.
 
     Parameters
@@ -217,6 +219,8 @@ def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Captio
         Finding, unit, source and as-of day.
     decimals
         Decimals of the numbers.
+    either
+        The numbers are sizes that may come either way: each bar goes to both sides of zero, in one colour.
 
     Returns
     -------
@@ -230,6 +234,8 @@ def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Captio
     for row in data:
         row["tint"] = colour("main") if row[value] >= 0 else colour("compare")
         row["text"] = signed(float(row[value]), decimals)
+        if either:
+            row |= {"tint": colour("muted"), "text": row["text"].replace("+", "±"), "less": -float(row[value])}
     # The same encoding in every layer: layers with different axes of one channel do not merge.
     across = alt.X(f"{value}:Q", axis=None, scale=alt.Scale(domain=[-top, top]))
     base = plot(data).encode(
@@ -240,6 +246,8 @@ def news_bars(rows: Sequence[Row], *, category: str, value: str, caption: Captio
         x=across,
     )  # fmt: skip
     bars = base.mark_bar(height={"band": 0.6}).encode(color=alt.Color("tint:N", scale=None))
+    if either:
+        bars = bars.encode(x2="less:Q")
     zero = plot([{value: 0}]).mark_rule(color=colour("muted")).encode(x=across)
     ups = base.transform_filter(f"datum['{value}'] >= 0").mark_text(
         align="left", dx=4, fontSize=12, color=colour("ink")

@@ -1,4 +1,4 @@
-"""Figures of the nowcast."""
+"""Figures of the nowcast: what was said, what moved it, what is due."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from opsroom.faces import words as w
 from opsroom.faces.codes import series_title
 from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, day_of, number, one
+
+_LEAST = 0.005
+"""Points of growth below which a figure is not shown: they round to nothing."""
 
 
 def nowcast(desk: Desk) -> Figure | None:
@@ -115,11 +118,11 @@ def news(desk: Desk) -> Figure | None:
         if before is not None and now is not None
         else w.say("fig.news.finding", series=top)
     )
-    if moved < 0.005:
+    if moved < _LEAST:
         finding = w.say("fig.news.finding_none")
     elif rows[0]["series"] in ("parameters", "weights"):
         finding = w.say(f"fig.news.finding_{rows[0]['series']}")
-    drawn = [r for r in rows if abs(float(r["contribution"] or 0.0)) >= 0.005] or rows[:3]
+    drawn = [r for r in rows if abs(float(r["contribution"] or 0.0)) >= _LEAST] or rows[:3]
     columns = ("series", "name", "contribution")
     caption = Caption(finding, w.say("fig.news.unit"), source_of(release), day_of(release.day).isoformat())
 
@@ -130,6 +133,51 @@ def news(desk: Desk) -> Figure | None:
 
     return Figure(
         "nowcast.gdp--news",
+        "output",
+        caption,
+        columns,
+        table(rows, columns),
+        (release,),
+        draw,
+        how="how.nowcast",
+    )
+
+
+def due(desk: Desk) -> Figure | None:
+    """Which figures are due next, and how far each could move the nowcast."""
+    release = desk.get("nowcast.gdp")
+    if release is None:
+        return None
+    rows = [
+        {
+            "series": str(one["series"]),
+            "name": f"{series_title(release, str(one['series']))}, {w.days(str(one['date']), str(one['date']))}",
+            "expected_on": str(one["date"]),
+            "period": str(one["period"]),
+            "could_move": number(one, "could_move"),
+        }
+        for one in release.facts.get("calendar") or []
+        if one and (number(one, "could_move") or 0.0) >= _LEAST
+    ]
+    if not rows:
+        return None
+    most = max(rows, key=lambda r: float(r["could_move"] or 0.0))
+    columns = ("series", "name", "expected_on", "period", "could_move")
+    caption = Caption(
+        w.say(
+            "fig.due.finding", series=series_title(release, str(most["series"])), period=w.period(str(most["period"])),
+            date=w.day(str(most["expected_on"])), move=w.number(float(most["could_move"] or 0.0), 2),
+        ),
+        w.say("fig.due.unit"), source_of(release), day_of(release.day).isoformat(),
+    )  # fmt: skip
+
+    def draw() -> Any:
+        from opsroom.base.charts_bars import news_bars
+
+        return news_bars(rows, category="name", value="could_move", caption=caption, either=True)
+
+    return Figure(
+        "nowcast.gdp--due",
         "output",
         caption,
         columns,

@@ -23,6 +23,7 @@ SPECIAL: dict[str, Builder] = {
     "resumption.use": work.use,
     "nowcast.gdp": output.nowcast,
     "nowcast.gdp--news": output.news,
+    "nowcast.gdp--due": output.due,
     "flows.weekly": flows.gaps,
     "flows.resilience": flows.resilience,
     "loans.section": credit.states,

@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 
 FIRST_PAGE = {
     "work": ("resumption.national", "resumption.change", "resumption.region", "resumption.section"),
-    "output": ("nowcast.gdp", "nowcast.gdp--news"),
+    "output": ("nowcast.gdp", "nowcast.gdp--news", "nowcast.gdp--due"),
     "credit": ("loans.section--warnings", "liquidity.section", "loans.section"),
     "options": ("relief.options", "relief.deadline", "relief.options--classes", "relief.options--costs"),
     "record": ("resumption.national--vintages", "scores.resumption", "scores.nowcast", "relief.outcome"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from opsroom.measure.nowcast.dfm.parameters import FactorParameters
 from opsroom.measure.nowcast.dfm.results import quantiles
 from opsroom.measure.nowcast.dfm.robust import Robust
 from opsroom.measure.nowcast.panel import COMMON, Panel, blocks_of, build_panel, label, quarter_of
-from opsroom.measure.nowcast.releases import period_end, upcoming
+from opsroom.measure.nowcast.releases import NextRelease, period_end, upcoming
 from opsroom.measure.nowcast.results import NowcastResult, QuarterNowcast
 from opsroom.measure.nowcast.spec import SeriesSpec, Settings
 
@@ -115,6 +115,7 @@ def nowcast(
     past = _known_by(history, as_of, {label(quarter_of(grid.first_month + int(k))) for k in released})
     quarters = tuple(_one(grid, fitted, target, quarter, _horizon(quarter, lag, as_of), past) for quarter in wanted)
     headline = label(today) if today in wanted else label(wanted[0])
+    due = tuple(replace(one, could_move=_stake(fitted, target, headline, one)) for one in due)
     official = {label(quarter_of(grid.first_month + int(k))): float(grid.values[k, 0]) for k in released[-8:]}
     return NowcastResult(
         as_of=as_of,
@@ -161,6 +162,14 @@ def fit(
         return fitted(start)
     except FitError:
         return fitted(None)  # what was learnt then leads nowhere now: begin anew
+
+
+def _stake(fitted: FittedFactorModel, target: str, quarter: str, due: NextRelease) -> float | None:
+    """Return how far a figure could move the nowcast; None for a series that the model does not have."""
+    if due.series not in fitted.grid.names or (due.series, due.period) == (target, quarter):
+        return None
+    period = due.period if "Q" in due.period else due.period[:7]  # a week or a day counts in its month
+    return fitted.at_stake(target, quarter, due.series, period)
 
 
 def _horizon(quarter: pd.Period, lag: int, as_of: dt.date) -> int:

@@ -20,11 +20,15 @@ _RULES = {"M": "M", "Q": "Q", "W": "W-SUN", "D": "D"}
 
 @dataclass(frozen=True, slots=True)
 class NextRelease:
-    """A number that is due: series, the period that it is about, and the expected day."""
+    """A number that is due: series, the period that it is about, and the expected day.
+
+    `could_move` is the standard deviation of what it does to the nowcast, points; None where that is not known.
+    """
 
     series: str
     period: str
     date: dt.date
+    could_move: float | None = None
 
 
 def learn_lags(first_seen: pd.DataFrame) -> dict[str, int]:

@@ -85,7 +85,7 @@ class NowcastResult:
     official
         Quarter → growth in the vintage itself, the newest eight quarters.
     next_release, calendar
-        The release expected next, and each series' next one.
+        The release expected next, and each series' next one, with how far it could move the headline.
     workings
         Panel, fit and settings, needed by `news`.
     titles
@@ -222,10 +222,13 @@ class NowcastResult:
         return self.news(previous)
 
 
-def _due(release: NextRelease | None) -> dict[str, str] | None:
+def _due(release: NextRelease | None) -> dict[str, object] | None:
     if release is None:
         return None
-    return {"series": release.series, "period": release.period, "date": release.date.isoformat()}
+    found: dict[str, object] = {"series": release.series, "period": release.period, "date": release.date.isoformat()}
+    if release.could_move is not None:
+        found["could_move"] = round(release.could_move, 3)
+    return found
 
 
 def _rows(q: QuarterNowcast) -> list[dict[str, object]]:

@@ -280,6 +280,34 @@ class FittedFactorModel:
             normal += float(placed(self.level, self.grid, view.grid)[row, column])
         return normal, {name: float(value) for name, value in zip(self.grid.names, each, strict=True)}
 
+    def at_stake(self, target: str, period: object, series: str, due: object) -> float:
+        """Return how far a figure that is due could move a nowcast: the standard deviation of the move.
+
+        Parameters
+        ----------
+        target, period
+            What is nowcast.
+        series, due
+            The figure: series, and its month or quarter.
+
+        Returns
+        -------
+        float
+            In the target's units: the move if the figure comes out one standard deviation above what is expected of
+            it. 0 where it is known already.
+        """
+        column, row = self.grid.column(target), self.grid.row(target, period)
+        at = self.grid.row(series, due), self.grid.column(series)
+        view = self._view(max(row, at[0]))
+        if not np.isnan(view.cells.layout.values[at]):
+            return 0.0
+        p, expected = self.parameters, cell(view, *at)
+        told = view.grid.values.copy()
+        told[at] = p.center[at[1]] + p.scale[at[1]] * (expected.mean + float(np.sqrt(expected.variance)))
+        then = look(replace(view.grid, values=told), p, view.cells.weights)
+        moved = cell(then, row, column, variance=False).mean - cell(view, row, column, variance=False).mean
+        return abs(float(p.scale[column]) * moved)
+
     def news(
         self,
         updated_monthly: pd.DataFrame,
