@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsroom.base.errors import UsageError
-from opsroom.warn.watch import Reading, Rule, acknowledge, watch
+from opsroom.warn.watch import Reading, Rule, acknowledge, follow, watch
 
 MONDAY = dt.date(2020, 1, 6)
 ABOUT = (("region", "R01"),)
@@ -117,3 +117,22 @@ def test_who_has_taken_note_is_shown_from_that_day_on() -> None:
 def test_rules_that_make_no_sense_are_refused(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         Rule(**{"name": "gap", "raise_at": 10.0, **wrong})  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_record_counts_what_came_of_warnings_as_of_the_day() -> None:
+    rule = Rule("gap", raise_at=10.0)
+    other = (("region", "R02"),)
+    found = watch(rule, weeks([12, 1, 12, 1, 1, 1, 1, 1, 12]) + weeks([1, 1, 1, 12, 1, 1, 1, 1, 1], other), day(8))
+    assert [(w.codes, w.since) for w in found] == [("R01", day(0)), ("R01", day(2)), ("R02", day(3)), ("R01", day(8))]
+    events = [(ABOUT, day(3)), ((("region", "R03"),), day(4)), (ABOUT, day(20))]
+    record = follow(found, events, within=21, day=day(8))
+    # R01's first two were followed after 21 and 7 days, R02's was false, R01's last is open; R03's event was missed.
+    assert (record.raised, record.followed, record.false, record.open, record.missed) == (4, 2, 1, 1, 1)
+    assert record.lead_days == 14.0
+    # As of an earlier day, less is known: the first is still open.
+    early = follow(watch(rule, weeks([12, 1]), day(1)), events, within=21, day=day(1))
+    assert (early.raised, early.followed, early.false, early.open, early.missed) == (1, 0, 0, 1, 0)
+    assert math.isnan(early.lead_days)
+    # An event about nothing in particular is one for all.
+    national = follow(found, [((), day(4))], within=21, day=day(8))
+    assert (national.followed, national.missed) == (2, 0)

@@ -64,7 +64,11 @@ class DeskSettings:
         return self.options[key]
 
     def tables(
-        self, key: str, *, needs: Mapping[str, type], allows: Mapping[str, type | tuple[type, ...]]
+        self,
+        key: str,
+        *,
+        needs: Mapping[str, type | tuple[type, ...]],
+        allows: Mapping[str, type | tuple[type, ...]],
     ) -> list[Mapping[str, Any]]:
         """Return an option that is a table, or a list of tables, checked field by field.
 

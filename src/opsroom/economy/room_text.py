@@ -120,6 +120,35 @@ kind = "quality"
 
 [[desks]]
 kind = "scores"
+
+[[desks]]
+kind = "warnings"
+rules = [
+  {{name = "flows", title = "A flow far below its normal", series = "flows.weekly", measure = "gap", by = ["flow"], \
+unit = "%", direction = "below", raise_at = -20, clear_at = -10, false_alarm_cost = "a day of staff time: \
+flows return by themselves", levers = ["ask the customs and the border police what holds the flow up", \
+"look at the companies that live by it: page Activity"], followed_by = {{series = "nowcast.gdp", measure = "growth", \
+where = {{kind = "official"}}, by = [], direction = "below", raise_at = -1, within_days = 150}}}},
+  {{name = "work", title = "Companies at work", series = "resumption.national", measure = "resumed", \
+where = {{weight = "count", size = "_T"}}, by = [], unit = "%", direction = "below", raise_at = 70, clear_at = 80, \
+false_alarm_cost = "relief prepared in vain: some weeks of a ministry's work", \
+levers = ["prepare a payment holiday: page Overview, options", "shorten the deadline of the relief in force"], \
+followed_by = {{series = "nowcast.gdp", measure = "growth", where = {{kind = "official"}}, by = [], \
+direction = "below", raise_at = -1, within_days = 150}}}},
+  {{name = "cash", title = "Jobs at companies with cash for less than thirty days", series = "liquidity.section", \
+measure = "share_jobs", where = {{size = "_T"}}, by = ["section"], unit = "%", raise_at = 15, clear_at = 10, \
+false_alarm_cost = "liquidity lent to who did not need it: it comes back with interest", \
+levers = ["liquidity lines for the section", "a payment holiday for the section"]}},
+  {{name = "loans", title = "Loans not paid, against the section's own history", series = "loans.section", \
+measure = "z", by = ["section"], unit = "deviations", raise_at = 3, clear_at = 2, \
+false_alarm_cost = "a special examination of the lenders concerned", \
+levers = ["ask lenders for their provisions by section", "a payment holiday for the section"]}},
+  {{name = "growth", title = "Growth of the quarter under way", series = "nowcast.gdp", measure = "growth", \
+where = {{kind = "nowcast"}}, by = [], unit = "%", direction = "below", raise_at = -1, clear_at = 0, \
+false_alarm_cost = "a supplementary budget drafted in vain", levers = ["automatic stabilisers first", \
+"see the options of relief"], followed_by = {{series = "nowcast.gdp", measure = "growth", \
+where = {{kind = "official"}}, by = [], direction = "below", raise_at = -1, within_days = 150}}}},
+]
 """
 
 

@@ -43,6 +43,14 @@ METHODS: dict[str, str] = {
         "A decision record names the option, who decided, on what legal basis, when it is reviewed, and what was "
         "forecast on that day. It cannot be changed. Later releases score it."
     ),
+    "how.warnings": (
+        "A warning is raised when a published figure crosses its threshold, and stands until the figure has gone back "
+        "past a second one, so that what swings about one line does not ring every week. It is told once.\n"
+        "Beside each rule stands what its warnings were followed by in this room, as known on the day shown: how many "
+        "were right, how many false, how many events came without one. A rule without an event has no record.\n"
+        "Thresholds are the room's own settings, with an owner; a warning proves nothing, and no figure is a forecast "
+        "of the event that it warns of."
+    ),
     "how.scores": (
         "Each figure is compared with what became known later, as it was published on its day, and beside a naive "
         "benchmark that had the same information. A synthetic economy can also be scored against its truth; that is "

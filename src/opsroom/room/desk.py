@@ -239,6 +239,7 @@ KINDS = (
     "relief",
     "resumption",
     "scores",
+    "warnings",
 )
 """The kinds of desk that ``room.toml`` may name; a kind is a file in `opsroom.room.desks`."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -220,6 +221,77 @@ def _as_of(warning: Warning, day: dt.date) -> Warning:
     if warning.state == "ended":
         return warning
     return replace(warning, state="new" if warning.since == day else "standing")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What warnings of one rule have been followed by, as of a day.
+
+    Attributes
+    ----------
+    raised
+        Warnings so far, the standing ones among them.
+    followed
+        Those after which the event came within the horizon.
+    false
+        Those after which it did not, though the horizon is over.
+    open
+        Those of which one cannot say yet.
+    missed
+        Events before which, within the horizon, no warning stood.
+    lead_days
+        Median days from a warning to its event; NaN where there is none.
+    """
+
+    raised: int
+    followed: int
+    false: int
+    open: int
+    missed: int
+    lead_days: float
+
+
+def follow(warnings: Sequence[Warning], events: Iterable[tuple[Key, dt.date]], *, within: int, day: dt.date) -> Record:
+    """Count what warnings were followed by.
+
+    Parameters
+    ----------
+    warnings
+        From `watch`.
+    events
+        What it is about and the day on which it was known to have happened; one after `day` is not looked at. An
+        event about nothing in particular, ``()``, is one for all.
+    within
+        Days after which a warning without an event was false.
+    day
+        The day as of which is counted.
+
+    Notes
+    -----
+    A warning that is raised again within the horizon of an event counts again: each is an alarm that somebody had to
+    look at. An event counts as foreseen where a warning about the same stood or was raised within the horizon before.
+    """
+    happened = sorted({(when, about) for about, when in events if when <= day})
+    leads, false, undecided = [], 0, 0
+    for one in warnings:
+        end = one.since + dt.timedelta(days=within)
+        after = [when for when, about in happened if about in ((), one.about) and one.since <= when <= end]
+        if after:
+            leads.append((after[0] - one.since).days)
+        elif end < day:
+            false += 1
+        else:
+            undecided += 1
+    missed = 0
+    for when, about in happened:
+        start = when - dt.timedelta(days=within)
+        seen = [
+            w for w in warnings
+            if about in ((), w.about) and w.since <= when and (w.ended is None or w.ended >= start)
+        ]  # fmt: skip
+        missed += not seen
+    lead = float(statistics.median(leads)) if leads else math.nan
+    return Record(len(warnings), len(leads), false, undecided, missed, lead)
 
 
 def acknowledge(warnings: Sequence[Warning], taken: Mapping[str, tuple[str, dt.date]], day: dt.date) -> list[Warning]:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from opsroom._version import __version__
 from opsroom.base.charts_render import DrawingCache
 from opsroom.base.errors import InternalError, NotFoundError, OpsroomError
-from opsroom.faces import activity
+from opsroom.faces import activity, inbox
 from opsroom.faces import words as w
 from opsroom.faces.api import models
 from opsroom.faces.callers import Ask, Keeper, caller, challenge_of, require_door, status_of
@@ -175,6 +175,14 @@ def _room(api: APIRouter, releases: ReleasesReader) -> None:
             against=other.day if other else None,
             compared=[models.Compared.of(c) for c in activity.compare(other, desk)] if other else [],
         )  # fmt: skip
+
+    @api.get("/warnings", tags=["room"])
+    def warnings(
+        as_of: AsOf = None, state: str = "open", rule: str = "", about: str = "", unread: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return the warnings as published by the day: those that stand, or those asked for."""
+        asked = {"state": state, "rule": rule, "about": about, "unread": unread}
+        return inbox.warnings(_desk(releases, as_of), inbox.Filters.of(asked))
 
     @api.get("/decisions", tags=["room"])
     def decisions(as_of: AsOf = None) -> list[dict[str, Any]]:

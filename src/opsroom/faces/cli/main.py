@@ -29,6 +29,7 @@ from opsroom.faces.cli.quality import quality
 from opsroom.faces.cli.quarantine import quarantine
 from opsroom.faces.cli.table import table
 from opsroom.faces.cli.upkeep import dataset_update, store
+from opsroom.faces.cli.warning import warning
 
 app = App(
     name="opsroom",
@@ -49,6 +50,7 @@ app.command(store)
 app.command(table)
 app.command(token)
 app.command(user)
+app.command(warning)
 dataset.command(dataset_update, name="update")
 
 
@@ -137,6 +139,7 @@ def publish(
     """
     from opsroom.base.progress import track
     from opsroom.room.calendar import publication_days
+    from opsroom.room.warning import announce
 
     with open_room(room) as opened:
         days: list[str | None] = [as_of]
@@ -146,8 +149,11 @@ def publish(
         issued = [release for day in track(days, "publishing") for release in opened.publish(day)]
         refused = opened.releases().refusals(issued[-1].day) if issued else ()
         notes = dict(opened.notes)
+        untold = announce(opened)
     if json:
-        emit_json({"releases": [r.id for r in issued], "refused": [r.name for r in refused], "notes": notes})
+        emit_json(
+            {"releases": [r.id for r in issued], "refused": [r.name for r in refused], "notes": notes, "untold": untold}
+        )
         return
     for release in issued:
         emit(release.id)
@@ -156,6 +162,8 @@ def publish(
         say(f"  refused {refusal.name}: {refusal.rule} {refusal.remedy}")
     for name, note in notes.items():
         say(f"  desk {name} has nothing to say: {note}.")
+    for way in untold:
+        say(f"  warnings could not be told by {way}; they are tried again with the next publication.")
 
 
 @app.command

@@ -95,6 +95,7 @@ def create_app(
         Route("/", pages.overview, name="overview"),
         Route("/data", pages.data, name="data"),
         Route("/activity", pages.activity, name="activity"),
+        Route("/warnings", pages.warnings, name="warnings"),
         Route("/decisions", pages.decisions, name="decisions"),
         Route("/figure/{name}.csv", pages.figure_csv),
         Route("/figure/{name}.json", pages.figure_json),

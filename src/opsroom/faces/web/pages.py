@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from opsroom._version import __version__
 from opsroom.base.charts_render import DrawingCache, sparkline
 from opsroom.base.errors import NotFoundError, OpsroomError, UsageError
-from opsroom.faces import activity
+from opsroom.faces import activity, inbox
 from opsroom.faces import words as w
 from opsroom.faces.codes import title_of
 from opsroom.faces.document import figure_document
@@ -52,6 +52,7 @@ SPECIAL_ONLY = frozenset(
         "data.quality",
         "decisions.log",
         "nowcast.news",
+        "warnings.inbox",
     }
 )
 """Figures with a page of their own or a place on the data page."""
@@ -116,7 +117,7 @@ class Pages:
         return self._page(
             request, desk, "overview.html", "overview",
             kpis=cards, topics=[(t, [s for s in told if s.topic == t]) for t in TOPICS],
-            groups=[(g, [(f, self._svg(f)) for f in figures]) for g, figures in groups],
+            groups=[(g, [(f, self._svg(f)) for f in figures]) for g, figures in groups], warned=inbox.standing(desk),
             more=[(n, f.caption.finding) for n in available(desk) if n not in shown and (f := attempt(desk, n))],
         )  # fmt: skip
 
@@ -148,6 +149,18 @@ class Pages:
             sizes=(sizes, shown_rows(desk, sizes)) if sizes else None, events=activity.events(desk),
             against=other.day.isoformat() if other else "",
             compared=comparison_table(activity.compare(other, desk)) if other else None,
+        )  # fmt: skip
+
+    def warnings(self, request: Request) -> Response:
+        """What has crossed its threshold, with its record, its evidence, and who has taken note."""
+        desk = self._desk(request)
+        asked = inbox.Filters.of(request.query_params)
+        return self._page(
+            request, desk, "warnings.html", "warnings",
+            watched=desk.get(inbox.INBOX) is not None, lead=inbox.standing(desk) or w.say("inbox.none_stands"),
+            asked={"state": asked.state, "rule": asked.rule, "about": asked.about, "unread": asked.unread},
+            choices=inbox.choices(desk),
+            groups=[(g, self._svg(g.evidence) if g.evidence else "") for g in inbox.groups(desk, asked)],
         )  # fmt: skip
 
     def decisions(self, request: Request) -> Response:

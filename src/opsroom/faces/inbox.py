@@ -1,0 +1,185 @@
+"""The inbox of warnings as of a day: which stand, under which rule, with what record; those that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opsroom.base.errors import UsageError
+from opsroom.faces import words as w
+from opsroom.faces.codes import name_code
+from opsroom.faces.figures import Figure, attempt
+from opsroom.faces.reader import Desk, number, records
+
+INBOX = "warnings.inbox"
+STATES = ("open", "new", "standing", "ended", "all")
+"""What a reader may ask for; ``open`` is all that have not ended, and what is shown where nothing is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What is asked for.
+
+    Attributes
+    ----------
+    state
+        One of `STATES`.
+    rule, about
+        A rule's name and a code; empty: all.
+    unread
+        Only those of which nobody has taken note.
+    """
+
+    state: str = "open"
+    rule: str = ""
+    about: str = ""
+    unread: bool = False
+
+    @classmethod
+    def of(cls, asked: Mapping[str, str]) -> Filters:
+        """Read the filters of an address.
+
+        Raises
+        ------
+        UsageError
+            A state that there is not.
+        """
+        state = asked.get("state") or "open"
+        if state not in STATES:
+            raise UsageError("state is none that a warning can be in.", remedy=f"Use {', '.join(STATES)}.")
+        return cls(state, asked.get("rule") or "", asked.get("about") or "", asked.get("unread", "") == "yes")
+
+    def keep(self, warning: Mapping[str, Any]) -> bool:
+        """Whether a warning is asked for."""
+        state = str(warning["state"])
+        return (
+            (self.state == "all" or (state != "ended" if self.state == "open" else state == self.state))
+            and self.rule in ("", str(warning["rule"]))
+            and self.about in ("", str(warning["about"]))
+            and not (self.unread and warning.get("acknowledged_by"))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The warnings of one rule that are asked for, with all that must stand beside them."""
+
+    title: str
+    says: str
+    record: str
+    cost: str
+    levers: tuple[str, ...]
+    warnings: tuple[Mapping[str, str], ...]
+    evidence: Figure | None
+
+
+def warnings(desk: Desk, filters: Filters | None = None) -> list[dict[str, Any]]:
+    """Return the published warnings as records, those that are asked for."""
+    filters = filters or Filters(state="all")
+    return [one for one in records(desk.get(INBOX)) if filters.keep(one)]
+
+
+def choices(desk: Desk) -> dict[str, list[tuple[str, str]]]:
+    """Return what may be chosen: codes and words of rules, and of what warnings are about."""
+    rules = {str(rule["rule"]): str(rule["title"]) for rule in _rules(desk)}
+    about = {str(one["about"]): _name(desk, one) for one in records(desk.get(INBOX))}
+    return {
+        "state": [(state, w.say(f"inbox.{state}")) for state in STATES],
+        "rule": list(rules.items()),
+        "about": sorted(about.items(), key=lambda pair: pair[1]),
+    }
+
+
+def groups(desk: Desk, filters: Filters) -> list[Group]:
+    """Return the warnings that are asked for, by rule, in the order of the room's settings."""
+    found = warnings(desk, filters)
+    out = []
+    for rule in _rules(desk):
+        own = [one for one in found if one["rule"] == rule["rule"]]
+        if own:
+            out.append(_group(desk, rule, own))
+    return out
+
+
+def standing(desk: Desk) -> str:
+    """Return how many warnings stand, in a sentence; empty where none does."""
+    found = warnings(desk, Filters())
+    unread = sum(not one.get("acknowledged_by") for one in found)
+    if not found:
+        return ""
+    count = w.say("inbox.count.one") if len(found) == 1 else w.say("inbox.count", n=len(found))
+    return f"{count} {w.say('inbox.unread', n=unread) if unread else w.say('inbox.all_read')}"
+
+
+def _rules(desk: Desk) -> Sequence[Mapping[str, Any]]:
+    release = desk.get(INBOX)
+    return list(release.facts.get("rules") or []) if release is not None else []
+
+
+def _group(desk: Desk, rule: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Group:
+    unit = str(rule.get("unit") or "")
+    low = rule["direction"] == "below"
+    says = w.say(
+        "inbox.below" if low else "inbox.above", raise_at=_quantity(rule["raise_at"], unit),
+        clear_at=_quantity(rule["clear_at"], unit),
+    )  # fmt: skip
+    return Group(
+        title=str(rule["title"]),
+        says=says,
+        record=_record(rule),
+        cost=str(rule.get("false_alarm_cost") or ""),
+        levers=tuple(str(one) for one in rule.get("levers") or ()),
+        warnings=tuple(_facts(desk, one, unit) for one in found),
+        evidence=attempt(desk, str(rule["series"])) if str(rule["series"]) in desk.names() else None,
+    )
+
+
+def _record(rule: Mapping[str, Any]) -> str:
+    """Return the rule's track record in words: without an event to come before there is none, and this says so."""
+    if "within_days" not in rule:
+        return w.say("inbox.no_record")
+    return w.say(
+        "inbox.record", raised=int(rule["raised"]), followed=int(rule["followed"]), false=int(rule["false"]),
+        open=int(rule["open"]), missed=int(rule["missed"]), days=int(rule["within_days"]),
+    )  # fmt: skip
+
+
+def _facts(desk: Desk, one: Mapping[str, Any], unit: str) -> dict[str, str]:
+    value, peak = number(dict(one), "value"), number(dict(one), "peak")
+    said = [w.say("inbox.value", value=_quantity(value, unit), period=w.period(str(one["period"] or one["since"])))]
+    said.append(w.say("inbox.since", day=w.day(str(one["since"])), peak=_quantity(peak, unit)))
+    if one["state"] == "ended":
+        said.append(w.say("inbox.ended_on", day=w.day(str(one["ended"]))))
+    elif one["silent"] == "yes":
+        said.append(w.say("inbox.silent"))
+    taken = one.get("acknowledged_by")
+    if taken:
+        said.append(w.say("inbox.taken", who=str(taken), day=w.day(str(one["acknowledged_on"]))))
+    else:
+        said.append(w.say("inbox.not_taken"))
+    if one.get("words"):
+        said.append(str(one["words"]))
+    return {
+        "id": str(one["warning"]),
+        "name": _name(desk, one),
+        "state": w.say(f"inbox.{one['state']}"),
+        "code": str(one["state"]),
+        "text": " ".join(said),
+    }
+
+
+def _name(desk: Desk, one: Mapping[str, Any]) -> str:
+    """Return what a warning is about, in words."""
+    by = {str(rule["rule"]): list(rule.get("by") or []) for rule in _rules(desk)}.get(str(one["rule"]), [])
+    codes = str(one["about"]).split("/")
+    if codes == ["_T"] or len(codes) != len(by):
+        return w.say("inbox.whole") if codes == ["_T"] else str(one["about"])
+    return ", ".join(name_code(desk, d, c) for d, c in zip(by, codes, strict=True))
+
+
+def _quantity(value: Any, unit: str) -> str:
+    if value is None:
+        return w.say("page.withheld")
+    text = w.number(float(value), 0 if float(value).is_integer() else 1)
+    return f"{text}\u00a0{unit}" if unit else text
