@@ -27,7 +27,7 @@ from opsroom.protect.budget import Budgets
 from opsroom.protect.ledger import Ledger
 from opsroom.protect.reader import Releases
 from opsroom.protect.users import Users
-from opsroom.room import deciding  # declares its tables before the room's database is opened
+from opsroom.room import deciding, warning  # noqa: F401 - declare tables before the room's database is opened
 from opsroom.room.auditing import before_publishing, write_heads
 from opsroom.room.calendar import last_publication_day
 from opsroom.room.desk import ALONE, DeskOutcome, View, desk
