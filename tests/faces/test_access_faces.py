@@ -116,7 +116,17 @@ def test_open_readers_need_no_token_but_other_routes_do(serve: Serve, tokens: di
 def test_a_room_that_wants_tokens_shows_nothing_without(folder: Path, serve: Serve, tokens: dict[str, str]) -> None:
     want_tokens(folder)
     client = serve()
-    pages = ["/", "/data", "/decisions", "/methods", "/figure/x", "/figure/x.csv", "/figure/x.json", "/release/x"]
+    pages = [
+        "/",
+        "/data",
+        "/warnings",
+        "/decisions",
+        "/methods",
+        "/figure/x",
+        "/figure/x.csv",
+        "/figure/x.json",
+        "/release/x",
+    ]
     described = client.get(f"{API}/openapi.json").json()["paths"]
     routes = [f"{API}{path.replace('{id}', 'x').replace('{name}', 'x')}" for path in described if path != "/health"]
     assert len(routes) >= 13

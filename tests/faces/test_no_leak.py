@@ -75,6 +75,7 @@ def test_no_page_and_no_answer_holds_it(planted, web_client):
         "/",
         "/data",
         "/decisions",
+        "/warnings",
         "/api/v1/releases",
         "/api/v1/room",
     ]

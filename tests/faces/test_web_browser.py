@@ -12,7 +12,16 @@ import pytest
 pytestmark = pytest.mark.browser
 
 DAY = "2020-04-22"
-PAGES = ["/", "/activity", "/data", "/decisions", "/methods", "/figure/resumption.national", "/figure/data.quality"]
+PAGES = [
+    "/",
+    "/activity",
+    "/warnings",
+    "/data",
+    "/decisions",
+    "/methods",
+    "/figure/resumption.national",
+    "/figure/data.quality",
+]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-PAGES = ("/", "/data", "/decisions", "/methods")
+PAGES = ("/", "/warnings", "/data", "/decisions", "/methods")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -171,11 +171,15 @@ def _facts(desk: Desk, one: Mapping[str, Any], unit: str) -> dict[str, str]:
 
 def _name(desk: Desk, one: Mapping[str, Any]) -> str:
     """Return what a warning is about, in words."""
-    by = {str(rule["rule"]): list(rule.get("by") or []) for rule in _rules(desk)}.get(str(one["rule"]), [])
-    codes = str(one["about"]).split("/")
-    if codes == ["_T"] or len(codes) != len(by):
-        return w.say("inbox.whole") if codes == ["_T"] else str(one["about"])
-    return ", ".join(name_code(desk, d, c) for d, c in zip(by, codes, strict=True))
+    rule = next((rule for rule in _rules(desk) if rule["rule"] == one["rule"]), {})
+    by, codes = list(rule.get("by") or []), str(one["about"]).split("/")
+    if codes == ["_T"]:
+        return w.say("inbox.whole")
+    if len(codes) != len(by):
+        return str(one["about"])
+    watched = desk.get(str(rule.get("series")))
+    titles = (watched.facts.get("titles") or {}) if watched is not None else {}
+    return ", ".join(str(titles.get(c) or name_code(desk, d, c)) for d, c in zip(by, codes, strict=True))
 
 
 def _quantity(value: Any, unit: str) -> str:

@@ -1,0 +1,74 @@
+"""The inbox of warnings: what stands, under which rule, with its record, and the filters."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import pytest
+
+
+def said(client: Any, address: str) -> str:
+    answer = client.get(address)
+    assert answer.status_code == 200
+    return html.unescape(answer.text).replace("\xa0", " ")
+
+
+def test_the_page_shows_what_stands_with_rule_record_cost_and_levers(client: Any) -> None:
+    text = said(client, "/warnings?as_of=2020-03-04")
+    assert "2 warnings stand (2 of which nobody has taken note)." in text
+    for words in (
+        "A flow far below its normal",
+        "Warns at −20 % and less; ends above −10 %.",
+        "It stands at −41 % (week 6 of 2020). Raised on 5 February 2020; the worst since is −41 %.",
+        "the event came within 150 days after 1 of them, 1 were false alarms",
+        "a day of staff time",
+        "ask the customs",
+        "Hotels and restaurants",  # the section's name, not its code
+        "nobody can say whether it still holds",
+        "No event is named",
+        "Passenger trips furthest down",  # the evidence is drawn
+    ):
+        assert words in text, words
+    assert 'href="/warnings?as_of=2020-03-04"' in client.get("/?as_of=2020-03-04").text
+
+
+def test_a_warning_that_has_ended_says_so_and_who_took_note(client: Any) -> None:
+    text = said(client, "/warnings?as_of=2020-06-24")
+    assert "One warning stands (1 of which nobody has taken note)." in text
+    assert "A flow far below its normal</h2>" not in text
+    text = said(client, "/warnings?as_of=2020-06-24&state=ended")
+    assert "Ended on 15 April 2020. Rosa Tanner took note on 11 March 2020. Customs were asked." in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "ids"),
+    [
+        ("", ["flows", "loans"]),
+        ("&rule=loans", ["loans"]),
+        ("&about=trips", ["flows"]),
+        ("&state=new", []),
+        ("&state=all&unread=yes", ["flows", "loans"]),
+    ],
+)
+def test_filters_are_the_same_on_the_page_and_in_the_api(client: Any, asked: str, ids: list[str]) -> None:
+    found = client.get(f"/api/v1/warnings?as_of=2020-03-04{asked}").json()
+    assert [one["rule"] for one in found] == ids
+    text = client.get(f"/warnings?as_of=2020-03-04{asked}").text
+    for one in ("flows-2020-02-05-aaaaaa", "loans-2020-02-05-bbbbbb"):
+        assert (one in text) == (one.split("-")[0] in ids)
+
+
+def test_unread_are_those_of_which_nobody_took_note(client: Any) -> None:
+    found = client.get("/api/v1/warnings?as_of=2020-06-24&state=all&unread=yes").json()
+    assert [one["rule"] for one in found] == ["loans"]
+
+
+def test_before_the_first_warning_the_page_says_so(client: Any) -> None:
+    assert "No warning had been published by that day" in said(client, "/warnings?as_of=2020-01-22")
+    assert client.get("/api/v1/warnings?as_of=2020-01-22").json() == []
+
+
+def test_a_state_that_there_is_not_is_refused(client: Any) -> None:
+    assert client.get("/warnings?state=burning").status_code == 400
+    assert client.get("/api/v1/warnings?state=burning").status_code == 400
