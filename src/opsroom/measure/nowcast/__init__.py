@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from opsroom.measure.nowcast.releases import Lags, NextRelease, learn_lags
     from opsroom.measure.nowcast.replay import Backtest, first_growth, rehearse
     from opsroom.measure.nowcast.results import NowcastResult, QuarterNowcast
+    from opsroom.measure.nowcast.revisions.efficiency import efficiency
+    from opsroom.measure.nowcast.revisions.model import RevisionModel
+    from opsroom.measure.nowcast.revisions.results import FittedRevisions, RevisionForecast, revise
+    from opsroom.measure.nowcast.revisions.triangle import release_triangle
     from opsroom.measure.nowcast.spec import SeriesSpec, Settings
 
 _HOMES = {
@@ -26,22 +30,28 @@ _HOMES = {
     "DynamicFactorModel": ".dfm.model",
     "FactorParameters": ".dfm.parameters",
     "FittedFactorModel": ".dfm.model",
+    "FittedRevisions": ".revisions.results",
     "Lags": ".releases",
     "News": ".news",
     "NewsResult": ".dfm.news",
     "NextRelease": ".releases",
     "NowcastResult": ".results",
     "QuarterNowcast": ".results",
+    "RevisionForecast": ".revisions.results",
+    "RevisionModel": ".revisions.model",
     "Robust": ".dfm.robust",
     "SeriesSpec": ".spec",
     "Settings": ".spec",
     "backtest": ".dfm.backtest",
+    "efficiency": ".revisions.efficiency",
     "first_growth": ".replay",
     "from_statsmodels": ".dfm.model",
     "learn_lags": ".releases",
     "loglike": ".dfm.model",
     "nowcast": ".engine",
     "rehearse": ".replay",
+    "release_triangle": ".revisions.triangle",
+    "revise": ".revisions.results",
 }
 
 __all__ = [
@@ -50,22 +60,28 @@ __all__ = [
     "DynamicFactorModel",
     "FactorParameters",
     "FittedFactorModel",
+    "FittedRevisions",
     "Lags",
     "News",
     "NewsResult",
     "NextRelease",
     "NowcastResult",
     "QuarterNowcast",
+    "RevisionForecast",
+    "RevisionModel",
     "Robust",
     "SeriesSpec",
     "Settings",
     "backtest",
+    "efficiency",
     "first_growth",
     "from_statsmodels",
     "learn_lags",
     "loglike",
     "nowcast",
     "rehearse",
+    "release_triangle",
+    "revise",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)
