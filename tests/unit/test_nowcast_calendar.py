@@ -10,7 +10,7 @@ import pytest
 
 from opsroom.base.errors import UsageError
 from opsroom.measure.nowcast import SeriesSpec, first_seen, learn_lags, pseudo_vintages, vintages_from
-from opsroom.measure.nowcast.frbny import read_specification, read_vintages
+from opsroom.measure.nowcast.frbny import panel_of, read_specification
 
 SPECS = [SeriesSpec("ip", "M", "pch"), SeriesSpec("survey", "M", "lin"), SeriesSpec("gdp", "Q", "pca")]
 
@@ -76,21 +76,21 @@ def test_new_york_fed_vintages_are_built_again_and_their_calendar_is_learnt(shar
     """Built from the values alone; and from lags learnt on earlier days only, the last known period of each series."""
     folder = shared_data / "nowcast"
     spec = read_specification(folder / "frbny_spec_us_example.csv")
-    true = read_vintages(folder, start=None).panels
     raw = pd.read_parquet(folder / "frbny_us_vintages_2016-06-29_2016-09-30.parquet")
-    raw = raw.rename(columns={"series_id": "series", "vintage": "known_at"})
-    days = sorted(true)
-    built = vintages_from(raw, [days[0], days[-1]], spec.series())
+    raw = raw[raw["series_id"].isin(list(spec.frequency))].astype({"series_id": str})
+    days = sorted(raw["vintage"].unique())
+    values = raw.rename(columns={"series_id": "series", "vintage": "known_at"})
+    built = vintages_from(values, [days[0], days[-1]], spec.series())
     for day, pair in built.items():
-        for own, wanted in zip(pair, true[day], strict=True):
+        for own, wanted in zip(pair, panel_of(raw[raw["vintage"] == day], spec), strict=True):
             pd.testing.assert_frame_equal(own.dropna(how="all"), wanted.dropna(how="all"), check_freq=False)
-    raw["known_at"] = pd.to_datetime(raw["known_at"])
-    seen = first_seen(raw, spec.series())
+    seen = first_seen(values, spec.series())
+    newest = raw.groupby(["vintage", "series_id"])["period"].max()
     hits = []
     for day in days[22:]:
         lags = learn_lags(seen[seen["known_at"] < day])
-        cut = pseudo_vintages(true[days[-1]], lags, [day])[day]
-        for own, wanted in zip(cut, true[day], strict=True):
-            hits += [own[name].last_valid_index() == wanted[name].last_valid_index() for name in wanted]
+        cut = pseudo_vintages(built[days[-1]], lags, [day])[pd.Timestamp(day)]
+        for table in cut:
+            hits += [table[name].last_valid_index() == newest[day, name].to_period(table.index.freq) for name in table]
     assert len(hits) == 23 * 25
     assert np.mean(hits) >= 0.9

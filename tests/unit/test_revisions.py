@@ -282,7 +282,7 @@ def test_after_the_efficient_release_the_newest_figure_stands() -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_the_triangle_is_the_backtests_notion_of_release(seed: int) -> None:
     rng = np.random.default_rng(seed)
     quarters = pd.period_range("2010Q1", periods=12, freq="Q")

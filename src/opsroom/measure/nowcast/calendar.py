@@ -27,7 +27,8 @@ def first_seen(values: pd.DataFrame, specs: Sequence[SeriesSpec]) -> pd.DataFram
     frequency = {spec.name: spec.frequency for spec in specs}
     frame = _checked(values)
     frame = frame[frame["series"].isin(list(frequency)) & frame["value"].notna()]
-    found = frame.groupby(["series", "period"], as_index=False)["known_at"].min()
+    found = frame.sort_values("known_at", kind="stable").drop_duplicates(["series", "period"])
+    found = found.sort_values(["series", "period"], ignore_index=True)[["series", "period", "known_at"]]
     return found.assign(frequency=found["series"].map(frequency))
 
 
@@ -63,7 +64,7 @@ def vintages_from(
         newest = known.drop_duplicates(["series", "period"], keep="last").dropna(subset=["value"])
         if newest.empty:
             raise UsageError(f"nothing was known on {day.date()}.", remedy="Ask for later days.")
-        groups = dict(list(newest.groupby("series")))
+        groups = {str(name): own for name, own in newest.groupby("series")}
         out[day] = (_table(groups, specs, "M"), _table(groups, specs, "Q"))
     return out
 
@@ -91,7 +92,7 @@ def pseudo_vintages(latest: Vintage, lags: Mapping[str, int], days: Iterable[obj
     UsageError
         A series without lag.
     """
-    absent = [str(name) for table in latest for name in table if name not in lags]
+    absent = [str(name) for table in latest for name in table if str(name) not in lags]
     if absent:
         raise UsageError(f"no lag is known of {', '.join(absent)}.", remedy="Add it to the lags, in days.")
     ends = [_ends(table) for table in latest]
@@ -99,7 +100,7 @@ def pseudo_vintages(latest: Vintage, lags: Mapping[str, int], days: Iterable[obj
     for day in sorted({pd.Timestamp(str(d)).normalize() for d in days}):
         cut = []
         for table, end in zip(latest, ends, strict=True):
-            late = np.array([lags[name] for name in table], dtype="timedelta64[D]")
+            late = np.array([lags[str(name)] for name in table], dtype="timedelta64[D]")
             known = end[:, None] + late[None, :] <= np.datetime64(day, "D")
             shown = table.where(known)
             cut.append(shown[known.any(axis=1)] if len(late) else shown[end <= np.datetime64(day, "D")])
@@ -145,6 +146,6 @@ def _table(groups: Mapping[str, pd.DataFrame], specs: Sequence[SeriesSpec], freq
     else:
         rows = pd.RangeIndex(0)
     table = pd.DataFrame({name: series.reindex(rows) for name, series in columns.items()}, index=rows)
-    # Months are counted from year 0 here, from 1970 in pandas.
-    months = pd.PeriodIndex.from_ordinals(np.asarray(rows, dtype=np.int64) - 12 * 1970, freq="M")
-    return table.set_axis(months.asfreq("Q") if frequency == "Q" else months, axis=0)
+    # Months are counted from year 0 here, from 1970 in NumPy.
+    months = (np.asarray(rows, dtype=np.int64) - 12 * 1970).astype("datetime64[M]").astype("datetime64[s]")
+    return table.set_axis(pd.DatetimeIndex(months).to_period(frequency), axis=0)

@@ -79,10 +79,10 @@ def stationary(levels: pd.DataFrame, codes: Mapping[str, int]) -> pd.DataFrame:
     McCracken and Ng (2016), FRED-MD: a monthly database for macroeconomic research, Journal of Business and Economic
     Statistics 34, 574-589.
     """
-    absent = [str(name) for name in levels if name not in codes]
+    absent = [str(name) for name in levels if str(name) not in codes]
     if absent:
         raise UsageError(f"no transformation code is given for {', '.join(absent)}.", remedy="Give each series one.")
-    return pd.DataFrame({name: _one(levels[name], str(name), codes[name]) for name in levels}, index=levels.index)
+    return pd.DataFrame({name: _one(levels[name], str(name), codes[str(name)]) for name in levels}, index=levels.index)
 
 
 def _one(levels: pd.Series, name: str, code: int) -> pd.Series:
