@@ -1,7 +1,7 @@
 """Targeted predictors against series chosen by hand: US GDP in pseudo real time.
 
 The FRED-MD cut of 2023 (118 series, revised) by its own transformation codes, cut by a lag of a month for each; a
-nowcast at the end of every second quarter, re-estimated, and the series chosen anew, each time. By hand: the fourteen of
+nowcast at every second quarter's end, re-estimated, and the series chosen anew, each time. By hand: the fourteen of
 ``nowcast-accuracy``, by the same codes. Errors against GDP as it stands in that cut, points at an annual rate.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -165,10 +166,10 @@ def panel(quarters: int = 60, noise: int = 12) -> tuple[pd.DataFrame, pd.DataFra
 
 
 @pytest.mark.parametrize("method", ["hard", "soft"])
-def test_what_moves_with_the_target_is_chosen(method: str) -> None:
+def test_what_moves_with_the_target_is_chosen(method: Literal["hard", "soft"]) -> None:
     monthly, quarterly = panel()
     monthly.iloc[-2:, :5] = np.nan
-    table = choose_series(monthly, quarterly, "gdp", count=3, method=method)  # type: ignore[arg-type]
+    table = choose_series(monthly, quarterly, "gdp", count=3, method=method)
     assert set(table.loc[table["chosen"], "series"]) == {"a", "b", "c"}
     assert "young" not in set(table["series"])
     assert "other" in set(table["series"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.nowcast import RevisionModel, efficiency, release_triangle, revise
-from opsroom.measure.nowcast.dfm.backtest import learn_outcomes
+from opsroom.measure.nowcast.dfm.backtest import Release, learn_outcomes
 from opsroom.measure.nowcast.revisions.efficiency import efficient_release
 from opsroom.measure.nowcast.revisions.kishor_koenig import KishorKoenig
 from opsroom.measure.nowcast.revisions.news_noise import NewsNoise
@@ -263,7 +263,7 @@ def test_results_speak_and_refuse(fitted: FittedRevisions) -> None:
     with pytest.raises(FitError, match="do not move"):
         RevisionModel().fit(drawn(MIXED, 20) * 0.0)
     with pytest.raises(UsageError, match="kind"):
-        RevisionModel(kind="howrey")  # type: ignore[arg-type]
+        RevisionModel(kind="howrey")  # type: ignore[arg-type]  # what is tested
 
 
 def test_after_the_efficient_release_the_newest_figure_stands() -> None:
@@ -298,8 +298,9 @@ def test_the_triangle_is_the_backtests_notion_of_release(seed: int) -> None:
         rows += [{"period": q.start_time, "known_at": day, "value": v} for q, v in shown.items()]
     found = release_triangle(pd.DataFrame(rows), transform="lin")
     found.index = [f"{q.year}-Q{q.quarter}" for q in found.index]
-    for release in ("first", "second", "latest"):
-        assert found[release].dropna().to_dict() == learn_outcomes(panels, "gdp", release)  # type: ignore[arg-type]
+    releases: tuple[Release, ...] = ("first", "second", "latest")
+    for release in releases:
+        assert found[release].dropna().to_dict() == learn_outcomes(panels, "gdp", release)
 
 
 def levels() -> pd.DataFrame:
