@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from opsroom.measure.nowcast import DynamicFactorModel
+from opsroom.measure.nowcast import DynamicFactorModel, read_fred
 from opsroom.measure.nowcast.dfm.begin import begin
 from opsroom.measure.nowcast.dfm.layout import lay_out
 from opsroom.measure.nowcast.dfm.moments import moments
@@ -176,25 +176,10 @@ def panel() -> tuple[pd.DataFrame, pd.DataFrame, str]:
         rng = np.random.default_rng(2)
         index = pd.period_range("1960Q2", periods=237, freq="Q")
         return monthly, pd.DataFrame(rng.normal(size=(237, 4)), index=index, columns=list(QUARTERLY)), "drawn"
-    raw = pd.read_csv(monthly_file)
-    codes, body = raw.iloc[0, 1:].astype(int), raw.iloc[1:].dropna(how="all")
-    index = pd.PeriodIndex(pd.to_datetime(body.iloc[:, 0]), freq="M")
-    levels = body.iloc[:, 1:].astype(float).set_axis(index, axis=0)
-    monthly = pd.DataFrame({str(n): stationary(levels[n], int(c)) for n, c in codes.items()})
+    monthly = read_fred(monthly_file).stationary()
     monthly = monthly[monthly.index >= pd.Period("1960-01", freq="M")]
     quarters = pd.read_parquet(quarterly_file).set_index("date")[list(QUARTERLY)]
     quarters.index = pd.PeriodIndex(pd.to_datetime(quarters.index), freq="Q")
     growth = 100.0 * (quarters / quarters.shift(1) - 1.0)
     inside = (growth.index >= pd.Period("1960Q1", freq="Q")) & (growth.index <= pd.Period("2019Q2", freq="Q"))
     return monthly, growth[inside], "FRED-MD 2019-09, FRED-QD"
-
-
-def stationary(x: pd.Series, code: int) -> pd.Series:
-    """Return a series under its FRED-MD transformation code."""
-    if code in (4, 5, 6):
-        x = pd.Series(np.log(x.where(x > 0)))
-    if code == 7:
-        x = x / x.shift(1)
-    for _ in range({1: 0, 4: 0, 2: 1, 5: 1, 7: 1}.get(code, 2)):
-        x = x.diff()
-    return x

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bench.nowcast_em import panel, stationary
+from bench.nowcast_em import panel
 
-from opsroom.measure.nowcast import DynamicFactorModel, Robust, backtest
+from opsroom.measure.nowcast import DynamicFactorModel, Robust, backtest, stationary
 from opsroom.measure.nowcast.frbny import read_vintages
 
 pytestmark = pytest.mark.long
@@ -29,7 +29,7 @@ def data(folder: Path, until: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     quarters = pd.read_parquet(folder / "nowcast" / "fred_qd_vintage_bvar_2023.parquet").set_index("date")
     months.index = pd.PeriodIndex(pd.to_datetime(months.index), freq="M")
     quarters.index = pd.PeriodIndex(pd.to_datetime(quarters.index), freq="Q")
-    x = pd.DataFrame({name: stationary(months[name], code) for name, code in SERIES.items()})["1985-01":until]
+    x = stationary(months[list(SERIES)], SERIES)["1985-01":until]
     return x, (400.0 * np.log(quarters[["GDPC1"]]).diff())["1985Q1":]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
 from opsroom.base.errors import UsageError
+from opsroom.measure.nowcast.spec import Frequency, SeriesSpec, Transform
 
 _SPEC = "frbny_spec_us_example.csv"
 _VINTAGES = "frbny_us_vintages_2016-06-29_2016-09-30.parquet"
@@ -26,11 +28,28 @@ class Specification:
         Series → ``"M"`` or ``"Q"``.
     transform
         Series → ``lin``, ``chg``, ``ch1``, ``pch``, ``pc1``, ``pca`` or ``log``.
+    category, title
+        Series → a word for grouping, and its name for readers, where the file has them.
     """
 
     blocks: Mapping[str, tuple[str, ...]]
     frequency: Mapping[str, str]
     transform: Mapping[str, str]
+    category: Mapping[str, str] = field(default_factory=dict)
+    title: Mapping[str, str] = field(default_factory=dict)
+
+    def series(self) -> list[SeriesSpec]:
+        """Return the series as the nowcast specifies them; their blocks are the model's."""
+        return [
+            SeriesSpec(
+                name,
+                cast(Frequency, frequency),
+                cast(Transform, self.transform[name]),
+                category=self.category.get(name, ""),
+                title=self.title.get(name, ""),
+            )
+            for name, frequency in self.frequency.items()
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +84,7 @@ def read_specification(path: Path) -> Specification:
         blocks,
         {str(s): str(f).upper() for s, f in table["Frequency"].items()},
         {str(s): str(t) for s, t in table["Transformation"].items()},
+        *({str(s): str(w) for s, w in table[c].items()} if c in table else {} for c in ("Category", "SeriesName")),
     )
 
 

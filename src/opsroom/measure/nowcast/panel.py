@@ -157,7 +157,7 @@ def build_panel(
     ordered += [s for s in specs if s.name != target and s.name in groups]
     columns: list[tuple[SeriesSpec, pd.Series]] = []
     for spec in ordered:
-        series = _transformed(groups[spec.name], spec, last_day=as_of)
+        series = monthly_values(groups[spec.name], spec)
         if settings.start is not None:
             series = series[series.index >= 12 * settings.start]
         columns.append((spec, series[series.index <= last].dropna()))
@@ -203,8 +203,8 @@ def blocks_of(specs: Sequence[SeriesSpec], names: Sequence[str]) -> dict[str, li
     return {name: [COMMON, *([named[name]] if named.get(name) in shared else [])] for name in names}
 
 
-def _transformed(group: pd.DataFrame, spec: SeriesSpec, *, last_day: dt.date) -> pd.Series:
-    """Return a series indexed by month numbers (quarters: their last month), transformed."""
+def monthly_values(group: pd.DataFrame, spec: SeriesSpec) -> pd.Series:
+    """Return a series' levels (``period``, ``value``) transformed, by month numbers (quarters: their last month)."""
     days = pd.DatetimeIndex(group["period"])
     value = group["value"].to_numpy(np.float64)
     if spec.frequency in ("W", "D"):
