@@ -1,0 +1,158 @@
+"""Bridge equations: each indicator carried to the quarter's end, added up to the quarter, and the target on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from opsroom.base.errors import FitError, UsageError
+from opsroom.measure.nowcast.beside.autoregression import carry
+from opsroom.measure.nowcast.beside.edge import Edge, Floats, edge_of
+from opsroom.measure.nowcast.beside.equation import Equation, combine, learn
+from opsroom.measure.nowcast.beside.result import Forecast, Piece, known
+from opsroom.measure.nowcast.panel import GROWTH, LEVEL
+
+_SOURCE = "Bridge equations after Baffigi, Golinelli and Parigi (2004), International Journal of Forecasting 20:447-460"
+_MOST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """Bridge equations, one an indicator, combined by the inverse of their error variances.
+
+    Answers: what does each monthly indicator alone say of the quarter, and what do they say together?
+
+    Parameters
+    ----------
+    series
+        Monthly series to be used; default all.
+    levels
+        Those of them whose quarter is the mean of its months; for all others it is growth by the months' weights
+        1/3, 2/3, 1, 2/3, 1/3.
+    lags
+        Order of the indicators' autoregressions; None: by Schwarz's criterion, at most 6.
+    target_lags
+        Past values of the target in each equation, the latest known first.
+    without
+        Quarters from which nothing is learnt.
+
+    Notes
+    -----
+    :math:`y_q = a + b\\,x_q + c\\,y_{q-h} + e_q`, h quarters back to the last figure known. The error's variance is in
+    closed form: :math:`s_e^2(1+h'h)\\nu/(\\nu-2) + (b^2+\\mathrm{var}\\,b)\\{\\sigma_x^2\\sum_m c_m^2 + g'Vg\\}`, with the
+    indicator's innovations to come (:math:`c_m` is how the quarter moves with month m's) and the estimated
+    coefficients of its autoregression (gradient g, covariance V). Errors of several equations are as correlated as
+    they have been; see `combine`. What fails most often: an indicator that is forecast to return to its mean in a
+    slump.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from opsroom.measure.nowcast import Bridge
+    >>> rng = np.random.default_rng(0)
+    >>> x = pd.DataFrame({"x": rng.normal(size=120)}, index=pd.period_range("2010-01", periods=120, freq="M"))
+    >>> quarter = x["x"].rolling(5).apply(lambda v: v @ [1, 2, 3, 2, 1] / 9).to_numpy()[2::3]
+    >>> gdp = pd.DataFrame({"gdp": 2 + quarter}, index=pd.period_range("2010Q1", periods=40, freq="Q"))
+    >>> found = Bridge(target_lags=0)(x[:"2019-12"], gdp[:"2019Q3"], "gdp", "2019-Q4")
+    >>> bool(abs(found.mean - gdp["gdp"].iloc[-1]) < 1e-8)
+    True
+    """
+
+    series: Sequence[str] | None = None
+    levels: Sequence[str] = ()
+    lags: int | None = None
+    target_lags: int = 1
+    without: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.target_lags < 0 or (self.lags is not None and self.lags < 1):
+            raise UsageError("a bridge has a negative number of lags.", remedy="Use lags ≥ 1 and target_lags ≥ 0.")
+
+    def __call__(self, monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, period: object) -> Forecast:
+        """Forecast the target in a quarter.
+
+        Raises
+        ------
+        FitError
+            No indicator can be used.
+        """
+        found = edge_of(monthly, quarterly[[target]], target, period, series=self.series, without=self.without)
+        found = found.until()
+        if not np.isnan(found.y[found.at]):
+            return known(target, found.period, "Bridge equations", float(found.y[found.at]), _SOURCE)
+        learnt = found.learnt()
+        lagged = lags_of(learnt.y, found, self.target_lags)
+        return together(
+            "Bridge equations", _SOURCE, found, lambda column: self._one(found, learnt, lagged, column)
+        )
+
+    def _one(self, found: Edge, learnt: Edge, lagged: Floats, column: int) -> Equation:
+        name = found.monthly[column]
+        shape = LEVEL if name in self.levels else GROWTH / GROWTH.sum()
+        own = carry(found.x[:, column], learnt.x[:, column], self.lags, _MOST)
+        past = np.where(found.at == np.arange(len(found.y)), by_quarter(own.values, shape), by_quarter(
+            learnt.x[:, column], shape))  # fmt: skip
+        out = learn(learnt.y, np.column_stack([np.ones(len(past)), past, lagged]), found.at)
+        months = len(own.values)
+        weight = np.zeros(months)
+        weight[-5:] = shape[::-1]
+        ahead = len(own.gradient)
+        path, path_variance = np.zeros(months), 0.0
+        if ahead:
+            for k in range(ahead):
+                path[months - ahead + k] = float(weight[months - ahead + k :] @ own.moving[: ahead - k])
+            gradient = weight[months - ahead :] @ own.gradient
+            path_variance = float(gradient @ own.covariance @ gradient)
+        plain = out.equation(name, own.order)
+        return replace(
+            plain, slope=float(out.beta[1]), slope_sd=plain.sigma * float(np.sqrt(out.inverse[1, 1])), path=path,
+            path_variance=path_variance, innovation=own.innovation, innovation_sd=own.sigma,
+        )  # fmt: skip
+
+
+def by_quarter(x: Floats, shape: Floats) -> Floats:
+    """Add months up to quarters by weights on a quarter's last month and the four before; NaN where one is unknown."""
+    padded = np.r_[np.full(2, np.nan), x]
+    kept = np.flatnonzero(shape)
+    rows = 3 * np.arange(len(x) // 3)[:, None] + 4 - kept
+    return np.asarray(padded[rows] @ shape[kept], dtype=np.float64)
+
+
+def lags_of(y: Floats, found: Edge, count: int) -> Floats:
+    """Return quarters x past values of the target, the first as far back as the last known one is from the nowcast.
+
+    What is known when the quarter is forecast is not left out: only the quarters to learn from are.
+    """
+    out = np.full((len(y), count), np.nan)
+    for k in range(count):
+        back = found.ahead + k
+        out[back:, k] = y[:-back]
+        if found.at >= back:
+            out[found.at, k] = found.y[found.at - back]
+    return out
+
+
+def together(method: str, source: str, found: Edge, one: Callable[[int], Equation]) -> Forecast:
+    """Learn one equation an indicator, list those that are refused, and combine the others."""
+    equations, refused = [], []
+    for column, name in enumerate(found.monthly):
+        try:
+            equations.append(one(column))
+        except FitError as error:
+            refused.append((name, error.message))
+    if not equations:
+        raise FitError(
+            f"{method.lower()}: no indicator can be used. {refused[0][0] + ': ' + refused[0][1] if refused else ''}",
+            remedy="Use a longer history, or other series.",
+        )
+    whole = combine(equations)
+    pieces = tuple(
+        Piece(e.series, e.mean, float(np.sqrt(e.variance)), float(w), e.months)
+        for e, w in zip(equations, whole.weights, strict=True)
+    )
+    return Forecast(
+        found.target, found.period, method, whole.mean, whole.sd, pieces=pieces, refused=tuple(refused), source=source
+    )

@@ -1,0 +1,208 @@
+"""Linear equations by least squares with everything that a forecast's variance needs, and their combination."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from opsroom.base.errors import FitError
+from opsroom.measure.nowcast.beside.edge import LEAST, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """One equation's forecast of the target.
+
+    Attributes
+    ----------
+    series
+        The indicator; ``""`` where there is none.
+    mean
+        The forecast.
+    residual
+        By quarter; NaN where the equation was not learnt.
+    hat
+        By quarter: how the forecast moves with each quarter's outcome, 0 where none was learnt. The variance of the
+        forecast from estimated coefficients is the residual's times the sum of squares.
+    df
+        Degrees of freedom of the residual variance.
+    bic
+        Schwarz's criterion.
+    months
+        Lags of the indicator, in months, or the order of its autoregression.
+    slope, slope_sd
+        Of the indicator's forecast, where the indicator had to be forecast.
+    path, path_variance
+        By month: how that forecast moves with innovations to come; and its variance from estimated coefficients.
+    innovation
+        By month: the indicator's past innovations.
+    innovation_sd
+        Their standard deviation.
+    weights
+        Weights on the indicator's lags, latest first, where there are such.
+    """
+
+    series: str
+    mean: float
+    residual: Floats
+    hat: Floats
+    df: float
+    bic: float
+    months: int = 0
+    slope: float = 0.0
+    slope_sd: float = 0.0
+    path: Floats = field(default_factory=lambda: np.zeros(0))
+    path_variance: float = 0.0
+    innovation: Floats = field(default_factory=lambda: np.zeros(0))
+    innovation_sd: float = 0.0
+    weights: tuple[float, ...] = ()
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the residuals."""
+        known = self.residual[~np.isnan(self.residual)]
+        return float(np.sqrt(known @ known / self.df))
+
+    @property
+    def own(self) -> float:
+        """Variance of the forecast's error, were the indicator known: Student's t with `df` degrees of freedom."""
+        return self.sigma**2 * (1.0 + float(self.hat @ self.hat)) * self.df / (self.df - 2.0)
+
+    @property
+    def inherited(self) -> float:
+        """Variance that comes with the indicator's own forecast."""
+        spread = self.innovation_sd**2 * float(self.path @ self.path) + self.path_variance
+        return (self.slope**2 + self.slope_sd**2) * spread
+
+    @property
+    def variance(self) -> float:
+        """Variance of the forecast's error."""
+        return self.own + self.inherited
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """Least squares: coefficients, their covariance over the residual variance, and what `Equation` needs."""
+
+    beta: Floats
+    inverse: Floats
+    mean: float
+    residual: Floats
+    hat: Floats
+    df: float
+    bic: float
+
+    def equation(self, series: str, months: int = 0, weights: tuple[float, ...] = ()) -> Equation:
+        """Return an equation whose regressors are known."""
+        return Equation(series, self.mean, self.residual, self.hat, self.df, self.bic, months, weights=weights)
+
+
+def learn(y: Floats, design: Floats, at: int, *, ridge: float = 0.0, used: Floats | None = None) -> Learnt:
+    """Regress by least squares and forecast one row.
+
+    Parameters
+    ----------
+    y
+        One value a quarter, NaN where unknown.
+    design
+        Quarters x regressors, the constant first; row `at` must be known.
+    at
+        The quarter to be forecast; it is not learnt from.
+    ridge
+        Penalty on squared coefficients in units of their regressor's standard deviation, the constant excepted.
+    used
+        The quarters to be learnt from; default all in which everything is known.
+
+    Raises
+    ------
+    FitError
+        Too few quarters, regressors that do not move apart, or a row to be forecast that is not known.
+    """
+    rows = usable(y, design, at) if used is None else np.asarray(used, dtype=bool)
+    n, k = int(rows.sum()), design.shape[1]
+    if n < max(LEAST, k + 5):
+        raise FitError(f"{n} quarters are too few for {k} coefficients.", remedy="Use a longer history, or fewer lags.")
+    if np.isnan(design[at]).any():
+        raise FitError("a regressor of the quarter to be forecast is unknown.", remedy="Leave the series out.")
+    a, b = design[rows], y[rows]
+    scale = np.r_[1.0, a[:, 1:].std(axis=0)]
+    if np.any(scale <= 0.0):
+        raise FitError("a regressor does not move.", remedy="Leave the series out.")
+    z = a / scale
+    penalty = ridge * np.diag(np.r_[0.0, np.ones(k - 1)])
+    moment = z.T @ z + penalty
+    if np.linalg.cond(moment) > 1e14:
+        raise FitError("the regressors do not move apart.", remedy="Use fewer lags, or a ridge.")
+    inverse = np.linalg.inv(moment)
+    beta = inverse @ (z.T @ b)
+    fit = b - z @ beta
+    residual, hat = np.full(len(y), np.nan), np.zeros(len(y))
+    residual[rows] = fit
+    hat[rows] = z @ (inverse @ (design[at] / scale))
+    spent = float(np.trace(inverse @ (z.T @ z)))
+    rss = max(float(fit @ fit), 1e-300)
+    bic = n * float(np.log(rss / n)) + spent * float(np.log(n))
+    shrunk = inverse @ (z.T @ z) @ inverse / np.outer(scale, scale)
+    mean = float(design[at] / scale @ beta)
+    return Learnt(beta / scale, shrunk, mean, residual, hat, n - spent, bic)
+
+
+def usable(y: Floats, design: Floats, at: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return the quarters in which outcome and regressors are known, the one to be forecast excepted."""
+    rows = ~np.isnan(y) & ~np.isnan(design).any(axis=1)
+    rows[at] = False
+    return np.asarray(rows, dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """Several equations' forecasts put together: mean, standard deviation, and the weights."""
+
+    mean: float
+    sd: float
+    weights: Floats
+
+
+def combine(equations: Sequence[Equation]) -> Combined:
+    """Combine forecasts by the inverse of their error variances.
+
+    Notes
+    -----
+    The variance of the combination takes the errors as correlated as they have been. With correlation matrix `R` of
+    the residuals over their common quarters, `h` the equations' hat vectors and `s` their residual standard
+    deviations, two equations' own errors have covariance :math:`R_{ij}s_is_j(1+h_i'h_j)` (that of seemingly unrelated
+    regressions); what comes with forecast indicators has :math:`b_ib_j\\sum_m c_{im}c_{jm}R^x_{ij}s^x_is^x_j`, months m
+    to come. With fewer than 20 common quarters, all errors are taken as one and the same.
+    """
+    if not equations:
+        raise FitError("no equation can be learnt.", remedy="Use a longer history, or other series.")
+    variance = np.array([e.variance for e in equations])
+    share = 1.0 / np.maximum(variance, 1e-300)
+    share /= share.sum()
+    mean = float(share @ np.array([e.mean for e in equations]))
+    tail = np.array([e.sigma * np.sqrt(e.df / (e.df - 2.0)) for e in equations])
+    hats = np.column_stack([e.hat for e in equations])
+    own = correlation(np.column_stack([e.residual for e in equations])) * np.outer(tail, tail) * (1.0 + hats.T @ hats)
+    total = float(share @ own @ share)
+    if any(len(e.path) for e in equations):
+        slopes = np.array([e.slope for e in equations])
+        paths = np.column_stack([e.path * e.innovation_sd for e in equations])
+        alike = correlation(np.column_stack([e.innovation for e in equations]))
+        # Estimated coefficients of the indicators' autoregressions: as correlated as what they were learnt from.
+        guessed = np.sqrt(np.array([e.path_variance for e in equations]))
+        inherited = np.outer(slopes, slopes) * alike * (paths.T @ paths + np.outer(guessed, guessed))
+        loose = np.array([e.inherited for e in equations]) - np.diag(inherited)
+        total += float(share @ inherited @ share + share**2 @ loose)
+    return Combined(mean, float(np.sqrt(total)), share)
+
+
+def correlation(columns: Floats) -> Floats:
+    """Return the correlations of errors over the rows that all have; all 1 where these are too few."""
+    rows = ~np.isnan(columns).any(axis=1)
+    if rows.sum() < LEAST:
+        return np.ones((columns.shape[1], columns.shape[1]))
+    known = columns[rows]
+    size = np.sqrt((known**2).sum(axis=0))
+    return np.asarray(known.T @ known / np.maximum(np.outer(size, size), 1e-300), dtype=np.float64)
