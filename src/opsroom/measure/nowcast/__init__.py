@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING
 from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
+    from opsroom.measure.nowcast.beside.autoregression import Autoregression
+    from opsroom.measure.nowcast.beside.bridge import Bridge
+    from opsroom.measure.nowcast.beside.bvar import MixedBvar
+    from opsroom.measure.nowcast.beside.midas import Midas
+    from opsroom.measure.nowcast.beside.pool import PoolResult, pool
+    from opsroom.measure.nowcast.beside.result import Forecast
     from opsroom.measure.nowcast.dfm.backtest import backtest
     from opsroom.measure.nowcast.dfm.model import DynamicFactorModel, FittedFactorModel, from_statsmodels, loglike
     from opsroom.measure.nowcast.dfm.news import NewsResult
@@ -21,16 +27,22 @@ if TYPE_CHECKING:
     from opsroom.measure.nowcast.spec import SeriesSpec, Settings
 
 _HOMES = {
+    "Autoregression": ".beside.autoregression",
     "Backtest": ".replay",
     "BacktestResult": ".dfm.scoring",
+    "Bridge": ".beside.bridge",
     "DynamicFactorModel": ".dfm.model",
     "FactorParameters": ".dfm.parameters",
     "FittedFactorModel": ".dfm.model",
+    "Forecast": ".beside.result",
     "Lags": ".releases",
+    "Midas": ".beside.midas",
+    "MixedBvar": ".beside.bvar",
     "News": ".news",
     "NewsResult": ".dfm.news",
     "NextRelease": ".releases",
     "NowcastResult": ".results",
+    "PoolResult": ".beside.pool",
     "QuarterNowcast": ".results",
     "Robust": ".dfm.robust",
     "SeriesSpec": ".spec",
@@ -41,20 +53,27 @@ _HOMES = {
     "learn_lags": ".releases",
     "loglike": ".dfm.model",
     "nowcast": ".engine",
+    "pool": ".beside.pool",
     "rehearse": ".replay",
 }
 
 __all__ = [
+    "Autoregression",
     "Backtest",
     "BacktestResult",
+    "Bridge",
     "DynamicFactorModel",
     "FactorParameters",
     "FittedFactorModel",
+    "Forecast",
     "Lags",
+    "Midas",
+    "MixedBvar",
     "News",
     "NewsResult",
     "NextRelease",
     "NowcastResult",
+    "PoolResult",
     "QuarterNowcast",
     "Robust",
     "SeriesSpec",
@@ -65,6 +84,7 @@ __all__ = [
     "learn_lags",
     "loglike",
     "nowcast",
+    "pool",
     "rehearse",
 ]
 

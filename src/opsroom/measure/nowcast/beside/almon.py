@@ -67,7 +67,7 @@ def fit_shape(y: Floats, x: Floats, rest: Floats) -> Shaped:
     pull = max(noise, _TINY * float(np.std(y))) / _WEAK
 
     def linear(theta: Floats) -> Floats:
-        return np.column_stack([np.ones(len(y)), x @ weights_of(theta, count), rest])
+        return np.asarray(np.column_stack([np.ones(len(y)), x @ weights_of(theta, count), rest]), dtype=np.float64)
 
     def residual(point: Floats) -> Floats:
         theta = point[-2:]
@@ -88,7 +88,8 @@ def fit_shape(y: Floats, x: Floats, rest: Floats) -> Shaped:
             max_nfev=400,
         )  # fmt: skip
         size = float(found.fun @ found.fun)
-        step = found.jac @ np.linalg.lstsq(found.jac, found.fun, rcond=None)[0]
+        slopes = jacobian(found.x)
+        step = slopes @ np.linalg.lstsq(slopes, found.fun, rcond=None)[0]
         # An exact fit has nothing left to promise a share of.
         scale = max(size, _TINY**2 * float(y @ y))
         one = Shaped(found.x[:-2], found.x[-2:], size, float(step @ step) / scale)

@@ -21,7 +21,7 @@ _MOST = 6
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """Bridge equations, one an indicator, combined by the inverse of their error variances.
+    r"""Bridge equations, one an indicator, combined by the inverse of their error variances.
 
     Answers: what does each monthly indicator alone say of the quarter, and what do they say together?
 
@@ -41,8 +41,8 @@ class Bridge:
 
     Notes
     -----
-    :math:`y_q = a + b\\,x_q + c\\,y_{q-h} + e_q`, h quarters back to the last figure known. The error's variance is in
-    closed form: :math:`s_e^2(1+h'h)\\nu/(\\nu-2) + (b^2+\\mathrm{var}\\,b)\\{\\sigma_x^2\\sum_m c_m^2 + g'Vg\\}`, with the
+    :math:`y_q = a + b\,x_q + c\,y_{q-h} + e_q`, h quarters back to the last figure known. The error's variance is in
+    closed form: :math:`s_e^2(1+h'h)\nu/(\nu-2) + (b^2+\mathrm{var}\,b)\{\sigma_x^2\sum_m c_m^2 + g'Vg\}`, with the
     indicator's innovations to come (:math:`c_m` is how the quarter moves with month m's) and the estimated
     coefficients of its autoregression (gradient g, covariance V). Errors of several equations are as correlated as
     they have been; see `combine`. What fails most often: an indicator that is forecast to return to its mean in a
@@ -85,9 +85,7 @@ class Bridge:
             return known(target, found.period, "Bridge equations", float(found.y[found.at]), _SOURCE)
         learnt = found.learnt()
         lagged = lags_of(learnt.y, found, self.target_lags)
-        return together(
-            "Bridge equations", _SOURCE, found, lambda column: self._one(found, learnt, lagged, column)
-        )
+        return together("Bridge equations", _SOURCE, found, lambda column: self._one(found, learnt, lagged, column))
 
     def _one(self, found: Edge, learnt: Edge, lagged: Floats, column: int) -> Equation:
         name = found.monthly[column]

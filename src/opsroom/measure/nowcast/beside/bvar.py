@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.nowcast.beside.conjugate import Posterior, Prior, condition, path, update
-from opsroom.measure.nowcast.beside.edge import LEAST, Edge, Floats, edge_of
+from opsroom.measure.nowcast.beside.edge import LEAST, Edge, Floats, Ints, Mask, edge_of
 from opsroom.measure.nowcast.beside.result import Forecast, known
 
 _SOURCE = (
@@ -48,12 +48,12 @@ class Stack:
     @property
     def target(self) -> int:
         """The target's column."""
-        return self.values.shape[1] - 1
+        return int(self.values.shape[1]) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class MixedBvar:
-    """A large vector autoregression with shrinkage, monthly and quarterly series together.
+    r"""A large vector autoregression with shrinkage, monthly and quarterly series together.
 
     Answers: what does everything that is known of the quarter, month by month, say of the figure that is missing?
 
@@ -74,11 +74,11 @@ class MixedBvar:
 
     Notes
     -----
-    :math:`z_q = c + A_1z_{q-1} + \\dots + A_pz_{q-p} + u_q`, :math:`u_q\\sim N(0,\\Sigma)`, z all months of all series
+    :math:`z_q = c + A_1z_{q-1} + \dots + A_pz_{q-p} + u_q`, :math:`u_q\sim N(0,\Sigma)`, z all months of all series
     and the quarter's figures. Prior: each series by itself, a monthly AR(1) (whose coefficient and innovations are
     those of least squares), so that :math:`B_0` takes month 3 of the quarter before to months 1, 2 and 3 by
-    :math:`\\rho,\\rho^2,\\rho^3`, and the prior mean of Σ holds what these autoregressions say of months within a
-    quarter. Coefficient of equation i on variable j: variance :math:`\\Sigma_{ii}\\lambda^2/(\\text{months}^{2\\,decay}\\,
+    :math:`\rho,\rho^2,\rho^3`, and the prior mean of Σ holds what these autoregressions say of months within a
+    quarter. Coefficient of equation i on variable j: variance :math:`\Sigma_{ii}\lambda^2/(\text{months}^{2\,decay}\,
     s_j^2)`. Posterior, marginal likelihood and the density of the running quarter given the months known so far are
     exact, the latter a Student t; for quarters after the first unknown one see `conjugate.path`. What fails most
     often: with few quarters the tightness is chosen by little.
@@ -149,9 +149,11 @@ class MixedBvar:
             return best
         start = np.log([best.tightness, best.quarters])
         better = minimize(
-            lambda point: -at(point).posterior.evidence, start, method="Nelder-Mead",
+            lambda point: -at(list(point)).posterior.evidence,
+            np.asarray(start, dtype=np.float64),
+            method="Nelder-Mead",
             options={"xatol": 0.02, "fatol": 0.01, "maxfev": 60, "initial_simplex": start + _SIMPLEX},
-        )  # fmt: skip
+        )
         return max(best, at(better.x), key=lambda one: one.posterior.evidence)
 
 
@@ -202,16 +204,20 @@ def stacked(found: Edge) -> tuple[Stack, list[tuple[str, str]]]:
     return Stack(table(found), table(learnt), len(keep)), refused
 
 
-def complete(values: Floats, lags: int) -> Floats:
+def complete(values: Floats, lags: int) -> Ints:
     """Return the quarters in which everything is known, as it is in the `lags` before."""
-    full = ~np.isnan(values).any(axis=1)
+    full = _whole(values)
     rows = full.copy()
     for lag in range(1, lags + 1):
         rows &= np.r_[np.zeros(lag, dtype=bool), full[:-lag]]
     return np.flatnonzero(rows)
 
 
-def regressors(values: Floats, rows: Floats, lags: int) -> Floats:
+def _whole(values: Floats) -> Mask:
+    return np.asarray(~np.isnan(values).any(axis=1), dtype=np.bool_)
+
+
+def regressors(values: Floats, rows: Ints, lags: int) -> Floats:
     """Return rows x (constant, vectors before)."""
     return np.hstack([np.ones((len(rows), 1)), *(values[rows - lag] for lag in range(1, lags + 1))])
 
@@ -224,7 +230,7 @@ def last_run(values: Floats, lags: int) -> int:
     FitError
         There is none.
     """
-    full = np.r_[0, np.cumsum(~np.isnan(values).any(axis=1))]
+    full = np.r_[0, np.cumsum(_whole(values))]
     ends = np.flatnonzero(full[lags:] - full[:-lags] == lags) if len(full) > lags else np.zeros(0, dtype=int)
     if not len(ends):
         raise FitError("no quarter is complete.", remedy="Leave out series with gaps.")

@@ -14,7 +14,7 @@ from opsroom.measure.nowcast.beside.edge import Floats
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """:math:`\\Sigma\\sim IW(\\Psi, d)`, :math:`\\mathrm{vec}\\,B\\mid\\Sigma\\sim N(\\mathrm{vec}\\,B_0,\\Sigma\\otimes\\Omega)`.
+    r""":math:`\Sigma\sim IW(\Psi, d)`, :math:`\mathrm{vec}\,B\mid\Sigma\sim N(\mathrm{vec}\,B_0,\Sigma\otimes\Omega)`.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Posterior:
     @property
     def student_df(self) -> float:
         """Degrees of freedom of the predictive density."""
-        return self.df - self.scale.shape[0] + 1.0
+        return self.df - len(self.scale) + 1.0
 
     def spread(self, regressors: Floats) -> Floats:
         """Return the scale matrix of the next vector's multivariate t, given its regressors."""
@@ -53,7 +53,7 @@ class Posterior:
 
 
 def update(prior: Prior, y: Floats, x: Floats) -> Posterior:
-    """Learn from data.
+    r"""Learn from data.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ def update(prior: Prior, y: Floats, x: Floats) -> Posterior:
 
     Notes
     -----
-    :math:`\\log p(Y) = -\\tfrac{nT}{2}\\log\\pi + \\log\\Gamma_n(\\tfrac{d+T}{2}) - \\log\\Gamma_n(\\tfrac d2)
-    - \\tfrac n2\\log|\\Omega| - \\tfrac n2\\log|\\Omega^{-1}+X'X| + \\tfrac d2\\log|\\Psi|
-    - \\tfrac{d+T}{2}\\log|\\bar\\Psi|`.
+    :math:`\log p(Y) = -\tfrac{nT}{2}\log\pi + \log\Gamma_n(\tfrac{d+T}{2}) - \log\Gamma_n(\tfrac d2)
+    - \tfrac n2\log|\Omega| - \tfrac n2\log|\Omega^{-1}+X'X| + \tfrac d2\log|\Psi|
+    - \tfrac{d+T}{2}\log|\bar\Psi|`.
 
     References
     ----------
@@ -154,7 +154,7 @@ def path(posterior: Posterior, past: Floats, steps: int) -> Path:
 
 
 def condition(given: Path, values: Floats, cell: int) -> tuple[float, float, float]:
-    """Return mean, scale and degrees of freedom of one cell, given those that are known.
+    r"""Return mean, scale and degrees of freedom of one cell, given those that are known.
 
     Parameters
     ----------
@@ -167,8 +167,9 @@ def condition(given: Path, values: Floats, cell: int) -> tuple[float, float, flo
 
     Notes
     -----
-    :math:`\\mu_c + S_{co}S_{oo}^{-1}(o-\\mu_o)`, scale squared :math:`(\\nu+\\delta)/(\\nu+n_o)\\,(S_{cc}-S_{co}S_{oo}^{-1}S_{oc})`
-    with :math:`\\delta=(o-\\mu_o)'S_{oo}^{-1}(o-\\mu_o)`, and :math:`\\nu+n_o` degrees of freedom: surprises widen.
+    :math:`\mu_c + S_{co}S_{oo}^{-1}(o-\mu_o)`, scale squared
+    :math:`(\nu+\delta)/(\nu+n_o)\,(S_{cc}-S_{co}S_{oo}^{-1}S_{oc})`
+    with :math:`\delta=(o-\mu_o)'S_{oo}^{-1}(o-\mu_o)`, and :math:`\nu+n_o` degrees of freedom: surprises widen.
     """
     seen = np.flatnonzero(~np.isnan(values))
     if not len(seen):

@@ -13,6 +13,7 @@ from opsroom.base.errors import UsageError
 from opsroom.measure.nowcast.dfm.grid import gather, month_number
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 LEAST = 20

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from opsroom.base.errors import FitError
-from opsroom.measure.nowcast.beside.edge import LEAST, Floats
+from opsroom.measure.nowcast.beside.edge import LEAST, Floats, Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Learnt:
         return Equation(series, self.mean, self.residual, self.hat, self.df, self.bic, months, weights=weights)
 
 
-def learn(y: Floats, design: Floats, at: int, *, ridge: float = 0.0, used: Floats | None = None) -> Learnt:
+def learn(y: Floats, design: Floats, at: int, *, ridge: float = 0.0, used: Mask | None = None) -> Learnt:
     """Regress by least squares and forecast one row.
 
     Parameters
@@ -120,7 +120,7 @@ def learn(y: Floats, design: Floats, at: int, *, ridge: float = 0.0, used: Float
     FitError
         Too few quarters, regressors that do not move apart, or a row to be forecast that is not known.
     """
-    rows = usable(y, design, at) if used is None else np.asarray(used, dtype=bool)
+    rows = usable(y, design, at) if used is None else used
     n, k = int(rows.sum()), design.shape[1]
     if n < max(LEAST, k + 5):
         raise FitError(f"{n} quarters are too few for {k} coefficients.", remedy="Use a longer history, or fewer lags.")
@@ -149,7 +149,7 @@ def learn(y: Floats, design: Floats, at: int, *, ridge: float = 0.0, used: Float
     return Learnt(beta / scale, shrunk, mean, residual, hat, n - spent, bic)
 
 
-def usable(y: Floats, design: Floats, at: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def usable(y: Floats, design: Floats, at: int) -> Mask:
     """Return the quarters in which outcome and regressors are known, the one to be forecast excepted."""
     rows = ~np.isnan(y) & ~np.isnan(design).any(axis=1)
     rows[at] = False
@@ -166,14 +166,14 @@ class Combined:
 
 
 def combine(equations: Sequence[Equation]) -> Combined:
-    """Combine forecasts by the inverse of their error variances.
+    r"""Combine forecasts by the inverse of their error variances.
 
     Notes
     -----
     The variance of the combination takes the errors as correlated as they have been. With correlation matrix `R` of
     the residuals over their common quarters, `h` the equations' hat vectors and `s` their residual standard
     deviations, two equations' own errors have covariance :math:`R_{ij}s_is_j(1+h_i'h_j)` (that of seemingly unrelated
-    regressions); what comes with forecast indicators has :math:`b_ib_j\\sum_m c_{im}c_{jm}R^x_{ij}s^x_is^x_j`, months m
+    regressions); what comes with forecast indicators has :math:`b_ib_j\sum_m c_{im}c_{jm}R^x_{ij}s^x_is^x_j`, months m
     to come. With fewer than 20 common quarters, all errors are taken as one and the same.
     """
     if not equations:

@@ -28,7 +28,7 @@ _DEGREE = 2
 
 @dataclass(frozen=True, slots=True)
 class Midas:
-    """Direct regressions on an indicator's last known months, one an indicator, combined by inverse error variances.
+    r"""Direct regressions on an indicator's last known months, one an indicator, combined by inverse error variances.
 
     Answers: what do the months that are known already say of the quarter, without forecasting those that are not?
 
@@ -50,10 +50,10 @@ class Midas:
 
     Notes
     -----
-    :math:`y_q = a + b\\sum_{j<K} w_j x_{m(q)-d-j} + c\\,y_{q-h} + e_q`, m(q) the quarter's last month, d the months
+    :math:`y_q = a + b\sum_{j<K} w_j x_{m(q)-d-j} + c\,y_{q-h} + e_q`, m(q) the quarter's last month, d the months
     between the last known one and the end of the quarter that is forecast: the equation is another one on another day.
-    :math:`w_j(\\theta)\\propto\\exp(\\theta_1u_j+\\theta_2u_j^2)`, :math:`u_j=j/(K-1)`, under the weak prior
-    :math:`\\theta\\sim N(0,10^2)`, which decides where the data say nothing of the shape. A shape that has not converged
+    :math:`w_j(\theta)\propto\exp(\theta_1u_j+\theta_2u_j^2)`, :math:`u_j=j/(K-1)`, under the weak prior
+    :math:`\theta\sim N(0,10^2)`, which decides where the data say nothing of the shape. A shape that has not converged
     is refused. What fails most often: lags that were useful by chance; the sum over equations evens that out.
     """
 

@@ -49,12 +49,12 @@ class Mixture:
         return float(logsumexp(parts, b=self.weights[kept]))
 
     def crps(self, value: float) -> float:
-        """Return the continuous ranked probability score.
+        r"""Return the continuous ranked probability score.
 
         Notes
         -----
-        :math:`\\sum_iw_iA(y-\\mu_i,\\sigma_i^2)-\\tfrac12\\sum_{ij}w_iw_jA(\\mu_i-\\mu_j,\\sigma_i^2+\\sigma_j^2)` with
-        :math:`A(m,s^2)=2s\\varphi(m/s)+m\\{2\\Phi(m/s)-1\\}`.
+        :math:`\sum_iw_iA(y-\mu_i,\sigma_i^2)-\tfrac12\sum_{ij}w_iw_jA(\mu_i-\mu_j,\sigma_i^2+\sigma_j^2)` with
+        :math:`A(m,s^2)=2s\varphi(m/s)+m\{2\Phi(m/s)-1\}`.
 
         References
         ----------

@@ -87,10 +87,11 @@ class PoolResult:
         mean = shown.groupby("model")["weight"].mean().sort_values(ascending=False)
         last = shown[shown["day"] == shown["day"].max()].set_index("model")["weight"]
         top = str(last.idxmax())
+        now, usual = 100.0 * float(last.to_numpy().max()), 100.0 * mean.to_dict()[top]
         names = [str(name) for name in mean.index]
         rows = [
-            {"day": str(row.day)[:10], "model": str(row.model), "weight": round(100 * float(row.weight), 2)}
-            for row in shown.itertuples()
+            {"day": str(row.day)[:10], "model": str(row.model), "weight": round(100 * float(w), 2)}
+            for row, w in zip(shown.itertuples(), shown["weight"].to_numpy(np.float64), strict=True)
         ]
         colours = [SERIES[k % len(SERIES)] for k in range(len(names))]
         area = plot(rows).mark_area(interpolate="step-after", stroke="white", strokeWidth=0.6).encode(
@@ -102,8 +103,9 @@ class PoolResult:
             ),
         )  # fmt: skip
         caption = Caption(
-            f"{top} weighs most in the pool for {self.result.target}: {last[top]:.0%}, {mean[top]:.0%} on average",
-            f"weights in %, {self.rule} rule; on each day from outcomes known by then", as_of=str(max(shown["day"]))[:10],
+            f"{top} weighs most in the pool for {self.result.target}: {now:.0f} %, {usual:.0f} % on average",
+            f"weights in %, {self.rule} rule; on each day from outcomes known by then",
+            as_of=str(max(shown["day"]))[:10],
         )  # fmt: skip
         return finish(area, caption)
 
@@ -180,11 +182,12 @@ def pool(
     by_model = {model: _History.of(table) for model, table in own.groupby("model", sort=False)}
     weights: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
-    for (day, period), now in own.groupby(["day", "period"], sort=True):
+    for (at_day, period), now in own.groupby(["day", "period"], sort=True):
+        day = pd.Timestamp(str(at_day))
         left = int(now["days_left"].iloc[0])
-        known = {q: v for q, v in result.known[str(pd.Timestamp(day).date())].items() if q not in without}
+        known = {q: v for q, v in result.known[str(day.date())].items() if q not in without}
         here = list(now["model"])
-        past = _past([by_model[model] for model in here], pd.Timestamp(day), left, known)
+        past = _past([by_model[model] for model in here], day, left, known)
         w = _weights(rule, past, shrink, discount)
         count = len(past.quarters)
         at = {"day": day, "period": period, "days_left": left}
@@ -193,7 +196,7 @@ def pool(
         shock, outcome = bool(now["shock"].any()), float(now["outcome"].iloc[0])
         row = at | {"model": label, "mean": mixture.mean, "shock": shock, "outcome": outcome}
         if rule == "bates-granger":
-            row |= _normal(mixture, shock, rows, pd.Timestamp(day), left, known)
+            row |= _normal(mixture, rows, day, left, known, shock=shock)
         else:
             row |= _mixed(mixture, outcome) | {"past": count}
         rows.append(row)
@@ -256,9 +259,7 @@ def _weights(rule: Rule, past: _Past, shrink: float, discount: float) -> Floats:
     numbers = np.array([pd.Period(q.replace("-", ""), freq="Q").ordinal for q in past.quarters])
     importance = discount ** (numbers.max() - numbers).astype(np.float64)
     found = (
-        inverse_square(past.errors, importance)
-        if rule == "bates-granger"
-        else log_score(past.log_density, importance)
+        inverse_square(past.errors, importance) if rule == "bates-granger" else log_score(past.log_density, importance)
     )
     return towards_equal(found, float(importance.sum()), shrink)
 
@@ -276,7 +277,7 @@ def _mixed(mixture: Mixture, outcome: float) -> dict[str, Any]:
 
 
 def _normal(
-    mixture: Mixture, shock: bool, rows: Sequence[dict[str, Any]], day: pd.Timestamp, left: int, known: Any
+    mixture: Mixture, rows: Sequence[dict[str, Any]], day: pd.Timestamp, left: int, known: Any, *, shock: bool
 ) -> dict[str, Any]:
     """A normal density about the pooled mean, its quantiles drawn towards the pool's own errors known by the day."""
     sd = float(mixture.weights @ mixture.sds)

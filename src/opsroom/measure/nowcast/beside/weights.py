@@ -34,7 +34,7 @@ def inverse_square(errors: Floats, importance: Floats | None = None) -> Floats:
 
 
 def log_score(log_density: Floats, importance: Floats | None = None) -> Floats:
-    """Return the weights of the linear pool with the highest mean log density at past outcomes.
+    r"""Return the weights of the linear pool with the highest mean log density at past outcomes.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def log_score(log_density: Floats, importance: Floats | None = None) -> Floats:
     Notes
     -----
     Concave, by Newton's method with a logarithmic barrier on weights that add up to 1. With :math:`g_m` the mean of
-    model m's density over the pool's, no weights do better than these by more than :math:`\\max g_m - 1`, which is held
+    model m's density over the pool's, no weights do better than these by more than :math:`\max g_m - 1`, which is held
     below 1e-8; otherwise the fit is refused.
 
     References

@@ -193,7 +193,8 @@ def _cached(task: _Task, cache: Path | None) -> tuple[list[dict[str, Any]], list
     if cache is None or not _told_by_content(task.model):
         return _run(task)
     kind = type(task.model)
-    key = hashlib.sha256(f"{__version__}|{kind.__module__}.{task.model!r}|{task.target}|{task.ahead}|{task.tol}".encode())
+    about = f"{__version__}|{kind.__module__}.{task.model!r}|{task.target}|{task.ahead}|{task.tol}"
+    key = hashlib.sha256(about.encode())
     for day, pair in task.vintages:
         key.update(str(day).encode())
         for table in pair:
@@ -214,7 +215,7 @@ def _told_by_content(model: object) -> bool:
     is told by its address alone or cut short."""
     if isinstance(model, type) or not is_dataclass(model):
         return False
-    how = type(model).__dataclass_params__  # type: ignore[attr-defined]  # every dataclass has it; no stub does
+    how: Any = getattr(type(model), "__dataclass_params__")  # noqa: B009  # every dataclass has it; no stub does
     return bool(how.frozen and how.repr) and not any(gap in repr(model) for gap in (" at 0x", "..."))
 
 
