@@ -67,11 +67,11 @@ def fit_shape(y: Floats, x: Floats, rest: Floats) -> Shaped:
     pull = max(noise, _TINY * float(np.std(y))) / _WEAK
 
     def linear(theta: Floats) -> Floats:
-        return np.asarray(np.column_stack([np.ones(len(y)), x @ weights_of(theta, count), rest]), dtype=np.float64)
+        return np.asarray(np.hstack([free[:, :1], (x @ weights_of(theta, count))[:, None], rest]), dtype=np.float64)
 
     def residual(point: Floats) -> Floats:
         theta = point[-2:]
-        return np.r_[linear(theta) @ point[:-2] - y, pull * theta]
+        return np.asarray(np.r_[linear(theta) @ point[:-2] - y, pull * theta], dtype=np.float64)
 
     def jacobian(point: Floats) -> Floats:
         theta = point[-2:]

@@ -150,7 +150,7 @@ class Autoregression:
 
     def __call__(self, monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, period: object) -> Forecast:
         """Forecast the target in a quarter; monthly data are not looked at."""
-        found = edge_of(monthly.iloc[:, :0], quarterly[[target]], target, period, without=self.without).until()
+        found = edge_of(monthly.iloc[:, :0], quarterly, target, period, without=self.without).until()
         if not np.isnan(found.y[found.at]):
             return known(target, found.period, "Autoregression", float(found.y[found.at]), _SOURCE)
         own = carry(found.y, found.learnt().y, self.lags, self.most)

@@ -11,7 +11,7 @@ import pandas as pd
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.nowcast.beside.autoregression import carry
 from opsroom.measure.nowcast.beside.edge import Edge, Floats, edge_of
-from opsroom.measure.nowcast.beside.equation import Equation, combine, learn
+from opsroom.measure.nowcast.beside.equation import Combination, Equation, combine, learn
 from opsroom.measure.nowcast.beside.result import Forecast, Piece, known
 from opsroom.measure.nowcast.panel import GROWTH, LEVEL
 
@@ -21,7 +21,7 @@ _MOST = 6
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    r"""Bridge equations, one an indicator, combined by the inverse of their error variances.
+    r"""Bridge equations, one an indicator, combined by how their errors go together.
 
     Answers: what does each monthly indicator alone say of the quarter, and what do they say together?
 
@@ -36,6 +36,8 @@ class Bridge:
         Order of the indicators' autoregressions; None: by Schwarz's criterion, at most 6.
     target_lags
         Past values of the target in each equation, the latest known first.
+    combination
+        ``"least-variance"`` or ``"inverse-mse"``; see `combine`.
     without
         Quarters from which nothing is learnt.
 
@@ -65,6 +67,7 @@ class Bridge:
     levels: Sequence[str] = ()
     lags: int | None = None
     target_lags: int = 1
+    combination: Combination = "least-variance"
     without: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -79,13 +82,19 @@ class Bridge:
         FitError
             No indicator can be used.
         """
-        found = edge_of(monthly, quarterly[[target]], target, period, series=self.series, without=self.without)
+        found = edge_of(monthly, quarterly, target, period, series=self.series, without=self.without)
         found = found.until()
         if not np.isnan(found.y[found.at]):
             return known(target, found.period, "Bridge equations", float(found.y[found.at]), _SOURCE)
         learnt = found.learnt()
         lagged = lags_of(learnt.y, found, self.target_lags)
-        return together("Bridge equations", _SOURCE, found, lambda column: self._one(found, learnt, lagged, column))
+        return together(
+            "Bridge equations",
+            _SOURCE,
+            found,
+            lambda column: self._one(found, learnt, lagged, column),
+            self.combination,
+        )
 
     def _one(self, found: Edge, learnt: Edge, lagged: Floats, column: int) -> Equation:
         name = found.monthly[column]
@@ -133,7 +142,7 @@ def lags_of(y: Floats, found: Edge, count: int) -> Floats:
     return out
 
 
-def together(method: str, source: str, found: Edge, one: Callable[[int], Equation]) -> Forecast:
+def together(method: str, source: str, found: Edge, one: Callable[[int], Equation], rule: Combination) -> Forecast:
     """Learn one equation an indicator, list those that are refused, and combine the others."""
     equations, refused = [], []
     for column, name in enumerate(found.monthly):
@@ -146,7 +155,7 @@ def together(method: str, source: str, found: Edge, one: Callable[[int], Equatio
             f"{method.lower()}: no indicator can be used. {refused[0][0] + ': ' + refused[0][1] if refused else ''}",
             remedy="Use a longer history, or other series.",
         )
-    whole = combine(equations)
+    whole = combine(equations, rule)
     pieces = tuple(
         Piece(e.series, e.mean, float(np.sqrt(e.variance)), float(w), e.months)
         for e, w in zip(equations, whole.weights, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -106,7 +107,7 @@ class MixedBvar:
         FitError
             Too few complete quarters.
         """
-        found = edge_of(monthly, quarterly, target, period, series=self.series, without=self.without)
+        found = edge_of(monthly, quarterly, target, period, series=self.series, without=self.without, others=True)
         if not np.isnan(found.y[found.at]):
             return known(target, found.period, "Mixed-frequency BVAR", float(found.y[found.at]), _SOURCE)
         stack, refused = stacked(found)
@@ -133,28 +134,28 @@ class MixedBvar:
     def _fit(self, stack: Stack, y: Floats, x: Floats) -> Fit:
         habits = habits_of(stack)
 
-        def at(point: Sequence[float]) -> Fit:
+        def at(point: tuple[float, float]) -> Fit:
             tightness, quarters = (float(np.clip(np.exp(v), *b)) for v, b in zip(point, _BOUNDS, strict=True))
             tightness = self.tightness or tightness
             quarters = self.quarters or quarters
             return Fit(tightness, quarters, update(prior(habits, self.lags, tightness, quarters, self.decay), y, x))
 
         grid = [
-            at((np.log(a), np.log(b)))
+            at((float(np.log(a)), float(np.log(b))))
             for a in ((self.tightness,) if self.tightness else _TIGHTNESS)
             for b in ((self.quarters,) if self.quarters else _QUARTERS)
         ]
         best = max(grid, key=lambda one: one.posterior.evidence)
         if len(grid) == 1:
             return best
-        start = np.log([best.tightness, best.quarters])
-        better = minimize(
-            lambda point: -at(list(point)).posterior.evidence,
-            np.asarray(start, dtype=np.float64),
-            method="Nelder-Mead",
-            options={"xatol": 0.02, "fatol": 0.01, "maxfev": 60, "initial_simplex": start + _SIMPLEX},
-        )
-        return max(best, at(better.x), key=lambda one: one.posterior.evidence)
+        start: Floats = np.log([best.tightness, best.quarters])
+
+        def loss(point: Floats) -> float:
+            return -at((float(point[0]), float(point[1]))).posterior.evidence
+
+        options: Any = {"xatol": 0.02, "fatol": 0.01, "maxfev": 60, "initial_simplex": start + _SIMPLEX}
+        better = minimize(loss, start, method="Nelder-Mead", options=options)
+        return max(best, at((float(better.x[0]), float(better.x[1]))), key=lambda one: one.posterior.evidence)
 
 
 _SIMPLEX = np.array([[0.0, 0.0], [0.3, 0.0], [0.0, 0.5]])

@@ -83,6 +83,7 @@ def edge_of(
     *,
     series: Sequence[str] | None = None,
     without: Sequence[str] = (),
+    others: bool = False,
 ) -> Edge:
     """Read a vintage.
 
@@ -96,6 +97,8 @@ def edge_of(
         The monthly series to be used; default all.
     without
         Quarters from which nothing is learnt.
+    others
+        Read the other quarterly series, too.
 
     Raises
     ------
@@ -111,7 +114,7 @@ def edge_of(
     if absent:
         raise UsageError(f"the vintage has no monthly series {', '.join(absent)}.", remedy="Name those that it has.")
     chosen = monthly if series is None else monthly[list(series)]
-    grid = gather(chosen, quarterly)
+    grid = gather(chosen, quarterly if others else quarterly[[target]])
     wanted = month_number(period, "Q")
     # Begin with a quarter's first month, end with a quarter's last.
     lead = grid.first_month % 3

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
+from scipy.optimize import nnls
 
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.beside.edge import LEAST, Floats, Mask
+
+Combination = Literal["least-variance", "inverse-mse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,27 +169,52 @@ class Combined:
     weights: Floats
 
 
-def combine(equations: Sequence[Equation]) -> Combined:
-    r"""Combine forecasts by the inverse of their error variances.
+def combine(equations: Sequence[Equation], rule: Combination = "least-variance") -> Combined:
+    r"""Combine forecasts.
+
+    Parameters
+    ----------
+    equations
+        One or more.
+    rule
+        ``"inverse-mse"``: weights inverse to the error variances. ``"least-variance"``: those, none below 0, with which
+        the combination's own error has the least variance, given how the errors go together.
 
     Notes
     -----
-    The variance of the combination takes the errors as correlated as they have been. With correlation matrix `R` of
-    the residuals over their common quarters, `h` the equations' hat vectors and `s` their residual standard
-    deviations, two equations' own errors have covariance :math:`R_{ij}s_is_j(1+h_i'h_j)` (that of seemingly unrelated
-    regressions); what comes with forecast indicators has :math:`b_ib_j\sum_m c_{im}c_{jm}R^x_{ij}s^x_is^x_j`, months m
-    to come. With fewer than 20 common quarters, all errors are taken as one and the same.
+    :math:`\min_w w'Vw` under :math:`w\ge0`, :math:`1'w=1`; with any penalty on :math:`(1'w-1)^2` instead the solution
+    has the same direction, so that non-negative least squares gives it. That weights are estimated is not in the
+    variance. For `V` see `covariance`.
     """
     if not equations:
         raise FitError("no equation can be learnt.", remedy="Use a longer history, or other series.")
-    variance = np.array([e.variance for e in equations])
-    share = 1.0 / np.maximum(variance, 1e-300)
-    share /= share.sum()
+    together = covariance(equations)
+    variance = np.diag(together)
+    if rule == "inverse-mse":
+        share = 1.0 / np.maximum(variance, 1e-300)
+    else:
+        values, vectors = np.linalg.eigh(together / variance.mean())
+        root = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+        share = nnls(np.vstack([root, np.ones(len(root))]), np.r_[np.zeros(len(root)), 1.0])[0]
+    share = np.asarray(share / share.sum(), dtype=np.float64)
     mean = float(share @ np.array([e.mean for e in equations]))
+    return Combined(mean, float(np.sqrt(max(float(share @ together @ share), 0.0))), share)
+
+
+def covariance(equations: Sequence[Equation]) -> Floats:
+    r"""Return the covariances of the equations' forecast errors, which are as correlated as they have been.
+
+    Notes
+    -----
+    With correlation matrix `R` of the residuals over their common quarters, `h` the equations' hat vectors and `s`
+    their residual standard deviations, two equations' own errors have covariance :math:`R_{ij}s_is_j(1+h_i'h_j)` (that
+    of seemingly unrelated regressions; s with Student's tails). What comes with forecast indicators has
+    :math:`b_ib_j\sum_m c_{im}c_{jm}R^x_{ij}s^x_is^x_j`, months m to come. With fewer than 20 common quarters,
+    all errors are taken as one and the same.
+    """
     tail = np.array([e.sigma * np.sqrt(e.df / (e.df - 2.0)) for e in equations])
     hats = np.column_stack([e.hat for e in equations])
     own = correlation(np.column_stack([e.residual for e in equations])) * np.outer(tail, tail) * (1.0 + hats.T @ hats)
-    total = float(share @ own @ share)
     if any(len(e.path) for e in equations):
         slopes = np.array([e.slope for e in equations])
         paths = np.column_stack([e.path * e.innovation_sd for e in equations])
@@ -193,9 +222,9 @@ def combine(equations: Sequence[Equation]) -> Combined:
         # Estimated coefficients of the indicators' autoregressions: as correlated as what they were learnt from.
         guessed = np.sqrt(np.array([e.path_variance for e in equations]))
         inherited = np.outer(slopes, slopes) * alike * (paths.T @ paths + np.outer(guessed, guessed))
-        loose = np.array([e.inherited for e in equations]) - np.diag(inherited)
-        total += float(share @ inherited @ share + share**2 @ loose)
-    return Combined(mean, float(np.sqrt(total)), share)
+        # An estimated slope adds to its own equation alone.
+        own += inherited + np.diag(np.array([e.inherited for e in equations]) - np.diag(inherited))
+    return np.asarray(own, dtype=np.float64)
 
 
 def correlation(columns: Floats) -> Floats:

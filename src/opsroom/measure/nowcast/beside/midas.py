@@ -13,7 +13,7 @@ from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.nowcast.beside.almon import shaped_equation
 from opsroom.measure.nowcast.beside.bridge import lags_of, together
 from opsroom.measure.nowcast.beside.edge import Edge, Floats, edge_of
-from opsroom.measure.nowcast.beside.equation import Equation, learn, usable
+from opsroom.measure.nowcast.beside.equation import Combination, Equation, learn, usable
 from opsroom.measure.nowcast.beside.result import Forecast, known
 
 _SOURCES = {
@@ -28,7 +28,7 @@ _DEGREE = 2
 
 @dataclass(frozen=True, slots=True)
 class Midas:
-    r"""Direct regressions on an indicator's last known months, one an indicator, combined by inverse error variances.
+    r"""Direct regressions on an indicator's last known months, one an indicator, combined.
 
     Answers: what do the months that are known already say of the quarter, without forecasting those that are not?
 
@@ -43,6 +43,8 @@ class Midas:
         Monthly series to be used; default all.
     target_lags
         Past values of the target in each equation, the latest known first.
+    combination
+        ``"least-variance"`` or ``"inverse-mse"``; see `combine`.
     ridge
         Free weights only: penalty on squared coefficients, in units of the regressors' standard deviations.
     without
@@ -61,6 +63,7 @@ class Midas:
     lags: int | None = None
     series: Sequence[str] | None = None
     target_lags: int = 1
+    combination: Combination = "least-variance"
     ridge: float = 0.0
     without: Sequence[str] = ()
 
@@ -83,14 +86,16 @@ class Midas:
         FitError
             No indicator can be used.
         """
-        found = edge_of(monthly, quarterly[[target]], target, period, series=self.series, without=self.without)
+        found = edge_of(monthly, quarterly, target, period, series=self.series, without=self.without)
         found = found.until()
         method, source = f"MIDAS ({self.weights})", _SOURCES[self.weights]
         if not np.isnan(found.y[found.at]):
             return known(target, found.period, method, float(found.y[found.at]), source)
         learnt = found.learnt()
         lagged = lags_of(learnt.y, found, self.target_lags)
-        return together(method, source, found, lambda column: self._one(found, learnt, lagged, column))
+        return together(
+            method, source, found, lambda column: self._one(found, learnt, lagged, column), self.combination
+        )
 
     def _one(self, found: Edge, learnt: Edge, lagged: Floats, column: int) -> Equation:
         name = found.monthly[column]
