@@ -105,7 +105,7 @@ def test_nothing_that_was_not_known_moves_weights_or_densities(rule: Any) -> Non
     other = pool(replace(result, frame=frame, known=known), rule)
     kept = found.weights["day"] <= cut
     pd.testing.assert_frame_equal(found.weights[kept], other.weights[kept])
-    mine, theirs = (one.to_frame().query("day <= @cut") for one in (found, other))
+    mine, theirs = (one.to_frame()[one.to_frame()["day"] <= cut] for one in (found, other))
     pd.testing.assert_frame_equal(mine, theirs)
     # Outcomes in the frame serve scores alone: the pool does not look at them.
     blind = pool(replace(result, frame=result.frame.assign(outcome=np.nan, error=np.nan)), rule)

@@ -32,12 +32,14 @@ def scored(frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     seen = frame["outcome"].notna() & (frame["sd"] > 0)
     crps, pit, density = (np.full(len(frame), np.nan) for _ in range(3))
-    stated = stated_sd(frame)
+    means, sds, outcomes = (
+        np.asarray(v, dtype=np.float64) for v in (frame["mean"], stated_sd(frame), frame["outcome"])
+    )
+    pit[seen] = base.pit_gaussian(means[seen], sds[seen], outcomes[seen])
+    z = (outcomes[seen] - means[seen]) / sds[seen]
+    density[seen] = -0.5 * z**2 - np.log(sds[seen]) - 0.5 * np.log(2.0 * np.pi)
     for k in np.flatnonzero(seen):
-        one, sd = frame.iloc[k], float(stated[k])
-        crps[k] = base.crps_gaussian([one["mean"]], [sd], [one["outcome"]])
-        pit[k] = float(base.pit_gaussian([one["mean"]], [sd], [one["outcome"]])[0])
-        density[k] = -0.5 * ((one["outcome"] - one["mean"]) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2.0 * np.pi)
+        crps[k] = base.crps_gaussian(means[k], sds[k], outcomes[k])
     return frame.assign(crps=crps, pit=pit, log_density=density)
 
 
