@@ -199,6 +199,10 @@ def test_what_a_pool_says_and_refuses() -> None:
     assert "Geweke" in found.cite()
     chart = spec_of(found.chart())
     assert "a weighs most in the pool for gdp" in " ".join(chart["title"]["text"])
+    many = pool(planted({name: rng.normal(size=24) for name in "abcdefg"}), "equal")
+    shown = {row["model"]: row["weight"] for row in spec_of(many.chart())["data"]["values"]}
+    assert len(shown) == 5
+    assert shown["others"] == pytest.approx(300 / 7, abs=0.01)
     assert set(found.weights.columns) == {"day", "period", "days_left", "model", "weight", "past"}
     with pytest.raises(UsageError, match="no model c"):
         pool(result, members=["a", "c"])

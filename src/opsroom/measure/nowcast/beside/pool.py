@@ -81,27 +81,35 @@ class PoolResult:
         """Draw each member's weight over time: of the last nowcast of each day."""
         import altair as alt
 
-        from opsroom.base.charts import SERIES, Caption, finish, legend_columns, plot
+        from opsroom.base.charts import HEIGHT, SERIES, WIDTH, Caption, colour, finish, legend_columns, plot
 
         shown = self.weights.sort_values(["day", "period"]).drop_duplicates(["day", "model"], keep="last")
         mean = shown.groupby("model")["weight"].mean().sort_values(ascending=False)
         last = shown[shown["day"] == shown["day"].max()].set_index("model")["weight"]
         top = str(last.idxmax())
         now, usual = 100.0 * float(last.to_numpy().max()), 100.0 * mean.to_dict()[top]
+        # A colour each: where there are more models than colours, those that weigh least are one.
         names = [str(name) for name in mean.index]
-        rows = [
-            {"day": str(row.day)[:10], "model": str(row.model), "weight": round(100 * float(w), 2)}
-            for row, w in zip(shown.itertuples(), shown["weight"].to_numpy(np.float64), strict=True)
-        ]
-        colours = [SERIES[k % len(SERIES)] for k in range(len(names))]
-        area = plot(rows).mark_area(interpolate="step-after", stroke="white", strokeWidth=0.6).encode(
-            x=alt.X("day:T", title=None, scale=alt.Scale(type="utc")),
+        named = names if len(names) <= len(SERIES) else names[: len(SERIES) - 1]
+        labels = named + (["others"] if len(named) < len(names) else [])
+        heap: dict[tuple[str, str], float] = {}
+        for row, w in zip(shown.itertuples(), shown["weight"].to_numpy(np.float64), strict=True):
+            key = (str(row.day)[:10], str(row.model) if row.model in named else "others")
+            heap[key] = heap.get(key, 0.0) + 100.0 * float(w)
+        rows = [{"day": day, "model": model, "weight": round(w, 2)} for (day, model), w in heap.items()]
+        form = "%Y" if len({day[:4] for day, _ in heap}) > 3 else "%b %Y"
+        area = plot(rows).mark_area(interpolate="step-after", stroke=colour("paper"), strokeWidth=0.6).encode(
+            x=alt.X(
+                "day:T", title=None, scale=alt.Scale(type="utc"),
+                axis=alt.Axis(format=form, tickCount=6, labelFlush=True, labelOverlap=True),
+            ),
             y=alt.Y("weight:Q", title=None, stack="zero", scale=alt.Scale(domain=[0, 100])),
             color=alt.Color(
-                "model:N", sort=names, scale=alt.Scale(domain=names, range=colours),
-                legend=alt.Legend(columns=legend_columns(names)),
+                "model:N", sort=labels, scale=alt.Scale(domain=labels, range=list(SERIES[: len(labels)])),
+                legend=alt.Legend(columns=legend_columns(labels)),
             ),
         )  # fmt: skip
+        area = area.properties(width=WIDTH, height=HEIGHT)
         caption = Caption(
             f"{top} weighs most in the pool for {self.result.target}: {now:.0f} %, {usual:.0f} % on average",
             f"weights in %, {self.rule} rule; on each day from outcomes known by then",
