@@ -162,8 +162,21 @@ def test_what_comes_with_a_forecast_indicator_is_that_of_simulated_months() -> N
         )
         months = np.column_stack([months, new])
     spread = (months @ np.array([1, 2, 3, 2, 1]) / 9).var()
-    assert equation.inherited == pytest.approx((equation.slope**2 + equation.slope_sd**2) * spread, rel=0.03)
+    aggregate = x["x0"].rolling(5).apply(lambda v: v @ [1, 2, 3, 2, 1] / 9).to_numpy()[2::3]
+    fit = sm.OLS(y["gdp"].to_numpy()[1:], sm.add_constant(aggregate[1:59])).fit()
+    slope = fit.params
+    assert equation.inherited == pytest.approx((slope[1] ** 2 + fit.bse[1] ** 2) * spread, rel=0.03)
     assert found.sd == pytest.approx(np.sqrt(equation.own + equation.inherited), rel=1e-12)
+    # The error of a past quarter from the same distance: two months of it forecast by the same autoregression.
+    past = known[: 3 * 40 + 1]
+    months = [*past]
+    for _ in range(2):
+        months.append(float(peer.params @ [1.0, months[-1], months[-2]]))
+    edge_q = np.array(months[-5:]) @ [1, 2, 3, 2, 1] / 9
+    true_q = known[3 * 40 - 2 : 3 * 40 + 3] @ [1, 2, 3, 2, 1] / 9
+    assert equation.error is not None
+    assert equation.error[40] == pytest.approx(y["gdp"].iloc[40] - slope[0] - slope[1] * edge_q, rel=1e-9)
+    assert equation.residual[40] == pytest.approx(y["gdp"].iloc[40] - slope[0] - slope[1] * true_q, rel=1e-9)
     assert equation.inherited > 0.05 * equation.own
 
 

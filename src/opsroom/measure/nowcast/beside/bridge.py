@@ -47,8 +47,8 @@ class Bridge:
     closed form: :math:`s_e^2(1+h'h)\nu/(\nu-2) + (b^2+\mathrm{var}\,b)\{\sigma_x^2\sum_m c_m^2 + g'Vg\}`, with the
     indicator's innovations to come (:math:`c_m` is how the quarter moves with month m's) and the estimated
     coefficients of its autoregression (gradient g, covariance V). Errors of several equations are as correlated as
-    they have been; see `combine`. What fails most often: an indicator that is forecast to return to its mean in a
-    slump.
+    they would have been from the same distance; see `covariance`. What fails most often: an indicator that is
+    forecast to return to its mean in a slump.
 
     Examples
     --------
@@ -103,21 +103,26 @@ class Bridge:
         past = np.where(found.at == np.arange(len(found.y)), by_quarter(own.values, shape), by_quarter(
             learnt.x[:, column], shape))  # fmt: skip
         out = learn(learnt.y, np.column_stack([np.ones(len(past)), past, lagged]), found.at)
-        months = len(own.values)
-        weight = np.zeros(months)
-        weight[-5:] = shape[::-1]
-        ahead = len(own.gradient)
-        path, path_variance = np.zeros(months), 0.0
-        if ahead:
-            for k in range(ahead):
-                path[months - ahead + k] = float(weight[months - ahead + k :] @ own.moving[: ahead - k])
-            gradient = weight[months - ahead :] @ own.gradient
-            path_variance = float(gradient @ own.covariance @ gradient)
         plain = out.equation(name, own.order)
-        return replace(
-            plain, slope=float(out.beta[1]), slope_sd=plain.sigma * float(np.sqrt(out.inverse[1, 1])), path=path,
-            path_variance=path_variance, innovation=own.innovation, innovation_sd=own.sigma,
-        )  # fmt: skip
+        ahead = len(own.gradient)
+        if not ahead:
+            return plain
+        weight = np.zeros(len(own.values))
+        weight[-5:] = shape[::-1]
+        weight = weight[-ahead:]
+        # How the quarter moves with the innovation of each month to come.
+        path = np.array([float(weight[k:] @ own.moving[: ahead - k]) for k in range(ahead)])
+        gradient = weight @ own.gradient
+        spread = own.sigma**2 * float(path @ path) + float(gradient @ own.covariance @ gradient)
+        slope, slope_variance = float(out.beta[1]), plain.sigma**2 * float(out.inverse[1, 1])
+        missed = slope * shifted(own.innovation, ahead, len(past)) @ path
+        return replace(plain, inherited=(slope**2 + slope_variance) * spread, error=plain.residual + missed)
+
+
+def shifted(innovation: Floats, ahead: int, quarters: int) -> Floats:
+    """Return quarters x months: the innovations that stood where the `ahead` months to come stand in the last one."""
+    rows = 3 * np.arange(1, quarters + 1)[:, None] - ahead + np.arange(ahead)
+    return np.where(rows >= 0, innovation[np.maximum(rows, 0)], np.nan)
 
 
 def by_quarter(x: Floats, shape: Floats) -> Floats:

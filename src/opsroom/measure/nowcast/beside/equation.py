@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -36,14 +36,11 @@ class Equation:
         Schwarz's criterion.
     months
         Lags of the indicator, in months, or the order of its autoregression.
-    slope, slope_sd
-        Of the indicator's forecast, where the indicator had to be forecast.
-    path, path_variance
-        By month: how that forecast moves with innovations to come; and its variance from estimated coefficients.
-    innovation
-        By month: the indicator's past innovations.
-    innovation_sd
-        Their standard deviation.
+    inherited
+        Variance that comes with the indicator's own forecast, where it had to be forecast.
+    error
+        By quarter: the error that the equation would have made from the same distance, with the indicator's forecast
+        in it; None where the indicator is known, and it is the residual.
     weights
         Weights on the indicator's lags, latest first, where there are such.
     """
@@ -55,12 +52,8 @@ class Equation:
     df: float
     bic: float
     months: int = 0
-    slope: float = 0.0
-    slope_sd: float = 0.0
-    path: Floats = field(default_factory=lambda: np.zeros(0))
-    path_variance: float = 0.0
-    innovation: Floats = field(default_factory=lambda: np.zeros(0))
-    innovation_sd: float = 0.0
+    inherited: float = 0.0
+    error: Floats | None = None
     weights: tuple[float, ...] = ()
 
     @property
@@ -73,12 +66,6 @@ class Equation:
     def own(self) -> float:
         """Variance of the forecast's error, were the indicator known: Student's t with `df` degrees of freedom."""
         return self.sigma**2 * (1.0 + float(self.hat @ self.hat)) * self.df / (self.df - 2.0)
-
-    @property
-    def inherited(self) -> float:
-        """Variance that comes with the indicator's own forecast."""
-        spread = self.innovation_sd**2 * float(self.path @ self.path) + self.path_variance
-        return (self.slope**2 + self.slope_sd**2) * spread
 
     @property
     def variance(self) -> float:
@@ -202,29 +189,18 @@ def combine(equations: Sequence[Equation], rule: Combination = "least-variance")
 
 
 def covariance(equations: Sequence[Equation]) -> Floats:
-    r"""Return the covariances of the equations' forecast errors, which are as correlated as they have been.
+    r"""Return the covariances of the equations' forecast errors.
 
     Notes
     -----
-    With correlation matrix `R` of the residuals over their common quarters, `h` the equations' hat vectors and `s`
-    their residual standard deviations, two equations' own errors have covariance :math:`R_{ij}s_is_j(1+h_i'h_j)` (that
-    of seemingly unrelated regressions; s with Student's tails). What comes with forecast indicators has
-    :math:`b_ib_j\sum_m c_{im}c_{jm}R^x_{ij}s^x_is^x_j`, months m to come. With fewer than 20 common quarters,
-    all errors are taken as one and the same.
+    :math:`V_{ij}=R_{ij}\sqrt{V_{ii}V_{jj}}` with the variances of the equations and the correlations of the errors that
+    they would have made from the same distance in the past, over the quarters that all have. So what two indicators'
+    forecasts miss together, and what one indicator's news would have told another equation, is in it. With fewer than
+    20 common quarters, all errors are taken as one and the same.
     """
-    tail = np.array([e.sigma * np.sqrt(e.df / (e.df - 2.0)) for e in equations])
-    hats = np.column_stack([e.hat for e in equations])
-    own = correlation(np.column_stack([e.residual for e in equations])) * np.outer(tail, tail) * (1.0 + hats.T @ hats)
-    if any(len(e.path) for e in equations):
-        slopes = np.array([e.slope for e in equations])
-        paths = np.column_stack([e.path * e.innovation_sd for e in equations])
-        alike = correlation(np.column_stack([e.innovation for e in equations]))
-        # Estimated coefficients of the indicators' autoregressions: as correlated as what they were learnt from.
-        guessed = np.sqrt(np.array([e.path_variance for e in equations]))
-        inherited = np.outer(slopes, slopes) * alike * (paths.T @ paths + np.outer(guessed, guessed))
-        # An estimated slope adds to its own equation alone.
-        own += inherited + np.diag(np.array([e.inherited for e in equations]) - np.diag(inherited))
-    return np.asarray(own, dtype=np.float64)
+    errors = np.column_stack([e.residual if e.error is None else e.error for e in equations])
+    size = np.sqrt(np.array([e.variance for e in equations]))
+    return correlation(errors) * np.outer(size, size)
 
 
 def correlation(columns: Floats) -> Floats:
