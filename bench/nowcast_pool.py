@@ -8,7 +8,7 @@ excepted) nor by a pool. Intervals of the ratio: circular blocks of four quarter
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -53,9 +53,10 @@ def run(size: int | None = None) -> dict[str, Any]:
     assert rows is not None
     begun = time.process_time()
     every = rows
-    for rule in ("bates-granger", "log-score", "equal"):
+    rules: tuple[Literal["bates-granger", "log-score", "equal"], ...] = ("bates-granger", "log-score", "equal")
+    for rule in rules:
         for members, name in ((MEMBERS, rule), (tuple(MODELS), f"{rule} with AR")):
-            made = pool(rows, rule, members=members, name=name, without=CRISIS)  # type: ignore[arg-type]
+            made = pool(rows, rule, members=members, name=name, without=CRISIS)
             every = _with(every, made.to_frame())
             last = made.weights[made.weights["day"] == made.weights["day"].max()]
             out |= {f"{name} weight {row.model}": round(float(row.weight), 3) for row in last.itertuples()}

@@ -243,4 +243,4 @@ def test_gaps_short_series_and_bad_settings() -> None:
         MixedBvar()(flat, y, "gdp", "2015-Q4")
     for wrong in ({"lags": 0}, {"tightness": 0.0}, {"quarters": -1.0}):
         with pytest.raises(UsageError):
-            MixedBvar(**wrong)  # type: ignore[arg-type]
+            MixedBvar(**wrong)  # type: ignore[arg-type]  # a wrong argument, on purpose

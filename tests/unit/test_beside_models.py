@@ -332,7 +332,7 @@ def test_models_say_what_they_used_and_refuse_what_they_cannot_use() -> None:
         Bridge()(RAGGED, BEFORE, "gdp", "2001-Q1")
     for wrong in ({"weights": "odd"}, {"lags": 2}, {"ridge": 1.0}, {"target_lags": -1}):
         with pytest.raises(UsageError):
-            Midas(**wrong)  # type: ignore[arg-type]
+            Midas(**wrong)  # type: ignore[arg-type]  # a wrong argument, on purpose
     with pytest.raises(UsageError):
         Bridge(lags=0)
     with pytest.raises(UsageError):
@@ -394,7 +394,7 @@ def test_models_go_through_the_backtest_pickled_and_cached_by_content(tmp_path: 
     # Another setting is another model; a model told by its address is never kept.
     backtest(vintages, "gdp", {"bridge": Bridge(lags=2)}, cache=tmp_path)
     assert len(list(tmp_path.glob("*.pkl"))) == 5
-    backtest(vintages, "gdp", {"bridge": Bridge(levels=_Odd())}, cache=tmp_path)  # type: ignore[arg-type]
+    backtest(vintages, "gdp", {"bridge": Bridge(levels=_Odd())}, cache=tmp_path)  # type: ignore[arg-type]  # a wrong argument, on purpose
     assert len(list(tmp_path.glob("*.pkl"))) == 5
 
 

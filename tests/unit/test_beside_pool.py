@@ -209,7 +209,7 @@ def test_what_a_pool_says_and_refuses() -> None:
     with pytest.raises(UsageError, match="already"):
         pool(result, name="a")
     with pytest.raises(UsageError, match="not known"):
-        pool(result, "best")  # type: ignore[arg-type]
+        pool(result, "best")  # type: ignore[arg-type]  # a wrong argument, on purpose
     with pytest.raises(UsageError, match="known when"):
         pool(replace(result, known={}))
     with pytest.raises(UsageError, match="out of range"):
