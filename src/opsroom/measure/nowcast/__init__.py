@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING
 from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
+    from opsroom.measure.nowcast.beside.autoregression import Autoregression
+    from opsroom.measure.nowcast.beside.bridge import Bridge
+    from opsroom.measure.nowcast.beside.bvar import MixedBvar
+    from opsroom.measure.nowcast.beside.midas import Midas
+    from opsroom.measure.nowcast.beside.pool import PoolResult, pool
+    from opsroom.measure.nowcast.beside.result import Forecast
     from opsroom.measure.nowcast.calendar import first_seen, pseudo_vintages, vintages_from
     from opsroom.measure.nowcast.dfm.backtest import backtest
     from opsroom.measure.nowcast.dfm.model import DynamicFactorModel, FittedFactorModel, from_statsmodels, loglike
@@ -29,18 +35,24 @@ if TYPE_CHECKING:
     from opsroom.measure.nowcast.targets import Targeted, choose_series, targeted
 
 _HOMES = {
+    "Autoregression": ".beside.autoregression",
     "Backtest": ".replay",
     "BacktestResult": ".dfm.scoring",
+    "Bridge": ".beside.bridge",
     "DynamicFactorModel": ".dfm.model",
     "FactorParameters": ".dfm.parameters",
     "FittedFactorModel": ".dfm.model",
     "FittedRevisions": ".revisions.results",
     "FredPanel": ".fred",
+    "Forecast": ".beside.result",
     "Lags": ".releases",
+    "Midas": ".beside.midas",
+    "MixedBvar": ".beside.bvar",
     "News": ".news",
     "NewsResult": ".dfm.news",
     "NextRelease": ".releases",
     "NowcastResult": ".results",
+    "PoolResult": ".beside.pool",
     "QuarterNowcast": ".results",
     "RevisionForecast": ".revisions.results",
     "RevisionModel": ".revisions.model",
@@ -60,6 +72,7 @@ _HOMES = {
     "pseudo_vintages": ".calendar",
     "read_fred": ".fred",
     "read_model": ".model_toml",
+    "pool": ".beside.pool",
     "rehearse": ".replay",
     "release_triangle": ".revisions.triangle",
     "revise": ".revisions.results",
@@ -71,18 +84,24 @@ _HOMES = {
 }
 
 __all__ = [
+    "Autoregression",
     "Backtest",
     "BacktestResult",
+    "Bridge",
     "DynamicFactorModel",
     "FactorParameters",
     "FittedFactorModel",
     "FittedRevisions",
+    "Forecast",
     "FredPanel",
     "Lags",
+    "Midas",
+    "MixedBvar",
     "News",
     "NewsResult",
     "NextRelease",
     "NowcastResult",
+    "PoolResult",
     "QuarterNowcast",
     "RevisionForecast",
     "RevisionModel",
@@ -99,6 +118,7 @@ __all__ = [
     "learn_lags",
     "loglike",
     "nowcast",
+    "pool",
     "pseudo_vintages",
     "read_fred",
     "read_model",

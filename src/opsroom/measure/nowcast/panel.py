@@ -21,6 +21,9 @@ Ints = NDArray[np.int64]
 GROWTH = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 3.0
 """Weights on the months t, t-1 … t-4 with which monthly growth makes a quarter's growth."""
 
+LEVEL = np.array([1.0, 1.0, 1.0, 0.0, 0.0]) / 3.0
+"""Weights with which a monthly level makes a quarter's average."""
+
 COMMON = "common"
 """The block of all series."""
 

@@ -6,7 +6,7 @@ import hashlib
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -29,7 +29,7 @@ Release = Literal["first", "second", "latest"]
 Vintage = tuple[pd.DataFrame, pd.DataFrame]
 CHUNK = 15
 """Vintages in a row that are fitted one after the other, each from the parameters of the one before."""
-_NEAR = 20
+NEAR = 20
 """Days by which the distance to a quarter's end may differ for a past error to count."""
 AR1 = "AR(1)"
 """Name of the benchmark that every backtest has."""
@@ -97,7 +97,8 @@ def backtest(
     workers
         Processes. The result does not depend on it.
     cache
-        A folder: what was computed for the same data, model and version is read from there.
+        A folder: what was computed for the same data, model and version is read from there. A model of one's own is
+        kept if it is a frozen dataclass; empty the folder when its code has changed. Functions are computed anew.
 
     Raises
     ------
@@ -121,9 +122,9 @@ def backtest(
     rows = [row for found, _ in done for row in found]
     refused = tuple(one for _, lost in done for one in lost)
     learnt = dict(outcomes) if outcomes is not None else learn_outcomes(ordered, target, release)
-    known = {str(day.date()): _released(pair, target) for day, pair in ordered}
+    known = as_known(ordered, target, release if outcomes is None else "latest")
     frame = _with_quantiles(pd.DataFrame(rows), learnt, known)
-    return BacktestResult(target, release if outcomes is None else "given", frame, refused)
+    return BacktestResult(target, release if outcomes is None else "given", frame, refused, known)
 
 
 def autoregression(monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, period: pd.Period) -> Nowcast:
@@ -143,17 +144,28 @@ class _Plain:
 
 def learn_outcomes(ordered: Sequence[tuple[pd.Timestamp, Vintage]], target: str, release: Release) -> dict[str, float]:
     """Return each quarter's value by the vintages; what the first vintage holds already has no first release."""
+    return list(as_known(ordered, target, release).values())[-1]
+
+
+def as_known(
+    ordered: Sequence[tuple[pd.Timestamp, Vintage]], target: str, release: Release
+) -> dict[str, dict[str, float]]:
+    """Return day → quarter → the value that counts, as far as the vintages up to that day tell it."""
     bulk = set(_released(ordered[0][1], target))
+    place = {"first": 0, "second": 1, "latest": -1}[release]
     seen: dict[str, list[float]] = {}
-    for _, pair in ordered:
+    out: dict[str, dict[str, float]] = {}
+    for day, pair in ordered:
         for quarter, value in _released(pair, target).items():
             values = seen.setdefault(quarter, [])
             if not values or values[-1] != value:
                 values.append(value)
-    if release == "latest":
-        return {quarter: values[-1] for quarter, values in seen.items()}
-    place = 0 if release == "first" else 1
-    return {q: values[place] for q, values in seen.items() if q not in bulk and len(values) > place}
+        out[str(day.date())] = {
+            quarter: values[place]
+            for quarter, values in seen.items()
+            if release == "latest" or (quarter not in bulk and len(values) > place)
+        }
+    return out
 
 
 def _released(pair: Vintage, target: str) -> dict[str, float]:
@@ -171,9 +183,11 @@ def _all(tasks: Sequence[_Task], workers: int, cache: Path | None) -> list[tuple
 
 
 def _cached(task: _Task, cache: Path | None) -> tuple[list[dict[str, Any]], list[Any]]:
-    if cache is None or not isinstance(task.model, DynamicFactorModel):
+    if cache is None or not _told_by_content(task.model):
         return _run(task)
-    key = hashlib.sha256(f"{__version__}|{task.model!r}|{task.target}|{task.ahead}|{task.tol}".encode())
+    kind = type(task.model)
+    about = f"{__version__}|{kind.__module__}.{task.model!r}|{task.target}|{task.ahead}|{task.tol}"
+    key = hashlib.sha256(about.encode())
     for day, pair in task.vintages:
         key.update(str(day).encode())
         for table in pair:
@@ -187,6 +201,15 @@ def _cached(task: _Task, cache: Path | None) -> tuple[list[dict[str, Any]], list
     cache.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(out))
     return out
+
+
+def _told_by_content(model: object) -> bool:
+    """Whether a model's text says all that it is: a frozen dataclass, with nothing in it that
+    is told by its address alone or cut short."""
+    if isinstance(model, type) or not is_dataclass(model):
+        return False
+    how: Any = getattr(type(model), "__dataclass_params__")  # noqa: B009  # every dataclass has it; no stub does
+    return bool(how.frozen and how.repr) and not any(gap in repr(model) for gap in (" at 0x", "..."))
 
 
 def _run(task: _Task) -> tuple[list[dict[str, Any]], list[Any]]:
@@ -243,10 +266,11 @@ def _with_quantiles(
         means, sds = own["mean"].to_numpy(np.float64), own["sd"].to_numpy(np.float64)
         shocks = own["shock"].to_numpy(bool)
         for k, label in enumerate(own.index):
-            # One error a quarter: the last one made at about this distance, of a quarter that the vintage holds.
-            at_hand = own["period"].isin(list(known[str(pd.Timestamp(days[k]).date())])).to_numpy()
-            past = own[(days < days[k]) & at_hand & (np.abs(left - left[k]) <= _NEAR)]
+            # One error a quarter: the last one made at about this distance, against what was known of the outcome.
+            told = own["period"].map(known[str(pd.Timestamp(days[k]).date())]).astype(float)
+            past = own[(days < days[k]) & told.notna().to_numpy() & (np.abs(left - left[k]) <= NEAR)]
             past = past.drop_duplicates("period", keep="last")
+            past = past.assign(error=past["mean"] - told[past.index])
             levels, basis, count = quantiles(float(means[k]), float(sds[k]), shock=bool(shocks[k]), history=past)
             named = {f"q{100 * level:02.0f}": value for level, value in levels.items()}
             out.append({"at": label, "basis": basis, "past": count} | named)

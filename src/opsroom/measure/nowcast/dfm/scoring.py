@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,19 +20,27 @@ if TYPE_CHECKING:
 _NORMAL_ABS = 0.6745
 
 
+def stated_sd(frame: pd.DataFrame) -> Floats:
+    """Return the standard deviations that go with the quantiles, which past errors may have widened."""
+    return np.asarray((frame["q75"] - frame["q25"]) / (2.0 * _NORMAL_ABS), dtype=np.float64)
+
+
 def scored(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add each row's continuous ranked probability score and probability integral transform, NaN without outcome."""
+    """Add each row's continuous ranked probability score, probability integral transform and log density at the
+    outcome, NaN without outcome."""
     if frame.empty:
         return frame
     seen = frame["outcome"].notna() & (frame["sd"] > 0)
-    crps, pit = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
+    crps, pit, density = (np.full(len(frame), np.nan) for _ in range(3))
+    means, sds, outcomes = (
+        np.asarray(v, dtype=np.float64) for v in (frame["mean"], stated_sd(frame), frame["outcome"])
+    )
+    pit[seen] = base.pit_gaussian(means[seen], sds[seen], outcomes[seen])
+    z = (outcomes[seen] - means[seen]) / sds[seen]
+    density[seen] = -0.5 * z**2 - np.log(sds[seen]) - 0.5 * np.log(2.0 * np.pi)
     for k in np.flatnonzero(seen):
-        one = frame.iloc[k]
-        # The sd that goes with the quantiles, which past errors may have widened.
-        sd = float(one["q75"] - one["q25"]) / (2.0 * _NORMAL_ABS)
-        crps[k] = base.crps_gaussian([one["mean"]], [sd], [one["outcome"]])
-        pit[k] = float(base.pit_gaussian([one["mean"]], [sd], [one["outcome"]])[0])
-    return frame.assign(crps=crps, pit=pit)
+        crps[k] = base.crps_gaussian(means[k], sds[k], outcomes[k])
+    return frame.assign(crps=crps, pit=pit, log_density=density)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +53,22 @@ class BacktestResult:
         What was nowcast, and which release counts.
     frame
         One row a day, model and period: ``mean, sd, shock, basis, past``, quantiles ``q05 …``, ``outcome, error, crps,
-        pit``; NaN where there is no outcome yet.
+        pit, log_density``; NaN where there is no outcome yet.
     refused
         (day, model, code) of fits that were refused.
+    known
+        Day → quarter → the outcome as far as it was known on that day.
     """
 
     target: str
     release: str
     frame: pd.DataFrame
     refused: tuple[tuple[pd.Timestamp, str, str], ...]
+    known: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def scores(self, *, benchmark: str = "AR(1)") -> pd.DataFrame:
-        """Return one row a model: RMSE, MAE, bias, CRPS, coverage of the 68 and 90 % bands, ratio to a benchmark.
+        """Return one row a model: RMSE, MAE, bias, CRPS, mean log density (more is better), coverage of the 68 and
+        90 % bands, ratio to a benchmark.
 
         Only days and periods that all models have are scored. ``dm_p`` is the p-value of Diebold and Mariano's test of
         squared errors against the benchmark: one loss a quarter (the mean over its vintages), so that the many
@@ -74,6 +87,7 @@ class BacktestResult:
                 "mae": base.mae(own["mean"], y),
                 "bias": base.bias(own["mean"], y),
                 "crps": float(own["crps"].mean()),
+                "log_score": float(own["log_density"].mean()),
                 "cover68": base.coverage(own["q16"], own["q84"], y),
                 "cover90": base.coverage(low, high, y),
             }
