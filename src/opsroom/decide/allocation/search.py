@@ -1,0 +1,143 @@
+"""The optimum by rows generated as scarcities show, with a bound that does not rest on the search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from opsroom.decide.allocation.master import Floats, Master, infeasible
+from opsroom.decide.allocation.problem import Problem
+from opsroom.decide.input_output.productive import solve
+
+_BLOCK = 200
+_ROUNDS = 60
+_KEPT = 1e-7
+"""Part of a row, at most uses, that may be left away: the bound is proved without it."""
+_VIOLATED = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Final uses that can be had, and what no final uses can exceed.
+
+    Attributes
+    ----------
+    y, x
+        Final uses and outputs, within all limits.
+    objective, bound
+        Worth of `y`, and an upper bound of the worth of any final uses that can be had.
+    prices, wages
+        Worth of one more unit of capacity by product, of one more hour by skill.
+    rows, rounds
+        Rows that the programme ended with, and rounds.
+    """
+
+    y: Floats
+    x: Floats
+    objective: float
+    bound: float
+    prices: Floats
+    wages: Floats
+    rows: int
+    rounds: int
+
+
+def search(problem: Problem, *, tol: float, seconds: float) -> Found:
+    """Find the best final uses.
+
+    Notes
+    -----
+    Output follows from final uses, so the unknowns are these alone, and a capacity becomes a row only when a round's
+    answer exceeds it. Each round gives two things: final uses moved back within all limits, whose worth is a lower
+    bound; and prices, of which weak duality makes an upper bound by one solve, whatever the rows left away. The search
+    ends where the two are within `tol`.
+    """
+    p = problem
+    base = p.load(p.output(p.low)) if p.low.any() else None
+    if base is not None and max(base[0].max(initial=0.0), base[1].max(initial=0.0)) > 1.0 + _VIOLATED:
+        raise infeasible()
+    master = Master(p.worth, p.low, p.high, seconds=seconds)
+    names: list[tuple[str, int]] = []
+    rows = []
+    for k, hours in enumerate(p.labour):
+        rows.append(_row(p.row(hours) / p.labour_limit[k], p.high))
+        names.append(("labour", k))
+    if rows:
+        master.add(rows)
+    best: Found | None = None
+    known: set[int] = set()
+    for round_number in range(1, _ROUNDS + 1):
+        y, duals = master.solve()
+        y = np.clip(y, p.low, p.high)
+        prices, wages = np.zeros(len(p.labels)), np.zeros(len(p.labour_limit))
+        for (kind, k), dual in zip(names, duals, strict=True):
+            if kind == "labour":
+                wages[k] = dual / p.labour_limit[k]
+            else:
+                prices[k] = dual / p.capacity[k]
+        x = p.output(y)
+        found = _within(p, y, x, prices, wages, master.rows, round_number)
+        if best is not None:
+            kept = best if best.objective > found.objective else found
+            low = best if best.bound < found.bound else found
+            found = Found(
+                kept.y, kept.x, kept.objective, low.bound, low.prices, low.wages, master.rows, round_number
+            )  # fmt: skip
+        best = found
+        used = p.load(x)[0]
+        over = [int(i) for i in np.flatnonzero(used > 1.0 + _VIOLATED) if int(i) not in known]
+        if not over or best.bound - best.objective <= tol * max(abs(best.bound), 1e-300):
+            break
+        over = sorted(over, key=lambda i: -used[i])[:_BLOCK]
+        fresh = []
+        for i in over:
+            unit = np.zeros(len(p.labels))
+            unit[i] = 1.0
+            fresh.append(_row(p.row(unit) / p.capacity[i], p.high))
+            names.append(("capacity", i))
+            known.add(i)
+        master.add(fresh)
+    assert best is not None
+    return best
+
+
+def _row(row: Floats, high: Floats) -> tuple[np.ndarray, Floats]:
+    """Return a row without its smallest entries, which together are worth no more than `_KEPT` of the limit."""
+    part = row * high
+    order = np.argsort(part)
+    away = order[: int(np.searchsorted(np.cumsum(part[order]), _KEPT))]
+    kept = np.ones(len(row), dtype=bool)
+    kept[away] = False
+    columns = np.flatnonzero(kept)
+    return columns.astype(np.int64), row[columns]
+
+
+def _within(p: Problem, y: Floats, x: Floats, prices: Floats, wages: Floats, rows: int, rounds: int) -> Found:
+    """Move final uses back within all limits, and prove a bound from the prices."""
+    used, hours = p.load(x)
+    worst = max(float(used.max(initial=0.0)), float(hours.max(initial=0.0)))
+    if worst > 1.0:
+        # Back towards the floors, which are possible: every load is linear on the way.
+        x_low = p.output(p.low) if p.low.any() else np.zeros_like(x)
+        low_used, low_hours = p.load(x_low)
+        whole = np.concatenate([used, hours])
+        least = np.concatenate([low_used, low_hours])
+        over = whole > 1.0
+        share = float(np.min((1.0 - least[over]) / (whole[over] - least[over])))
+        share = max(0.0, min(1.0, share * (1.0 - 1e-12)))
+        y, x = p.low + share * (y - p.low), x_low + share * (x - x_low)
+    return Found(y, x, float(p.worth @ y), bound(p, prices, wages), prices, wages, rows, rounds)
+
+
+def bound(p: Problem, prices: Floats, wages: Floats) -> float:
+    """Return the worth that no final uses can exceed, by weak duality from any prices of 0 or more.
+
+    A final use costs what its making takes of the scarce means at these prices; at most it is worth its surplus over
+    that, at its most, and never less than its cost at its least.
+    """
+    cost = solve(p.turned, prices + wages @ p.labour, tol=1e-11).x
+    surplus = p.worth - cost
+    gain = np.where(surplus > 0, surplus * p.high, surplus * p.low).sum()
+    limited = np.isfinite(p.capacity) & (prices > 0)
+    return float(gain + prices[limited] @ p.capacity[limited] + wages @ p.labour_limit)
