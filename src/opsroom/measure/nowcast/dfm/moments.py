@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from opsroom.measure.nowcast.dfm import kernels
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
 from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed
+
+
+class Lagged(Protocol):
+    """What learning the factors' autoregression needs: see `Moments`."""
+
+    @property
+    def lagged(self) -> Floats: ...
+    @property
+    def origin(self) -> Floats: ...
+    @property
+    def steps(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +93,8 @@ def moments(cells: Cells, found: Smoothed) -> Moments:
         cross,
         special_gram,
         special_mean,
-        _lagged(cov, order, found.weights.calm),
-        _origin(cov, order),
+        lag_sums(cov, order, found.weights.calm),
+        origin_products(cov, order),
         layout.months - order,
         figure,
         figures,
@@ -127,7 +139,8 @@ def _plain(found: Smoothed) -> Floats:
     return np.stack([_own_square(found, now), product, _own_square(found, then)])
 
 
-def _lagged(cov: Floats, order: int, calm: Floats) -> Floats:
+def lag_sums(cov: Floats, order: int, calm: Floats) -> Floats:
+    """Return `Moments.lagged` from the factors' products by lag and month."""
     months, r = cov.shape[1], cov.shape[2]
     weight = calm[order:]
     out = np.empty((order + 1, order + 1, r, r))
@@ -138,7 +151,8 @@ def _lagged(cov: Floats, order: int, calm: Floats) -> Floats:
     return out
 
 
-def _origin(cov: Floats, order: int) -> Floats:
+def origin_products(cov: Floats, order: int) -> Floats:
+    """Return `Moments.origin` from the factors' products by lag and month."""
     r = cov.shape[2]
     out = np.empty((order * r, order * r))
     for a in range(order):

@@ -1,0 +1,139 @@
+"""The factors of every week or day given the data, and the likelihood of the data given the parameters.
+
+Own errors live at their series' own frequency, so the only unknowns are the factors of the base periods. Their
+precision is an envelope: a quarter's growth ties the base periods of two quarters, with memory of three.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from opsroom.measure.nowcast.dfm import kernels as envelope
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, stationary
+from opsroom.measure.nowcast.dfm.smooth import not_stationary, singular
+from opsroom.measure.nowcast.fine import kernels
+from opsroom.measure.nowcast.fine.pattern import Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """How each cell's own error rests on the cell before: see `kernels.decays`."""
+
+    decay: Floats
+    spread: Floats
+    decay_slope: Floats
+    spread_slope: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class FineSmoothed:
+    """The unknowns of one panel under given parameters.
+
+    Attributes
+    ----------
+    pattern, parameters
+        What it was computed from; the parameters have factors with unit innovations.
+    mean
+        Mean of every unknown.
+    root, near
+        Cholesky factor of the precision, and covariances, within the envelope; `near` is empty if not asked for.
+    loglike
+        Log likelihood of the standardised data.
+    own
+        Workings of the own errors.
+    """
+
+    pattern: Pattern
+    parameters: FactorParameters
+    mean: Floats
+    root: Floats
+    near: Floats
+    loglike: float
+    own: Own
+
+    @property
+    def factor_means(self) -> Floats:
+        """Rows x factors."""
+        return self.mean.reshape(-1, self.parameters.factors)
+
+    def solve(self, direction: Floats) -> Floats:
+        """Return covariance times a direction over the unknowns."""
+        out = direction.copy()
+        envelope.solve(self.root, self.pattern.first, self.pattern.start, out)
+        return out
+
+
+def own_workings(pattern: Pattern, p: FactorParameters) -> Own:
+    """Work out the own errors' chains."""
+    own = Own(*(np.empty(pattern.cells) for _ in range(4)))
+    kernels.decays(
+        pattern.series, pattern.gap, p.memory, own.decay, own.spread, own.decay_slope, own.spread_slope
+    )  # fmt: skip
+    return own
+
+
+def smooth(pattern: Pattern, parameters: FactorParameters, *, moments: bool = True) -> FineSmoothed:
+    """Find the factors given the data.
+
+    Parameters
+    ----------
+    pattern
+        The panel, from data standardised with the parameters' own center and scale.
+    parameters
+        The model.
+    moments
+        Also find the covariances within the envelope.
+
+    Raises
+    ------
+    FitError
+        The factors' autoregression is not stationary, or the precision is not positive definite.
+    """
+    p = parameters.unit()
+    r = p.factors
+    covariance = stationary(p.transition)
+    if not np.all(np.isfinite(covariance)):
+        raise not_stationary(p.radius)
+    sign, logdet_start = np.linalg.slogdet(covariance)
+    if sign <= 0:
+        raise not_stationary(p.radius)
+    contrast = np.hstack([np.eye(r), -p.transition])
+    first, start = pattern.first, pattern.start
+    env, right = np.zeros(start[-1]), np.zeros(len(first))
+    none: Floats = np.zeros((0, r, r))
+    envelope.add_factors(
+        env, first, start, pattern.at, contrast.T @ contrast, np.ones(pattern.rows), np.linalg.inv(covariance),
+        none, none, 0,
+    )  # fmt: skip
+    own = own_workings(pattern, p)
+    variance = p.variance[pattern.series] * own.spread
+    same, cross = np.zeros((len(pattern.share_row), r, r)), np.zeros((len(pattern.links), r, r))
+    pull = np.zeros((len(pattern.share_row), r))
+    total = kernels.collect(
+        pattern.links, pattern.series, pattern.link, own.decay, 1.0 / variance, pattern.now - own.decay * pattern.back,
+        p.loadings, same, cross, pull,
+    )  # fmt: skip
+    kernels.spread_out(
+        env, first, start, pattern.share_row, pattern.share_at, pattern.share_weight, pattern.links, same, cross,
+        pull, right,
+    )  # fmt: skip
+    logdet = envelope.factorise(env, first, start)
+    if not np.isfinite(logdet):
+        raise singular()
+    mean = right.copy()
+    envelope.solve(env, first, start, mean)
+    loglike = -0.5 * (
+        pattern.cells * np.log(2.0 * np.pi)
+        + logdet
+        + logdet_start
+        + float(np.log(variance).sum())
+        + total
+        - float(mean @ right)
+    )
+    near = np.zeros(0)
+    if moments:
+        near = np.zeros_like(env)
+        envelope.invert(env, first, start, near)
+    return FineSmoothed(pattern, p, mean, env, near, float(loglike), own)

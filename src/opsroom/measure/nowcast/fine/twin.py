@@ -1,0 +1,100 @@
+"""The factor model on a fine grid by its plain definition: every cell's covariance with every other.
+
+Nothing is shared with the compiled way but the model: a figure's weights are found by cumulating one base period's
+growth and averaging it over the calendar, day by day.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date, timedelta
+
+import numpy as np
+
+from opsroom.measure.nowcast.dfm.parameters import Floats, companion, stationary
+from opsroom.measure.nowcast.fine.grid import FineGrid
+from opsroom.measure.nowcast.fine.parameters import FineParameters
+
+_AROUND = 200
+"""Base periods before and after the grid that are looked at, so that no period within it is cut."""
+
+
+def dense_weights(grid: FineGrid) -> dict[tuple[int, int], Floats]:
+    """Return, per cell (row, series) that rests on the grid alone, the weights of all rows in it."""
+    rows = len(grid.values)
+    days = [_reckoned(grid.base, grid.first + k) for k in range(-_AROUND, rows + _AROUND)]
+    out: dict[tuple[int, int], Floats] = {}
+    for i, frequency in enumerate(grid.frequencies):
+        members: dict[object, list[int]] = {}
+        for k, day in enumerate(days):
+            members.setdefault(_period(day, frequency), []).append(k)
+        periods = list(members.values())[1:-1]
+        for before, here in itertools.pairwise(periods):
+            weight = np.zeros(len(days))
+            if grid.levels[i]:
+                weight[here] = 1.0 / len(here)
+            else:
+                for u in range(before[0], here[-1] + 1):
+                    now, then = sum(k >= u for k in here) / len(here), sum(k >= u for k in before) / len(before)
+                    weight[u] = now - then
+            support = np.flatnonzero(weight) - _AROUND
+            if support[0] >= 0 and support[-1] < rows:
+                out[here[-1] - _AROUND, i] = weight[_AROUND : _AROUND + rows]
+    return out
+
+
+def _reckoned(base: str, number: int) -> date:
+    if base == "M":
+        return date(1970 + number // 12, number % 12 + 1, 1)
+    return date(1970, 1, 1) + timedelta(days=number * (7 if base == "W" else 1))
+
+
+def _period(day: date, frequency: str) -> object:
+    if frequency == "W":
+        return day.isocalendar()[:2]
+    return {"D": day, "M": (day.year, day.month), "Q": (day.year, (day.month - 1) // 3)}[frequency]
+
+
+def dense_covariance(p: FineParameters, grid: FineGrid) -> tuple[list[tuple[int, int]], Floats]:
+    """Return all cells that could be observed, and their covariance."""
+    u = p.unit()
+    r, rows = u.factors, len(grid.values)
+    form = companion(u.transition)
+    ahead = [stationary(u.transition)]
+    for _ in range(rows - 1):
+        ahead.append(form @ ahead[-1])
+    common = np.zeros((rows, r, rows, r))
+    for s in range(rows):
+        for t in range(s + 1):
+            block = ahead[s - t][:r, :r]
+            common[s, :, t, :], common[t, :, s, :] = block, block.T
+    by_cell = dense_weights(grid)
+    cells = list(by_cell)
+    load = np.stack([np.outer(by_cell[row, i], u.loadings[i]).ravel() for row, i in cells])
+    covariance = load @ common.reshape(rows * r, rows * r) @ load.T
+    series = np.array([i for _, i in cells])
+    for i in range(len(u.names)):
+        at = np.flatnonzero(series == i)  # one cell a period, in order: apart by as many periods as places
+        apart = np.abs(np.subtract.outer(np.arange(len(at)), np.arange(len(at))))
+        covariance[np.ix_(at, at)] += u.variance[i] / (1.0 - u.memory[i] ** 2) * u.memory[i] ** apart
+    return cells, np.asarray(covariance)
+
+
+def dense_loglike(p: FineParameters, grid: FineGrid) -> float:
+    """Return the log likelihood of the standardised values of a grid, NaN where unknown."""
+    cells, covariance = dense_covariance(p, grid)
+    y = np.array([grid.values[cell] for cell in cells])
+    seen = np.flatnonzero(~np.isnan(y))
+    root = np.linalg.cholesky(covariance[np.ix_(seen, seen)])
+    white = np.linalg.solve(root, y[seen])
+    return float(-0.5 * (white @ white) - np.log(np.diag(root)).sum() - 0.5 * len(seen) * np.log(2.0 * np.pi))
+
+
+def dense_mean(p: FineParameters, grid: FineGrid) -> tuple[list[tuple[int, int]], Floats, Floats]:
+    """Return all cells that could be observed, and mean and variance of each given the known ones, standardised."""
+    cells, covariance = dense_covariance(p, grid)
+    y = np.array([grid.values[cell] for cell in cells])
+    seen = np.flatnonzero(~np.isnan(y))
+    gain = np.linalg.solve(covariance[np.ix_(seen, seen)], covariance[seen]).T
+    variance = np.diag(covariance) - np.einsum("ab,ab->a", gain, covariance[:, seen])
+    return cells, gain @ y[seen], variance
