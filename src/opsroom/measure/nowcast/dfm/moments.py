@@ -166,12 +166,15 @@ def origin_products(cov: Floats, order: int) -> Floats:
 def shock_squares(found: Smoothed) -> Floats:
     """Return the expected square sum of each month's factor innovations; NaN for the first `order` months."""
     layout, p = found.layout, found.parameters
-    r, order = p.factors, p.order
-    cov = np.zeros((order + 1, layout.months, r, r))
-    kernels.lagged(found.near, layout.first, layout.start, layout.factor_at, r, order, cov)
+    cov = np.zeros((p.order + 1, layout.months, p.factors, p.factors))
+    kernels.lagged(found.near, layout.first, layout.start, layout.factor_at, p.factors, p.order, cov)
+    return innovation_squares(cov, found.factor_means, p)
+
+
+def innovation_squares(cov: Floats, mean: Floats, p: FactorParameters) -> Floats:
+    """Return `shock_squares` from the factors' covariances by lag and period, and their means."""
+    r, order, months = p.factors, p.order, len(mean)
     parts = [np.eye(r), *(-p.transition[:, k * r : (k + 1) * r] for k in range(order))]
-    months = layout.months
-    mean = found.factor_means
     eta = sum((mean[order - a : months - a] @ parts[a].T for a in range(order + 1)), np.zeros((months - order, r)))
     total = (eta**2).sum(axis=1)
     for a in range(order + 1):
