@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opsroom.base.errors import FitError, UsageError
+from opsroom.measure.nowcast import DynamicFactorModel, FittedFactorModel
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, companion
 from opsroom.measure.nowcast.dfm.search import pack, unpack
 from opsroom.measure.nowcast.fine import calendar
 from opsroom.measure.nowcast.fine.grid import FineGrid, gather
 from opsroom.measure.nowcast.fine.look import cell, data_weights, look
+from opsroom.measure.nowcast.fine.model import FittedFineModel
 from opsroom.measure.nowcast.fine.parameters import FineParameters
 from opsroom.measure.nowcast.fine.pattern import lay_out
 from opsroom.measure.nowcast.fine.smooth import smooth
@@ -132,3 +135,186 @@ def test_steps_of_expectation_maximisation_raise_the_likelihood() -> None:
             path.append(found.loglike)
             p = panel.improve(found, p)
         assert np.all(np.diff(path) > 0)
+
+
+def economy(seed: int, *, weeks: int = 520) -> tuple[dict[str, pd.DataFrame], FineParameters, np.ndarray]:
+    """Draw an economy in weeks, by the plain definition: its tables, its parameters and its factor."""
+    rng = np.random.default_rng(seed)
+    start = pd.Timestamp("2010-01-04")
+    index = {f: pd.period_range(start, periods=weeks * 7, freq="D").asfreq(DAYS[f]).unique() for f in "WMQ"}
+    names = {"M": ["m0", "m1", "m2", "survey"], "Q": ["gdp"], "W": ["w0", "w1", "w2"]}
+    empty = {f: pd.DataFrame(0.0, index=index[f], columns=names[f]) for f in names}
+    grid = gather(empty, levels=["survey"], base="W")
+    n, rows = len(grid.names), len(grid.values)
+    f = np.zeros(rows + 300)
+    for t in range(1, len(f)):
+        f[t] = 0.9 * f[t - 1] + rng.normal()
+    f = f[300:]
+    loadings = np.array([0.6, 0.9, 1.2, 1.0, 0.8, 0.5, 0.8, 1.1])
+    memory = np.array([0.4, 0.0, -0.3, 0.6, 0.2, 0.5, -0.4, 0.0])
+    values, variance = np.full(grid.values.shape, np.nan), np.empty(n)
+    by_cell = dense_weights(grid)
+    for i in range(n):
+        at = sorted(row for row, c in by_cell if c == i)
+        signal = np.array([by_cell[row, i] @ f for row in at]) * loadings[i]
+        total = signal.std() * (0.5 if i == grid.column("gdp") else 1.0)
+        own = total * rng.normal()
+        for k, row in enumerate(at):
+            own = memory[i] * own + total * np.sqrt(1.0 - memory[i] ** 2) * rng.normal() if k else own
+            values[row, i] = signal[k] + own
+        variance[i] = total**2 * (1.0 - memory[i] ** 2)
+    true = FineParameters(
+        grid.names, 4, ("a",), (FactorBlock((0,), 1),), np.ones((n, 1), dtype=bool), loadings[:, None],
+        np.array([[0.9]]), np.eye(1), memory, variance, np.zeros(n), np.ones(n), base="W",
+        frequencies=grid.frequencies, levels=grid.levels,
+    )  # fmt: skip
+    tables = {}
+    for frequency, columns in names.items():
+        at = [grid.column(name) for name in columns]
+        rows_of = grid.last_row(calendar.index_numbers(index[frequency], frequency), frequency)
+        inside = rows_of < rows
+        tables[frequency] = pd.DataFrame(values[rows_of[inside]][:, at], index[frequency][inside], columns)
+    return tables, true, f
+
+
+@pytest.fixture(scope="module")
+def learnt() -> tuple[dict[str, pd.DataFrame], FineParameters, np.ndarray, FittedFineModel]:
+    tables, true, f = economy(3)
+    return tables, true, f, fitted_to(tables)
+
+
+def fitted_to(tables: dict[str, pd.DataFrame], **how: object) -> FittedFineModel:
+    return DynamicFactorModel().fit(
+        tables["M"], tables["Q"], weekly=tables["W"], levels=["survey"], **how  # type: ignore[call-overload]
+    )  # fmt: skip
+
+
+def test_parameters_are_found_again(
+    learnt: tuple[dict[str, pd.DataFrame], FineParameters, np.ndarray, FittedFineModel],
+) -> None:
+    _, true, f, fitted = learnt
+    assert fitted.report is not None
+    assert np.all(np.diff(fitted.report.path) > -1e-9)
+    found = fitted.parameters.unit()
+    loads = found.loadings[:, 0] * found.scale
+    loads *= np.sign(loads.sum())
+    assert found.names == true.names
+    # The truth, in the units of the fit, is no likelier than what was found, and not unlikely beside it: twice the
+    # difference is chi-squared with as many degrees as parameters (25, and the 16 centers and scales taken as given).
+    at_truth = look(fitted.grid, replace(true, center=fitted.parameters.center)).found.loglike
+    at_found = fitted.loglike - float(np.log(found.scale) @ (~np.isnan(fitted.grid.values)).sum(axis=0))
+    assert 0.0 < at_found - at_truth < 35.0
+    np.testing.assert_allclose(loads, true.loadings[:, 0], rtol=0.25)
+    np.testing.assert_allclose(found.memory, true.memory, atol=0.3)
+    np.testing.assert_allclose(found.variance * found.scale**2, true.variance, rtol=0.45)
+    weekly = slice(5, 8)  # 520 figures each: closer
+    np.testing.assert_allclose(found.memory[weekly], true.memory[weekly], atol=0.1)
+    np.testing.assert_allclose(found.transition, true.transition, atol=0.04)
+    factor = fitted.factors().to_numpy()[:, 0]
+    assert abs(np.corrcoef(factor, f[-len(factor) :])[0, 1]) > 0.93
+
+
+def test_a_week_of_the_running_month_moves_the_nowcast_and_news_add_up(
+    learnt: tuple[dict[str, pd.DataFrame], FineParameters, np.ndarray, FittedFineModel],
+) -> None:
+    tables, _, _, fitted = learnt
+    month = tables["M"].index[-8]
+    early = {f: table[table.index.end_time < month.start_time] for f, table in tables.items()}
+    early["Q"] = early["Q"].iloc[:-1]
+    known = fitted.updated(gather(early, like=fitted.grid))
+    more = dict(early)
+    more["W"] = tables["W"][tables["W"].index.end_time < month.start_time + pd.Timedelta(days=14)].copy()
+    assert len(more["W"]) - len(early["W"]) == 2
+    more["W"].iloc[-1] += 3.0 * more["W"].std()
+    more["W"].iloc[-9, 0] += 0.7  # a revision
+    more["M"] = early["M"].copy()
+    more["M"].iloc[-3, 1] = np.nan  # a withdrawal
+    later = fitted.updated(gather(more, like=fitted.grid))
+    for target, period in (("gdp", month.asfreq("Q-DEC")), ("m1", month), ("survey", month), ("w1", "2019-W40")):
+        before, after = (
+            m.nowcast(target, period, parameter_uncertainty=False) for m in (known, later)
+        )  # fmt: skip
+        news = known.news(more["M"], more["Q"], target, period, weekly=more["W"])
+        assert news.before == pytest.approx(before.mean, abs=1e-10)
+        assert news.after == pytest.approx(after.mean, abs=1e-10)
+        assert news.total == pytest.approx(after.mean - before.mean, abs=1e-10)
+        kinds = news.by_kind()
+        assert kinds["revision"] != 0
+        assert kinds["withdrawal"] != 0
+        releases = news.detail[news.detail["kind"] == "release"]
+        assert sorted(set(releases["series"])) == ["w0", "w1", "w2"]
+        assert len(releases) == 6
+        assert kinds["release"] > 0.1 * before.sd
+        assert after.sd < before.sd
+    refit = fitted_to(more, start=fitted.parameters)
+    again = known.news(more["M"], more["Q"], "gdp", month.asfreq("Q-DEC"), weekly=more["W"], refit=refit)
+    assert again.total == pytest.approx(again.after - again.before, abs=1e-10)
+    assert again.by_kind()["parameters"] != 0
+
+
+def test_a_known_cell_is_itself_and_its_label_is_its_period(
+    learnt: tuple[dict[str, pd.DataFrame], FineParameters, np.ndarray, FittedFineModel],
+) -> None:
+    tables, _, _, fitted = learnt
+    for name, frequency, text in (("gdp", "Q", "2015-Q2"), ("m2", "M", "2015-05"), ("w0", "W", "2015-W21")):
+        table = tables[frequency]
+        found = fitted.nowcast(name, text)
+        day = pd.Timestamp("2015-05-20")
+        assert found.mean == pytest.approx(float(table[name][table.index.start_time <= day].iloc[-1]), rel=1e-12)
+        assert (found.sd, found.period) == (0.0, text)
+
+
+def test_parameters_that_are_not_known_widen_the_band(
+    learnt: tuple[dict[str, pd.DataFrame], FineParameters, np.ndarray, FittedFineModel],
+) -> None:
+    fitted = learnt[3]
+    found = fitted.nowcast("gdp", "2020-Q1")
+    assert found.sd**2 == pytest.approx(found.filter_sd**2 + found.parameter_sd**2, rel=1e-12)
+    assert 0.0 < found.parameter_sd < found.filter_sd
+    low, high = found.band(0.9)
+    assert low < found.mean < high
+    assert not found.shock
+    assert found.basis == "model"
+
+
+def test_months_and_quarters_alone_are_the_model_of_months() -> None:
+    tables, _, _ = economy(4, weeks=400)
+    plain = DynamicFactorModel().fit(tables["M"], tables["Q"])
+    given = DynamicFactorModel().fit(tables["M"], tables["Q"], weekly=pd.DataFrame(), daily=None)  # type: ignore[call-overload]
+    assert type(plain) is type(given) is FittedFactorModel
+    assert given.loglike == plain.loglike
+    np.testing.assert_array_equal(given.parameters.loadings, plain.parameters.loadings)
+
+
+def test_bad_fits_and_bad_tables_are_refused() -> None:
+    tables, _, _ = economy(5, weeks=160)
+    with pytest.raises(FitError, match="did not converge"):
+        fitted_to(tables, max_iter=1, tol=1e-12)
+    with pytest.raises(FitError, match="never change"):
+        fitted_to(tables | {"W": tables["W"].assign(w1=1.0)})
+    with pytest.raises(FitError, match="fewer than"):
+        fitted_to(tables | {"Q": tables["Q"].iloc[:5]})
+    with pytest.raises(UsageError, match="twice"):
+        fitted_to(tables | {"W": tables["W"].rename(columns={"w0": "m0"})})
+    with pytest.raises(UsageError, match="occurs twice"):
+        fitted_to(tables | {"W": pd.concat([tables["W"], tables["W"].iloc[:1]])})
+    with pytest.raises(UsageError, match="no such series"):
+        DynamicFactorModel().fit(tables["M"], weekly=tables["W"], levels=["absent"])
+    with pytest.raises(UsageError, match="holds no dates"):
+        DynamicFactorModel().fit(tables["M"], weekly=tables["W"].reset_index(drop=True))
+    with pytest.raises(UsageError, match="infinite"):
+        fitted_to(tables | {"W": tables["W"].replace(tables["W"].iloc[3, 0], np.inf)})
+    with pytest.raises(UsageError, match="needs monthly data"):
+        DynamicFactorModel().fit(None)  # type: ignore[call-overload]
+
+
+def test_days_of_other_weeks_count_where_most_of_them_lie() -> None:
+    """Weeks that end on Saturday, as claims do, are those of the calendar week that holds six of their days."""
+    saturdays = pd.period_range("2020-01-04", periods=3, freq="W-SAT")
+    assert list(calendar.index_numbers(saturdays, "W")) == [calendar.read(f"2020-W{k:02d}", "W") for k in (1, 2, 3)]
+    dates = pd.DatetimeIndex(["2020-01-04", "2020-01-05", "2020-01-06"])
+    assert list(calendar.number_of(dates.to_numpy().astype("datetime64[D]").astype(int), "W")) == [
+        calendar.read(f"2020-W{k:02d}", "W") for k in (1, 1, 2)
+    ]
+    assert calendar.read(pd.Period("2020-01-04", freq="W-SAT"), "W") == calendar.read("2020-W01", "W")
+    assert calendar.read(pd.Timestamp("2020-05-31"), "M") == calendar.read("2020-05", "M")
