@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from opsroom.measure.nowcast.dfm.robust import Robust
     from opsroom.measure.nowcast.dfm.scoring import BacktestResult
     from opsroom.measure.nowcast.engine import nowcast
+    from opsroom.measure.nowcast.fine.model import FittedFineModel
+    from opsroom.measure.nowcast.fine.parameters import FineParameters
     from opsroom.measure.nowcast.news import News
     from opsroom.measure.nowcast.releases import Lags, NextRelease, learn_lags
     from opsroom.measure.nowcast.replay import Backtest, first_growth, rehearse
@@ -25,7 +27,9 @@ _HOMES = {
     "BacktestResult": ".dfm.scoring",
     "DynamicFactorModel": ".dfm.model",
     "FactorParameters": ".dfm.parameters",
+    "FineParameters": ".fine.parameters",
     "FittedFactorModel": ".dfm.model",
+    "FittedFineModel": ".fine.model",
     "Lags": ".releases",
     "News": ".news",
     "NewsResult": ".dfm.news",
@@ -49,7 +53,9 @@ __all__ = [
     "BacktestResult",
     "DynamicFactorModel",
     "FactorParameters",
+    "FineParameters",
     "FittedFactorModel",
+    "FittedFineModel",
     "Lags",
     "News",
     "NewsResult",

@@ -1,4 +1,4 @@
-"""The compiled part of the factor model on a fine grid: from cells to the unknowns' precision, and back to moments.
+"""The compiled part of the factor model on a fine grid: from shares to the unknowns' precision, and back to moments.
 
 The envelope, its Cholesky factor and its inverse are those of `dfm.kernels`.
 """
@@ -10,33 +10,6 @@ from typing import Any
 import numba
 
 from opsroom.measure.nowcast.dfm.kernels import entry
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def collect(
-    links: Any, series: Any, link: Any, decay: Any, weight: Any, value: Any, loadings: Any, same: Any, cross: Any,
-    pull: Any,
-) -> float:  # fmt: skip
-    """Sum the cells over the series, by share and link; return their weighted sum of squares.
-
-    `same` is the precision of each share's factors, `cross` of a link's two shares, `pull` the right side by share.
-    """
-    r, total = loadings.shape[1], 0.0
-    for k in range(len(series)):
-        i, p = series[k], link[k]
-        now, before, d = links[p, 0], links[p, 1], decay[k]
-        total += weight[k] * value[k] * value[k]
-        for f in range(r):
-            left = weight[k] * loadings[i, f]
-            pull[now, f] += left * value[k]
-            for g in range(r):
-                same[now, f, g] += left * loadings[i, g]
-            if before >= 0:
-                pull[before, f] -= d * left * value[k]
-                for g in range(r):
-                    same[before, f, g] += d * d * left * loadings[i, g]
-                    cross[p, f, g] -= d * left * loadings[i, g]
-    return total
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -115,74 +88,3 @@ def share_moments(
                     for g in range(r):
                         both = entry(near, first, start, (share_row[a] + x) * r + f, (share_row[b] + y) * r + g)
                         between[p, f, g] += w * both
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def decays(series: Any, gap: Any, memory: Any, decay: Any, spread: Any, decay_slope: Any, spread_slope: Any) -> None:
-    """Fill in each cell's weight of the cell before and variance relative to one innovation, and their derivatives.
-
-    A hole of g periods leaves memory**g of the cell before, and adds up the innovations between. A series' first cell
-    is stationary.
-    """
-    for k in range(len(series)):
-        rho, g = memory[series[k]], gap[k]
-        if g == 0:
-            decay[k], decay_slope[k] = 0.0, 0.0
-            spread[k] = 1.0 / (1.0 - rho * rho)
-            spread_slope[k] = 2.0 * rho * spread[k] * spread[k]
-            continue
-        d, bend, total, slope = 1.0, 0.0, 0.0, 0.0
-        for _ in range(g):
-            slope = rho * rho * slope + 2.0 * rho * total
-            total = rho * rho * total + 1.0
-            bend = rho * bend + d
-            d = rho * d
-        decay[k], spread[k], decay_slope[k], spread_slope[k] = d, total, bend, slope
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def by_series(
-    links: Any, series: Any, link: Any, decay: Any, spread: Any, now: Any, back: Any, expected: Any, within: Any,
-    between: Any, left: Any, right: Any,
-) -> None:  # fmt: skip
-    """Sum up the normal equations of each series' loadings, for errors with unit innovations."""
-    r = expected.shape[1]
-    for k in range(len(series)):
-        i, p, d = series[k], link[k], decay[k]
-        a, b = links[p, 0], links[p, 1]
-        w, value = 1.0 / spread[k], now[k] - d * back[k]
-        for f in range(r):
-            x = expected[a, f] - (d * expected[b, f] if b >= 0 else 0.0)
-            right[i, f] += w * value * x
-            for g in range(r):
-                y = expected[a, g] - (d * expected[b, g] if b >= 0 else 0.0)
-                cov = within[a, f, g]
-                if b >= 0:
-                    cov += d * d * within[b, f, g] - d * (between[p, f, g] + between[p, g, f])
-                left[i, f, g] += w * (x * y + cov)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def own_products(
-    links: Any, series: Any, link: Any, now: Any, back: Any, loadings: Any, expected: Any, within: Any, between: Any,
-    out: Any,
-) -> None:  # fmt: skip
-    """Fill in the expected products of each cell's own error and the one before: now², now x before, before²."""
-    r = expected.shape[1]
-    for k in range(len(series)):
-        i, p = series[k], link[k]
-        a, b = links[p, 0], links[p, 1]
-        x, y, xx, xy, yy = now[k], back[k], 0.0, 0.0, 0.0
-        for f in range(r):
-            x -= loadings[i, f] * expected[a, f]
-            if b >= 0:
-                y -= loadings[i, f] * expected[b, f]
-            for g in range(r):
-                both = loadings[i, f] * loadings[i, g]
-                xx += both * within[a, f, g]
-                if b >= 0:
-                    xy += both * between[p, f, g]
-                    yy += both * within[b, f, g]
-        out[0, k] = x * x + xx
-        out[1, k] = x * y + xy if b >= 0 else 0.0
-        out[2, k] = y * y + yy if b >= 0 else 0.0

@@ -67,6 +67,11 @@ class Pattern:
         return np.arange(self.rows, dtype=np.int64) * self.factors
 
     @property
+    def shares(self) -> Ints:
+        """Per cell its share, and the one of the cell before or -1: (2, cells)."""
+        return np.ascontiguousarray(self.links[self.link].T)
+
+    @property
     def cells(self) -> int:
         """Number of observed cells."""
         return len(self.now)
@@ -74,6 +79,16 @@ class Pattern:
     def newest(self) -> int:
         """Return the last row in which anything is known."""
         return int(self.row.max())
+
+
+def summed(where: Ints, what: Floats, size: int) -> Floats:
+    """Return the sums of rows that go to the same place: (size, …); rows with place -1 go nowhere."""
+    at = np.where(where < 0, size, where)
+    flat = what.reshape(len(what), -1)
+    out = np.empty((size, flat.shape[1]))
+    for k in range(flat.shape[1]):
+        out[:, k] = np.bincount(at, flat[:, k], minlength=size + 1)[:size]
+    return out.reshape(size, *what.shape[1:])
 
 
 def lay_out(grid: FineGrid, values: Floats, factors: int, order: int, *, chained: bool) -> Pattern:

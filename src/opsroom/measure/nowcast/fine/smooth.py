@@ -14,12 +14,21 @@ from opsroom.measure.nowcast.dfm import kernels as envelope
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, stationary
 from opsroom.measure.nowcast.dfm.smooth import not_stationary, singular
 from opsroom.measure.nowcast.fine import kernels
-from opsroom.measure.nowcast.fine.pattern import Pattern
+from opsroom.measure.nowcast.fine.pattern import Pattern, summed
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """How each cell's own error rests on the cell before: see `kernels.decays`."""
+    """How each cell's own error rests on the cell before.
+
+    Attributes
+    ----------
+    decay, spread
+        Weight of the error before, and variance relative to one innovation. A hole of g periods leaves memory**g, and
+        adds up the innovations between; a series' first cell is stationary.
+    decay_slope, spread_slope
+        Their derivatives in the memory.
+    """
 
     decay: Floats
     spread: Floats
@@ -67,11 +76,13 @@ class FineSmoothed:
 
 def own_workings(pattern: Pattern, p: FactorParameters) -> Own:
     """Work out the own errors' chains."""
-    own = Own(*(np.empty(pattern.cells) for _ in range(4)))
-    kernels.decays(
-        pattern.series, pattern.gap, p.memory, own.decay, own.spread, own.decay_slope, own.spread_slope
-    )  # fmt: skip
-    return own
+    rho, gap = p.memory[pattern.series], pattern.gap
+    begun, room = gap > 0, 1.0 - rho**2
+    some = np.maximum(gap, 1)
+    decay = np.where(begun, rho**some, 0.0)
+    decay_slope = np.where(begun, some * rho ** (some - 1), 0.0)
+    spread = (1.0 - decay**2) / room
+    return Own(decay, spread, decay_slope, 2.0 * (rho * spread - decay * decay_slope) / room)
 
 
 def smooth(pattern: Pattern, parameters: FactorParameters, *, moments: bool = True) -> FineSmoothed:
@@ -109,12 +120,17 @@ def smooth(pattern: Pattern, parameters: FactorParameters, *, moments: bool = Tr
     )  # fmt: skip
     own = own_workings(pattern, p)
     variance = p.variance[pattern.series] * own.spread
-    same, cross = np.zeros((len(pattern.share_row), r, r)), np.zeros((len(pattern.links), r, r))
-    pull = np.zeros((len(pattern.share_row), r))
-    total = kernels.collect(
-        pattern.links, pattern.series, pattern.link, own.decay, 1.0 / variance, pattern.now - own.decay * pattern.back,
-        p.loadings, same, cross, pull,
-    )  # fmt: skip
+    value = pattern.now - own.decay * pattern.back
+    now, before = pattern.shares
+    load = p.loadings[pattern.series]
+    scaled = load / variance[:, None]
+    gram = scaled[:, :, None] * load[:, None, :]
+    shares, faded = len(pattern.share_row), own.decay[:, None, None] * gram
+    same = summed(now, gram, shares) + summed(before, own.decay[:, None, None] * faded, shares)
+    cross = -summed(pattern.link, faded, len(pattern.links))
+    pulled = scaled * value[:, None]
+    pull = summed(now, pulled, shares) - summed(before, own.decay[:, None] * pulled, shares)
+    total = float((value**2 / variance).sum())
     kernels.spread_out(
         env, first, start, pattern.share_row, pattern.share_at, pattern.share_weight, pattern.links, same, cross,
         pull, right,

@@ -12,7 +12,7 @@ from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Mas
 from opsroom.measure.nowcast.dfm.search import Point, metric, pack
 from opsroom.measure.nowcast.dfm.step import FLOOR, MEMORY, Equations, autoregression, score_transition
 from opsroom.measure.nowcast.fine import kernels
-from opsroom.measure.nowcast.fine.pattern import Pattern
+from opsroom.measure.nowcast.fine.pattern import Pattern, summed
 from opsroom.measure.nowcast.fine.smooth import FineSmoothed, own_workings, smooth
 
 _HALVINGS = 40
@@ -61,24 +61,37 @@ def moments(found: FineSmoothed) -> FineMoments:
 
 def equations(pattern: Pattern, m: FineMoments, p: FactorParameters) -> Equations:
     """Return the normal equations of all series' loadings, for errors with unit innovations."""
-    n, r = p.loadings.shape
-    own = own_workings(pattern, p)
-    left, right = np.zeros((n, r, r)), np.zeros((n, r))
-    kernels.by_series(
-        pattern.links, pattern.series, pattern.link, own.decay, own.spread, pattern.now, pattern.back, m.expected,
-        m.within, m.between, left, right,
-    )  # fmt: skip
-    return Equations(left, right)
+    own, n = own_workings(pattern, p), len(p.names)
+    now, before = pattern.shares
+    held, d = (before >= 0).astype(np.float64), own.decay
+    shift = m.expected[now] - (held * d)[:, None] * m.expected[before]
+    cross = m.between[pattern.link]
+    gram = m.within[now] - d[:, None, None] * (cross + cross.transpose(0, 2, 1))
+    gram += (held * d**2)[:, None, None] * m.within[before] + shift[:, :, None] * shift[:, None, :]
+    value = pattern.now - d * pattern.back
+    return Equations(
+        summed(pattern.series, gram / own.spread[:, None, None], n),
+        summed(pattern.series, (value / own.spread)[:, None] * shift, n),
+    )
 
 
 def own_products(pattern: Pattern, m: FineMoments, p: FactorParameters) -> Floats:
-    """Return the own errors' expected products: (3, cells), see `kernels.own_products`."""
-    out = np.empty((3, pattern.cells))
-    kernels.own_products(
-        pattern.links, pattern.series, pattern.link, pattern.now, pattern.back, p.loadings, m.expected, m.within,
-        m.between, out,
-    )  # fmt: skip
-    return out
+    """Return the expected products of each cell's own error and the one before: now², now x before, before²."""
+    now, before = pattern.shares
+    held = before >= 0
+    load = p.loadings[pattern.series]
+
+    def quadratic(cov: Floats) -> Floats:
+        return np.asarray(((load[:, None, :] @ cov)[:, 0] * load).sum(axis=1))
+
+    error = pattern.now - (load * m.expected[now]).sum(axis=1)
+    earlier = pattern.back - (load * m.expected[before]).sum(axis=1)
+    products = [
+        error**2 + quadratic(m.within[now]),
+        np.where(held, error * earlier + quadratic(m.between[pattern.link]), 0.0),
+        np.where(held, earlier**2 + quadratic(m.within[before]), 0.0),
+    ]
+    return np.stack(products)
 
 
 def counts(pattern: Pattern, series: int) -> Floats:

@@ -7,6 +7,7 @@ growth and averaging it over the calendar, day by day.
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
@@ -15,14 +16,14 @@ from opsroom.measure.nowcast.dfm.parameters import Floats, companion, stationary
 from opsroom.measure.nowcast.fine.grid import FineGrid
 from opsroom.measure.nowcast.fine.parameters import FineParameters
 
-_AROUND = 200
+_AROUND = {"D": 200, "W": 30, "M": 8}
 """Base periods before and after the grid that are looked at, so that no period within it is cut."""
 
 
 def dense_weights(grid: FineGrid) -> dict[tuple[int, int], Floats]:
     """Return, per cell (row, series) that rests on the grid alone, the weights of all rows in it."""
-    rows = len(grid.values)
-    days = [_reckoned(grid.base, grid.first + k) for k in range(-_AROUND, rows + _AROUND)]
+    rows, around = len(grid.values), _AROUND[grid.base]
+    days = [_reckoned(grid.base, grid.first + k) for k in range(-around, rows + around)]
     out: dict[tuple[int, int], Floats] = {}
     for i, frequency in enumerate(grid.frequencies):
         members: dict[object, list[int]] = {}
@@ -37,9 +38,9 @@ def dense_weights(grid: FineGrid) -> dict[tuple[int, int], Floats]:
                 for u in range(before[0], here[-1] + 1):
                     now, then = sum(k >= u for k in here) / len(here), sum(k >= u for k in before) / len(before)
                     weight[u] = now - then
-            support = np.flatnonzero(weight) - _AROUND
+            support = np.flatnonzero(weight) - around
             if support[0] >= 0 and support[-1] < rows:
-                out[here[-1] - _AROUND, i] = weight[_AROUND : _AROUND + rows]
+                out[here[-1] - around, i] = weight[around : around + rows]
     return out
 
 
@@ -80,21 +81,22 @@ def dense_covariance(p: FineParameters, grid: FineGrid) -> tuple[list[tuple[int,
     return cells, np.asarray(covariance)
 
 
-def dense_loglike(p: FineParameters, grid: FineGrid) -> float:
-    """Return the log likelihood of the standardised values of a grid, NaN where unknown."""
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A grid's log likelihood, standardised, and mean and variance of all its cells given the known ones."""
+
+    loglike: float
+    cells: list[tuple[int, int]]
+    mean: Floats
+    variance: Floats
+
+
+def dense(p: FineParameters, grid: FineGrid) -> Dense:
+    """Work everything out for the standardised values of a grid, NaN where unknown."""
     cells, covariance = dense_covariance(p, grid)
     y = np.array([grid.values[cell] for cell in cells])
     seen = np.flatnonzero(~np.isnan(y))
     root = np.linalg.cholesky(covariance[np.ix_(seen, seen)])
-    white = np.linalg.solve(root, y[seen])
-    return float(-0.5 * (white @ white) - np.log(np.diag(root)).sum() - 0.5 * len(seen) * np.log(2.0 * np.pi))
-
-
-def dense_mean(p: FineParameters, grid: FineGrid) -> tuple[list[tuple[int, int]], Floats, Floats]:
-    """Return all cells that could be observed, and mean and variance of each given the known ones, standardised."""
-    cells, covariance = dense_covariance(p, grid)
-    y = np.array([grid.values[cell] for cell in cells])
-    seen = np.flatnonzero(~np.isnan(y))
-    gain = np.linalg.solve(covariance[np.ix_(seen, seen)], covariance[seen]).T
-    variance = np.diag(covariance) - np.einsum("ab,ab->a", gain, covariance[:, seen])
-    return cells, gain @ y[seen], variance
+    white, gain = np.linalg.solve(root, y[seen]), np.linalg.solve(root, covariance[seen]).T
+    loglike = -0.5 * (white @ white) - np.log(np.diag(root)).sum() - 0.5 * len(seen) * np.log(2.0 * np.pi)
+    return Dense(float(loglike), cells, gain @ white, np.diag(covariance) - (gain**2).sum(axis=1))
