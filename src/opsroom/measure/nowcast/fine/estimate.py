@@ -9,7 +9,7 @@ import numpy as np
 from opsroom.measure.nowcast.dfm.begin import LONGEST, components, fill, first_autoregression
 from opsroom.measure.nowcast.dfm.estimate import FitReport, refuse, restarted, scales
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Mask
-from opsroom.measure.nowcast.dfm.search import climb
+from opsroom.measure.nowcast.dfm.search import SearchReport, climb
 from opsroom.measure.nowcast.fine import calendar
 from opsroom.measure.nowcast.fine.grid import FineGrid
 from opsroom.measure.nowcast.fine.parameters import FineParameters
@@ -44,6 +44,7 @@ def estimate(
     order = max(block.order for block in blocks)
     pattern = lay_out(grid, values, len(factor_names), order, chained=ar1)
     panel = FinePanel(pattern)
+    first: SearchReport | None = None
     if start is None:
         n, r = loads.shape
         like = FineParameters(
@@ -55,17 +56,23 @@ def estimate(
         for persistent, skip in ((False, 0), (True, 0), (False, 1)):
             begun = begin(grid, pattern, like, persistent=persistent, skip=skip)
             rough, report = climb(panel, begun, tol=max(tol, _ROUGH), max_iter=_ROUGH_STEPS)
-            found.append((report.loglike, rough))
-        p = max(found, key=lambda pair: pair[0])[1]
+            found.append((report, rough))
+        first, p = max(found, key=lambda pair: pair[0].loglike)
     else:
         p = restarted(start.unit(), center, scale)
     p, report = climb(panel, p, tol=tol, max_iter=max_iter)
     refuse(report, p, tol)
-    steps = report.em_steps + report.search_steps
+    way = [report] if first is None else [first, report]
     return p, FitReport(
-        report.converged, steps, report.evaluations, report.loglike, report.promised, p.radius, pattern.cells,
-        report.path,
-    )  # fmt: skip
+        converged=report.converged,
+        steps=sum(part.em_steps + part.search_steps for part in way),
+        evaluations=sum(part.evaluations for part in way),
+        objective=report.loglike,
+        promised=report.promised,
+        radius=p.radius,
+        cells=pattern.cells,
+        path=tuple(value for part in way for value in part.path),
+    )
 
 
 def begin(
