@@ -19,7 +19,7 @@ from opsroom.measure.nowcast.fine.grid import FineGrid, gather
 from opsroom.measure.nowcast.fine.look import cell, data_weights, look
 from opsroom.measure.nowcast.fine.model import FittedFineModel
 from opsroom.measure.nowcast.fine.parameters import FineParameters
-from opsroom.measure.nowcast.fine.pattern import lay_out
+from opsroom.measure.nowcast.fine.pattern import FineWeights, lay_out
 from opsroom.measure.nowcast.fine.smooth import smooth
 from opsroom.measure.nowcast.fine.step import FinePanel, equations, gradient, moments
 from opsroom.measure.nowcast.fine.twin import dense, dense_weights
@@ -89,13 +89,27 @@ def test_weights_equal_averages_of_cumulated_growth(base: str) -> None:
 
 
 @settings(max_examples=10)
-@given(seed=st.integers(0, 10**6), base=st.sampled_from(["M", "W", "D"]), ar1=st.booleans(), order=st.integers(1, 3))
-def test_likelihood_and_cells_equal_dense_conditioning(seed: int, base: str, ar1: bool, order: int) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    base=st.sampled_from(["M", "W", "D"]),
+    ar1=st.booleans(),
+    order=st.integers(1, 3),
+    weighed=st.booleans(),
+)
+def test_likelihood_and_cells_equal_dense_conditioning(
+    seed: int, base: str, ar1: bool, order: int, weighed: bool
+) -> None:
     rng = np.random.default_rng(seed)
     days = {"M": 1100, "W": 420, "D": 140}[base]
     p, grid = drawn(rng, base, ar1=ar1, order=order, days=days)
-    view = look(grid, p)
-    plain = dense(p, grid)
+    weights = FineWeights(np.ones(grid.values.shape), np.ones(len(grid.values)))
+    if weighed:
+        drawn_weights = rng.uniform(0.1, 2.0, grid.values.shape)
+        weights = FineWeights(
+            np.where(np.isnan(grid.values), 1.0, drawn_weights), rng.uniform(0.1, 2.0, len(grid.values))
+        )
+    view = look(grid, p, weights)
+    plain = dense(p, grid, weights)
     assert view.found.loglike == pytest.approx(plain.loglike, rel=1e-8)
     for k in rng.choice(len(plain.cells), size=12, replace=False):
         row, column = plain.cells[k]

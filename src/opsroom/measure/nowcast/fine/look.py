@@ -10,7 +10,7 @@ from opsroom.measure.nowcast.dfm.look import Cell
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
 from opsroom.measure.nowcast.dfm.smooth import standardise
 from opsroom.measure.nowcast.fine.grid import FineGrid
-from opsroom.measure.nowcast.fine.pattern import Pattern, lay_out
+from opsroom.measure.nowcast.fine.pattern import FineWeights, Pattern, lay_out
 from opsroom.measure.nowcast.fine.smooth import FineSmoothed, smooth
 
 
@@ -28,14 +28,18 @@ class FineLook:
         return self.found.parameters
 
 
-def look(grid: FineGrid, p: FactorParameters, *, moments: bool = False) -> FineLook:
-    """Smooth a panel with given parameters, without learning anything."""
-    pattern = lay_out(grid, standardise(grid.values, p), p.factors, p.order, chained=p.ar1)
+def look(grid: FineGrid, p: FactorParameters, weights: FineWeights | None = None, *, moments: bool = False) -> FineLook:
+    """Smooth a panel with given parameters and weights, without learning anything."""
+    pattern = lay_out(grid, standardise(grid.values, p), p.factors, p.order, chained=p.ar1).weighed(weights)
     return FineLook(grid, pattern, smooth(pattern, p, moments=moments))
 
 
-def cell(view: FineLook, row: int, column: int, *, variance: bool = True) -> Cell:
-    """Return a cell's distribution given the data; a known one is itself. See `dfm.look.Cell`."""
+def cell(view: FineLook, row: int, column: int, *, variance: bool = True, light: float = 1.0) -> Cell:
+    """Return a cell's distribution given the data; a known one is itself. See `dfm.look.Cell`.
+
+    `light` is the variance of the cell's own innovation relative to the parameters' own, where no later cell of the
+    series is known.
+    """
     pattern, p, found = view.pattern, view.parameters, view.found
     direction = np.zeros(len(pattern.first))
     value = float(pattern.values[row, column])
@@ -43,7 +47,7 @@ def cell(view: FineLook, row: int, column: int, *, variance: bool = True) -> Cel
         return Cell(value, 0.0, direction, ((row, 1.0),))
     by_row = direction.reshape(pattern.rows, p.factors)
     _add(by_row, view.grid, row, column, p.loadings[column])
-    rests_on, own = _between(view, row, column)
+    rests_on, own = _between(view, row, column, light)
     for known, weight in rests_on:
         _add(by_row, view.grid, known, column, -weight * p.loadings[column])
     mean = float(direction @ found.mean) + sum(w * float(pattern.values[k, column]) for k, w in rests_on)
@@ -57,26 +61,31 @@ def _add(by_row: Floats, grid: FineGrid, row: int, column: int, load: Floats) ->
     by_row[start : start + len(weight)] += np.outer(weight, load)
 
 
-def _between(view: FineLook, row: int, column: int) -> tuple[tuple[tuple[int, float], ...], float]:
+def _between(view: FineLook, row: int, column: int, light: float) -> tuple[tuple[tuple[int, float], ...], float]:
     """Return how an unknown own error rests on its known neighbours, and the variance that is left."""
-    p, grid = view.parameters, view.grid
+    p, pattern = view.parameters, view.pattern
     rho, variance = float(p.memory[column]), float(p.variance[column])
-    if not p.ar1 or rho == 0.0:
-        return (), variance / (1.0 - rho**2)
-    rows = np.flatnonzero(~np.isnan(view.pattern.values[:, column]))
-    here = grid.number(row, column)
-    before, after = rows[rows < row], rows[rows > row]
-    full = variance / (1.0 - rho**2)
-    back = [(int(before[-1]), rho ** (here - grid.number(int(before[-1]), column)))] if len(before) else []
-    ahead = [(int(after[0]), rho ** (grid.number(int(after[0]), column) - here))] if len(after) else []
-    if not back or not ahead:
-        known = back or ahead
-        return tuple(known), full * (1.0 - sum(w**2 for _, w in known))
-    # Both neighbours: their correlation with the cell, and with each other.
-    a, b = back[0][1], ahead[0][1]
-    rest = 1.0 - (a * b) ** 2
-    left, right = a * (1.0 - b**2) / rest, b * (1.0 - a**2) / rest
-    return ((back[0][0], left), (ahead[0][0], right)), full * (1.0 - a * left - b * right)
+    own = np.flatnonzero(pattern.series == column)
+    before, after = own[pattern.row[own] < row], own[pattern.row[own] > row]
+    here = view.grid.number(row, column)
+
+    def jump(periods: int) -> tuple[float, float]:
+        """Return what is left of an error after some periods, and the variance that they add."""
+        return rho**periods, (1.0 - rho ** (2 * periods)) / (1.0 - rho**2)
+
+    decay, spread = 0.0, 1.0 / (1.0 - rho**2)
+    back = int(pattern.row[before[-1]]) if len(before) else -1
+    if len(before):
+        decay, spread = jump(here - view.grid.number(back, column))
+    if not len(after) or not p.ar1 or rho == 0.0:
+        rests_on = ((back, decay),) if decay != 0.0 else ()
+        return rests_on, variance * (spread + (0.0 if len(after) else light - 1.0))
+    end = int(pattern.row[after[0]])
+    ahead, noise = jump(view.grid.number(end, column) - here)
+    noise += float(pattern.lightness[after[0]]) - 1.0
+    gain = spread * ahead / (ahead**2 * spread + noise)
+    known = ((back, decay * (1.0 - gain * ahead)),) if len(before) else ()
+    return (*known, (end, gain)), variance * spread * (1.0 - gain * ahead)
 
 
 def data_weights(view: FineLook, target: Cell, column: int) -> Floats:

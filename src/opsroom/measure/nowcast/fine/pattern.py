@@ -7,13 +7,37 @@ before, which a series' memory brings in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from opsroom.measure.nowcast.dfm.parameters import Floats, Ints
 from opsroom.measure.nowcast.fine import calendar
 from opsroom.measure.nowcast.fine.grid import FineGrid
+
+
+@dataclass(frozen=True, slots=True)
+class FineWeights:
+    """Precisions of innovations relative to the parameters' own: 1 in the Gaussian model, and where nothing is known.
+
+    Attributes
+    ----------
+    cell
+        Rows x series: of each cell's own error.
+    calm
+        Rows: of the factors.
+    """
+
+    cell: Floats
+    calm: Floats
+
+    def on(self, old: FineGrid, new: FineGrid) -> FineWeights:
+        """Return the weights on another grid: 1 where the old one has none."""
+        cell, calm = np.ones(new.values.shape), np.ones(len(new.values))
+        at = np.arange(len(self.calm)) + old.first - new.first
+        inside = (at >= 0) & (at < len(calm))
+        cell[at[inside]], calm[at[inside]] = self.cell[inside], self.calm[inside]
+        return FineWeights(cell, calm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +57,10 @@ class Pattern:
         value before (0: none).
     row, row_back
         Per cell where it and the one before stand in `values` (-1: none).
+    lightness
+        Per cell: variance of its innovation relative to the parameters' own, 1 in a Gaussian model.
+    calm
+        Per row: precision of the factors' innovation relative to the parameters' own.
     factors, order
         Of the factors' autoregression.
     first, start
@@ -51,6 +79,8 @@ class Pattern:
     back: Floats
     row: Ints
     row_back: Ints
+    lightness: Floats
+    calm: Floats
     factors: int
     order: int
     first: Ints
@@ -75,6 +105,12 @@ class Pattern:
     def cells(self) -> int:
         """Number of observed cells."""
         return len(self.now)
+
+    def weighed(self, weights: FineWeights | None) -> Pattern:
+        """Return the pattern under weights on its own grid."""
+        if weights is None:
+            return self
+        return replace(self, lightness=1.0 / weights.cell[self.row, self.series], calm=weights.calm)
 
     def newest(self) -> int:
         """Return the last row in which anything is known."""
@@ -148,6 +184,8 @@ def lay_out(grid: FineGrid, values: Floats, factors: int, order: int, *, chained
         back=np.where(row_back >= 0, values[row_back, own], 0.0),
         row=row.astype(np.int64),
         row_back=row_back.astype(np.int64),
+        lightness=np.ones(len(row)),
+        calm=np.ones(len(values)),
         factors=factors,
         order=order,
         first=first.astype(np.int64),

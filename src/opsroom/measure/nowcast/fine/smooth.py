@@ -81,8 +81,9 @@ def own_workings(pattern: Pattern, p: FactorParameters) -> Own:
     some = np.maximum(gap, 1)
     decay = np.where(begun, rho**some, 0.0)
     decay_slope = np.where(begun, some * rho ** (some - 1), 0.0)
-    spread = (1.0 - decay**2) / room
-    return Own(decay, spread, decay_slope, 2.0 * (rho * spread - decay * decay_slope) / room)
+    plain = (1.0 - decay**2) / room
+    slope = 2.0 * (rho * plain - decay * decay_slope) / room
+    return Own(decay, plain + pattern.lightness - 1.0, decay_slope, slope)
 
 
 def smooth(pattern: Pattern, parameters: FactorParameters, *, moments: bool = True) -> FineSmoothed:
@@ -115,7 +116,7 @@ def smooth(pattern: Pattern, parameters: FactorParameters, *, moments: bool = Tr
     env, right = np.zeros(start[-1]), np.zeros(len(first))
     none: Floats = np.zeros((0, r, r))
     envelope.add_factors(
-        env, first, start, pattern.at, contrast.T @ contrast, np.ones(pattern.rows), np.linalg.inv(covariance),
+        env, first, start, pattern.at, contrast.T @ contrast, pattern.calm, np.linalg.inv(covariance),
         none, none, 0,
     )  # fmt: skip
     own = own_workings(pattern, p)
@@ -144,6 +145,7 @@ def smooth(pattern: Pattern, parameters: FactorParameters, *, moments: bool = Tr
         pattern.cells * np.log(2.0 * np.pi)
         + logdet
         + logdet_start
+        - r * float(np.log(pattern.calm[p.order :]).sum())
         + float(np.log(variance).sum())
         + total
         - float(mean @ right)

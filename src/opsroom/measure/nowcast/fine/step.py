@@ -53,9 +53,8 @@ def moments(found: FineSmoothed) -> FineMoments:
         found.near, pattern.first, pattern.start, found.mean, pattern.share_row, pattern.share_at,
         pattern.share_weight, pattern.links, expected, within, between,
     )  # fmt: skip
-    calm = np.ones(rows)
     return FineMoments(
-        expected, within, between, lag_sums(cov, order, calm), origin_products(cov, order), rows - order
+        expected, within, between, lag_sums(cov, order, pattern.calm), origin_products(cov, order), rows - order
     )  # fmt: skip
 
 

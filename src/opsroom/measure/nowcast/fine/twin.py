@@ -15,6 +15,7 @@ import numpy as np
 from opsroom.measure.nowcast.dfm.parameters import Floats, companion, stationary
 from opsroom.measure.nowcast.fine.grid import FineGrid
 from opsroom.measure.nowcast.fine.parameters import FineParameters
+from opsroom.measure.nowcast.fine.pattern import FineWeights
 
 _AROUND = {"D": 200, "W": 30, "M": 8}
 """Base periods before and after the grid that are looked at, so that no period within it is cut."""
@@ -56,19 +57,26 @@ def _period(day: date, frequency: str) -> object:
     return {"D": day, "M": (day.year, day.month), "Q": (day.year, (day.month - 1) // 3)}[frequency]
 
 
-def dense_covariance(p: FineParameters, grid: FineGrid) -> tuple[list[tuple[int, int]], Floats]:
-    """Return all cells that could be observed, and their covariance."""
+def dense_covariance(
+    p: FineParameters, grid: FineGrid, weights: FineWeights
+) -> tuple[list[tuple[int, int]], Floats]:  # fmt: skip
+    """Return all cells that rest on the grid alone, and their covariance."""
     u = p.unit()
     r, rows = u.factors, len(grid.values)
-    form = companion(u.transition)
-    ahead = [stationary(u.transition)]
-    for _ in range(rows - 1):
-        ahead.append(form @ ahead[-1])
+    form, size = companion(u.transition), u.transition.shape[1]
+    noise = np.zeros((size, size))
+    noise[:r, :r] = np.eye(r)
+    # Covariance of the newest `order` rows' factors, row by row; the first `order` rows are stationary.
+    here = [stationary(u.transition)] * u.order
+    for s in range(u.order, rows):
+        here.append(form @ here[-1] @ form.T + noise / weights.calm[s])
     common = np.zeros((rows, r, rows, r))
-    for s in range(rows):
-        for t in range(s + 1):
-            block = ahead[s - t][:r, :r]
+    for t in range(rows):
+        ahead = here[t]
+        for s in range(t, rows):
+            block = ahead[:r, :r]
             common[s, :, t, :], common[t, :, s, :] = block, block.T
+            ahead = form @ ahead
     by_cell = dense_weights(grid)
     cells = list(by_cell)
     load = np.stack([np.outer(by_cell[row, i], u.loadings[i]).ravel() for row, i in cells])
@@ -76,8 +84,13 @@ def dense_covariance(p: FineParameters, grid: FineGrid) -> tuple[list[tuple[int,
     series = np.array([i for _, i in cells])
     for i in range(len(u.names)):
         at = np.flatnonzero(series == i)  # one cell a period, in order: apart by as many periods as places
-        apart = np.abs(np.subtract.outer(np.arange(len(at)), np.arange(len(at))))
-        covariance[np.ix_(at, at)] += u.variance[i] / (1.0 - u.memory[i] ** 2) * u.memory[i] ** apart
+        own = np.zeros((len(at), len(at)))
+        spread = u.variance[i] / (1.0 - u.memory[i] ** 2)
+        for k, position in enumerate(at):
+            spread = u.memory[i] ** 2 * spread + u.variance[i] / weights.cell[cells[position]]
+            powers = spread * u.memory[i] ** np.arange(len(at) - k)
+            own[k, k:], own[k:, k] = powers, powers
+        covariance[np.ix_(at, at)] += own
     return cells, np.asarray(covariance)
 
 
@@ -91,9 +104,10 @@ class Dense:
     variance: Floats
 
 
-def dense(p: FineParameters, grid: FineGrid) -> Dense:
+def dense(p: FineParameters, grid: FineGrid, weights: FineWeights | None = None) -> Dense:
     """Work everything out for the standardised values of a grid, NaN where unknown."""
-    cells, covariance = dense_covariance(p, grid)
+    ones = FineWeights(np.ones(grid.values.shape), np.ones(len(grid.values)))
+    cells, covariance = dense_covariance(p, grid, ones if weights is None else weights)
     y = np.array([grid.values[cell] for cell in cells])
     seen = np.flatnonzero(~np.isnan(y))
     root = np.linalg.cholesky(covariance[np.ix_(seen, seen)])
