@@ -103,11 +103,10 @@ def test_likelihood_and_cells_equal_dense_conditioning(
     days = {"M": 1100, "W": 420, "D": 140}[base]
     p, grid = drawn(rng, base, ar1=ar1, order=order, days=days)
     weights = FineWeights(np.ones(grid.values.shape), np.ones(len(grid.values)))
-    if weighed:
-        drawn_weights = rng.uniform(0.1, 2.0, grid.values.shape)
-        weights = FineWeights(
-            np.where(np.isnan(grid.values), 1.0, drawn_weights), rng.uniform(0.1, 2.0, len(grid.values))
-        )
+    if weighed:  # unknown cells have weights, too: those of a vintage in which they were known
+        weights.calm[:] = rng.uniform(0.1, 2.0, len(grid.values))
+        for at in dense_weights(grid):
+            weights.cell[at] = rng.uniform(0.1, 2.0)
     view = look(grid, p, weights)
     plain = dense(p, grid, weights)
     assert view.found.loglike == pytest.approx(plain.loglike, rel=1e-8)
@@ -126,7 +125,10 @@ def test_likelihood_and_cells_equal_dense_conditioning(
 def test_score_is_the_derivative_of_the_likelihood(base: str, ar1: bool) -> None:
     rng = np.random.default_rng(5)
     p, grid = drawn(rng, base, ar1=ar1, order=2, days={"W": 420, "D": 150}[base])
-    pattern = lay_out(grid, grid.values, 2, 2, chained=ar1)
+    weights = FineWeights(np.ones(grid.values.shape), rng.uniform(0.3, 1.5, len(grid.values)))
+    for at in dense_weights(grid):
+        weights.cell[at] = rng.uniform(0.3, 1.5)
+    pattern = lay_out(grid, grid.values, 2, 2, chained=ar1).weighed(weights, grid)
     m = moments(smooth(pattern, p))
     theta, step = pack(p), 1e-5
     for k, expected in enumerate(gradient(pattern, m, p, equations(pattern, m, p))):

@@ -186,17 +186,14 @@ class DynamicFactorModel:
         self, tables: dict[str, pd.DataFrame | None], levels: Sequence[str], *, tol: float, max_iter: int,
         start: FactorParameters | None,
     ) -> FittedFineModel:  # fmt: skip
-        if self.robust is not None:
-            raise UsageError(
-                "weekly and daily data cannot be weighed by `robust`.", remedy="Leave out robust, or those data."
-            )
+        robust = Robust() if self.robust == "student" else self.robust
         grid = gather_fine(tables, levels=levels)
         factor_names, blocks, loads = self._structure(grid.names)
-        parameters, report = estimate_fine(
-            grid, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.idiosyncratic == "ar1", tol=tol,
-            max_iter=max_iter, start=start,
+        parameters, weights, report = estimate_fine(
+            grid, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.idiosyncratic == "ar1",
+            robust=robust, tol=tol, max_iter=max_iter, start=start,
         )  # fmt: skip
-        return FittedFineModel(parameters, grid, report, self._named())
+        return FittedFineModel(parameters, grid, weights, robust, report, self._named())
 
     def _structure(self, series: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[FactorBlock, ...], Mask]:
         if self.blocks is None:

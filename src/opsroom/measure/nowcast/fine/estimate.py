@@ -9,15 +9,24 @@ import numpy as np
 from opsroom.measure.nowcast.dfm.begin import LONGEST, components, fill, first_autoregression
 from opsroom.measure.nowcast.dfm.estimate import FitReport, refuse, restarted, scales
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Mask
+from opsroom.measure.nowcast.dfm.robust import Robust
 from opsroom.measure.nowcast.dfm.search import SearchReport, climb
 from opsroom.measure.nowcast.fine import calendar
 from opsroom.measure.nowcast.fine.grid import FineGrid
 from opsroom.measure.nowcast.fine.parameters import FineParameters
-from opsroom.measure.nowcast.fine.pattern import Pattern, lay_out
+from opsroom.measure.nowcast.fine.pattern import FineWeights, Pattern, lay_out
+from opsroom.measure.nowcast.fine.robust import crisis_rows, reweigh, settle, weight_density
+from opsroom.measure.nowcast.fine.smooth import smooth
 from opsroom.measure.nowcast.fine.step import FinePanel
 
 _ROUGH = 1e-5
 _ROUGH_STEPS = 40
+_ROUNDS = 200
+_INNER = 25
+_SETTLE_FEW = 6
+SETTLE = 50
+SETTLED = 1e-10
+"""Rounds and tolerance with which weights are found at parameters that stand."""
 _PER_MONTH = {"D": 30.4, "W": 4.35, "M": 1.0}
 
 
@@ -28,10 +37,11 @@ def estimate(
     blocks: tuple[FactorBlock, ...],
     loads: Mask,
     ar1: bool,
+    robust: Robust | None,
     tol: float,
     max_iter: int,
     start: FactorParameters | None = None,
-) -> tuple[FactorParameters, FitReport]:
+) -> tuple[FactorParameters, FineWeights | None, FitReport]:
     """Fit a factor model to a fine grid; see `dfm.estimate.estimate`.
 
     Raises
@@ -39,12 +49,11 @@ def estimate(
     FitError
         The fit did not converge, is not stationary, or is not finite.
     """
-    center, scale = scales(grid, None)
+    center, scale = scales(grid, robust)
     values = (grid.values - center) / scale
     order = max(block.order for block in blocks)
     pattern = lay_out(grid, values, len(factor_names), order, chained=ar1)
-    panel = FinePanel(pattern)
-    first: SearchReport | None = None
+    way: list[SearchReport] = []
     if start is None:
         n, r = loads.shape
         like = FineParameters(
@@ -52,27 +61,74 @@ def estimate(
             np.zeros((r, r * order)), np.eye(r), np.zeros(n), np.ones(n), center, scale, ar1,
             base=grid.base, frequencies=grid.frequencies, levels=grid.levels,
         )  # fmt: skip
-        found = []
-        for persistent, skip in ((False, 0), (True, 0), (False, 1)):
-            begun = begin(grid, pattern, like, persistent=persistent, skip=skip)
-            rough, report = climb(panel, begun, tol=max(tol, _ROUGH), max_iter=_ROUGH_STEPS)
-            found.append((report, rough))
-        first, p = max(found, key=lambda pair: pair[0].loglike)
+        p, first = _better(grid, pattern, like, robust, tol=max(tol, _ROUGH))
+        way.append(first)
     else:
         p = restarted(start.unit(), center, scale)
-    p, report = climb(panel, p, tol=tol, max_iter=max_iter)
+    if robust is not None:
+        return _robust(grid, pattern, p, robust, tol=tol, max_iter=max_iter)
+    p, report = climb(FinePanel(pattern), p, tol=tol, max_iter=max_iter)
     refuse(report, p, tol)
-    way = [report] if first is None else [first, report]
-    return p, FitReport(
-        converged=report.converged,
-        steps=sum(part.em_steps + part.search_steps for part in way),
-        evaluations=sum(part.evaluations for part in way),
-        objective=report.loglike,
-        promised=report.promised,
-        radius=p.radius,
-        cells=pattern.cells,
-        path=tuple(value for part in way for value in part.path),
+    way.append(report)
+    return (
+        p,
+        None,
+        FitReport(
+            converged=report.converged,
+            steps=sum(part.em_steps + part.search_steps for part in way),
+            evaluations=sum(part.evaluations for part in way),
+            objective=report.loglike,
+            promised=report.promised,
+            radius=p.radius,
+            cells=pattern.cells,
+            path=tuple(value for part in way for value in part.path),
+        ),
     )
+
+
+def _better(
+    grid: FineGrid, pattern: Pattern, like: FineParameters, robust: Robust | None, *, tol: float
+) -> tuple[FactorParameters, SearchReport]:
+    """Search roughly from several beginnings, and keep the best: the likelihood may have more than one top."""
+    found = []
+    for persistent, skip in ((False, 0), (True, 0), (False, 1)):
+        p, here, density = begin(grid, pattern, like, persistent=persistent, skip=skip), pattern, 0.0
+        if robust is not None:
+            crisis = crisis_rows(robust, grid)
+            p, _ = climb(FinePanel(pattern), p, tol=tol, max_iter=_INNER)
+            here = pattern.weighed(reweigh(smooth(pattern, p), robust, grid, crisis), grid)
+            density = weight_density(here, robust, grid, crisis)
+        p, report = climb(FinePanel(here), p, tol=tol, max_iter=_ROUGH_STEPS)
+        found.append((report.loglike + density, p, report))
+    _, p, report = max(found, key=lambda each: each[0])
+    return p, report
+
+
+def _robust(
+    grid: FineGrid, pattern: Pattern, p: FactorParameters, robust: Robust, *, tol: float, max_iter: int
+) -> tuple[FactorParameters, FineWeights, FitReport]:
+    """Take turns between weights and parameters until a round of both gains nothing."""
+    crisis = crisis_rows(robust, grid)
+    weights = FineWeights(np.ones(grid.values.shape), np.ones(pattern.rows))
+    path: list[float] = []
+    steps, evaluations, warm, gain = 0, 0, _INNER, np.inf
+    for _ in range(_ROUNDS):
+        weights = settle(pattern, weights, p, robust, grid, crisis, rounds=_SETTLE_FEW, tol=tol)
+        here = pattern.weighed(weights, grid)
+        p, report = climb(FinePanel(here), p, tol=tol, max_iter=_INNER, warm=warm)
+        warm = 1
+        steps += report.em_steps + report.search_steps
+        evaluations += report.evaluations + 1
+        value = report.loglike + weight_density(here, robust, grid, crisis)
+        gain = (value - path[-1]) / pattern.cells if path else np.inf
+        path.append(value)
+        if gain < tol or steps >= max_iter:
+            break
+    refuse(replace(report, em_steps=0, search_steps=steps, converged=bool(-1e-9 < gain < tol), promised=gain), p, tol)
+    weights = settle(pattern, weights, p, robust, grid, crisis, rounds=SETTLE, tol=SETTLED)
+    return p, weights, FitReport(
+        True, steps, evaluations, path[-1], float(gain), p.radius, pattern.cells, tuple(path)
+    )  # fmt: skip
 
 
 def begin(

@@ -30,7 +30,7 @@ class FineLook:
 
 def look(grid: FineGrid, p: FactorParameters, weights: FineWeights | None = None, *, moments: bool = False) -> FineLook:
     """Smooth a panel with given parameters and weights, without learning anything."""
-    pattern = lay_out(grid, standardise(grid.values, p), p.factors, p.order, chained=p.ar1).weighed(weights)
+    pattern = lay_out(grid, standardise(grid.values, p), p.factors, p.order, chained=p.ar1).weighed(weights, grid)
     return FineLook(grid, pattern, smooth(pattern, p, moments=moments))
 
 
@@ -69,20 +69,26 @@ def _between(view: FineLook, row: int, column: int, light: float) -> tuple[tuple
     before, after = own[pattern.row[own] < row], own[pattern.row[own] > row]
     here = view.grid.number(row, column)
 
-    def jump(periods: int) -> tuple[float, float]:
-        """Return what is left of an error after some periods, and the variance that they add."""
-        return rho**periods, (1.0 - rho ** (2 * periods)) / (1.0 - rho**2)
+    def added(after_row: int, to_row: int) -> float:
+        """Return the variance of the innovations after a row, as far as it is left at another, relative to one."""
+        to = view.grid.number(to_row, column)
+        steady = 1.0 / (1.0 - rho**2)
+        total = steady if after_row < 0 else steady * (1.0 - rho ** (2 * (to - view.grid.number(after_row, column))))
+        if pattern.weights is not None:
+            weights = pattern.weights.cell[after_row + 1 : to_row + 1, column]
+            for k in np.flatnonzero(weights != 1.0):
+                number = view.grid.number(after_row + 1 + int(k), column)
+                total += rho ** (2 * (to - number)) * (1.0 / float(weights[k]) - 1.0)
+        return total
 
-    decay, spread = 0.0, 1.0 / (1.0 - rho**2)
     back = int(pattern.row[before[-1]]) if len(before) else -1
-    if len(before):
-        decay, spread = jump(here - view.grid.number(back, column))
-    if not len(after) or not p.ar1 or rho == 0.0:
+    decay = rho ** (here - view.grid.number(back, column)) if len(before) else 0.0
+    spread = added(back, row)
+    if not len(after) or rho == 0.0:
         rests_on = ((back, decay),) if decay != 0.0 else ()
         return rests_on, variance * (spread + (0.0 if len(after) else light - 1.0))
     end = int(pattern.row[after[0]])
-    ahead, noise = jump(view.grid.number(end, column) - here)
-    noise += float(pattern.lightness[after[0]]) - 1.0
+    ahead, noise = rho ** (view.grid.number(end, column) - here), added(row, end)
     gain = spread * ahead / (ahead**2 * spread + noise)
     known = ((back, decay * (1.0 - gain * ahead)),) if len(before) else ()
     return (*known, (end, gain)), variance * spread * (1.0 - gain * ahead)

@@ -8,17 +8,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from opsroom.measure.nowcast.dfm import kernels as envelope
 from opsroom.measure.nowcast.dfm.density import SHOCK, delta_variance, mean_variance
 from opsroom.measure.nowcast.dfm.estimate import FitReport
-from opsroom.measure.nowcast.dfm.moments import innovation_squares
 from opsroom.measure.nowcast.dfm.news import NewsResult
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats
 from opsroom.measure.nowcast.dfm.results import CITATION, NowcastResult, quantiles
+from opsroom.measure.nowcast.dfm.robust import Robust
+from opsroom.measure.nowcast.dfm.smooth import standardise
 from opsroom.measure.nowcast.fine.calendar import NAMES
+from opsroom.measure.nowcast.fine.estimate import SETTLE, SETTLED
 from opsroom.measure.nowcast.fine.grid import ORDER, FineGrid, gather
 from opsroom.measure.nowcast.fine.look import FineLook, cell, look
 from opsroom.measure.nowcast.fine.news import explain
+from opsroom.measure.nowcast.fine.pattern import FineWeights, lay_out
+from opsroom.measure.nowcast.fine.robust import crisis_rows, settle, shock_squares
 from opsroom.measure.nowcast.fine.smooth import FineSmoothed, smooth
 from opsroom.measure.nowcast.fine.step import FinePanel
 
@@ -37,25 +40,29 @@ class FittedFineModel:
         See `FineParameters`.
     grid
         The data.
+    weights, robust
+        What the errors weigh, and how they were weighed; None in a Gaussian model.
     report
-        How the fit went.
+        How the fit went; None where the parameters were given.
     block_of
         Series → block under which its news are counted.
     """
 
     parameters: FactorParameters
     grid: FineGrid
+    weights: FineWeights | None
+    robust: Robust | None
     report: FitReport | None
     block_of: Mapping[str, str]
 
     @property
     def loglike(self) -> float:
-        """Log likelihood of the standardised data."""
-        return look(self.grid, self.parameters).found.loglike
+        """Log likelihood of the standardised data, given the weights where the model is robust."""
+        return look(self.grid, self.parameters, self.weights).found.loglike
 
     def factors(self) -> pd.DataFrame:
         """Return the factors given all data, one row a week or day."""
-        mean = look(self.grid, self.parameters).found.factor_means @ self.parameters.innovation.T
+        mean = look(self.grid, self.parameters, self.weights).found.factor_means @ self.parameters.innovation.T
         return pd.DataFrame(mean, index=self.grid.periods, columns=list(self.parameters.factor_names))
 
     def nowcast(
@@ -82,16 +89,25 @@ class FittedFineModel:
             No such series, or no such period.
         """
         column, row = self.grid.column(target), self.grid.row(target, period)
-        view = look(self.grid.through(row), self.parameters, moments=True)
+        grid = self.grid.through(row)
+        weights = None if self.weights is None else self.weights.on(self.grid, grid)
+        view = look(grid, self.parameters, weights, moments=True)
         found = cell(view, row, column)
+        spread = found.variance
+        if self.robust is not None and weights is not None and spread > 0:
+            # What is not known yet has the variance of its heavy tails: tail / (tail - 2).
+            calm = weights.calm.copy()
+            calm[view.pattern.newest() + 1 :] = (self.robust.shock_tail - 2.0) / self.robust.shock_tail
+            thin = look(grid, self.parameters, replace(weights, calm=calm))
+            spread = cell(thin, row, column, light=self.robust.tail / (self.robust.tail - 2.0)).variance
         scale = float(self.parameters.scale[column])
-        own = _parameter_variance(view, row, column) if parameter_uncertainty and found.variance > 0 else 0.0
+        own = _parameter_variance(view, row, column) if parameter_uncertainty and spread > 0 else 0.0
         mean = float(self.parameters.center[column]) + scale * found.mean
-        sd = scale * float(np.sqrt(found.variance + own))
+        sd = scale * float(np.sqrt(spread + own))
         shock = _in_shock(view.found, row, _HALF_YEAR[self.grid.base])
         levels, basis, past = quantiles(mean, sd, shock=shock, history=history)
         return NowcastResult(
-            target, view.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(found.variance)),
+            target, view.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(spread)),
             scale * float(np.sqrt(own)), basis, past, shock,
         )  # fmt: skip
 
@@ -121,11 +137,22 @@ class FittedFineModel:
         tables = {"M": updated_monthly, "Q": updated_quarterly, "W": weekly, "D": daily}
         new = gather(tables, like=self.grid)
         after = None if refit is None else refit.nowcast(target, period, parameter_uncertainty=False).mean
-        return explain(self.parameters, self.grid, new, target, period, after=after, blocks=self.block_of)
+        return explain(
+            self.parameters, self.grid, new, target, period, weights_old=self.weights,
+            weights_new=None if self.weights is None else self.updated(new).weights, after=after, blocks=self.block_of,
+        )  # fmt: skip
 
     def updated(self, grid: FineGrid) -> FittedFineModel:
-        """Return the same parameters on other data."""
-        return replace(self, grid=grid, report=None)
+        """Return the same parameters on other data; the weights of a robust model are found for them."""
+        weights, p = self.weights, self.parameters
+        same = grid.first == self.grid.first and np.array_equal(grid.values, self.grid.values, equal_nan=True)
+        if self.robust is not None and weights is not None and not same:
+            pattern = lay_out(grid, standardise(grid.values, p), p.factors, p.order, chained=p.ar1)
+            weights = settle(
+                pattern, weights.on(self.grid, grid), p, self.robust, grid, crisis_rows(self.robust, grid),
+                rounds=SETTLE, tol=SETTLED,
+            )  # fmt: skip
+        return replace(self, grid=grid, weights=weights, report=None)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the parameters by series."""
@@ -171,9 +198,6 @@ def _parameter_variance(view: FineLook, row: int, column: int) -> float:
 
 def _in_shock(found: FineSmoothed, row: int, window: int) -> bool:
     """Whether the factors were shocked in the target's period or shortly before, up to the newest data."""
-    pattern, p = found.pattern, found.parameters
-    cov = np.zeros((p.order + 1, pattern.rows, p.factors, p.factors))
-    envelope.lagged(found.near, pattern.first, pattern.start, pattern.at, p.factors, p.order, cov)
-    end = min(row, pattern.newest())
-    squares = innovation_squares(cov, found.factor_means, p)[max(0, end - window + 1) : end + 1]
-    return bool(np.nanmax(squares, initial=0.0) > SHOCK * p.factors)
+    end = min(row, found.pattern.newest())
+    squares = shock_squares(found)[max(0, end - window + 1) : end + 1]
+    return bool(np.nanmax(squares, initial=0.0) > SHOCK * found.parameters.factors)

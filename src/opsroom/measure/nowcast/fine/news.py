@@ -13,6 +13,7 @@ from opsroom.measure.nowcast.dfm.news import COLUMNS, NewsResult, added_up
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Mask
 from opsroom.measure.nowcast.fine.grid import FineGrid
 from opsroom.measure.nowcast.fine.look import FineLook, cell, data_weights, look
+from opsroom.measure.nowcast.fine.pattern import FineWeights
 
 
 def explain(
@@ -22,6 +23,8 @@ def explain(
     target: str,
     period: object,
     *,
+    weights_old: FineWeights | None = None,
+    weights_new: FineWeights | None = None,
     after: float | None = None,
     blocks: Mapping[str, str] | None = None,
 ) -> NewsResult:
@@ -35,11 +38,13 @@ def explain(
     a, b = old.spanning(new), new.spanning(old)
     column, row = a.column(target), a.row(target, period)
     a, b = a.through(row), b.through(row)
+    w_old = None if weights_old is None else weights_old.on(old, a)
+    w_new = None if weights_new is None else weights_new.on(new, a)
     has_old, has_new = ~np.isnan(a.values), ~np.isnan(b.values)
     both = has_old & has_new
-    common = look(replace(a, values=np.where(both, a.values, np.nan)), p)
-    revised = look(replace(a, values=np.where(both, b.values, np.nan)), p)
-    first, last = look(a, p), look(b, p)
+    common = look(replace(a, values=np.where(both, a.values, np.nan)), p, w_old)
+    revised = look(replace(a, values=np.where(both, b.values, np.nan)), p, w_old)
+    first, last = look(a, p, w_old), look(b, p, w_old)
     scale, center = float(p.scale[column]), float(p.center[column])
 
     def value(view: FineLook) -> float:
@@ -50,7 +55,10 @@ def explain(
         *_revisions(common, revised, both & (a.values != b.values), row, column),
         *_valued("release", last, revised, has_new & ~has_old, row, column),
     ]
-    before, later = value(first), value(last)
+    before, same_weights = value(first), value(last)
+    later = same_weights if w_new is None else value(look(b, p, w_new))
+    if w_new is not None:
+        pieces.append(_piece("weights", "", "", np.nan, np.nan, np.nan, later - same_weights))
     if after is not None:
         pieces.append(_piece("parameters", "", "", np.nan, np.nan, np.nan, after - later))
     detail = pd.DataFrame(pieces, columns=list(COLUMNS)).astype({"impact": float})

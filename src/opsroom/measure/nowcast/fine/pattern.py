@@ -57,8 +57,14 @@ class Pattern:
         value before (0: none).
     row, row_back
         Per cell where it and the one before stand in `values` (-1: none).
+    weights
+        None in a Gaussian model.
     lightness
         Per cell: variance of its innovation relative to the parameters' own, 1 in a Gaussian model.
+    hidden
+        Innovations of unknown cells whose weight is not 1: rows (next known cell of the series, own periods to it).
+    hidden_light
+        Their relative variance, less 1.
     calm
         Per row: precision of the factors' innovation relative to the parameters' own.
     factors, order
@@ -79,7 +85,10 @@ class Pattern:
     back: Floats
     row: Ints
     row_back: Ints
+    weights: FineWeights | None
     lightness: Floats
+    hidden: Ints
+    hidden_light: Floats
     calm: Floats
     factors: int
     order: int
@@ -106,11 +115,29 @@ class Pattern:
         """Number of observed cells."""
         return len(self.now)
 
-    def weighed(self, weights: FineWeights | None) -> Pattern:
-        """Return the pattern under weights on its own grid."""
+    def weighed(self, weights: FineWeights | None, grid: FineGrid) -> Pattern:
+        """Return the pattern under weights on its own grid.
+
+        An unknown cell's innovation keeps its weight in the hole that the cell is part of, so that filling it later
+        changes nothing else: the model is one joint distribution.
+        """
         if weights is None:
             return self
-        return replace(self, lightness=1.0 / weights.cell[self.row, self.series], calm=weights.calm)
+        hidden, light = [], []
+        for row, i in zip(*np.nonzero(np.isnan(self.values) & (weights.cell != 1.0)), strict=True):
+            later = np.flatnonzero((self.series == i) & (self.row > row))
+            if len(later):
+                apart = grid.number(int(self.row[later[0]]), int(i)) - grid.number(int(row), int(i))
+                hidden.append((int(later[0]), apart))
+                light.append(1.0 / float(weights.cell[row, i]) - 1.0)
+        return replace(
+            self,
+            weights=weights,
+            lightness=1.0 / weights.cell[self.row, self.series],
+            hidden=np.array(hidden, dtype=np.int64).reshape(-1, 2),
+            hidden_light=np.array(light, dtype=np.float64),
+            calm=weights.calm,
+        )
 
     def newest(self) -> int:
         """Return the last row in which anything is known."""
@@ -184,7 +211,10 @@ def lay_out(grid: FineGrid, values: Floats, factors: int, order: int, *, chained
         back=np.where(row_back >= 0, values[row_back, own], 0.0),
         row=row.astype(np.int64),
         row_back=row_back.astype(np.int64),
+        weights=None,
         lightness=np.ones(len(row)),
+        hidden=np.zeros((0, 2), dtype=np.int64),
+        hidden_light=np.zeros(0),
         calm=np.ones(len(values)),
         factors=factors,
         order=order,

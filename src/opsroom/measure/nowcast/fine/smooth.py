@@ -83,7 +83,15 @@ def own_workings(pattern: Pattern, p: FactorParameters) -> Own:
     decay_slope = np.where(begun, some * rho ** (some - 1), 0.0)
     plain = (1.0 - decay**2) / room
     slope = 2.0 * (rho * plain - decay * decay_slope) / room
-    return Own(decay, plain + pattern.lightness - 1.0, decay_slope, slope)
+    spread = plain + pattern.lightness - 1.0
+    if len(pattern.hidden):
+        at, apart = pattern.hidden.T
+        inside = np.where(begun, gap, np.iinfo(np.int64).max)[at] > apart
+        past = p.memory[pattern.series[at]]
+        added = np.where(inside, pattern.hidden_light, 0.0)
+        spread += np.bincount(at, past ** (2 * apart) * added, minlength=pattern.cells)
+        slope += np.bincount(at, 2 * apart * past ** (2 * apart - 1) * added, minlength=pattern.cells)
+    return Own(decay, spread, decay_slope, slope)
 
 
 def smooth(pattern: Pattern, parameters: FactorParameters, *, moments: bool = True) -> FineSmoothed:
