@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsroom.base.errors import FitError, UsageError
-from opsroom.measure.nowcast import DynamicFactorModel, FittedFactorModel
+from opsroom.measure.nowcast import DynamicFactorModel, FittedFactorModel, Robust
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, companion
 from opsroom.measure.nowcast.dfm.search import pack, unpack
 from opsroom.measure.nowcast.fine import calendar
@@ -334,3 +334,52 @@ def test_days_of_other_weeks_count_where_most_of_them_lie() -> None:
     ]
     assert calendar.read(pd.Period("2020-01-04", freq="W-SAT"), "W") == calendar.read("2020-W01", "W")
     assert calendar.read(pd.Timestamp("2020-05-31"), "M") == calendar.read("2020-05", "M")
+
+
+def test_a_wild_week_is_followed_less_and_the_robust_news_add_up() -> None:
+    tables, _, _ = economy(6, weeks=200)
+    early = dict(tables) | {"W": tables["W"][:-2], "Q": tables["Q"][:-1], "M": tables["M"][:-1]}
+    early["M"].iloc[-9, 0] += 8.0 * early["M"]["m0"].std()  # a wild month, so that some weight is not 1
+    wild = dict(early) | {"W": tables["W"][:-1].copy()}
+    wild["W"].iloc[-1, 1] += 12.0 * tables["W"]["w1"].std()
+    wild["M"] = early["M"].copy()
+    wild["M"].iloc[-9, 0] = np.nan  # the wild one is withdrawn
+    month = tables["M"].index[-1]
+    moved = {}
+    for kind in (None, "student"):
+        fitted = DynamicFactorModel(robust=kind).fit(early["M"], early["Q"], weekly=early["W"], levels=["survey"])
+        assert fitted.report is not None
+        assert np.all(np.diff(fitted.report.path) > -1e-9 * abs(fitted.report.objective))
+        before = fitted.nowcast("m1", month, parameter_uncertainty=False)
+        later = fitted.updated(gather(wild, like=fitted.grid))
+        news = fitted.news(wild["M"], wild["Q"], "m1", month, weekly=wild["W"])
+        assert news.before == pytest.approx(before.mean, abs=1e-10)
+        assert news.after == pytest.approx(later.nowcast("m1", month).mean, abs=1e-10)
+        assert news.total == pytest.approx(news.after - news.before, abs=1e-10)
+        kinds = news.by_kind()
+        assert kinds["withdrawal"] != 0
+        assert (kinds["weights"] != 0) == (kind is not None)
+        moved[kind] = abs(news.after - news.before)
+        if kind:
+            assert later.weights is not None
+            wild_row = fitted.grid.last_row(calendar.index_numbers(wild["W"].index[-1:], "W"), "W")[0]
+            assert later.weights.cell[wild_row, fitted.grid.column("w1")] < 0.15
+    assert moved["student"] < 0.5 * moved[None]
+
+
+def test_a_named_crisis_has_one_scale_a_month() -> None:
+    tables, _, _ = economy(7, weeks=220)
+    crisis = ["2013-03", "2013-04"]
+    for frequency in "MW":
+        table = tables[frequency]
+        hit = [str(p.asfreq("M")) in crisis for p in table.index]
+        tables[frequency] = table.mul(np.where(hit, 6.0, 1.0), axis=0)
+    model = DynamicFactorModel(robust=Robust(crisis=tuple(crisis)))
+    fitted = model.fit(tables["M"], tables["Q"], weekly=tables["W"], levels=["survey"])
+    assert fitted.weights is not None
+    rows = np.flatnonzero([str(p.asfreq("M", how="E")) == "2013-03" for p in fitted.grid.periods])[1:-1]
+    own = fitted.weights.cell[rows][:, [fitted.grid.column(f"w{k}") for k in range(3)]]
+    assert np.ptp(own) == 0.0
+    assert own[0, 0] < 0.2
+    with pytest.raises(UsageError, match="cannot drift"):
+        DynamicFactorModel(robust=Robust(drift=20)).fit(tables["M"], weekly=tables["W"])
