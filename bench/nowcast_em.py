@@ -1,7 +1,9 @@
 """The factor model's learning on panels of FRED-MD's size: CPU seconds an iteration and a whole fit, with peers.
 
 ``python -m bench nowcast-em --json`` measures opsroom and statsmodels in one run; ``--peer PYTHON`` names an
-interpreter that has NowcastBox; ``--large`` adds 500 series. Data: the FRED-MD vintage of 2019-09 with four series of
+interpreter that has NowcastBox; ``--large`` adds 500 series. ``weekly_s`` is an iteration on a grid of weeks: drawn
+data of 20 years, 10 weekly, 20 monthly and one quarterly series, two factors; ``daily_s`` with 10 daily series
+besides and one factor. Data of the others: the FRED-MD vintage of 2019-09 with four series of
 FRED-QD where the folder of real data is found (``OPSROOM_SHARED_DATA``), else drawn in the same shape. CPU time, as
 machines are shared; the ratios within one run are what counts.
 """
@@ -26,9 +28,13 @@ from opsroom.measure.nowcast import DynamicFactorModel, read_fred
 from opsroom.measure.nowcast.dfm.begin import begin
 from opsroom.measure.nowcast.dfm.layout import lay_out
 from opsroom.measure.nowcast.dfm.moments import moments
-from opsroom.measure.nowcast.dfm.parameters import FactorBlock
+from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters
 from opsroom.measure.nowcast.dfm.smooth import Cells, smooth
 from opsroom.measure.nowcast.dfm.step import maximise
+from opsroom.measure.nowcast.fine.grid import gather as gather_fine
+from opsroom.measure.nowcast.fine.parameters import FineParameters
+from opsroom.measure.nowcast.fine.pattern import lay_out as lay_out_fine
+from opsroom.measure.nowcast.fine.step import FinePanel
 
 FACTORS = 3
 QUARTERLY = ("GDPC1", "PCECC96", "GPDIC1", "EXPGSC1")
@@ -50,6 +56,7 @@ def run(size: int | None = None, *, large: bool = False, peer: str | None = None
         theirs, gap = statsmodels_iteration(m, q, kind)
         out[f"{name}_s"], out[f"{name}_peer_s"], out[f"{name}_ratio"] = ours, theirs, theirs / ours
         out[f"{name}_loglike_gap"] = gap
+    out["weekly_s"], out["daily_s"] = fine_iteration({"W": 10}, 2, 8), fine_iteration({"W": 10, "D": 10}, 1, 2)
     begun = time.process_time()
     fitted = DynamicFactorModel(factors=FACTORS).fit(monthly, quarterly)
     out["fit_s"] = time.process_time() - begun
@@ -85,6 +92,36 @@ def own_iteration(monthly: pd.DataFrame, quarterly: pd.DataFrame | None, kind: s
 
     step()
     return timed(step, 8)
+
+
+def fine_iteration(short: dict[str, int], factors: int, times: int) -> float:
+    """Return CPU seconds of one EM iteration on weeks or days, mean of some after one that compiles.
+
+    `short` says how many series of short frequencies stand beside 20 monthly ones and a quarterly one.
+    """
+    rng = np.random.default_rng(3)
+    tables: dict[str, pd.DataFrame | None] = {}
+    for frequency, count in {"Q": 1, "M": 20, **short}.items():
+        pandas = {"D": "D", "W": "W-SUN", "M": "M", "Q": "Q-DEC"}[frequency]
+        index = pd.period_range("2000-01-03", "2019-12-29", freq=pandas)
+        table = pd.DataFrame(rng.normal(size=(len(index), count)), index=index)
+        tables[frequency] = table.set_axis([f"{frequency}{k}" for k in range(count)], axis=1)
+    grid = gather_fine(tables)
+    n = len(grid.names)
+    p: FactorParameters = FineParameters(
+        grid.names, 20, tuple(f"f{k}" for k in range(factors)), (FactorBlock(tuple(range(factors)), 1),),
+        np.ones((n, factors), dtype=bool), rng.normal(size=(n, factors)), 0.8 * np.eye(factors), np.eye(factors),
+        np.full(n, 0.2), np.ones(n), np.zeros(n), np.ones(n), base=grid.base, frequencies=grid.frequencies,
+        levels=grid.levels,
+    )  # fmt: skip
+    data = FinePanel(lay_out_fine(grid, grid.values, factors, 1, chained=True))
+
+    def step() -> None:
+        nonlocal p
+        p = data.improve(data.smooth(p), p)
+
+    step()
+    return timed(step, times)
 
 
 def statsmodels_iteration(monthly: pd.DataFrame, quarterly: pd.DataFrame | None, kind: str) -> tuple[float, float]:

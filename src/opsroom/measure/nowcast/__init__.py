@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from opsroom.measure.nowcast.dfm.robust import Robust
     from opsroom.measure.nowcast.dfm.scoring import BacktestResult
     from opsroom.measure.nowcast.engine import nowcast
+    from opsroom.measure.nowcast.fine.model import FittedFineModel
+    from opsroom.measure.nowcast.fine.parameters import FineParameters
     from opsroom.measure.nowcast.fred import FredPanel, read_fred, stationary, without_outliers
     from opsroom.measure.nowcast.model_toml import read_model, write_model
     from opsroom.measure.nowcast.news import News
@@ -41,10 +43,12 @@ _HOMES = {
     "Bridge": ".beside.bridge",
     "DynamicFactorModel": ".dfm.model",
     "FactorParameters": ".dfm.parameters",
+    "FineParameters": ".fine.parameters",
     "FittedFactorModel": ".dfm.model",
     "FittedRevisions": ".revisions.results",
     "FredPanel": ".fred",
     "Forecast": ".beside.result",
+    "FittedFineModel": ".fine.model",
     "Lags": ".releases",
     "Midas": ".beside.midas",
     "MixedBvar": ".beside.bvar",
@@ -90,7 +94,9 @@ __all__ = [
     "Bridge",
     "DynamicFactorModel",
     "FactorParameters",
+    "FineParameters",
     "FittedFactorModel",
+    "FittedFineModel",
     "FittedRevisions",
     "Forecast",
     "FredPanel",

@@ -9,7 +9,8 @@ import numpy as np
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Mask
 
-_LONGEST = 0.97
+LONGEST = 0.97
+"""Spectral radius at most of the factors' first autoregression."""
 
 
 def begin(
@@ -34,13 +35,13 @@ def begin(
     """
     n, r = loads.shape
     order = max(block.order for block in blocks)
-    filled = _fill(values[:, :monthly])
-    factors = _components(filled, loads[:monthly], persistent=persistent, skip=skip)
+    filled = fill(values[:, :monthly])
+    factors = components(filled, loads[:monthly], persistent=persistent, skip=skip)
     p = FactorParameters(
         names, monthly, factor_names, blocks, loads, np.zeros((n, r)), np.zeros((r, r * order)), np.eye(r),
         np.zeros(n), np.ones(n), center, scale, ar1,
     )  # fmt: skip
-    p = _autoregression(factors, p)
+    p = first_autoregression(factors, p)
     loadings, memory, variance = p.loadings.copy(), np.zeros(n), np.ones(n)
     summed = _summed(factors)
     for i in range(n):
@@ -59,7 +60,7 @@ def begin(
     return replace(p, loadings=loadings, memory=memory, variance=variance).unit()
 
 
-def _fill(x: Floats) -> Floats:
+def fill(x: Floats) -> Floats:
     """Fill holes with straight lines, and outside with the nearest value, then pull wild values in."""
     out = x.copy()
     rows = np.arange(len(x))
@@ -69,7 +70,7 @@ def _fill(x: Floats) -> Floats:
     return np.clip(out, -4.0, 4.0)
 
 
-def _components(filled: Floats, loads: Mask, *, persistent: bool, skip: int) -> Floats:
+def components(filled: Floats, loads: Mask, *, persistent: bool, skip: int) -> Floats:
     """Return first guesses: each factor the component of what earlier ones left of the series that load on it."""
     left, pieces = filled.copy(), []
     done = 0
@@ -99,7 +100,8 @@ def _summed(factors: Floats) -> Floats:
     return out
 
 
-def _autoregression(factors: Floats, p: FactorParameters) -> FactorParameters:
+def first_autoregression(factors: Floats, p: FactorParameters, *, longest: float = LONGEST) -> FactorParameters:
+    """Return parameters with the autoregression that guessed factors have, at most of a spectral radius."""
     r, order = p.factors, p.order
     transition, innovation = np.zeros((r, r * order)), np.eye(r)
     lagged = np.hstack([factors[order - k : len(factors) - k] for k in range(1, order + 1)])
@@ -112,8 +114,8 @@ def _autoregression(factors: Floats, p: FactorParameters) -> FactorParameters:
         rest = now - lagged[:, at] @ found
         innovation[np.ix_(own, own)] = np.linalg.cholesky(rest.T @ rest / len(rest) + 1e-3 * np.eye(len(own)))
     p = replace(p, transition=transition, innovation=innovation)
-    if p.radius > _LONGEST:
+    if p.radius > longest:
         # Pull each lag in by a power of its distance: the roots shrink in proportion.
-        pull = np.repeat((_LONGEST / p.radius) ** np.arange(1, order + 1), r)
+        pull = np.repeat((longest / p.radius) ** np.arange(1, order + 1), r)
         p = replace(p, transition=transition * pull)
     return p

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.dfm.look import Look, cell
 from opsroom.measure.nowcast.dfm.moments import shock_squares
-from opsroom.measure.nowcast.dfm.parameters import Floats, Ints
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
 from opsroom.measure.nowcast.dfm.robust import Robust
 from opsroom.measure.nowcast.dfm.search import gradient_at, pack, unpack
 from opsroom.measure.nowcast.dfm.smooth import Weights, smooth
@@ -15,7 +17,7 @@ from opsroom.measure.nowcast.dfm.smooth import Weights, smooth
 _STEP = 1e-4
 _MOST = 40
 """Parameters at most whose uncertainty is worked out; longer autoregressions are taken as known."""
-_SHOCK = 16.0
+SHOCK = 16.0
 """A month's squared common innovation over the number of factors, beyond which it is a shock (four deviations)."""
 _WINDOW = 6
 
@@ -27,10 +29,37 @@ def parameter_variance(view: Look, row: int, column: int) -> float:
     the factors' autoregression (their observed information is the change of the exact score), and its mean. Loadings
     of other series rest on as many observations each, share in the factors with all others, and are taken as known.
     """
-    p = view.parameters
-    positions = _positions(view, column)
-    theta, gradient = gradient_at(view.cells, p)
-    base = cell(view, row, column, variance=False).mean
+
+    def mean(q: FactorParameters) -> float:
+        there = Look(view.grid, view.cells, smooth(view.cells, q, moments=False))
+        return cell(there, row, column, variance=False).mean
+
+    found = delta_variance(view.parameters, column, lambda q: gradient_at(view.cells, q), mean)
+    return found + mean_variance(view.cells.layout.values[:, column])
+
+
+def delta_variance(
+    p: FactorParameters,
+    column: int,
+    gradient_at: Callable[[FactorParameters], tuple[Floats, Floats]],
+    mean: Callable[[FactorParameters], float],
+) -> float:
+    """Return the variance that the estimated parameters of one series and of the factors add to a mean.
+
+    Parameters
+    ----------
+    p
+        Where the search ended.
+    column
+        The series.
+    gradient_at
+        Free parameters, and the derivative of the log likelihood in them, at given parameters.
+    mean
+        The mean at given parameters.
+    """
+    positions = _positions(p, column)
+    theta, gradient = gradient_at(p)
+    base = mean(p)
     size = len(positions)
     information: Floats = np.zeros((size, size))
     slope: Floats = np.zeros(size)
@@ -39,18 +68,16 @@ def parameter_variance(view: Look, row: int, column: int) -> float:
         moved[position] += _STEP
         q = unpack(moved, p)
         try:
-            turned = gradient_at(view.cells, q)[1]
-            there = Look(view.grid, view.cells, smooth(view.cells, q, moments=False))
+            turned, there = gradient_at(q)[1], mean(q)
         except FitError:
             continue  # beyond the stationary region: this direction is taken as known
         information[k] = -(turned - gradient)[positions] / _STEP
-        slope[k] = (cell(there, row, column, variance=False).mean - base) / _STEP
+        slope[k] = (there - base) / _STEP
     information = 0.5 * (information + information.T)
     values, vectors = np.linalg.eigh(information)
     along = vectors.T @ slope
     safe = values > 1e-6 * max(float(values.max(initial=0.0)), 1e-300)
-    variance = float((along[safe] ** 2 / values[safe]).sum())
-    return variance + _mean_variance(view, column)
+    return float((along[safe] ** 2 / values[safe]).sum())
 
 
 def with_tails(weights: Weights, robust: Robust, view: Look, row: int, column: int) -> Weights:
@@ -69,8 +96,7 @@ def with_tails(weights: Weights, robust: Robust, view: Look, row: int, column: i
     return Weights(cell, own, calm)
 
 
-def _positions(view: Look, column: int) -> Ints:
-    p = view.parameters
+def _positions(p: FactorParameters, column: int) -> Ints:
     at = np.full(p.loads.shape, -1)
     at[p.loads] = np.arange(int(p.loads.sum()))
     lags = int(p.lags_used.sum())
@@ -82,17 +108,16 @@ def _positions(view: Look, column: int) -> Ints:
     return np.array(chosen, dtype=np.int64)
 
 
-def _mean_variance(view: Look, column: int) -> float:
-    """Return the variance of the target's mean: the spectrum at zero (Bartlett weights, four lags) over the count."""
-    values = view.cells.layout.values[:, column]
+def mean_variance(values: Floats, *, lags: int = 4) -> float:
+    """Return the variance of a series' mean: the spectrum at zero (Bartlett weights) over the count."""
     values = values[~np.isnan(values)]
     n = len(values)
     if n < 2:
         return 0.0
     centred = values - values.mean()
     total = float(centred @ centred) / n
-    for lag in range(1, min(4, n - 1) + 1):
-        total += 2.0 * (1.0 - lag / 5.0) * float(centred[lag:] @ centred[:-lag]) / n
+    for lag in range(1, min(lags, n - 1) + 1):
+        total += 2.0 * (1.0 - lag / (lags + 1.0)) * float(centred[lag:] @ centred[:-lag]) / n
     return max(total, float(centred @ centred) / n) / n
 
 
@@ -101,4 +126,4 @@ def in_shock(view: Look, row: int) -> bool:
     layout = view.cells.layout
     end = min(row, layout.newest()) + layout.lead
     squares = shock_squares(view.found)[max(0, end - _WINDOW + 1) : end + 1]
-    return bool(np.nanmax(squares, initial=0.0) > _SHOCK * view.parameters.factors)
+    return bool(np.nanmax(squares, initial=0.0) > SHOCK * view.parameters.factors)

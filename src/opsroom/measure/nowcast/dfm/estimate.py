@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -60,7 +61,16 @@ class FitReport:
     path: tuple[float, ...]
 
 
-def scales(grid: Grid, robust: Robust | None) -> tuple[Floats, Floats]:
+class Table(Protocol):
+    """Values by series, NaN where unknown."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def values(self) -> Floats: ...
+
+
+def scales(grid: Table, robust: Robust | None) -> tuple[Floats, Floats]:
     """Return each series' center and scale: mean and standard deviation, of the tame values where `robust`.
 
     Raises
@@ -137,10 +147,10 @@ def estimate(
         ]  # fmt: skip
         p = _better(cells, begun, robust, crisis, tol=max(tol, _ROUGH))
     else:
-        p = _restarted(start.unit(), center, scale)
+        p = restarted(start.unit(), center, scale)
     if robust is None or crisis is None:
         p, report = learn(cells, p, tol=tol, max_iter=max_iter)
-        _refuse(report, p, tol)
+        refuse(report, p, tol)
         out = FitReport(
             report.converged, report.em_steps + report.search_steps, report.evaluations, report.loglike,
             report.promised, p.radius, layout.cells, report.path,
@@ -194,14 +204,16 @@ def _robust(
     return p, cells.weights, out
 
 
-def _restarted(p: FactorParameters, center: Floats, scale: Floats) -> FactorParameters:
+def restarted(p: FactorParameters, center: Floats, scale: Floats) -> FactorParameters:
+    """Return parameters in the units of another center and scale."""
     from dataclasses import replace
 
     ratio = p.scale / scale
     return replace(p, loadings=p.loadings * ratio[:, None], variance=p.variance * ratio**2, center=center, scale=scale)
 
 
-def _refuse(report: SearchReport, p: FactorParameters, tol: float) -> None:
+def refuse(report: SearchReport, p: FactorParameters, tol: float) -> None:
+    """Raise a `FitError` where a search has not converged, or ended where nothing is stationary."""
     if not report.converged:
         _not_converged(report.em_steps + report.search_steps, report.promised, tol)
     if p.radius >= 1.0:

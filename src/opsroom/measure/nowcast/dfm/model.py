@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
 
 from opsroom.base.errors import UsageError
 from opsroom.measure.nowcast.dfm.density import in_shock, parameter_variance, with_tails
-from opsroom.measure.nowcast.dfm.drift import levels, placed
+from opsroom.measure.nowcast.dfm.drift import levels as moving_means
+from opsroom.measure.nowcast.dfm.drift import placed
 from opsroom.measure.nowcast.dfm.estimate import FitReport, estimate
 from opsroom.measure.nowcast.dfm.grid import Grid, gather
 from opsroom.measure.nowcast.dfm.layout import lay_out
@@ -23,6 +24,9 @@ from opsroom.measure.nowcast.dfm.results import CITATION, NowcastResult, quantil
 from opsroom.measure.nowcast.dfm.robust import Robust, carried, settle
 from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth, standardise
 from opsroom.measure.nowcast.dfm.twin import dense_loglike
+from opsroom.measure.nowcast.fine.estimate import estimate as estimate_fine
+from opsroom.measure.nowcast.fine.grid import gather as gather_fine
+from opsroom.measure.nowcast.fine.model import FittedFineModel
 
 _SETTLE = 50
 
@@ -94,15 +98,38 @@ class DynamicFactorModel:
             if min(numbers, default=0) < 1:
                 raise UsageError(f"{name} must be 1 or more.", remedy="Use at least one.")
 
+    @overload
+    def fit(
+        self, monthly: pd.DataFrame, quarterly: pd.DataFrame | None = None, *, weekly: None = None, daily: None = None,
+        levels: Sequence[str] = (), tol: float = 1e-6, max_iter: int = 500, start: FactorParameters | None = None,
+    ) -> FittedFactorModel: ...  # fmt: skip
+
+    @overload
+    def fit(
+        self, monthly: pd.DataFrame | None, quarterly: pd.DataFrame | None = None, *, weekly: pd.DataFrame,
+        daily: pd.DataFrame | None = None, levels: Sequence[str] = (), tol: float = 1e-6, max_iter: int = 500,
+        start: FactorParameters | None = None,
+    ) -> FittedFineModel: ...  # fmt: skip
+
+    @overload
+    def fit(
+        self, monthly: pd.DataFrame | None, quarterly: pd.DataFrame | None = None, *, weekly: None = None,
+        daily: pd.DataFrame, levels: Sequence[str] = (), tol: float = 1e-6, max_iter: int = 500,
+        start: FactorParameters | None = None,
+    ) -> FittedFineModel: ...  # fmt: skip
+
     def fit(
         self,
-        monthly: pd.DataFrame,
+        monthly: pd.DataFrame | None,
         quarterly: pd.DataFrame | None = None,
         *,
+        weekly: pd.DataFrame | None = None,
+        daily: pd.DataFrame | None = None,
+        levels: Sequence[str] = (),
         tol: float = 1e-6,
         max_iter: int = 500,
         start: FactorParameters | None = None,
-    ) -> FittedFactorModel:
+    ) -> FittedFactorModel | FittedFineModel:
         """Fit the model.
 
         Parameters
@@ -110,6 +137,12 @@ class DynamicFactorModel:
         monthly, quarterly
             One column a series, one row a month or calendar quarter, transformed to be nearly stationary; NaN where
             unknown, anywhere.
+        weekly, daily
+            The same by week (Monday to Sunday) or day. If either is given, the factors live on weeks (days, where
+            `daily` is), and `factor_order` counts those; a running month or quarter counts through its known weeks.
+        levels
+            With weekly or daily data: the series that are levels, so that a period is the mean of its weeks or days,
+            such as a rate or a balance of opinion. All others are growth of a period's mean over the period before.
         tol
             Converged when the next step promises less than this of log likelihood per observed cell.
         max_iter
@@ -119,7 +152,7 @@ class DynamicFactorModel:
 
         Returns
         -------
-        FittedFactorModel
+        FittedFactorModel, or FittedFineModel with weekly or daily data
             Only ever a converged one.
 
         Raises
@@ -128,10 +161,18 @@ class DynamicFactorModel:
             No convergence, an autoregression that is not stationary, numbers that are not finite, series without
             movement: refused, with what to do.
         """
+        if any(table is not None and len(table.columns) for table in (weekly, daily)):
+            tables = {"M": monthly, "Q": quarterly, "W": weekly, "D": daily}
+            return self._fit_fine(tables, levels, tol=tol, max_iter=max_iter, start=start)
+        if monthly is None or levels:
+            raise UsageError(
+                "without weekly or daily data the model needs monthly data, and has no levels.",
+                remedy="Give `monthly`, and `levels` only with `weekly` or `daily`.",
+            )
         grid = gather(monthly, quarterly)
-        factor_names, blocks, loads = self._structure(grid)
+        factor_names, blocks, loads = self._structure(grid.names)
         robust = Robust() if self.robust == "student" else self.robust
-        level = None if robust is None or robust.drift is None else levels(grid, robust.drift)
+        level = None if robust is None or robust.drift is None else moving_means(grid, robust.drift)
         flat = grid if level is None else replace(grid, values=grid.values - level)
         parameters, weights, report = estimate(
             flat, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.idiosyncratic == "ar1",
@@ -141,23 +182,36 @@ class DynamicFactorModel:
             parameters, grid, None if robust is None else weights, robust, report, self._named(), level
         )
 
-    def _structure(self, grid: Grid) -> tuple[tuple[str, ...], tuple[FactorBlock, ...], Mask]:
+    def _fit_fine(
+        self, tables: dict[str, pd.DataFrame | None], levels: Sequence[str], *, tol: float, max_iter: int,
+        start: FactorParameters | None,
+    ) -> FittedFineModel:  # fmt: skip
+        robust = Robust() if self.robust == "student" else self.robust
+        grid = gather_fine(tables, levels=levels)
+        factor_names, blocks, loads = self._structure(grid.names)
+        parameters, weights, report = estimate_fine(
+            grid, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.idiosyncratic == "ar1",
+            robust=robust, tol=tol, max_iter=max_iter, start=start,
+        )  # fmt: skip
+        return FittedFineModel(parameters, grid, weights, robust, report, self._named())
+
+    def _structure(self, series: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[FactorBlock, ...], Mask]:
         if self.blocks is None:
             assert isinstance(self.factors, int)
             assert isinstance(self.factor_order, int)
             names = tuple(f"factor{k + 1}" for k in range(self.factors))
             block = FactorBlock(tuple(range(self.factors)), self.factor_order)
-            return names, (block,), np.ones((len(grid.names), self.factors), dtype=bool)
-        absent = [name for name in grid.names if not self.blocks.get(name)]
+            return names, (block,), np.ones((len(series), self.factors), dtype=bool)
+        absent = [name for name in series if not self.blocks.get(name)]
         if absent:
             raise UsageError(
                 f"the series {', '.join(absent)} belong to no block.", remedy="Name a block for every series."
             )
         order: dict[str, None] = {}
-        for name in grid.names:
+        for name in series:
             order |= dict.fromkeys(self.blocks[name])
         # The block with the most series first: its factor is looked for in all that is there.
-        by_size = sorted(order, key=lambda b: -sum(b in self.blocks[n] for n in grid.names))  # type: ignore[index]  # blocks are given here
+        by_size = sorted(order, key=lambda b: -sum(b in self.blocks[n] for n in series))  # type: ignore[index]  # blocks are given here
         names_out: list[str] = []
         blocks, columns = [], []
         for block_name in by_size:
@@ -165,7 +219,7 @@ class DynamicFactorModel:
             lags = self.factor_order if isinstance(self.factor_order, int) else self.factor_order.get(block_name, 1)
             blocks.append(FactorBlock(tuple(range(len(names_out), len(names_out) + count)), lags))
             names_out += [block_name] if count == 1 else [f"{block_name}{k + 1}" for k in range(count)]
-            member = np.array([block_name in self.blocks[name] for name in grid.names])
+            member = np.array([block_name in self.blocks[name] for name in series])
             columns += [member] * count
         return tuple(names_out), tuple(blocks), np.column_stack(columns)
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from opsroom.measure.nowcast.dfm import kernels
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
 from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed
+
+
+class Lagged(Protocol):
+    """What learning the factors' autoregression needs: see `Moments`."""
+
+    @property
+    def lagged(self) -> Floats: ...
+    @property
+    def origin(self) -> Floats: ...
+    @property
+    def steps(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +93,8 @@ def moments(cells: Cells, found: Smoothed) -> Moments:
         cross,
         special_gram,
         special_mean,
-        _lagged(cov, order, found.weights.calm),
-        _origin(cov, order),
+        lag_sums(cov, order, found.weights.calm),
+        origin_products(cov, order),
         layout.months - order,
         figure,
         figures,
@@ -127,7 +139,8 @@ def _plain(found: Smoothed) -> Floats:
     return np.stack([_own_square(found, now), product, _own_square(found, then)])
 
 
-def _lagged(cov: Floats, order: int, calm: Floats) -> Floats:
+def lag_sums(cov: Floats, order: int, calm: Floats) -> Floats:
+    """Return `Moments.lagged` from the factors' products by lag and month."""
     months, r = cov.shape[1], cov.shape[2]
     weight = calm[order:]
     out = np.empty((order + 1, order + 1, r, r))
@@ -138,7 +151,8 @@ def _lagged(cov: Floats, order: int, calm: Floats) -> Floats:
     return out
 
 
-def _origin(cov: Floats, order: int) -> Floats:
+def origin_products(cov: Floats, order: int) -> Floats:
+    """Return `Moments.origin` from the factors' products by lag and month."""
     r = cov.shape[2]
     out = np.empty((order * r, order * r))
     for a in range(order):
@@ -152,12 +166,15 @@ def _origin(cov: Floats, order: int) -> Floats:
 def shock_squares(found: Smoothed) -> Floats:
     """Return the expected square sum of each month's factor innovations; NaN for the first `order` months."""
     layout, p = found.layout, found.parameters
-    r, order = p.factors, p.order
-    cov = np.zeros((order + 1, layout.months, r, r))
-    kernels.lagged(found.near, layout.first, layout.start, layout.factor_at, r, order, cov)
+    cov = np.zeros((p.order + 1, layout.months, p.factors, p.factors))
+    kernels.lagged(found.near, layout.first, layout.start, layout.factor_at, p.factors, p.order, cov)
+    return innovation_squares(cov, found.factor_means, p)
+
+
+def innovation_squares(cov: Floats, mean: Floats, p: FactorParameters) -> Floats:
+    """Return `shock_squares` from the factors' covariances by lag and period, and their means."""
+    r, order, months = p.factors, p.order, len(mean)
     parts = [np.eye(r), *(-p.transition[:, k * r : (k + 1) * r] for k in range(order))]
-    months = layout.months
-    mean = found.factor_means
     eta = sum((mean[order - a : months - a] @ parts[a].T for a in range(order + 1)), np.zeros((months - order, r)))
     total = (eta**2).sum(axis=1)
     for a in range(order + 1):

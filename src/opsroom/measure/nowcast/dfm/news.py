@@ -229,8 +229,19 @@ def explain(
     )
     end = later if after is None else after
     result = NewsResult(target, whole.label(row, column), before, end, detail, dict(blocks or {}))
-    gap = result.total - (end - before)
-    if abs(gap) > _EXACT * max(1.0, scale, abs(before), abs(end)):
+    return added_up(result, scale)
+
+
+def added_up(result: NewsResult, scale: float) -> NewsResult:
+    """Return news whose pieces add up to the change, in units of the target's scale.
+
+    Raises
+    ------
+    InternalError
+        They do not: a defect.
+    """
+    gap = result.total - (result.after - result.before)
+    if abs(gap) > _EXACT * max(1.0, scale, abs(result.before), abs(result.after)):
         raise InternalError(
             f"news of the factor model do not add up: {gap:.1e} is left.",
             code="OPS-I111",

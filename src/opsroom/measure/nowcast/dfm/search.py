@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from opsroom.base.errors import FitError
-from opsroom.measure.nowcast.dfm.moments import Moments, moments
+from opsroom.measure.nowcast.dfm.moments import Lagged, Moments, moments
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
 from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed, smooth
 from opsroom.measure.nowcast.dfm.step import FLOOR, Equations, counts, equations, lag_products, maximise, score
@@ -58,20 +59,65 @@ class SearchReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Point:
+class Point:
+    """A place in the search: parameters, as a vector too, the log likelihood there, its gradient and metric."""
+
     p: FactorParameters
-    found: Smoothed
+    value: float
     theta: Floats
     gradient: Floats
-    metric: _Metric
+    metric: Metric
+
+
+class Found(Protocol):
+    """Unknowns found given parameters, with the log likelihood of the data."""
 
     @property
-    def value(self) -> float:
-        return self.found.loglike
+    def loglike(self) -> float: ...
+
+
+F = TypeVar("F", bound=Found)
+
+
+class Panel(Protocol[F]):
+    """Data, as the search sees them."""
+
+    @property
+    def count(self) -> int:
+        """Observed cells."""
+
+    def smooth(self, p: FactorParameters) -> F:
+        """Find the unknowns; `FitError` where parameters allow of none."""
+
+    def improve(self, found: F, p: FactorParameters) -> FactorParameters:
+        """Take one step of expectation-maximisation."""
+
+    def point(self, found: F, p: FactorParameters) -> Point:
+        """Work out the gradient."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Metric:
+class _Months:
+    """A panel of months and quarters."""
+
+    cells: Cells
+
+    @property
+    def count(self) -> int:
+        return self.cells.layout.cells
+
+    def smooth(self, p: FactorParameters) -> Smoothed:
+        return smooth(self.cells, p)
+
+    def improve(self, found: Smoothed, p: FactorParameters) -> FactorParameters:
+        return maximise(self.cells, moments(self.cells, found), p)
+
+    def point(self, found: Smoothed, p: FactorParameters) -> Point:
+        return _point(self.cells, p, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
     """The information of data and unknowns together, by series and by equation of the autoregression."""
 
     left: Floats
@@ -115,15 +161,22 @@ def learn(
     FitError
         A likelihood that is not finite, or an autoregression that is not stationary.
     """
+    return climb(_Months(cells), p, tol=tol, max_iter=max_iter, warm=warm)
+
+
+def climb(
+    panel: Panel[F], p: FactorParameters, *, tol: float, max_iter: int, warm: int = _WARM
+) -> tuple[FactorParameters, SearchReport]:
+    """Do what `learn` does, on any panel."""
     p = p.unit()
     path: list[float] = []
-    evaluations, count = 0, cells.layout.cells
-    found = smooth(cells, p)
+    evaluations, count = 0, panel.count
+    found = panel.smooth(p)
     evaluations += 1
     for _ in range(min(warm, max_iter)):
-        following = maximise(cells, moments(cells, found), p)
+        following = panel.improve(found, p)
         try:
-            step = smooth(cells, following)
+            step = panel.smooth(following)
         except FitError:
             break
         evaluations += 1
@@ -135,7 +188,7 @@ def learn(
         if gain < tol * count:
             break
     em_steps = len(path)
-    here = _point(cells, p, found)
+    here = panel.point(found, p)
     memory: deque[tuple[Floats, Floats]] = deque(maxlen=_STORED)
     promised = np.inf
     while True:
@@ -150,7 +203,7 @@ def learn(
         promised = _CAUTION * 0.5 * slope / count
         if promised < tol or len(path) >= max_iter:
             break
-        reached, tries = _advance(cells, here, direction, slope)
+        reached, tries = _advance(panel, here, direction, slope)
         evaluations += tries
         if reached is None:
             if not memory:
@@ -174,26 +227,26 @@ def learn(
     return here.p, report
 
 
-def _advance(cells: Cells, here: _Point, direction: Floats, slope: float) -> tuple[_Point | None, int]:
+def _advance(panel: Panel[F], here: Point, direction: Floats, slope: float) -> tuple[Point | None, int]:
     """Go along a direction as far as the likelihood rises in proportion; None where it does not at all."""
     length, tries = min(1.0, 2.0 / max(float(np.abs(direction).max()), 1e-300)), 0
     while length >= _SHORTEST:
         tries += 1
         try:
             p = unpack(here.theta + length * direction, here.p)
-            found = smooth(cells, p)
+            found = panel.smooth(p)
         except FitError:
             length *= 0.25
             continue
         if found.loglike >= here.value + _RISE * length * slope:
-            return _point(cells, p, found), tries
+            return panel.point(found, p), tries
         # The parabola through both values and the slope says where the top should be.
         fall = here.value + length * slope - found.loglike
         length *= float(np.clip(0.5 * length * slope / fall, 0.1, 0.5)) if np.isfinite(fall) and fall > 0 else 0.25
     return None, tries
 
 
-def _direction(here: _Point, memory: deque[tuple[Floats, Floats]]) -> Floats:
+def _direction(here: Point, memory: deque[tuple[Floats, Floats]]) -> Floats:
     left = here.gradient.copy()
     steps: list[tuple[float, float]] = []
     for moved, turned in reversed(memory):
@@ -207,7 +260,7 @@ def _direction(here: _Point, memory: deque[tuple[Floats, Floats]]) -> Floats:
     return out
 
 
-def _point(cells: Cells, p: FactorParameters, found: Smoothed) -> _Point:
+def _point(cells: Cells, p: FactorParameters, found: Smoothed) -> Point:
     m = moments(cells, found)
     eq = equations(cells, m, p)
     s = score(cells, m, p, eq)
@@ -216,7 +269,7 @@ def _point(cells: Cells, p: FactorParameters, found: Smoothed) -> _Point:
     gradient.append(log_variance)
     if p.ar1:
         gradient.append(s.memory * (1.0 - p.memory**2))
-    return _Point(p, found, pack(p), np.concatenate(gradient), _metric(cells, m, p, eq))
+    return Point(p, found.loglike, pack(p), np.concatenate(gradient), _metric(cells, m, p, eq))
 
 
 def gradient_at(cells: Cells, p: FactorParameters) -> tuple[Floats, Floats]:
@@ -225,7 +278,12 @@ def gradient_at(cells: Cells, p: FactorParameters) -> tuple[Floats, Floats]:
     return here.theta, here.gradient
 
 
-def _metric(cells: Cells, m: Moments, p: FactorParameters, eq: Equations) -> _Metric:
+def _metric(cells: Cells, m: Moments, p: FactorParameters, eq: Equations) -> Metric:
+    return metric(p, eq, m, counts(cells))
+
+
+def metric(p: FactorParameters, eq: Equations, m: Lagged, n: Floats) -> Metric:
+    """Return the information of data and unknowns together; `n` are the innovations that each series has."""
     held = ~p.loads
     left = np.where(held[:, :, None] | held[:, None, :], 0.0, eq.left / p.variance[:, None, None])
     diagonal = np.arange(p.factors)
@@ -235,9 +293,8 @@ def _metric(cells: Cells, m: Moments, p: FactorParameters, eq: Equations) -> _Me
     for block in p.blocks:
         columns = (np.arange(block.order)[:, None] * p.factors + np.array(block.factors)).ravel()
         blocks.append((block.factors, columns, lag_products(m, block.factors, block.order)[2]))
-    n = counts(cells)
     rest = [0.5 * n] + ([n * (1.0 - p.memory**2) + 1.0] if p.ar1 else [])
-    return _Metric(left, tuple(blocks), np.concatenate(rest))
+    return Metric(left, tuple(blocks), np.concatenate(rest))
 
 
 def pack(p: FactorParameters) -> Floats:

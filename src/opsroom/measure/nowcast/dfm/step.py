@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from opsroom.measure.nowcast.dfm.moments import Moments, OwnErrors, figure_values, own_errors, special_values
+from opsroom.measure.nowcast.dfm.moments import Lagged, Moments, OwnErrors, figure_values, own_errors, special_values
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, companion, stationary
 from opsroom.measure.nowcast.dfm.smooth import Cells, special_cells
 
@@ -110,11 +110,12 @@ def maximise(cells: Cells, m: Moments, p: FactorParameters) -> FactorParameters:
         memory[:n] = np.where(cells.layout.regular.sum(axis=0) > 0, memory[:n], p.memory[:n])
         p = replace(p, memory=memory)
     variance = np.maximum(misfits(cells, e, p) / counts(cells), FLOOR)
-    transition, innovation = _autoregression(m, p)
+    transition, innovation = autoregression(m, p)
     return replace(p, variance=variance, transition=transition, innovation=innovation).unit()
 
 
-def _autoregression(m: Moments, p: FactorParameters) -> tuple[Floats, Floats]:
+def autoregression(m: Lagged, p: FactorParameters) -> tuple[Floats, Floats]:
+    """Return the factors' autoregression that fits their expected products, and its innovations' triangular factor."""
     r, order = p.factors, p.order
     transition, innovation = np.zeros((r, r * order)), np.zeros((r, r))
     for block in p.blocks:
@@ -128,7 +129,7 @@ def _autoregression(m: Moments, p: FactorParameters) -> tuple[Floats, Floats]:
     return transition, innovation
 
 
-def lag_products(m: Moments, factors: tuple[int, ...], order: int) -> tuple[Floats, Floats, Floats]:
+def lag_products(m: Lagged, factors: tuple[int, ...], order: int) -> tuple[Floats, Floats, Floats]:
     """Return a block's products: now x now, now x before, before x before."""
     own, size = np.array(factors), len(factors)
     part = m.lagged[: order + 1, : order + 1][:, :, own[:, None], own]
@@ -151,12 +152,13 @@ def score(cells: Cells, m: Moments, p: FactorParameters, eq: Equations) -> Score
     e = own_errors(cells, m, p)
     loadings = (eq.right - np.einsum("ifg,ig->if", eq.left, p.loadings)) / p.variance[:, None]
     log_variance = 0.5 * (misfits(cells, e, p) / p.variance - counts(cells))
-    transition = _score_transition(m, p)
+    transition = score_transition(m, p)
     memory = _score_memory(cells, e, p) if p.ar1 else np.zeros_like(p.memory)
     return Score(np.where(p.loads, loadings, 0.0), np.where(p.lags_used, transition, 0.0), log_variance, memory)
 
 
-def _score_transition(m: Moments, p: FactorParameters) -> Floats:
+def score_transition(m: Lagged, p: FactorParameters) -> Floats:
+    """Return the derivative of the log likelihood in the factors' autoregression."""
     now_before, before = lag_products(m, tuple(range(p.factors)), p.order)[1:]
     out = now_before - p.transition @ before
     # The first months: stationary, so that their covariance moves with the autoregression.
