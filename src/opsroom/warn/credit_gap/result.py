@@ -10,8 +10,8 @@ import pandas as pd
 from opsroom._version import __version__
 from opsroom.base.errors import UsageError
 from opsroom.warn.credit_gap import split as parts
-from opsroom.warn.credit_gap.quarters import as_quarters
 from opsroom.warn.credit_gap.trend import BURN_IN, LAMBDA
+from opsroom.warn.quarters import as_quarters
 
 if TYPE_CHECKING:
     import altair as alt
