@@ -125,15 +125,14 @@ def fit_logit(
             step = np.linalg.solve(bend, slope)
         except np.linalg.LinAlgError:
             raise _no_solution() from None
-        gain = float(slope @ step)
-        if gain < _TOLERANCE:
-            break
         size = 1.0
         while (new := _objective(design, y, beta + size * step, ridge)) < value and size > 1e-10:
             size /= 2.0
         beta, value = beta + size * step, new
         if np.abs(design @ beta).max() > 500.0:
             raise _no_solution()
+        if float(slope @ step) < _TOLERANCE:  # the step was taken: the error that is left is its square
+            break
     else:
         raise _no_solution()
     if not penalty and np.abs(beta).max() > 30.0:  # probabilities of 0 and 1: the likelihood has no maximum
