@@ -18,7 +18,7 @@ from opsroom.warn.quarters import as_quarters, last_quarter, quarter_name, quart
 def drawn(crises: list[tuple[str, str | None]], *, rule: Rule, until: str = "2012-Q4") -> str:
     """Labels of 2000-Q1 to 2009-Q4 as text: 1 before a crisis, 0 calm, . left out."""
     quarters = pd.period_range("2000Q1", "2009Q4", freq="Q")
-    table = pd.DataFrame([{"country": "A", "start": s, "end": e} for s, e in crises], columns=["country", "start", "end"])
+    table = pd.DataFrame([("A", *span) for span in crises], columns=["country", "start", "end"])
     found = label(["A"] * 40, quarters, table, rule=rule, known_until=int(quarter_numbers([until])[0]))
     return "".join("." if np.isnan(v) else str(int(v)) for v in found.value)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -35,7 +37,11 @@ def usual_path(gdp: Floats) -> Floats:
     if len(at):
         steps = np.diff(at)
         rates = np.diff(np.log(gdp[at])) / steps
-        usual = np.array([np.median(rates[: max(k, 1)]) for k in range(len(rates))])
+        earlier: list[float] = []
+        usual = np.empty(len(rates))
+        for k, rate in enumerate(rates.tolist()):
+            usual[k] = (earlier[(k - 1) // 2] + earlier[k // 2]) / 2.0 if k else rate
+            insort(earlier, rate)
         out[at] = np.exp(np.concatenate([[0.0], np.cumsum(usual * steps)]))
     return out
 
