@@ -25,7 +25,7 @@ def economy(*, gdp_fall: float = 0.0, boom: float = 0.0, seed: int = 1) -> GapRe
     return gap_from_levels(pd.Series(credit, QUARTERS), pd.Series(gdp, QUARTERS))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(45, 120),

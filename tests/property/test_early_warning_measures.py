@@ -57,7 +57,7 @@ def stepwise_area(s: np.ndarray, y: np.ndarray, max_fpr: float) -> float:
     return total
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(data=judged(), max_fpr=st.sampled_from([0.1, 0.5, 1.0]))
 def test_areas_by_pairs_and_by_trapezia(data: tuple[np.ndarray, np.ndarray], max_fpr: float) -> None:
     s, y = kept(*data)
@@ -72,7 +72,7 @@ def test_areas_by_pairs_and_by_trapezia(data: tuple[np.ndarray, np.ndarray], max
     assert auroc(-data[0], data[1]) == pytest.approx(1 - auroc(*data), abs=1e-12)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(data=judged(), theta=st.floats(0.05, 0.95), preference=st.sampled_from(["alessi-detken", "sarlin"]))
 def test_no_threshold_is_more_useful_than_the_best(
     data: tuple[np.ndarray, np.ndarray], theta: float, preference: str
@@ -113,7 +113,7 @@ def test_known_counts() -> None:
     assert np.isnan(Confusion(0, 1, 3, 5).noise_to_signal)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32 - 1), countries=st.integers(2, 6), cut=st.floats(-1, 1))
 def test_the_bootstrap_is_the_measure_on_the_drawn_economies(seed: int, countries: int, cut: float) -> None:
     rng = np.random.default_rng(seed)

@@ -60,7 +60,7 @@ def test_one_pass_equals_filters_on_growing_samples(lamb: float, tolerance: floa
     assert ours[1] == y[1]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(3, 40),

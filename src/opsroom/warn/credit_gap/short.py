@@ -34,8 +34,8 @@ def hamilton_gap(ratio: pd.Series | npt.ArrayLike, *, horizon: int = 20, lags: i
     -----
     The residual of :math:`y_{t} = a + \\sum_{j=0}^{p-1} b_j y_{t-h-j} + e_t`, estimated for each quarter on the
     quarters up to it alone. The triangle of an orthogonal decomposition is carried from quarter to quarter, so the
-    cost is linear in their number. Where the past does not determine the coefficients (a constant ratio) the smallest are
-    taken. Unlike the Hodrick-Prescott gap it does not stay negative for decades after a boom; a forecast error of
+    cost is linear in their number. Where the past does not determine the coefficients (a constant ratio), the smallest
+    are taken. Unlike the Hodrick-Prescott gap it does not stay negative for decades after a boom; a forecast error of
     20 quarters lags the cycle, and with less than some 15 years it is estimated on very little.
 
     References

@@ -144,7 +144,10 @@ def label(
     which = np.full(len(t), NONE, dtype=np.int64)
     out = t + rule.waiting > until
     low, high = rule.horizon
-    rows = {name: np.flatnonzero(names == name) for name in pd.unique(names)}
+    codes, unique = pd.factorize(names)
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(unique) + 1))
+    rows = {name: order[bounds[k] : bounds[k + 1]] for k, name in enumerate(unique)}
     for k, name in enumerate(crises["country"]):
         if name not in rows or not dated[k]:
             continue
