@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +85,9 @@ def test_a_collapsing_denominator_raises_no_alarm() -> None:
 
 
 def test_a_boom_raises_the_alarm_also_in_a_slump() -> None:
+    drawn = json.dumps(economy(boom=0.02).chart().to_dict())
+    assert "; quasi-real-time" in drawn
+    assert "of which by GDP" in drawn
     boom = economy(boom=0.02).alarms()
     assert boom["alarm"].any()
     assert set(boom.loc[boom["alarm"], "driven_by"]) == {"credit"}

@@ -30,7 +30,7 @@ def hp_end_point(y: np.ndarray, lamb: float) -> float:
 
 
 def exact_end_point(y: np.ndarray, lamb: float) -> float:
-    """The same in 60 digits, with holes: (W + lamb D'D)^-1 W y. At lamb 400,000 doubles lose nine digits."""
+    """The same in 60 digits, with holes: (W + lamb D'D)^-1 W y. At lamb 400,000 doubles are off by 1e-8."""
     n, p = len(y), penalty(len(y))
     with localcontext() as context:
         context.prec = 60

@@ -230,5 +230,3 @@ def test_currency_mismatch_is_company_by_company() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             currency_mismatch(wrong, period="2020-Q1")
-
-

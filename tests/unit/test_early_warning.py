@@ -44,9 +44,7 @@ SHORT = Rule(horizon=(2, 4), after=1)
         ([("2003-Q1", "2003-Q4")], Rule((2, 4), 1, 2), "2003-Q3", "000000001" + "." * 31),
     ],
 )
-def test_labels_quarter_by_quarter(
-    crises: list[tuple[str, str | None]], rule: Rule, until: str, expected: str
-) -> None:
+def test_labels_quarter_by_quarter(crises: list[tuple[str, str | None]], rule: Rule, until: str, expected: str) -> None:
     assert drawn(crises, rule=rule, until=until) == expected
 
 

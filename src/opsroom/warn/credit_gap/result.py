@@ -106,10 +106,8 @@ class GapResult:
         row = self.change().loc[at]
         if not row["driven_by"]:
             return line
-        return (
-            f"{line}\nOver four quarters {row['change']:+.1f} points: credit {row['credit']:+.1f}, "
-            f"GDP {row['gdp']:+.1f}."
-        )
+        change, credit, gdp = (round(float(row[c]), 1) + 0.0 for c in ("change", "credit", "gdp"))  # no -0.0
+        return f"{line}\nOver four quarters {change:+.1f} points: credit {credit:+.1f}, GDP {gdp:+.1f}."
 
     def to_frame(self) -> pd.DataFrame:
         """Return trend, gap and buffer, and the gap's parts where they are known; one row a quarter."""
