@@ -48,14 +48,14 @@ def note(state: State, warning: str, *, who: str, day: dt.date, words: str = "")
         Nobody is named, or somebody has taken note of it already.
     """
     if not who.strip():
-        raise UsageError("nobody is named.", remedy="Say who takes note.", code="OPS-U200")
+        raise UsageError("nobody is named.", remedy="Say who takes note.", code="OPS-U230")
     with state.begin() as connection:
         known = connection.execute(sa.select(NOTED.c.seq).where(NOTED.c.warning == warning)).first()
         if known is not None:
             raise UsageError(
                 f"somebody has taken note of the warning {warning!r} already.",
                 remedy="See `opsroom warning list`.",
-                code="OPS-U201",
+                code="OPS-U231",
             )
         connection.execute(NOTED.insert().values(warning=warning, who=who.strip(), day=day.isoformat(), note=words))
 

@@ -24,6 +24,7 @@ class Master:
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("threads", 1)
         self._highs.setOptionValue("time_limit", seconds)
+        self._highs.setOptionValue("small_matrix_value", 1e-12)  # ten thousand entries of 1e-9 are no small matter
         self._highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
         self._highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
         model = highspy.HighsLp()

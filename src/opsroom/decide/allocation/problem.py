@@ -14,7 +14,7 @@ from opsroom.base.errors import UsageError
 from opsroom.decide.allocation.master import Floats
 from opsroom.decide.input_output.productive import productivity, solve, unproductive
 
-_ROW_TOL = 1e-9
+_ROW_TOL = 1e-12
 
 
 @dataclass(frozen=True, slots=True)

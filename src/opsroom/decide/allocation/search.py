@@ -12,8 +12,8 @@ from opsroom.decide.input_output.productive import solve
 
 _BLOCK = 200
 _ROUNDS = 60
-_KEPT = 1e-7
-"""Part of a row, at most uses, that may be left away: the bound is proved without it."""
+_KEPT = 0.01
+"""Part of a row, at most uses, over the gap allowed, that may be left away: the bound is proved without it."""
 _VIOLATED = 1e-9
 
 
@@ -42,6 +42,14 @@ class Found:
     rows: int
     rounds: int
 
+    def better(self, other: Found, rounds: int) -> Found:
+        """Return the better final uses of two answers with the tighter bound of the two."""
+        kept = self if self.objective >= other.objective else other
+        low = self if self.bound <= other.bound else other
+        return Found(
+            kept.y, kept.x, kept.objective, low.bound, low.prices, low.wages, max(self.rows, other.rows), rounds
+        )  # fmt: skip
+
 
 def search(problem: Problem, *, tol: float, seconds: float) -> Found:
     """Find the best final uses.
@@ -61,7 +69,7 @@ def search(problem: Problem, *, tol: float, seconds: float) -> Found:
     names: list[tuple[str, int]] = []
     rows = []
     for k, hours in enumerate(p.labour):
-        rows.append(_row(p.row(hours) / p.labour_limit[k], p.high))
+        rows.append(_row(p.row(hours) / p.labour_limit[k], p.high, kept=_KEPT * tol))
         names.append(("labour", k))
     if rows:
         master.add(rows)
@@ -77,14 +85,8 @@ def search(problem: Problem, *, tol: float, seconds: float) -> Found:
             else:
                 prices[k] = dual / p.capacity[k]
         x = p.output(y)
-        found = _within(p, y, x, prices, wages, master.rows, round_number)
-        if best is not None:
-            kept = best if best.objective > found.objective else found
-            low = best if best.bound < found.bound else found
-            found = Found(
-                kept.y, kept.x, kept.objective, low.bound, low.prices, low.wages, master.rows, round_number
-            )  # fmt: skip
-        best = found
+        found = within(p, y, x, prices, wages, master.rows, round_number)
+        best = found if best is None else best.better(found, round_number)
         used = p.load(x)[0]
         over = [int(i) for i in np.flatnonzero(used > 1.0 + _VIOLATED) if int(i) not in known]
         if not over or best.bound - best.objective <= tol * max(abs(best.bound), 1e-300):
@@ -94,7 +96,7 @@ def search(problem: Problem, *, tol: float, seconds: float) -> Found:
         for i in over:
             unit = np.zeros(len(p.labels))
             unit[i] = 1.0
-            fresh.append(_row(p.row(unit) / p.capacity[i], p.high))
+            fresh.append(_row(p.row(unit) / p.capacity[i], p.high, kept=_KEPT * tol))
             names.append(("capacity", i))
             known.add(i)
         master.add(fresh)
@@ -102,18 +104,18 @@ def search(problem: Problem, *, tol: float, seconds: float) -> Found:
     return best
 
 
-def _row(row: Floats, high: Floats) -> tuple[np.ndarray, Floats]:
-    """Return a row without its smallest entries, which together are worth no more than `_KEPT` of the limit."""
+def _row(row: Floats, high: Floats, *, kept: float) -> tuple[np.ndarray, Floats]:
+    """Return a row without its smallest entries, which together are worth no more than `kept` of the limit."""
     part = row * high
     order = np.argsort(part)
-    away = order[: int(np.searchsorted(np.cumsum(part[order]), _KEPT))]
-    kept = np.ones(len(row), dtype=bool)
-    kept[away] = False
-    columns = np.flatnonzero(kept)
+    away = order[: int(np.searchsorted(np.cumsum(part[order]), kept))]
+    stays = np.ones(len(row), dtype=bool)
+    stays[away] = False
+    columns = np.flatnonzero(stays)
     return columns.astype(np.int64), row[columns]
 
 
-def _within(p: Problem, y: Floats, x: Floats, prices: Floats, wages: Floats, rows: int, rounds: int) -> Found:
+def within(p: Problem, y: Floats, x: Floats, prices: Floats, wages: Floats, rows: int, rounds: int) -> Found:
     """Move final uses back within all limits, and prove a bound from the prices."""
     used, hours = p.load(x)
     worst = max(float(used.max(initial=0.0)), float(hours.max(initial=0.0)))

@@ -83,7 +83,7 @@ def productivity(a: sparse.csr_array, *, tight: float = 0.05) -> Productivity:
     return Productivity(min(lower, upper), upper)
 
 
-def solve(a: sparse.csr_array, f: Floats, *, tol: float) -> Solved:
+def solve(a: sparse.csr_array, f: Floats, *, tol: float, start: Floats | None = None) -> Solved:
     """Solve ``x = A x + f``.
 
     Parameters
@@ -94,6 +94,8 @@ def solve(a: sparse.csr_array, f: Floats, *, tol: float) -> Solved:
         n.
     tol
         Largest residual over the largest entry of `f`.
+    start
+        A guess, such as the solution for a right-hand side close by.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def solve(a: sparse.csr_array, f: Floats, *, tol: float) -> Solved:
     n = len(f)
     if n <= _DENSE:
         x = np.linalg.solve(np.eye(n) - a.toarray(), f)
-        return _checked(a, f, x, scale, 1, tol)
+        return _checked(f, x, scale, float(np.abs(x - a @ x - f).max()) / scale, 1, tol)
     count = 0
 
     def left(x: Floats) -> Floats:
@@ -122,25 +124,24 @@ def solve(a: sparse.csr_array, f: Floats, *, tol: float) -> Solved:
     system = linalg.LinearOperator((n, n), matvec=left, dtype=np.float64)
     # The largest entry of what is left is far below its length where there are many; the last rounds see to the rest.
     aim = 0.3 * tol * scale * max(1.0, 0.1 * np.sqrt(n)) / max(float(np.linalg.norm(f)), 1e-300)
-    x, info = linalg.bicgstab(system, f, rtol=max(aim, 1e-15), atol=0.0, maxiter=_STEPS)
+    x, info = linalg.bicgstab(system, f, x0=start, rtol=max(aim, 1e-15), atol=0.0, maxiter=_STEPS)
     if info != 0 or not np.isfinite(x).all():
         x = f.copy()
     for _ in range(_STEPS):
         following = a @ x + f
         count += 1
-        gap = float(np.abs(following - x).max()) / scale
-        x = following
+        gap = float(np.abs(following - x).max()) / scale  # what is left over of x, not of what follows it
+        if gap <= tol:
+            return _checked(f, x, scale, gap, count, tol)
         if not np.isfinite(gap):
             break
-        if gap <= 0.5 * tol:
-            return _checked(a, f, x, scale, count, tol)
+        x = following
     raise unproductive()
 
 
-def _checked(a: sparse.csr_array, f: Floats, x: Floats, scale: float, steps: int, tol: float) -> Solved:
-    residual = float(np.abs(x - a @ x - f).max()) / scale if np.isfinite(x).all() else np.inf
+def _checked(f: Floats, x: Floats, scale: float, residual: float, steps: int, tol: float) -> Solved:
     # Of a table that is not productive there is a solution, too, but one that makes less than nothing of something.
-    if residual > tol or (float(f.min()) >= 0.0 and float(x.min()) < -1e-6 * scale):
+    if not residual <= tol or (float(f.min()) >= 0.0 and float(x.min()) < -(1e-6 + 100.0 * tol) * scale):
         raise unproductive()
     return Solved(x, residual, steps)
 
