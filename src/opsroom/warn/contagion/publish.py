@@ -1,0 +1,145 @@
+"""What of a contagion study may leave the room: sums by sector with contributors behind them, never a node's number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from opsroom.base.cells import parts_from_units
+from opsroom.base.errors import DisclosureError, FitError
+from opsroom.base.results import TOTAL, Cells, Measure, Part
+from opsroom.warn.contagion.links import Floats
+from opsroom.warn.contagion.network import Network
+
+if TYPE_CHECKING:
+    import altair as alt
+
+FEWEST_OWNERS = 3
+"""Owners on whom a published scenario's shock must fall: what others lose in the default of one is what he owes."""
+
+
+def by_sector(network: Network, start: Floats, distress: Floats) -> pd.DataFrame:
+    """Return, in per cent of each sector's buffers, what the shock and what contagion destroys."""
+    frame = pd.DataFrame(
+        {
+            "sector": network.nodes["sector"],
+            "buffer": network.buffer,
+            "shock": network.buffer * start,
+            "contagion": network.buffer * (distress - start),
+        }
+    )
+    sums = frame.groupby("sector", observed=True)[["buffer", "shock", "contagion"]].sum()
+    sums.loc[TOTAL] = sums.sum()
+    with np.errstate(invalid="ignore"):
+        shares = 100.0 * sums[["shock", "contagion"]].div(sums["buffer"], axis=0)
+    return shares.reset_index()
+
+
+def refuse_few_owners(network: Network, start: Floats) -> None:
+    """Raise where a shock falls on so few owners that its losses would tell what they owe.
+
+    Raises
+    ------
+    DisclosureError
+        Fewer than `FEWEST_OWNERS`.
+    """
+    if network.nodes["group"][start > 0].nunique() < FEWEST_OWNERS:
+        raise DisclosureError(
+            "a scenario is not published whose shock falls on too few owners: what lenders lose would tell what the "
+            "defaulting owner owes them.",
+            remedy="Publish a scenario that hits a sector, or the mean over all single shocks.",
+            code="OPS-P160",
+        )
+
+
+def sector_cells(
+    network: Network,
+    data: dict[str, Any],
+    *,
+    name: str,
+    method: str,
+    scenario: str,
+    as_of: str,
+    parts: tuple[Part, ...],
+    measures: tuple[Measure, ...],
+    facts: dict[str, Any],
+) -> Cells:
+    """Return sums of node columns by sector, with the owners behind them."""
+    shares = {m.parts[0]: m.parts[1] for m in measures if m.kind == "share"}
+    units = network.nodes[["sector", "group"]].assign(day=as_of, scenario=scenario, **data)
+    frame = parts_from_units(
+        units,
+        dimensions=["day", "scenario", "sector"],
+        group="group",
+        values={part.name: part.name for part in parts},
+        shares=shares,
+        totals=["sector"],
+    )
+    return Cells(
+        name=name,
+        dimensions=("day", "scenario", "sector"),
+        additive=("sector",),
+        frame=frame,
+        parts=parts,
+        measures=measures,
+        method=method,
+        notes=("rows-lend", "loss-given-default-in-the-scenario"),
+        facts={"as_of": as_of, "scenario": scenario} | facts,
+    )
+
+
+def loss_cells(
+    network: Network, start: Floats, distress: Floats, *, converged: bool, method: str, scenario: str, as_of: str
+) -> list[Cells]:
+    """Return the share of buffers lost, and of nodes without any left, by sector.
+
+    Raises
+    ------
+    FitError
+        The rounds had not settled: such numbers are too low and are not published.
+    DisclosureError
+        The shock falls on too few owners.
+    """
+    if not converged:
+        raise FitError(
+            "a contagion that had not settled is not published: its losses are too low.",
+            remedy="Raise max_rounds.",
+            code="OPS-M161",
+        )
+    refuse_few_owners(network, start)
+    buffer = network.buffer
+    parts = (Part("m_lost", "money"), Part("m_buffer", "money"), Part("n_failed", "nodes"), Part("n_nodes", "nodes"))
+    measures = (
+        Measure("lost", "share", "% of buffers", ("m_lost", "m_buffer"), scale=100.0),
+        Measure("failed", "share", "% of companies", ("n_failed", "n_nodes"), scale=100.0),
+    )
+    data = {
+        "m_lost": buffer * np.minimum(distress, 1.0),
+        "m_buffer": buffer,
+        "n_failed": distress >= 1.0 - 1e-12,
+        "n_nodes": np.ones(network.size, dtype=np.int64),
+    }
+    name = f"contagion.{method}"
+    return [
+        sector_cells(
+            network, data, name=name, method=method, scenario=scenario, as_of=as_of, parts=parts, measures=measures,
+            facts={},
+        )
+    ]  # fmt: skip
+
+
+def sector_bars(shares: pd.DataFrame, *, finding: str) -> alt.Chart:
+    """Draw what the shock and what contagion destroys, by sector."""
+    from opsroom.base.charts import Caption
+    from opsroom.base.charts_bars import option_bars
+
+    rows = [{str(k): v for k, v in row.items()} for row in shares.to_dict("records")]
+    return option_bars(
+        rows,
+        option="sector",
+        measures={"shock": "by the shock", "contagion": "by contagion"},
+        caption=Caption(finding=finding, unit="% of buffers"),
+        write=lambda x: f"{x:.1f}",
+    )
