@@ -17,16 +17,20 @@ if TYPE_CHECKING:
     from opsroom.warn.contagion.links import Links
     from opsroom.warn.contagion.margins import maximum_entropy
     from opsroom.warn.contagion.network import Network, exposure_network
+    from opsroom.warn.contagion.shocks import systemic
+    from opsroom.warn.contagion.importance import SystemicResult
 
 _HOMES = {
     "DebtRankResult": ".distress",
     "Links": ".links",
     "Network": ".network",
+    "SystemicResult": ".importance",
     "debtrank": ".distress",
     "exposure_network": ".network",
     "maximum_entropy": ".margins",
+    "systemic": ".shocks",
 }
 
-__all__ = ["DebtRankResult", "Links", "Network", "debtrank", "exposure_network", "maximum_entropy"]
+__all__ = ["DebtRankResult", "Links", "Network", "SystemicResult", "debtrank", "exposure_network", "maximum_entropy", "systemic"]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from opsroom.base.errors import DataError, FitError
 from opsroom.warn.contagion.links import Floats, Links
+from opsroom.warn.contagion.scaling import scale
 
 AGREE = 1e-9
 """Relative difference that the totals of the two margins may have: rounding, not an error of the data."""
@@ -71,7 +72,7 @@ def checked_margins(lent: npt.ArrayLike, borrowed: npt.ArrayLike) -> tuple[Float
 
 
 def maximum_entropy(
-    lent: npt.ArrayLike, borrowed: npt.ArrayLike, *, tolerance: float = 1e-12, max_rounds: int = 10_000
+    lent: npt.ArrayLike, borrowed: npt.ArrayLike, *, tolerance: float = 1e-12, max_rounds: int = 1_000
 ) -> Links:
     """Spread claims as evenly as the margins allow, with nobody lending to itself, without a dense matrix.
 
@@ -103,8 +104,8 @@ def maximum_entropy(
     -----
     The matrix of greatest entropy with zero diagonal and given margins is ``u_i v_j`` for i ≠ j, so that
     ``lent_i = u_i (V - v_i)`` and ``borrowed_j = v_j (U - u_j)`` with the totals U and V. One line is solved after
-    the other (Sinkhorn's scaling on the off-diagonal entries), two or three rounds as a rule, each O(n). The
-    assumption that fails most often: real networks are sparse; spread over everybody, a shock looks harmless
+    the other (Sinkhorn's scaling on the off-diagonal entries), two or three rounds as a rule, with Newton's steps
+    where one node dominates; each O(n). The assumption that fails most often: real networks are sparse; spread over everybody, a shock looks harmless
     (Mistrulli 2011). Use it beside `minimum_density` or an ensemble of the fitness model, never alone.
 
     References
@@ -125,13 +126,9 @@ def maximum_entropy(
     hub = int(np.argmax(a + b))
     if a[hub] + b[hub] >= total * (1.0 - ROUNDING):
         return _star(a, b, hub)
-    u, v = a.copy(), b / total
-    for _ in range(max_rounds):
-        u = a / (v.sum() - v)
-        v = b / (u.sum() - u)
-        rows = u * (v.sum() - v)
-        if np.all(np.abs(rows - a) <= tolerance * a):
-            return Links.outer(u, v)
+    found = scale(a, b, tolerance=tolerance, max_rounds=max_rounds)
+    if found is not None:
+        return Links.outer(*found)
     raise FitError(
         f"the margins are not met after {max_rounds} rounds: one node stands on a side of nearly every claim.",
         remedy="Raise max_rounds or the tolerance.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,16 +131,20 @@ def loss_cells(
     ]  # fmt: skip
 
 
-def sector_bars(shares: pd.DataFrame, *, finding: str) -> alt.Chart:
-    """Draw what the shock and what contagion destroys, by sector."""
+SHOCK = {"shock": "by the shock", "contagion": "by contagion"}
+
+
+def sector_bars(
+    shares: pd.DataFrame, *, finding: str, measures: Mapping[str, str] = SHOCK, unit: str = "% of buffers"
+) -> alt.Chart:
+    """Draw measures by sector."""
     from opsroom.base.charts import Caption
     from opsroom.base.charts_bars import option_bars
 
-    rows = [{str(k): v for k, v in row.items()} for row in shares.to_dict("records")]
+    rows = [
+        {str(k): None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}
+        for row in shares.to_dict("records")
+    ]
     return option_bars(
-        rows,
-        option="sector",
-        measures={"shock": "by the shock", "contagion": "by contagion"},
-        caption=Caption(finding=finding, unit="% of buffers"),
-        write=lambda x: f"{x:.1f}",
+        rows, option="sector", measures=measures, caption=Caption(finding=finding, unit=unit), write=lambda x: f"{x:.2f}"
     )
