@@ -17,6 +17,8 @@ from opsroom.warn.contagion.network import Network
 if TYPE_CHECKING:
     import altair as alt
 
+    from opsroom.warn.contagion.payments import ClearingResult
+
 FEWEST_OWNERS = 3
 """Owners on whom a published scenario's shock must fall: what others lose in the default of one is what he owes."""
 
@@ -127,6 +129,39 @@ def loss_cells(
         sector_cells(
             network, data, name=name, method=method, scenario=scenario, as_of=as_of, parts=parts, measures=measures,
             facts={},
+        )
+    ]  # fmt: skip
+
+
+def clearing_cells(result: ClearingResult, *, scenario: str, as_of: str) -> list[Cells]:
+    """Return the share of debts not paid, and of nodes in default, by sector.
+
+    Raises
+    ------
+    FitError
+        The payments had not settled.
+    DisclosureError
+        Too few owners default.
+    """
+    if not result.converged:
+        raise FitError("payments that had not settled are not published.", remedy="Raise max_rounds.", code="OPS-M163")
+    network, defaulted = result.network, result.defaulted
+    refuse_few_owners(network, defaulted.astype(np.float64))
+    parts = (Part("m_unpaid", "money"), Part("m_due", "money"), Part("n_defaulted", "nodes"), Part("n_nodes", "nodes"))
+    measures = (
+        Measure("unpaid", "share", "% of debts", ("m_unpaid", "m_due"), scale=100.0),
+        Measure("defaulted", "share", "% of companies", ("n_defaulted", "n_nodes"), scale=100.0),
+    )
+    data = {
+        "m_unpaid": np.where(defaulted, np.clip(result.due - result.paid, 0.0, result.due), 0.0),
+        "m_due": result.due,
+        "n_defaulted": defaulted,
+        "n_nodes": np.ones(network.size, dtype=np.int64),
+    }
+    return [
+        sector_cells(
+            network, data, name="contagion.clearing", method="clearing", scenario=scenario, as_of=as_of, parts=parts,
+            measures=measures, facts={"solution": result.solution},
         )
     ]  # fmt: skip
 
