@@ -53,9 +53,7 @@ def test_multi_hit_is_the_limit_of_the_papers_recursion(seed: int, n: int, heavy
     found = debtrank(network(matrix, buffer), shock, tolerance=1e-12, max_rounds=20_000)
     assert found.converged
     np.testing.assert_allclose(found.distress, bardoscia(matrix, buffer, shock), atol=1e-9)
-    np.testing.assert_allclose(
-        found.distress, np.minimum(1, shock + matrix @ found.distress / buffer), atol=1e-10
-    )
+    np.testing.assert_allclose(found.distress, np.minimum(1, shock + matrix @ found.distress / buffer), atol=1e-10)
 
 
 @given(st.integers(0, 2**31), st.integers(2, 8), st.sampled_from([0.3, 0.8, 2.0]))

@@ -1,4 +1,4 @@
-"""The fitness model: which links exist is drawn, larger nodes having more; what they carry keeps the margins on average."""
+"""The fitness model: which links exist is drawn, larger nodes having more; the margins are kept in the mean."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ class FitnessModel:
             return self.even
         order = np.argsort(-self.into, kind="stable")
         count = int(self.expected_links + 10 * np.sqrt(self.expected_links) + 100)
-        rows, columns, found = _draw(self.out, self.into[order], self.z, count, seed)
+        rows, columns, found = _draw(self.out, self.into[order], self.z, count, np.random.default_rng(seed))
         rows, columns = rows[:found], order[columns[:found]]
+        rows, columns = rows[rows != columns], columns[rows != columns]
         odds = self.z * self.out[rows] * self.into[columns]
         amount = self.even.out[rows, 0] * self.even.into[columns, 0] * (1.0 + odds) / odds
         return Links.of(sp.csr_array((amount, (rows, columns)), shape=(self.even.size, self.even.size)))
@@ -78,8 +79,8 @@ def fitness_model(lent: npt.ArrayLike, borrowed: npt.ArrayLike, *, links: float)
 
     Notes
     -----
-    ``p_ij = z x_i y_j / (1 + z x_i y_j)`` for i ≠ j, x lent and y borrowed; z such that the p add to `links`. A link that
-    is drawn carries ``u_i v_j / p_ij`` with u v the network of maximum entropy: so lent and borrowed are met in the
+    ``p_ij = z x_i y_j / (1 + z x_i y_j)`` for i ≠ j, x lent and y borrowed; z such that the p add to `links`. A link
+    that is drawn carries ``u_i v_j / p_ij`` with u v the network of maximum entropy: so the margins are met in the
     mean, exactly (Cimini and others take ``x_i y_j / total``, which leaves out what falls on the diagonal). A single
     draw does not meet them: that scatter is part of what the ensemble says. Fitting costs O(n²) time, no memory;
     drawing O(n + links).
@@ -138,13 +139,12 @@ def _expected(x: Any, y: Any, z: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _draw(x: Any, y: Any, z: float, count: int, seed: int) -> Any:
+def _draw(x: Any, y: Any, z: float, count: int, rng: Any) -> Any:
     """Draw links row by row, borrowers in falling order: skip ahead by the present probability, then thin.
 
     The probability falls along the row, so that a skip drawn from it passes over too few, which the thinning repairs
-    (Miller and Hagberg 2011). Columns are places in the falling order; the caller takes self-loops into account.
+    (Miller and Hagberg 2011). Columns are places in the falling order; the caller takes out self-loops.
     """
-    np.random.seed(seed)
     n = len(x)
     rows, columns = np.empty(count, np.int64), np.empty(count, np.int64)
     found = 0
@@ -157,12 +157,12 @@ def _draw(x: Any, y: Any, z: float, count: int, seed: int) -> Any:
         p = odds / (1.0 + odds)
         while j < n and p > 0.0:
             if p < 1.0:
-                j += int(np.floor(np.log(1.0 - np.random.random()) / np.log1p(-p)))
+                j += int(np.floor(np.log(1.0 - rng.random()) / np.log1p(-p)))
             if j >= n or j < 0:
                 break
             odds = mine * y[j]
             q = odds / (1.0 + odds)
-            if np.random.random() < q / p:
+            if rng.random() < q / p:
                 if found == len(rows):
                     more = np.empty(len(rows), np.int64)
                     rows, columns = np.concatenate((rows, more)), np.concatenate((columns, more))

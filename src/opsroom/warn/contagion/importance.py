@@ -1,4 +1,4 @@
-"""The result of shocking each node in turn: importance and vulnerability, by node for the desk, by sector for others."""
+"""The result of shocking each node in turn: importance and vulnerability by node, and by sector."""
 
 from __future__ import annotations
 

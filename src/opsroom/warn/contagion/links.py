@@ -58,8 +58,8 @@ class Links:
     @property
     def count(self) -> int:
         """Number of links, those of the terms of rank one included."""
-        some = [(np.count_nonzero(u), np.count_nonzero(v), np.count_nonzero(u * v)) for u, v in self._terms()]
-        return int(self.matrix.nnz) + sum(a * b - both for a, b, both in some)
+        terms = [[int(np.count_nonzero(x)) for x in (u, v, u * v)] for u, v in self._terms()]
+        return int(self.matrix.nnz) + sum(a * b - both for a, b, both in terms)
 
     @property
     def lent(self) -> Floats:

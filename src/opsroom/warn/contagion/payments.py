@@ -112,8 +112,8 @@ class ClearingResult:
     def cite(self) -> str:
         """Return sources and version."""
         return (
-            "Eisenberg and Noe (2001), Systemic risk in financial systems, Management Science 47(2); Rogers and Veraart "
-            f"(2013), Failure and rescue in an interbank network, Management Science 59(4); opsroom {__version__}."
+            "Eisenberg and Noe (2001), Systemic risk in financial systems, Management Science 47(2); Rogers and "
+            f"Veraart (2013), Failure and rescue in an interbank network, Management Science 59(4); opsroom {__version__}."
         )
 
 
@@ -222,4 +222,3 @@ def _money(network: Network, given: npt.ArrayLike, name: str) -> Floats:
             code="OPS-D168",
         )
     return values
-

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.cells import parts_from_units
@@ -17,7 +18,9 @@ from opsroom.warn.contagion.network import Network
 if TYPE_CHECKING:
     import altair as alt
 
+    from opsroom.warn.contagion.credit import CreditResult
     from opsroom.warn.contagion.payments import ClearingResult
+    from opsroom.warn.contagion.sales import FireSaleResult
 
 FEWEST_OWNERS = 3
 """Owners on whom a published scenario's shock must fall: what others lose in the default of one is what he owes."""
@@ -58,7 +61,7 @@ def refuse_few_owners(network: Network, start: Floats) -> None:
 
 
 def sector_cells(
-    network: Network,
+    nodes: Network | pd.DataFrame,
     data: dict[str, Any],
     *,
     name: str,
@@ -68,10 +71,13 @@ def sector_cells(
     parts: tuple[Part, ...],
     measures: tuple[Measure, ...],
     facts: dict[str, Any],
+    only: npt.NDArray[np.bool_] | None = None,
 ) -> Cells:
     """Return sums of node columns by sector, with the owners behind them."""
     shares = {m.parts[0]: m.parts[1] for m in measures if m.kind == "share"}
-    units = network.nodes[["sector", "group"]].assign(day=as_of, scenario=scenario, **data)
+    table = nodes.nodes if isinstance(nodes, Network) else nodes
+    units = table[["sector", "group"]].assign(day=as_of, scenario=scenario, **data)
+    units = units if only is None else units[only]
     frame = parts_from_units(
         units,
         dimensions=["day", "scenario", "sector"],
@@ -166,6 +172,49 @@ def clearing_cells(result: ClearingResult, *, scenario: str, as_of: str) -> list
     ]  # fmt: skip
 
 
+def credit_cells(result: CreditResult, *, scenario: str, as_of: str) -> list[Cells]:
+    """Return the share of credit withdrawn, by sector of companies that have not failed.
+
+    Raises
+    ------
+    DisclosureError
+        The shock falls on too few owners, or the banks that withdraw credit have too few: what a sector loses would
+        then tell what one of them does.
+    """
+    network = result.network
+    refuse_few_owners(network, (result.failed_in == 0).astype(np.float64))
+    refuse_few_owners(network, (network.is_bank & (result.wanted > 0)).astype(np.float64))
+    parts = (Part("m_cut", "money"), Part("m_credit", "money"))
+    measures = (Measure("cut", "share", "% of credit", ("m_cut", "m_credit"), scale=100.0),)
+    data = {"m_cut": np.minimum(result.cut, result.credit), "m_credit": result.credit}
+    return [
+        sector_cells(
+            network, data, name="contagion.credit", method="credit_supply", scenario=scenario, as_of=as_of, parts=parts,
+            measures=measures, facts={}, only=~network.is_bank,
+        )
+    ]  # fmt: skip
+
+
+def sale_cells(
+    result: FireSaleResult, sector: pd.Series, group: pd.Series, *, scenario: str, as_of: str
+) -> list[Cells]:
+    """Return the share of equity lost by a shock to assets, directly and by fire sales, by sector of holders."""
+    lost = np.minimum(result.direct + result.indirect, result.equity)
+    parts = (Part("m_direct", "money"), Part("m_lost", "money"), Part("m_equity", "money"))
+    measures = (
+        Measure("direct", "share", "% of equity", ("m_direct", "m_equity"), scale=100.0),
+        Measure("lost", "share", "% of equity", ("m_lost", "m_equity"), scale=100.0),
+    )
+    data = {"m_direct": np.minimum(result.direct, result.equity), "m_lost": lost, "m_equity": result.equity}
+    holders = pd.DataFrame({"sector": np.asarray(sector), "group": np.asarray(group)})
+    return [
+        sector_cells(
+            holders, data, name="contagion.fire_sales", method="fire_sales", scenario=scenario, as_of=as_of,
+            parts=parts, measures=measures, facts={"rule": result.method},
+        )
+    ]  # fmt: skip
+
+
 SHOCK = {"shock": "by the shock", "contagion": "by contagion"}
 
 
@@ -181,5 +230,9 @@ def sector_bars(
         for row in shares.to_dict("records")
     ]
     return option_bars(
-        rows, option="sector", measures=measures, caption=Caption(finding=finding, unit=unit), write=lambda x: f"{x:.2f}"
+        rows,
+        option="sector",
+        measures=measures,
+        caption=Caption(finding=finding, unit=unit),
+        write=lambda x: f"{x:.2f}",
     )

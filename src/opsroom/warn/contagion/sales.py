@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from opsroom._version import __version__
-from opsroom.base.errors import DataError, UsageError
+from opsroom.base.errors import DataError, FitError, UsageError
+from opsroom.base.results import Cells
 from opsroom.warn.contagion.links import Floats
 
 SOURCES = {
@@ -84,6 +85,33 @@ class FireSaleResult:
             }
         )  # fmt: skip
 
+    def cells(self, *, sector: pd.Series, group: pd.Series, scenario: str, as_of: str) -> list[Cells]:
+        """Return the publishable cells of ``contagion.fire_sales``: equity lost by sector, never by holder.
+
+        Parameters
+        ----------
+        sector, group
+            Sector and owner of each holder.
+        scenario
+            Public name of the shock.
+        as_of
+            Day of the holdings, ISO.
+
+        Raises
+        ------
+        FitError
+            Selling was broken off: the losses are too low.
+        """
+        from opsroom.warn.contagion.publish import sale_cells
+
+        if not self.settled:
+            raise FitError(
+                "fire sales that were broken off are not published: their losses are too low.",
+                remedy="Raise max_rounds.",
+                code="OPS-M165",
+            )
+        return sale_cells(self, sector, group, scenario=scenario, as_of=as_of)
+
     def cite(self) -> str:
         """Return source and version."""
         return f"{SOURCES[self.method]}; opsroom {__version__}."
@@ -120,9 +148,9 @@ def leverage_targeting(
 
     Notes
     -----
-    With assets A (diagonal of row sums), portfolio shares M, leverage B and impact L (both diagonal), the shock f costs
-    ``A M f``, is answered by sales of ``A B M f``, spread by M, so that prices fall by ``L M' A B M f`` and holders lose
-    ``A M L M' A B M f``: one round, as in the paper. Nobody sells more than all it has left, and no price falls below
+    With assets A (diagonal of row sums), portfolio shares M, leverage B and impact L (both diagonal), the shock f
+    costs ``A M f``, is answered by sales of ``A B M f``, spread by M, so that prices fall by ``L M' A B M f`` and
+    holders lose ``A M L M' A B M f``: one round, as in the paper. Nobody sells more than all it has left, and no price falls below
     zero. The assumption that fails most often: that a holder that gains buys as eagerly, and one with room to spare
     sells at once.
     """

@@ -10,15 +10,10 @@ from opsroom.base.errors import UsageError
 from opsroom.warn.contagion import kernels
 from opsroom.warn.contagion.bounds import upper_bounds
 from opsroom.warn.contagion.distress import FULL
+from opsroom.warn.contagion.importance import SystemicResult
 from opsroom.warn.contagion.links import Floats, Ints, Links
 from opsroom.warn.contagion.network import Network
 from opsroom.warn.contagion.stopping import check
-from opsroom.warn.contagion.importance import SystemicResult
-
-WIDTH = 16
-"""Scenarios side by side: as many as keep the distress of 10,000 nodes near the processor."""
-ROOM = 16_000_000
-"""Numbers that a block of scenarios may hold."""
 
 
 def systemic(
@@ -75,7 +70,7 @@ def systemic(
     order = np.argsort(-bound, kind="stable")
     importance, defaults = np.full(n, np.nan), np.full(n, -1, dtype=np.int64)
     hits, unsettled, rounds, at = np.zeros(n), 0, 0, 0
-    width = max(1, min(WIDTH, ROOM // n))
+    width = kernels.WIDTH
     while at < n:
         if top is not None and at >= top:
             least = np.sort(importance[order[:at]])[-top]
@@ -92,14 +87,12 @@ def systemic(
     return SystemicResult(network, importance, vulnerability, defaults, bound, at, unsettled, rounds)
 
 
-def _block(
-    links: Links, buffer: Floats, nodes: Ints, tolerance: float, max_rounds: int
-) -> tuple[Floats, int, int]:
+def _block(links: Links, buffer: Floats, nodes: Ints, tolerance: float, max_rounds: int) -> tuple[Floats, int, int]:
     """Return the distress after the default of each of the nodes alone, the rounds, and how many had not settled."""
-    start = np.zeros((links.size, len(nodes)))
-    start[nodes, np.arange(len(nodes))] = 1.0
-    h, matrix = start.copy(), links.matrix
-    rounds, open_ones, _ = kernels.climb_block(
-        matrix.indptr, matrix.indices, matrix.data, links.out, links.into, buffer, start, h, tolerance, max_rounds
-    )
-    return h, int(rounds), int(open_ones)
+    h, matrix = np.zeros((links.size, kernels.WIDTH)), links.matrix
+    h[nodes, np.arange(len(nodes))] = 1.0
+    rounds, open_ones = kernels.climb_block(
+        matrix.indptr, matrix.indices.view(np.uint32), matrix.data, links.out, links.into, buffer, h, tolerance,
+        max_rounds,
+    )  # fmt: skip
+    return h[:, : len(nodes)], int(rounds), int(open_ones)

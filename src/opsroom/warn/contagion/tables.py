@@ -63,8 +63,8 @@ def checked_nodes(nodes: pd.DataFrame) -> pd.DataFrame:
     group = nodes["group"].reset_index(drop=True) if "group" in nodes else ids
     _refuse("nodes", "group", group.isna(), "is missing", "Name the owner, or the node itself.")
     table["group"] = group
-    for name, start in (("buffer", 0.0), ("assets", 0.0), ("weight", 1.0)):
-        table[name] = _amounts("nodes", name, nodes[name]) if name in nodes else np.full(n, start)
+    for name, absent in (("buffer", 0.0), ("assets", 0.0), ("weight", 1.0)):
+        table[name] = _amounts("nodes", name, nodes[name]) if name in nodes else np.full(n, absent)
     if not table["weight"].sum() > 0:
         raise DataError(
             "table nodes, field weight: all are zero.",
