@@ -113,7 +113,8 @@ class ClearingResult:
         """Return sources and version."""
         return (
             "Eisenberg and Noe (2001), Systemic risk in financial systems, Management Science 47(2); Rogers and "
-            f"Veraart (2013), Failure and rescue in an interbank network, Management Science 59(4); opsroom {__version__}."
+            "Veraart (2013), Failure and rescue in an interbank network, Management Science 59(4); "
+            f"opsroom {__version__}."
         )
 
 

@@ -150,9 +150,9 @@ def leverage_targeting(
     -----
     With assets A (diagonal of row sums), portfolio shares M, leverage B and impact L (both diagonal), the shock f
     costs ``A M f``, is answered by sales of ``A B M f``, spread by M, so that prices fall by ``L M' A B M f`` and
-    holders lose ``A M L M' A B M f``: one round, as in the paper. Nobody sells more than all it has left, and no price falls below
-    zero. The assumption that fails most often: that a holder that gains buys as eagerly, and one with room to spare
-    sells at once.
+    holders lose ``A M L M' A B M f``: one round, as in the paper. Nobody sells more than all it has left,
+    and no price falls below zero. The assumption that fails most often: that a holder that gains buys as eagerly,
+    and one with room to spare sells at once.
     """
     held, capital = _holdings(holdings, equity)
     fall = _by_asset(shock, held, "shock", most=1.0)
