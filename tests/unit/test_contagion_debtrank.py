@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsroom.base.errors import DisclosureError, FitError, UsageError
@@ -45,6 +45,7 @@ def battiston(matrix: np.ndarray, buffer: np.ndarray, shock: np.ndarray) -> np.n
     return h
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(2, 8), st.sampled_from([0.3, 0.8, 2.0]))
 def test_multi_hit_is_the_limit_of_the_papers_recursion(seed: int, n: int, heavy: float) -> None:
     r = np.random.default_rng(seed)
@@ -56,6 +57,7 @@ def test_multi_hit_is_the_limit_of_the_papers_recursion(seed: int, n: int, heavy
     np.testing.assert_allclose(found.distress, np.minimum(1, shock + matrix @ found.distress / buffer), atol=1e-10)
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(2, 8), st.sampled_from([0.3, 0.8, 2.0]))
 def test_single_hit_is_the_papers_recursion(seed: int, n: int, heavy: float) -> None:
     r = np.random.default_rng(seed)
@@ -99,9 +101,9 @@ def test_a_circle_above_one_takes_everything_from_the_smallest_shock() -> None:
 
 
 def test_near_one_a_small_step_is_not_a_small_error() -> None:
-    """The limit is 0.5. When the step is first below the tolerance, 0.01 of it are missing."""
-    slow = 1 - 1e-4
-    found = debtrank(ring(slow), np.array([5e-5, 0.0]), tolerance=1e-6, max_rounds=1_000_000)
+    """The limit is 0.5. When the step is first below the tolerance, 0.001 of it are missing."""
+    slow = 1 - 1e-3
+    found = debtrank(ring(slow), np.array([5e-4, 0.0]), tolerance=1e-6, max_rounds=1_000_000)
     assert found.converged
     assert found.distress[0] == pytest.approx(0.5, abs=2e-6)
 

@@ -29,7 +29,7 @@ def drawn(seed: int, n: int, heavy: float, *, zeros: float = 0.0, terms: int = 0
     return network
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     st.integers(0, 2**31), st.integers(2, 21), st.sampled_from([0.5, 1.5, 5.0]), st.sampled_from([0.0, 0.2]),
     st.integers(0, 2),
@@ -48,7 +48,7 @@ def test_the_block_equals_one_at_a_time_and_the_bound_holds(
     assert (found.importance <= found.bound + 1e-9).all()
 
 
-@settings(max_examples=25)
+@settings(max_examples=8)
 @given(st.integers(0, 2**31), st.sampled_from([0.5, 1.5, 5.0]), st.integers(1, 5))
 def test_the_search_finds_what_running_all_finds(seed: int, heavy: float, top: int) -> None:
     network = drawn(seed, 60, heavy)
