@@ -1,4 +1,4 @@
-"""Clearing: its equations, limited liability, the greatest and the least, and the jump that costs of bankruptcy make."""
+"""Clearing: its equations, limited liability, the greatest and the least, and the jump by costs of bankruptcy."""
 
 from __future__ import annotations
 

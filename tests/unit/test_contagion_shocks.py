@@ -113,13 +113,13 @@ def test_sectors_are_published_and_nodes_are_not() -> None:
 def by_hand(matrix: np.ndarray, buffer: np.ndarray, first: list[int], recovery: np.ndarray) -> np.ndarray:
     failed, when, k = set(first), np.full(len(buffer), -1), 0
     when[first] = 0
+
+    def lost(i: int) -> float:
+        return sum(matrix[i, j] * (1 - recovery[j]) for j in failed)
+
     while True:
         k += 1
-        new = {
-            i
-            for i in range(len(buffer))
-            if i not in failed and 0 < (loss := sum(matrix[i, j] * (1 - recovery[j]) for j in failed)) >= buffer[i]
-        }
+        new = {i for i in range(len(buffer)) if i not in failed and lost(i) > 0 and lost(i) >= buffer[i]}
         if not new:
             return when
         when[list(new)] = k

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from opsroom.warn.contagion.links import Links
+from opsroom.warn.contagion.links import Floats, Links
 from opsroom.warn.contagion.margins import checked_margins
 
 
@@ -65,11 +62,10 @@ def minimum_density(
     rng = np.random.default_rng(seed)
     best: Links | None = None
     for _ in range(max(1, restarts)):
-        draws = rng.random(4 * len(a) + 16)
-        rows, columns, amounts, count = _place(a.copy(), b.copy(), draws, float(prefer), a.sum() * 1e-15)
-        where = (rows[:count], columns[:count])
-        matrix = sp.csr_array((amounts[:count], where), shape=(len(a), len(a)))
-        matrix.sum_duplicates()
+        placed = _place(a.copy(), b.copy(), rng, float(prefer), a.sum() * 1e-15)
+        pairs = np.array(list(placed), dtype=np.int64).reshape(-1, 2)
+        where = (pairs[:, 0], pairs[:, 1])
+        matrix = sp.csr_array((np.array(list(placed.values()), dtype=np.float64), where), shape=(len(a), len(a)))
         matrix.eliminate_zeros()
         if best is None or matrix.nnz < best.count:
             best = Links.of(matrix)
@@ -77,61 +73,43 @@ def minimum_density(
     return best
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _place(a: Any, b: Any, draws: Any, prefer: float, dust: float) -> Any:
-    """Place the margins link by link; return rows, columns, amounts and how many there are."""
-    n = len(a)
-    most = 4 * n + 16
-    rows, columns, amounts = np.zeros(most, np.int64), np.zeros(most, np.int64), np.zeros(most)
-    count = 0
-    while count < len(draws):
-        lender, borrower = np.argmax(a), np.argmax(b)
+def _place(a: Floats, b: Floats, rng: np.random.Generator, prefer: float, dust: float) -> dict[tuple[int, int], float]:
+    """Place the margins link by link, in place; return the amount of each link."""
+    placed: dict[tuple[int, int], float] = {}
+    while True:
+        lender, borrower = int(np.argmax(a)), int(np.argmax(b))
         if a[lender] <= dust or b[borrower] <= dust:
-            break
+            return placed
         by_lender = a[lender] >= b[borrower]
-        fixed = lender if by_lender else borrower
-        mine = a[lender] if by_lender else b[borrower]
-        total = 0.0
-        for k in range(n):
-            other = b[k] if by_lender else a[k]
-            if k != fixed and other > dust:
-                total += max(mine / other, other / mine) ** prefer
-        if total == 0.0:
-            break
-        mark, chosen = draws[count] * total, -1
-        for k in range(n):
-            other = b[k] if by_lender else a[k]
-            if k != fixed and other > dust:
-                chosen = k
-                mark -= max(mine / other, other / mine) ** prefer
-                if mark <= 0.0:
-                    break
-        i, j = (fixed, chosen) if by_lender else (chosen, fixed)
+        fixed, mine, others = (lender, a[lender], b) if by_lender else (borrower, b[borrower], a)
+        open_ones = np.flatnonzero(others > dust)
+        open_ones = open_ones[open_ones != fixed]
+        if not len(open_ones):
+            _route(a, b, fixed, placed, dust)
+            return placed
+        relation = np.maximum(mine / others[open_ones], others[open_ones] / mine) ** prefer
+        edges = np.cumsum(relation)
+        partner = int(open_ones[min(np.searchsorted(edges, rng.random() * edges[-1]), len(edges) - 1)])
+        i, j = (fixed, partner) if by_lender else (partner, fixed)
         amount = min(a[i], b[j])
-        rows[count], columns[count], amounts[count] = i, j, amount
-        count += 1
+        placed[i, j] = placed.get((i, j), 0.0) + amount
         a[i] -= amount
         b[j] -= amount
-    return _route(a, b, rows, columns, amounts, count, dust)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _route(a: Any, b: Any, rows: Any, columns: Any, amounts: Any, count: int, dust: float) -> Any:
-    """Route what one node would have to lend to itself through claims of others; the largest first."""
-    own = np.argmax(a)
-    placed = count
-    while a[own] > dust and b[own] > dust:
-        best = -1
-        for k in range(placed):
-            if rows[k] != own and columns[k] != own and (best < 0 or amounts[k] > amounts[best]):
-                best = k
-        if best < 0 or amounts[best] <= 0.0 or count + 2 > len(rows):
-            break
-        amount = min(amounts[best], a[own], b[own])
-        amounts[best] -= amount
-        rows[count], columns[count], amounts[count] = own, columns[best], amount
-        rows[count + 1], columns[count + 1], amounts[count + 1] = rows[best], own, amount
-        count += 2
+def _route(a: Floats, b: Floats, own: int, placed: dict[tuple[int, int], float], dust: float) -> None:
+    """Route what one node would have to lend to itself through claims of others, the largest first.
+
+    What is left are the node's own lending and borrowing. There are claims enough between others: they come to the
+    total less what the node has lent and borrowed, which the margins have been checked for.
+    """
+    between = sorted((pair for pair in placed if own not in pair), key=lambda pair: -placed[pair])
+    for i, j in between:
+        amount = min(placed[i, j], a[own], b[own])
+        if amount <= dust:
+            return
+        placed[i, j] -= amount
+        placed[own, j] = placed.get((own, j), 0.0) + amount
+        placed[i, own] = placed.get((i, own), 0.0) + amount
         a[own] -= amount
         b[own] -= amount
-    return rows, columns, amounts, count

@@ -17,7 +17,7 @@ from opsroom.base.results import Cells
 from opsroom.warn.contagion import kernels
 from opsroom.warn.contagion.links import Floats, Links
 from opsroom.warn.contagion.network import Network
-from opsroom.warn.contagion.stopping import check
+from opsroom.warn.contagion.stopping import Stop, check
 
 if TYPE_CHECKING:
     import altair as alt
@@ -211,11 +211,13 @@ def debtrank(
         rounds = _single(links, buffer, start, h)
         return DebtRankResult(network, start, h, links.claims(h), rule, converged=True, rounds=rounds, error=0.0)
     check(tolerance, max_rounds)
-    matrix = links.matrix
-    rounds, settled, error = kernels.climb(
-        matrix.indptr, matrix.indices, matrix.data, links.out, links.into, buffer, start, h, tolerance, max_rounds
-    )
-    return DebtRankResult(network, start, h, links.claims(h), rule, bool(settled), int(rounds), float(error))
+    matrix, stop = links.matrix, Stop(tolerance)
+    rounds = 0
+    while rounds < max_rounds and not stop.settled:
+        step, fresh = kernels.sweep(matrix.indptr, matrix.indices, matrix.data, links.out, links.into, buffer, start, h)
+        stop.note(step, fresh)
+        rounds += 1
+    return DebtRankResult(network, start, h, links.claims(h), rule, stop.settled, rounds, stop.error)
 
 
 def shock_vector(network: Network, shock: Shock) -> Floats:
@@ -245,4 +247,16 @@ def _single(links: Links, buffer: Floats, start: Floats, h: Floats) -> int:
     """Run the single-hit rule in place; claims are capped at the lender's buffer link by link."""
     # A claim capped at the lender's buffer is no product of two factors any more.
     matrix = sp.csr_array(links.dense()) if links.out.shape[1] else links.matrix
-    return int(kernels.single_hit(matrix.indptr, matrix.indices, matrix.data, buffer, start, h))
+    row = np.repeat(buffer, np.diff(matrix.indptr))
+    # With a buffer of zero the cap would hide the claim: there, any distress of a borrower is fatal.
+    impact = np.where(row > 0, np.minimum(matrix.data, row) / np.where(row > 0, row, 1.0), np.inf)
+    fatal = sp.csr_array((np.isinf(impact).astype(np.float64), matrix.indices, matrix.indptr), shape=matrix.shape)
+    capped = sp.csr_array((np.where(np.isinf(impact), 0.0, impact), matrix.indices, matrix.indptr), shape=matrix.shape)
+    push, done, rounds = start.copy(), start > 0, 0
+    while push.any():
+        hit = fatal @ (push > 0).astype(np.float64) > 0
+        h[:] = np.where(hit, 1.0, np.minimum(1.0, h + capped @ push))
+        push = np.where(done, 0.0, h)
+        done |= h > 0
+        rounds += 1
+    return rounds

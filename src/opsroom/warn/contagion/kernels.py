@@ -11,8 +11,6 @@ from typing import Any
 import numba
 import numpy as np
 
-from opsroom.warn.contagion.stopping import begin, note
-
 _FAST = {"reassoc", "contract", "nsz"}
 """Sums may be taken in any order, so that they run on vectors; infinities and NaN keep their meaning."""
 WIDTH = 8
@@ -53,20 +51,6 @@ def sweep(
             for k in range(terms):
                 totals[k] += into[i, k] * (new - old)
     return most, fresh
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def climb(
-    indptr: Any, indices: Any, values: Any, out: Any, into: Any, buffer: Any, start: Any, h: Any, tolerance: float,
-    max_rounds: int,
-) -> tuple[int, bool, float]:  # fmt: skip
-    """Sweep until the distress has settled; return rounds, whether it has, and the error."""
-    state = begin(1)
-    for done in range(max_rounds):
-        step, fresh = sweep(indptr, indices, values, out, into, buffer, start, h)
-        if note(0, step, fresh, tolerance, state):
-            return done + 1, True, state[0, 3]
-    return max_rounds, False, state[0, 3]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -118,58 +102,3 @@ def sweep_block(
             fresh[b] += old == 0.0 and new > 0.0
             for k in range(terms):
                 totals[k, b] += into[i, k] * (new - old)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def climb_block(
-    indptr: Any, indices: Any, values: Any, out: Any, into: Any, buffer: Any, h: Any, tolerance: float, max_rounds: int
-) -> tuple[int, int]:
-    """Sweep until eight defaults have settled, `h` being 1 where one begins; return rounds, and how many have not."""
-    state = begin(WIDTH)
-    step, fresh = np.zeros(WIDTH), np.zeros(WIDTH, dtype=np.int64)
-    open_ones = WIDTH
-    for done in range(max_rounds):
-        sweep_block(indptr, indices, values, out, into, buffer, h, step, fresh)
-        open_ones = 0
-        for b in range(WIDTH):
-            open_ones += not note(b, step[b], fresh[b], tolerance, state)
-        if open_ones == 0:
-            return done + 1, 0
-    return max_rounds, open_ones
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def single_hit(indptr: Any, indices: Any, values: Any, buffer: Any, start: Any, h: Any) -> int:
-    """Let each node pass its distress on once, when it first has any; return the rounds it took.
-
-    A claim counts as at most the lender's buffer, as in the paper. With a buffer of zero that would hide it, so that
-    there any distress of a borrower is fatal.
-    """
-    n = len(h)
-    push = start.copy()
-    done = start > 0.0
-    rounds = 0
-    while True:
-        some = False
-        for j in range(n):
-            some = some or push[j] > 0.0
-        if not some:
-            return rounds
-        rounds += 1
-        following = np.zeros(n)
-        for i in range(n):
-            if h[i] >= 1.0:
-                continue
-            loss, hit = 0.0, False
-            for at in range(indptr[i], indptr[i + 1]):
-                passed = push[indices[at]]
-                if passed > 0.0:
-                    hit = True
-                    loss += min(values[at], buffer[i]) * passed
-            if not hit:
-                continue
-            h[i] = min(1.0, h[i] + loss / buffer[i]) if buffer[i] > 0.0 else 1.0
-            if not done[i]:
-                done[i] = True
-                following[i] = h[i]
-        push = following

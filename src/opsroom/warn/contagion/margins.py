@@ -105,8 +105,9 @@ def maximum_entropy(
     The matrix of greatest entropy with zero diagonal and given margins is ``u_i v_j`` for i ≠ j, so that
     ``lent_i = u_i (V - v_i)`` and ``borrowed_j = v_j (U - u_j)`` with the totals U and V. One line is solved after
     the other (Sinkhorn's scaling on the off-diagonal entries), two or three rounds as a rule, with Newton's steps
-    where one node dominates; each O(n). The assumption that fails most often: real networks are sparse;
-    spread over everybody, a shock looks harmless (Mistrulli 2011). Use it beside `minimum_density` or an ensemble of the fitness model, never alone.
+    where one node dominates; each O(n). The assumption that fails most often: real networks are sparse; spread over
+    everybody, a shock looks harmless (Mistrulli 2011). Use it beside `minimum_density` or an ensemble of the fitness
+    model, never alone.
 
     References
     ----------

@@ -15,7 +15,7 @@ from opsroom.base.errors import DataError, UsageError
 from opsroom.base.results import Cells
 from opsroom.warn.contagion.links import Floats, Links
 from opsroom.warn.contagion.network import Network
-from opsroom.warn.contagion.stopping import begin, check, note
+from opsroom.warn.contagion.stopping import Stop, check
 
 Solution = Literal["greatest", "least"]
 
@@ -181,18 +181,18 @@ def clearing(
     # Wider than the tolerance, so that a climb whose limit is the line itself gets across it.
     line = due * (1.0 - ROUNDING)
     paid = due.copy() if solution == "greatest" else np.zeros_like(due)
-    rounds, state, settled = 0, begin(1), False
-    while rounds < max_rounds and not settled:
+    rounds, stop = 0, Stop(tolerance)
+    while rounds < max_rounds and not stop.settled:
         new = _pay(links, paid, due, e, kept, line)
         new = np.minimum(paid, new) if solution == "greatest" else np.maximum(paid, new)
         step = float(np.max(np.abs(new - paid) / np.where(due > 0, due, 1.0), initial=0.0))
         paid, rounds = new, rounds + 1
-        settled = bool(note(0, step, 0, tolerance, state))
+        stop.note(step)
     means = e + links.claims(_share(paid, due))
     target = _pay(links, paid, due, e, kept, line)
     error = float(np.max(np.abs(target - paid) / np.where(due > 0, due, 1.0), initial=0.0))
     edge = int(((np.abs(means - due) <= EDGE * due) & (due > 0)).sum()) if min(kept) < 1 else 0
-    return ClearingResult(network, due, paid, means, solution, edge, settled, rounds, error)
+    return ClearingResult(network, due, paid, means, solution, edge, stop.settled, rounds, error)
 
 
 def _pay(links: Links, paid: Floats, due: Floats, e: Floats, kept: tuple[float, float], line: Floats) -> Floats:

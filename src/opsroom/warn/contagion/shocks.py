@@ -13,7 +13,7 @@ from opsroom.warn.contagion.distress import FULL
 from opsroom.warn.contagion.importance import SystemicResult
 from opsroom.warn.contagion.links import Floats, Ints, Links
 from opsroom.warn.contagion.network import Network
-from opsroom.warn.contagion.stopping import check
+from opsroom.warn.contagion.stopping import Stop, check
 
 
 def systemic(
@@ -91,8 +91,14 @@ def _block(links: Links, buffer: Floats, nodes: Ints, tolerance: float, max_roun
     """Return the distress after the default of each of the nodes alone, the rounds, and how many had not settled."""
     h, matrix = np.zeros((links.size, kernels.WIDTH)), links.matrix
     h[nodes, np.arange(len(nodes))] = 1.0
-    rounds, open_ones = kernels.climb_block(
-        matrix.indptr, matrix.indices.view(np.uint32), matrix.data, links.out, links.into, buffer, h, tolerance,
-        max_rounds,
-    )  # fmt: skip
-    return h[:, : len(nodes)], int(rounds), int(open_ones)
+    indices = matrix.indices.view(np.uint32)
+    stops = [Stop(tolerance) for _ in range(kernels.WIDTH)]
+    step, fresh = np.zeros(kernels.WIDTH), np.zeros(kernels.WIDTH, dtype=np.int64)
+    rounds, left = 0, kernels.WIDTH
+    while rounds < max_rounds and left:
+        kernels.sweep_block(matrix.indptr, indices, matrix.data, links.out, links.into, buffer, h, step, fresh)
+        rounds += 1
+        left = sum(
+            not stop.note(*x) for stop, x in zip(stops, zip(step.tolist(), fresh.tolist(), strict=True), strict=True)
+        )
+    return h[:, : len(nodes)], rounds, left
