@@ -17,39 +17,39 @@ WIDTH = 8
 """Scenarios side by side: eight numbers are a line of memory."""
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def sweep(
-    indptr: Any, indices: Any, values: Any, out: Any, into: Any, buffer: Any, start: Any, h: Any
+    indptr: Any, indices: Any, values: Any, out: Any, into: Any, inverse: Any, start: Any, h: Any
 ) -> tuple[float, int]:
-    """Bring the distress of all nodes up to date once; return the largest growth, and how many left zero."""
+    """Bring the distress of all nodes up to date once; return the largest growth, and how many left zero.
+
+    `inverse` is one over the buffer, infinite where there is none: any loss is fatal there, and no loss is not.
+    `indices` are unsigned, which spares a look for negative ones.
+    """
     n, terms = len(h), out.shape[1]
     totals = np.zeros(terms)
     for k in range(terms):
         for i in range(n):
             totals[k] += into[i, k] * h[i]
     most, fresh = 0.0, 0
+    end = indptr[0]
     for i in range(n):
+        begin, end = end, indptr[i + 1]
         old = h[i]
-        if old >= 1.0:
-            continue
-        loss = 0.0
-        for at in range(indptr[i], indptr[i + 1]):
-            loss += values[at] * h[indices[at]]
-        for k in range(terms):
-            loss += out[i, k] * (totals[k] - into[i, k] * old)
-        # The limit of a vanishing buffer: any loss is fatal, none is not.
-        if buffer[i] > 0.0:
-            new = start[i] + loss / buffer[i]
-        else:
-            new = 1.0 if loss > 0.0 else start[i]
-        new = min(1.0, new)
-        if new > old:
-            h[i] = new
-            most = max(most, new - old)
-            if old == 0.0:
-                fresh += 1
+        if old < 1.0:
+            loss = 0.0
+            for at in range(begin, end):
+                loss += values[at] * h[indices[at]]
             for k in range(terms):
-                totals[k] += into[i, k] * (new - old)
+                loss += out[i, k] * (totals[k] - into[i, k] * old)
+            if loss > 0.0:
+                new = min(1.0, start[i] + loss * inverse[i])
+                if new > old:
+                    h[i] = new
+                    most = max(most, new - old)
+                    fresh += old == 0.0
+                    for k in range(terms):
+                        totals[k] += into[i, k] * (new - old)
     return most, fresh
 
 
