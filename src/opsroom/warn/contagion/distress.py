@@ -211,11 +211,10 @@ def debtrank(
         rounds = _single(links, buffer, start, h)
         return DebtRankResult(network, start, h, links.claims(h), rule, converged=True, rounds=rounds, error=0.0)
     check(tolerance, max_rounds)
-    matrix, stop = links.matrix, Stop(tolerance)
-    indices, rounds = matrix.indices.view(np.uint32), 0
+    arrays, stop, rounds = links.arrays(), Stop(tolerance), 0
     inverse = np.divide(1.0, buffer, out=np.full(network.size, np.inf), where=buffer > 0)
     while rounds < max_rounds and not stop.settled:
-        step, fresh = kernels.sweep(matrix.indptr, indices, matrix.data, links.out, links.into, inverse, start, h)
+        step, fresh = kernels.sweep(*arrays, inverse, start, h)
         stop.note(step, fresh)
         rounds += 1
     return DebtRankResult(network, start, h, links.claims(h), rule, stop.settled, rounds, stop.error)

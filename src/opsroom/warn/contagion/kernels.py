@@ -24,7 +24,6 @@ def sweep(
     """Bring the distress of all nodes up to date once; return the largest growth, and how many left zero.
 
     `inverse` is one over the buffer, infinite where there is none: any loss is fatal there, and no loss is not.
-    `indices` are unsigned, which spares a look for negative ones.
     """
     n, terms = len(h), out.shape[1]
     totals = np.zeros(terms)
@@ -60,7 +59,7 @@ def sweep_block(
     """Do the same for eight defaults side by side, shape (nodes, 8): each link is read once for all of them.
 
     A row of eight is a line of memory, and its sums stay in the processor's registers: written out, for only then does
-    the compiler keep them there. `indices` are unsigned, which spares a look for negative ones.
+    the compiler keep them there.
     """
     n, terms = h.shape[0], out.shape[1]
     totals = np.zeros((terms, WIDTH))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +86,14 @@ class Links:
         for u, v in self._terms():
             total = total + v * (u @ x - u * x)
         return total
+
+    def arrays(self) -> tuple[Any, Any, Floats, Floats, Floats]:
+        """Return row ends, columns, amounts and the factors for the kernels.
+
+        Places are unsigned: compiled code then need not look for negative ones, which costs a third of a sweep.
+        """
+        ends, columns = (x.view(f"u{x.itemsize}") for x in (self.matrix.indptr, self.matrix.indices))
+        return ends, columns, self.matrix.data, self.out, self.into
 
     def dense(self) -> Floats:
         """Return the matrix written out, rows lend.

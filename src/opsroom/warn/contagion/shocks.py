@@ -89,14 +89,13 @@ def systemic(
 
 def _block(links: Links, buffer: Floats, nodes: Ints, tolerance: float, max_rounds: int) -> tuple[Floats, int, int]:
     """Return the distress after the default of each of the nodes alone, the rounds, and how many had not settled."""
-    h, matrix = np.zeros((links.size, kernels.WIDTH)), links.matrix
+    h, arrays = np.zeros((links.size, kernels.WIDTH)), links.arrays()
     h[nodes, np.arange(len(nodes))] = 1.0
-    indices = matrix.indices.view(np.uint32)
     stops = [Stop(tolerance) for _ in range(kernels.WIDTH)]
     step, fresh = np.zeros(kernels.WIDTH), np.zeros(kernels.WIDTH, dtype=np.int64)
     rounds, left = 0, kernels.WIDTH
     while rounds < max_rounds and left:
-        kernels.sweep_block(matrix.indptr, indices, matrix.data, links.out, links.into, buffer, h, step, fresh)
+        kernels.sweep_block(*arrays, buffer, h, step, fresh)
         rounds += 1
         left = sum(
             not stop.note(*x) for stop, x in zip(stops, zip(step.tolist(), fresh.tolist(), strict=True), strict=True)
