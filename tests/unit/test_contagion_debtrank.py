@@ -45,7 +45,7 @@ def battiston(matrix: np.ndarray, buffer: np.ndarray, shock: np.ndarray) -> np.n
     return h
 
 
-@settings(max_examples=30)
+@settings(max_examples=18)
 @given(st.integers(0, 2**31), st.integers(2, 8), st.sampled_from([0.3, 0.8, 2.0]))
 def test_multi_hit_is_the_limit_of_the_papers_recursion(seed: int, n: int, heavy: float) -> None:
     r = np.random.default_rng(seed)
@@ -57,7 +57,7 @@ def test_multi_hit_is_the_limit_of_the_papers_recursion(seed: int, n: int, heavy
     np.testing.assert_allclose(found.distress, np.minimum(1, shock + matrix @ found.distress / buffer), atol=1e-10)
 
 
-@settings(max_examples=30)
+@settings(max_examples=18)
 @given(st.integers(0, 2**31), st.integers(2, 8), st.sampled_from([0.3, 0.8, 2.0]))
 def test_single_hit_is_the_papers_recursion(seed: int, n: int, heavy: float) -> None:
     r = np.random.default_rng(seed)

@@ -96,7 +96,7 @@ def test_unknown_layers_and_nodes_are_named_by_place() -> None:
         network.with_layer("more", Links.of(sp.csr_array((2, 2))))
 
 
-@settings(max_examples=30)
+@settings(max_examples=18)
 @given(st.integers(0, 2**31), st.integers(2, 7), st.integers(0, 3))
 def test_links_of_any_kind_do_what_their_dense_matrix_does(seed: int, n: int, terms: int) -> None:
     r = np.random.default_rng(seed)
@@ -126,7 +126,7 @@ def test_a_large_network_is_not_written_out() -> None:
 # -- margins ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30)
+@settings(max_examples=18)
 @given(st.integers(0, 2**31), st.integers(3, 30))
 def test_maximum_entropy_meets_margins(seed: int, n: int) -> None:
     r = np.random.default_rng(seed)

@@ -30,7 +30,7 @@ def margins(seed: int, n: int, density: float = 0.5) -> tuple[np.ndarray, np.nda
     return true.sum(1), true.sum(0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.integers(2, 25))
 def test_minimum_density_meets_margins_with_few_links(seed: int, n: int) -> None:
     lent, borrowed = margins(seed, n)

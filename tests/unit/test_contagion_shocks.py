@@ -126,7 +126,7 @@ def by_hand(matrix: np.ndarray, buffer: np.ndarray, first: list[int], recovery: 
         failed |= new
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.integers(2, 12), st.sampled_from([0.0, 0.4]))
 def test_the_cascade_equals_brute_force(seed: int, n: int, zeros: float) -> None:
     network = drawn(seed, n, 2.0, zeros=zeros)
