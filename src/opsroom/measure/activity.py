@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pandas as pd
 
 from opsroom.base.errors import UsageError
 from opsroom.measure.activity_fit import Normal, fit_normal
+from opsroom.measure.activity_learnt import Kept
 from opsroom.measure.activity_output import Elasticity, output_gap
 from opsroom.measure.activity_tables import (
     by_hour,
@@ -245,6 +247,8 @@ def activity_index(
     train: Sequence[tuple[object, object]] | None = None,
     freq: str = "D",
     as_of: object | None = None,
+    holidays: Mapping[dt.date, str] | None = None,
+    kept: Kept | None = None,
 ) -> ActivityResult:
     """Compare load with what it would have been on a normal day with the same weather and calendar.
 
@@ -270,6 +274,12 @@ def activity_index(
     as_of
         Day on which the figure is made. Nothing that lies after it is looked at, except in spans named in `train`: if
         one of these ends later, the figure is retrospective, and says so.
+    holidays
+        Date → name of public holidays that the library does not know, in all years of the load: beside the country's,
+        or instead of them.
+    kept
+        A mapping, at first empty, that is handed to every call: what the normal days taught is kept in it, and not
+        learnt again where they are known as they were. The result is the same with it and without.
 
     Returns
     -------
@@ -324,7 +334,14 @@ def activity_index(
         known = None if weather is None else known_by(_frame(weather), moment, spans)
         normals.append(
             fit_normal(
-                make(frame[names]), temperature=known, country=country, region=place, spans=spans, weekly=step == "W"
+                make(frame[names]),
+                temperature=known,
+                country=country,
+                region=place,
+                spans=spans,
+                weekly=step == "W",
+                holidays=holidays,
+                kept=kept,
             )
         )
     normal = _joined([by_hour(n) for n in normals] if freq == "h" else normals, list(frame.columns))
