@@ -190,21 +190,15 @@ def _errors(learnt: Learnt, folds: list[Fold], choices: list[Choice]) -> dict[Ch
 
 def _error_table(name: str, errors: Floats, folds: list[Fold], days: Days, groups: Ints) -> pd.DataFrame:
     """Return the rehearsal errors of a series in long form."""
-    grid = errors.reshape(len(folds), -1)
-    pieces = []
-    for number, fold in enumerate(folds):
-        at = np.flatnonzero(np.isfinite(grid[number]))
-        if not len(at):
-            continue
-        pieces.append(
-            pd.DataFrame(
-                {
-                    "series": name, "origin": days.dates[np.flatnonzero(fold.train)[-1]], "date": days.dates[at],
-                    "horizon": _horizon(days, fold.train)[at], "error": grid[number, at], "group": groups[at],
-                }
-            )
-        )  # fmt: skip
-    return pd.concat(pieces, ignore_index=True)
+    fold, at = np.nonzero(np.isfinite(errors.reshape(len(folds), -1)))
+    last = np.array([np.flatnonzero(one.train)[-1] for one in folds])
+    return pd.DataFrame(
+        {
+            "series": name, "origin": days.dates[last[fold]], "date": days.dates[at],
+            "horizon": np.maximum(at - last[fold], 0) * days.per, "error": errors[np.isfinite(errors)],
+            "group": groups[at],
+        }
+    )  # fmt: skip
 
 
 def _horizon(days: Days, train: Mask) -> Ints:
@@ -231,12 +225,15 @@ def _groups(days: Days) -> Ints:
 
 def _honest_coverage(table: pd.DataFrame) -> float:
     """Return the coverage of each origin's errors by the quantile of all other origins."""
-    hits = []
-    for origin, group in table.groupby("origin"):
-        other = table.loc[table["origin"] != origin, "score"].abs()
-        if len(other):
-            hits.append(float((group["score"].abs() <= other.quantile(LEVEL)).mean()) * len(group))
-    return float(sum(hits) / len(table)) if hits else float("nan")
+    score = table["score"].abs().to_numpy()
+    code, origins = pd.factorize(table["origin"])
+    if len(origins) < 2:
+        return float("nan")
+    hits = 0
+    for number in range(len(origins)):
+        own = code == number
+        hits += int((score[own] <= np.quantile(score[~own], LEVEL)).sum())
+    return hits / len(score)
 
 
 def _next_sd(table: pd.DataFrame) -> float:
