@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 Weather = pd.Series | pd.DataFrame
 
 METHOD = "activity-2"
-FREQUENCIES = ("D", "W", "h")
+PERIOD = {"D": "%Y-%m-%d", "W": "%G-W%V", "h": "%Y-%m-%dT%H:00"}
+"""How a period is written in releases: a day, an ISO week or an hour."""
+
+FREQUENCIES = tuple(PERIOD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +210,7 @@ class ActivityResult:
         frame = frame.dropna(subset=["gap"])
         if since is not None:
             frame = frame[frame["date"] >= pd.Timestamp(str(since))]
-        frame = frame.assign(date=frame["date"].dt.strftime("%Y-%m-%dT%H:00" if self.freq == "h" else "%Y-%m-%d"))
+        frame = frame.assign(date=frame["date"].dt.strftime(PERIOD[self.freq]))
         frame = frame.rename(columns={"lower": "gap_lower", "upper": "gap_upper"})
         for bound in ("gap_lower", "gap_upper"):
             frame[bound] = frame[bound].round(1)

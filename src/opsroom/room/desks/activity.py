@@ -48,7 +48,6 @@ class ActivityDesk:
             "dataset": dataset,
             "title": settings.get("title", spec.title),
             "licence": spec.licence,
-            "freq": result.freq,
         }
         unit = _unit(spec, settings)
         measures = tuple(
