@@ -9,6 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from opsroom.faces import activity
+from opsroom.faces.reader import Desk
+from opsroom.faces.web import create_app
 from opsroom.room.desks.events import spells, weekly
 
 
@@ -121,3 +124,35 @@ def test_a_room_of_loads_shows_its_gap_and_nothing_that_it_has_not(public_client
     assert public_client.get("/api/v1/figures/activity.load").json()["finding"] in page
     for absent in ("By section and size", "What happened, from the registers", "Electricity is not output"):
         assert absent not in page
+
+
+def test_an_index_by_week_and_class_tells_its_classes_apart(builder: Any, web_client: Any) -> None:
+    weeks = list(pd.date_range("2019-10-07", "2020-02-24", freq="7D").strftime("%G-W%V"))
+    rows = [
+        [week, code, 100.0 + gap, 100.0, gap, gap - 2.0, gap + 2.0]
+        for code, fall, rise in (("business", -55.0, 0.0), ("households", 6.0, 1.0))
+        for k, week in enumerate(weeks)
+        for gap in [fall if k > 16 else rise]
+    ]
+    measures = [
+        ("observed", "MWh", "public", 1, []),
+        ("expected", "MWh", "public", 1, []),
+        ("gap", "%", "public", 1, ["gap_lower", "gap_upper"]),
+    ]
+    day = dt.date(2020, 3, 4)
+    made = builder.make("activity.grid", day, ["date", "series"], measures, rows, {"title": "Electricity use"})
+    releases = builder.MemoryReleases([made], {"title": "A grid", "regions": [], "sections": {}})
+    client = web_client(create_app(releases))
+    figure = client.get("/api/v1/figures/activity.grid").json()
+    said = figure["finding"].replace("\xa0", " ")
+    assert said == "Electricity use (business) was 55.0 % below normal in week 9 of 2020"
+    assert len(figure["rows"]) == len(rows)
+    drawn = str(activity.figures(Desk(releases, day, {}))[0].draw().to_dict())
+    assert all(word in drawn for word in ("'business'", "'households'", "90 % interval, business"))
+    levels = client.get("/api/v1/figures/activity.grid--levels").json()
+    assert levels["finding"] == f"Electricity use (business): observed against expected, the last {len(weeks)} weeks"
+    assert len(levels["rows"]) == len(weeks)
+    page = html.unescape(client.get("/").text).replace("\xa0", " ")
+    assert "Electricity use (business) stood 55.0 % below what is normal for such a week in week 9 of 2020" in page
+    assert "Electricity use (households) stood 6.0 % above" in page
+    assert "the four from week 6 of 2020 to week 9 of 2020 lay furthest below normal: −55.0 % on average" in page

@@ -56,7 +56,7 @@ def test_what_is_known_later_changes_nothing_earlier(own_room):
                 rows = rows.filter(pc.greater_equal(rows["date"], pa.scalar(dt.date(2020, 1, 20))))
             if rows.num_rows:
                 poisoned += room.ingest(name, poison(rows, spec), LATER).accepted
-        for name in ("macro_q", "macro_m"):
+        for name in ("macro_q", "macro_m", "load_d"):
             spec = room.store.spec(name)
             names = [f.name for f in spec.fields if f.name != spec.known_at_field]
             rows = poison(room.store.arrow(name, LATER, columns=names), spec_without(spec, names))

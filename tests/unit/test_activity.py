@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any
+
+import holidays as library
 import numpy as np
 import pandas as pd
 import pytest
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.activity import ActivityResult, activity_index
+from opsroom.measure.activity_learnt import Learnt
 from opsroom.measure.activity_output import Elasticity, fit_elasticity, output_gap
 
 
@@ -258,3 +263,71 @@ def test_elasticity_agrees_with_statsmodels() -> None:
     peer = sm.OLS(y, sm.add_constant(x)).fit(cov_type="HAC", cov_kwds={"maxlags": 3, "use_correction": True})
     assert found.value == pytest.approx(float(peer.params.iloc[1]), rel=1e-10)
     assert (found.upper - found.value) / 1.6449 == pytest.approx(float(peer.bse.iloc[1]), rel=1e-6)
+
+
+def test_what_normal_days_taught_is_kept_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    load, temperature = _load(start="2016-07-01")
+    classes = pd.DataFrame({"all": load, "most": load**0.9})
+    train = [("2016-07-01", "2018-12-31")]
+
+    def index(day: str, kept: dict[str, Learnt] | None, classes: pd.DataFrame = classes) -> pd.DataFrame:
+        weather = temperature[:day]
+        made = activity_index(classes[:day], temperature=weather, country="DE", train=train, as_of=day, kept=kept)
+        return made.to_frame().join(made.fits, on="series")
+
+    days = ("2019-03-31", "2020-03-31")  # the later one is rehearsed further ahead than a year
+    fresh = [index(day, None) for day in days]
+    kept: dict[str, Learnt] = {}
+    pd.testing.assert_frame_equal(index(days[0], kept), fresh[0])
+    fitted = {key: set(one._fits) for key, one in kept.items()}
+    with monkeypatch.context() as patch:
+        patch.setattr(Learnt, "_rehearse", _only_known)
+        for day, wanted in zip(days, fresh, strict=True):
+            pd.testing.assert_frame_equal(index(day, kept), wanted)
+    assert len(kept) == 1
+    assert all(fitted[key] <= set(one._fits) for key, one in kept.items())
+    later = classes.copy()
+    later.loc["2017-05-17", "all"] *= 1.3  # a normal day was not known as it is now
+    assert not index(days[0], kept, later)["expected"].equals(fresh[0]["expected"])
+    assert len(kept) == 2
+    for k in range(20):
+        later.loc["2017-05-17", "most"] *= 1 + k / 100
+        Learnt.of(np.log(later.to_numpy().T), next(iter(kept.values())).days, kept)
+    assert len(kept) < 10
+
+
+def _only_known(self: Learnt, fold: int, choices: list[tuple[str, float]]) -> None:
+    assert not choices, "a rehearsal was made again"
+
+
+def test_holidays_of_ones_own_count_as_a_countrys_do() -> None:
+    load, temperature = _load(start="2017-01-01")
+    own = dict(library.country_holidays("DE", years=range(2015, 2023)))
+    whole = {**own, **{dt.date(year, 9, 9): "Founder" for year in range(2015, 2023)}}
+    load *= np.where([day.date() in whole for day in load.index], 0.7, 1.0)
+    train = [("2017-01-01", "2019-06-30")]
+
+    def gap(**kinds: Any) -> pd.Series:
+        return activity_index(load, temperature=temperature, train=train, **kinds).to_frame()["gap"]
+
+    missed = gap(country="DE")
+    pd.testing.assert_series_equal(gap(holidays=own), missed)
+    kept = gap(country="DE", holidays={day: name for day, name in whole.items() if day not in own})
+    assert missed["2019-09-09"] < -20
+    assert abs(kept["2019-09-09"]) < 6
+
+
+def test_a_new_year_by_the_moon_in_ones_own_calendar_is_no_slump() -> None:
+    rng = np.random.default_rng(4)
+    days = pd.date_range("2015-01-01", "2020-03-31")
+    starts = ("2015-02-18", "2016-02-07", "2017-01-27", "2018-02-15", "2019-02-04", "2020-01-24")
+    own = {day.date(): "New Year" for start in starts for day in pd.date_range(start, periods=7)}
+    off = np.array([day.date() in own for day in days])
+    eve = np.roll(off, -2) & ~off
+    level = np.where(off, 50, np.where(days.day_of_week < 5, 100, 60)) * np.where(eve, 0.85, 1.0)
+    load = pd.Series(level * np.exp(rng.normal(0, 0.01, len(days))), index=days)
+    train = [("2015-01-01", "2018-12-31")]
+    found = activity_index(load, holidays=own, train=train, freq="W").to_frame()["gap"]
+    assert found["2019-01-07":].abs().max() < 6
+    blind = activity_index(load, train=train, freq="W").to_frame()["gap"]
+    assert blind["2019-02-04"] < -25

@@ -72,9 +72,31 @@ TRIPS = {"dataset": "flows_w", "series": "trips"}
 PEOPLE = {"name": "trips", "kind": "people"}
 
 
+LOAD = {"dataset": "load_d", "value": "mwh", "train": [["2017-01-01", "2018-12-31"]]}
+INDEX = {"desk": "electricity", "series": "business", "name": "use"}
+
+
+def nowcast_of(*tables: Any) -> dict[str, Any]:
+    return {"datasets": ["macro_m"], "series": [{"name": "exports"}], "activity": list(tables)}
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
+        ("activity", {**LOAD, "holidays": ["05-01"]}, "holidays, table 1 is no table"),
+        ("activity", {**LOAD, "holidays": [{"yearly": "05-01"}]}, "holidays, table 1 lacks 'name'"),
+        ("activity", {**LOAD, "holidays": [{"name": "x", "yearly": "05-32"}]}, "table 1 names no day"),
+        ("activity", {**LOAD, "holidays": [{"name": "x", "yearly": "1 May"}]}, "table 1 names no day"),
+        ("activity", {**LOAD, "holidays": [{"name": "x"}]}, "table 1 names no day"),
+        ("activity", {**LOAD, "holidays": [{"name": "x", "start": DAY, "end": dt.date(2020, 1, 1)}]}, "names no day"),
+        ("activity", {**LOAD, "holidays": [{"name": "x", "yearly": "05-01", "start": DAY}]}, "names no day"),
+        ("activity", {**LOAD, "holidays": [{"name": "x", "start": "1 May"}]}, "'start' is of the wrong type"),
+        ("nowcast", nowcast_of({"desk": "electricity", "name": "use"}), "activity, table 1 lacks 'series'"),
+        ("nowcast", nowcast_of(INDEX, {**INDEX, "lag": 2}), "activity, table 2 has the unknown field 'lag'"),
+        ("nowcast", nowcast_of({**INDEX, "desk": "flows"}), "table 1 names 'flows', which is no activity desk"),
+        ("nowcast", nowcast_of(INDEX, INDEX), "table 2: the name 'use' is taken"),
+        ("nowcast", nowcast_of({**INDEX, "name": "exports"}), "table 1: the name 'exports' is taken"),
+        ("nowcast", nowcast_of({**INDEX, "transform": "sqrt"}), "table 1: the transform 'sqrt' is unknown"),
         ("events", {}, "lacks 'restrictions'"),
         ("events", {"restrictions": "weather"}, "no field stringency"),
         ("flows", {"dataset": "flows_w"}, "lacks 'flows'"),

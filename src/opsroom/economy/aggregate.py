@@ -53,8 +53,12 @@ class Aggregate:
         return pd.date_range(MACRO_FIRST, MACRO_LAST, freq="MS")
 
     @cached_property
-    def expected(self) -> Floats:
-        """Expected activity by section and day from `STATE_FIRST` on (1: normal), weighted by sales."""
+    def at_work(self) -> tuple[Floats, Floats, Floats]:
+        """Expected shares by section and day from `STATE_FIRST` on, weighted by sales.
+
+        Who works on the premises, who works from home (the share of the section's business so done), and how deep
+        the slump is for those at work (0: none, 1: all of it).
+        """
         table = self.pressure.table.astype(np.float64)
         must = np.bincount(DIVISION_SECTION, weights=DIVISION_WEIGHTS * ESSENTIAL, minlength=len(SECTIONS))
         essential = must / np.bincount(DIVISION_SECTION, weights=DIVISION_WEIGHTS, minlength=len(SECTIONS))
@@ -69,6 +73,12 @@ class Aggregate:
         ready = 1 - np.exp(-np.maximum(days - day_number(remote.start), 0) / remote.mean_delay_days)
         far = column("remote")[:, None] * remote.take_up * ready * (1 - working)
         depth = np.minimum(1, column("slump")[:, None] * self.pressure.slump)
+        return working, far, depth
+
+    @cached_property
+    def expected(self) -> Floats:
+        """Expected activity by section and day from `STATE_FIRST` on (1: normal), weighted by sales."""
+        working, far, depth = self.at_work
         result: Floats = working * (1 - (1 - MEAN_FLOOR) * depth) + 0.75 * far
         return result
 

@@ -25,6 +25,7 @@ from opsroom.economy.horizon import (
     month_date,
 )
 from opsroom.economy.ledgers import MONTHLY
+from opsroom.economy.load import LOAD_FIRST
 from opsroom.economy.official import PERIODS
 from opsroom.economy.population import ENTERPRISE_BASE
 from opsroom.economy.readings import SCHEMA, arrow_batch
@@ -62,6 +63,7 @@ PROVIDERS: Final = {
     "flows_w": "Meridia Statistics",
     "io_table": "Meridia Statistics",
     "links": "Meridia Tax Office",
+    "load_d": "Meridia Grid",
 }
 
 
@@ -88,6 +90,7 @@ class Dispatch:
             self._prices(),
             *(self._official(name) for name in PERIODS),
             self._network(),
+            self._load(),
         ]
 
     def _send(self, dataset: str, day: dt.date, source: pa.Table | pa.RecordBatchReader, note: str) -> Delivery:
@@ -134,15 +137,15 @@ class Dispatch:
             after = day_number(day)
 
     def _surroundings(self) -> Iterator[Delivery]:
-        last = HISTORY_LAST
-        arrivals = [HISTORY_KNOWN.date(), *(week_arrival(w) for w in range(FIRST_WEEK, LAST_WEEK + 1))]
-        first = day_date(0)
-        for number, day in enumerate(arrivals):
-            if number:
-                first, last = last + dt.timedelta(days=1), min(last + dt.timedelta(days=WEEK), METERS_LAST)
+        for arrival, first, last in _weeks(day_date(0)):
             for name in ("weather", "restrictions"):
                 table = surroundings_table(name, self.workshop.surroundings, first, last)
-                yield self._send(name, day, table, "weekly" if number else "history")
+                yield self._send(name, arrival, table, "weekly" if last > HISTORY_LAST else "history")
+
+    def _load(self) -> Iterator[Delivery]:
+        for arrival, first, last in _weeks(LOAD_FIRST):
+            table = self.workshop.load.table(first, last)
+            yield self._send("load_d", arrival, table, "weekly" if last > HISTORY_LAST else "history")
 
     def _meters(self) -> Iterator[Delivery]:
         def batches() -> Iterator[pa.RecordBatch]:
@@ -203,6 +206,14 @@ class Dispatch:
         network, day = self.workshop.network, HISTORY_KNOWN.date()
         yield self._send("io_table", day, network.io_table(), "table of 2018")
         yield self._send("links", day, network.links(), "purchase ledgers of 2018")
+
+
+def _weeks(first: dt.date) -> Iterator[tuple[dt.date, dt.date, dt.date]]:
+    """Yield when daily rows arrive, and their first and last day: the history, then week by week."""
+    yield HISTORY_KNOWN.date(), first, HISTORY_LAST
+    for week in range(FIRST_WEEK, LAST_WEEK + 1):
+        monday = day_date(week * WEEK)
+        yield week_arrival(week), monday, min(monday + dt.timedelta(days=WEEK - 1), METERS_LAST)
 
 
 def _between(part: Callable[[ChunkWorks, int, int], pa.Table], after: int, until: int, works: ChunkWorks) -> pa.Table:

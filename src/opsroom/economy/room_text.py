@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from opsroom.economy.load import LOAD_FIRST
 from opsroom.economy.scenario import Scenario
 from opsroom.economy.sectors import REGION_NAMES
+from opsroom.economy.surroundings import FIXED, with_new_years_from
 
 DISCLAIMER: Final = (
     "Meridia does not exist. Every company, figure and decision on this page is made by a computer. "
@@ -60,6 +62,19 @@ kind = "events"
 restrictions = "restrictions"
 
 [[desks]]
+kind = "activity"
+name = "electricity"
+title = "Electricity use"
+dataset = "load_d"
+value = "mwh"
+temperature = "temp_dc"
+train = [["2015-01-01", "2018-12-31"]]
+freq = "W"
+holidays = [
+{holidays}
+]
+
+[[desks]]
 kind = "nowcast"
 datasets = ["macro_q", "macro_m"]
 target = "gdp"
@@ -76,6 +91,10 @@ publication_lag_days = 45}},
   {{name = "unemployment", transform = "chg", category = "Labour", title = "Unemployment rate"}},
   {{name = "electricity_total", transform = "pch", category = "Output", title = "Electricity, total"}},
   {{name = "card_payments", transform = "pch", category = "Demand", title = "Card payments"}},
+]
+activity = [
+  {{desk = "electricity", series = "business", name = "activity_business", category = "Output", \
+title = "Activity by electricity, business", publication_lag_days = 2}},
 ]
 
 [[desks]]
@@ -157,7 +176,11 @@ def room_text(scenario: Scenario) -> str:
     regions = "\n".join(
         f'[[regions]]\ncode = "{code}"\nname = "{name}"\nx = {x}\ny = {y}\n' for code, name, x, y in REGION_NAMES
     )
+    longer = with_new_years_from(LOAD_FIRST.year, scenario)
+    holidays = [f'  {{name = "{name}", yearly = "{month:02d}-{day:02d}"}},' for month, day, name in FIXED]
+    holidays += [f'  {{name = "New Year", start = {h.start}, end = {h.end}}},' for h in longer.new_year]
     return _TEXT.format(
+        holidays="\n".join(holidays),
         disclaimer=DISCLAIMER,
         cohort=scenario.cohort_day.isoformat(),
         start=scenario.holiday.start.isoformat(),

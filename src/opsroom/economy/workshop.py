@@ -19,6 +19,7 @@ from opsroom.economy.horizon import (
     month_number,
 )
 from opsroom.economy.ledgers import MONTHLY, monthly_table, report_delay
+from opsroom.economy.load import Load
 from opsroom.economy.money import Books, keep_books, monthly_activity
 from opsroom.economy.network import Market, Network, market_of
 from opsroom.economy.official import Official
@@ -144,6 +145,11 @@ class Workshop:
     def official(self) -> Official:
         """Official series of the whole country."""
         return Official(self.population.seed, self.scenario, self.pressure)
+
+    @cached_property
+    def load(self) -> Load:
+        """The grid operator's load of the whole country."""
+        return Load(self.surroundings, self.official.indicators.aggregate)
 
     @cached_property
     def network(self) -> Network:

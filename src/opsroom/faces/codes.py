@@ -126,6 +126,12 @@ def title_of(desk: Desk, release: Any) -> str:
     return words.label("series", release.name)
 
 
+def title_of_one(desk: Desk, release: Any, code: str, *, several: bool) -> str:
+    """Return the title of one of a release's series: the release's, with the series' name where there are several."""
+    title = title_of(desk, release)
+    return f"{title} ({name_code(desk, 'series', code).replace('_', ' ')})" if several else title
+
+
 def series_title(release: Any, code: str) -> str:
     """Return the title of a series that a release names by code: the release's own words first."""
     from opsroom.faces import words

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from opsroom.faces import words as w
-from opsroom.faces.codes import country_name, series_title, title_of
-from opsroom.faces.reader import Desk, day_of, measures_of, number, one, records
+from opsroom.faces.codes import country_name, series_title, title_of, title_of_one
+from opsroom.faces.reader import Desk, by_series, day_of, measures_of, number, one, records
 
 MOST = 9
 """So many key figures fit a row of cards; a room with more shows the first."""
+
+MOST_CLASSES = 2
+"""Of an index by class of customer, the first have a key figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +97,19 @@ def _all(desk: Desk) -> Iterator[Kpi]:
         if release is None:
             continue
         if name.startswith("activity."):
-            title = title_of(desk, release)
-            yield from _kpi(
-                desk,
-                "activity",
-                name,
-                "gap",
-                _last("date", "gap"),
-                label=title,
-                note=w.say("kpi.activity"),
-                signed=True,
-            )
+            known = by_series(release, "gap")
+            for code in list(known)[:MOST_CLASSES]:
+                where = {"series": code} if code else {}
+                yield from _kpi(
+                    desk,
+                    "activity",
+                    name,
+                    "gap",
+                    _last("date", "gap", **where),
+                    label=title_of_one(desk, release, code, several=len(known) > 1),
+                    note=w.say("kpi.activity"),
+                    signed=True,
+                )
         elif name == "credit.gap":
             for code in _largest_gaps(release):
                 label = w.say("kpi.credit_gap", country=country_name(code))

@@ -153,6 +153,15 @@ def bounds(row: dict[str, Any] | None, name: str) -> tuple[float, float] | None:
     return None if lower is None or upper is None else (lower, upper)
 
 
+def by_series(release: ReleaseView | None, measure: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows in which a measure is known by code of their series, in the release's order."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in records(release):
+        if number(row, measure) is not None:
+            found.setdefault(str(row.get("series", "")), []).append(row)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """The releases as of one published day: what every page, figure and sentence is made from.

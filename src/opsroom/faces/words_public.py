@@ -6,40 +6,44 @@ from collections.abc import Iterator
 from typing import Any
 
 from opsroom.faces import words as w
-from opsroom.faces.codes import country_name, name_code, title_of
-from opsroom.faces.reader import Desk, bounds, measures_of, number, records
+from opsroom.faces.codes import country_name, name_code, title_of, title_of_one
+from opsroom.faces.reader import Desk, bounds, by_series, measures_of, number, records
 from opsroom.faces.words_record import Part
+
+MOST_TOLD = 2
+"""Of an index by class of customer, the first are told."""
 
 
 def activity(desk: Desk, release: Any) -> Iterator[Part]:
     """Tell how far activity is from normal, today and at its lowest."""
-    rows = [r for r in records(release) if number(r, "gap") is not None and bounds(r, "gap")]
-    if not rows:
+    known = {code: [r for r in rows if bounds(r, "gap")] for code, rows in by_series(release, "gap").items()}
+    known = {code: rows for code, rows in known.items() if rows}
+    for code, rows in list(known.items())[:MOST_TOLD]:
+        last = rows[-1]
+        gap, weeks = float(last["gap"]), "-W" in str(last["date"])
+        low, high = bounds(last, "gap") or (gap, gap)
+        yield (
+            "story.activity_week" if weeks else "story.activity",
+            {
+                "title": title_of_one(desk, release, code, several=len(known) > 1),
+                "gap": w.percent(abs(gap)),
+                "sense": w.say("words.above" if gap >= 0 else "words.below"),
+                "at": w.at(str(last["date"])),
+                "interval": w.interval(low, high),
+            },
+            (release,),
+        )
+        span = _span(rows, 4 if weeks else 28)
+        if span is not None and code == next(iter(known)):  # of the other classes, today's figure is enough
+            values = {"gap": w.signed(span[0]), "start": w.period(span[1]), "end": w.period(span[2])}
+            yield "story.activity_span_weeks" if weeks else "story.activity_span", values, (release,)
+    if not known:
         return
-    last = rows[-1]
-    gap, band = number(last, "gap"), bounds(last, "gap")
-    if gap is None or band is None:
-        return
-    yield (
-        "story.activity",
-        {
-            "title": title_of(desk, release),
-            "gap": w.percent(abs(gap)),
-            "sense": w.say("words.above" if gap >= 0 else "words.below"),
-            "at": w.at(str(last["date"])),
-            "interval": w.interval(*band),
-        },
-        (release,),
-    )
-    span = _span([r for r in rows if r.get("series") == last.get("series")])
-    if span is not None:
-        values = {"gap": w.signed(span[0]), "start": w.day(span[1]), "end": w.day(span[2])}
-        yield "story.activity_span", values, (release,)
     if release.facts.get("weather") is False:
         yield "story.activity_weather", {}, (release,)
 
 
-def _span(rows: list[dict[str, Any]], days: int = 28) -> tuple[float, str, str] | None:
+def _span(rows: list[dict[str, Any]], days: int) -> tuple[float, str, str] | None:
     """Return the mean gap of the four weeks that lay furthest below normal, with their first and last day."""
     gaps = [float(r["gap"]) for r in rows]
     if len(gaps) < 2 * days:

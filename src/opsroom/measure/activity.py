@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pandas as pd
 
 from opsroom.base.errors import UsageError
 from opsroom.measure.activity_fit import Normal, fit_normal
+from opsroom.measure.activity_learnt import Kept
 from opsroom.measure.activity_output import Elasticity, output_gap
 from opsroom.measure.activity_tables import (
     by_hour,
@@ -35,7 +37,10 @@ if TYPE_CHECKING:
 Weather = pd.Series | pd.DataFrame
 
 METHOD = "activity-2"
-FREQUENCIES = ("D", "W", "h")
+PERIOD = {"D": "%Y-%m-%d", "W": "%G-W%V", "h": "%Y-%m-%dT%H:00"}
+"""How a period is written in releases: a day, an ISO week or an hour."""
+
+FREQUENCIES = tuple(PERIOD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +210,7 @@ class ActivityResult:
         frame = frame.dropna(subset=["gap"])
         if since is not None:
             frame = frame[frame["date"] >= pd.Timestamp(str(since))]
-        frame = frame.assign(date=frame["date"].dt.strftime("%Y-%m-%dT%H:00" if self.freq == "h" else "%Y-%m-%d"))
+        frame = frame.assign(date=frame["date"].dt.strftime(PERIOD[self.freq]))
         frame = frame.rename(columns={"lower": "gap_lower", "upper": "gap_upper"})
         for bound in ("gap_lower", "gap_upper"):
             frame[bound] = frame[bound].round(1)
@@ -245,6 +250,8 @@ def activity_index(
     train: Sequence[tuple[object, object]] | None = None,
     freq: str = "D",
     as_of: object | None = None,
+    holidays: Mapping[dt.date, str] | None = None,
+    kept: Kept | None = None,
 ) -> ActivityResult:
     """Compare load with what it would have been on a normal day with the same weather and calendar.
 
@@ -270,6 +277,12 @@ def activity_index(
     as_of
         Day on which the figure is made. Nothing that lies after it is looked at, except in spans named in `train`: if
         one of these ends later, the figure is retrospective, and says so.
+    holidays
+        Date → name of public holidays that the library does not know, in all years of the load: beside the country's,
+        or instead of them.
+    kept
+        A mapping, at first empty, that is handed to every call: what the normal days taught is kept in it, and not
+        learnt again where they are known as they were. The result is the same with it and without.
 
     Returns
     -------
@@ -324,7 +337,14 @@ def activity_index(
         known = None if weather is None else known_by(_frame(weather), moment, spans)
         normals.append(
             fit_normal(
-                make(frame[names]), temperature=known, country=country, region=place, spans=spans, weekly=step == "W"
+                make(frame[names]),
+                temperature=known,
+                country=country,
+                region=place,
+                spans=spans,
+                weekly=step == "W",
+                holidays=holidays,
+                kept=kept,
             )
         )
     normal = _joined([by_hour(n) for n in normals] if freq == "h" else normals, list(frame.columns))

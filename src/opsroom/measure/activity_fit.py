@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.errors import FitError
-from opsroom.measure.adjust.breaks import SIZE, fit_levelled
+from opsroom.measure.activity_learnt import TRENDS, Choice, Days, Floats, Fold, Ints, Kept, Learnt, Mask
 from opsroom.measure.adjust.days import OFF, calendar_days
-from opsroom.measure.adjust.feasts import Moments, moving_feasts
-from opsroom.measure.adjust.shared import Shared
+from opsroom.measure.adjust.feasts import moving_feasts
 from opsroom.measure.adjust.spread import Spread
-from opsroom.measure.adjust.terms import FULL, LEAN, DayDesign, weather_days
+from opsroom.measure.adjust.terms import weather_days
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Choice = tuple[str, float]
-
-TRENDS = ("linear", "flat", "local", "none")
 PENALTIES = (0.3, 1.0, 3.0, 10.0)
 USUAL = 1.0
 """Penalty at which trends are compared; the penalty is then chosen for the best trend."""
@@ -33,8 +26,6 @@ FEW = 0.05
 
 LEVEL = 0.9
 FEWEST = 120
-FIRST_ORIGIN = 2 * 365
-STEP = 91
 WEEK = 7
 
 
@@ -49,45 +40,6 @@ class Normal:
     errors: pd.DataFrame
 
 
-@dataclass(frozen=True, slots=True)
-class _Days:
-    """What is known of each day, or of each week of seven days from its Monday."""
-
-    dates: pd.DatetimeIndex
-    days: pd.DatetimeIndex
-    calendar: pd.DataFrame
-    weather: pd.DataFrame | None
-    feasts: dict[str, Moments]
-    normal: Mask
-    known: Mask
-    per: int
-    """Days a row: 1, or 7."""
-
-    def daily(self, rows: Mask) -> Mask:
-        """Return which days belong to some rows."""
-        return np.repeat(rows, self.per)
-
-    def design(self, train: Mask, trends: Iterable[str]) -> dict[str, tuple[Floats, Floats, slice]]:
-        """Return designs learnt on the rows of `train`, for all rows: terms, penalties, where the trend is."""
-        learnt = self.daily(train)
-        weather = self.weather[learnt] if self.weather is not None else None
-        base = DayDesign.learn(
-            self.calendar[learnt], weather, trend="none", feasts=self.feasts, detail=FULL if self.per == 1 else LEAN
-        )
-        x, penalty = base.matrix(self.calendar, self.weather)
-        out = {}
-        for trend in trends:
-            own = replace(base, trend=trend)
-            columns, more = own.trend_columns(self.days)
-            whole = np.hstack([x[:, :1], columns, x[:, 1:]])
-            whole = np.where(np.isfinite(whole), whole, 0.0)
-            if self.per > 1:
-                whole = whole.reshape(-1, self.per, whole.shape[1]).mean(axis=1)
-            # A penalty is in days: a row of a week tells no more of a level than a day does.
-            out[trend] = (whole, np.concatenate([penalty[:1], more, penalty[1:]]) / self.per, own.trend_terms)
-        return out
-
-
 def fit_normal(
     table: pd.DataFrame,
     *,
@@ -96,6 +48,8 @@ def fit_normal(
     region: str | None,
     spans: Sequence[tuple[pd.Timestamp, pd.Timestamp]],
     weekly: bool = False,
+    holidays: Mapping[date, str] | None = None,
+    kept: Kept | None = None,
 ) -> Normal:
     """Fit the normal of every column of `table` on the days of `spans`.
 
@@ -109,8 +63,10 @@ def fit_normal(
         First and last days regarded as normal.
     weekly
         Whether rows are weeks: a week's terms are the means of its days'.
+    holidays, kept
+        As in `opsroom.measure.activity.activity_index`.
     """
-    days = _days(table, temperature, country, region, spans, per=WEEK if weekly else 1)
+    days = _days(table, temperature, country, region, spans, holidays, per=WEEK if weekly else 1)
     if int(days.normal.sum()) * days.per < FEWEST:
         raise FitError(
             f"there are fewer than {FEWEST} normal days with load and weather.",
@@ -118,29 +74,26 @@ def fit_normal(
             code="OPS-M011",
         )
     y = np.log(table.to_numpy().T)
-    folds = _folds(days)
-    errors = _rehearse(y, days, folds)
+    learnt = Learnt.of(y, days, kept)
+    horizon = _horizon(days, days.normal)
+    folds = [fold.within(max(365, int(horizon.max())) // days.per) for fold in learnt.folds]
+    errors = _rehearse(learnt, folds)
     losses = {c: _loss(e) for c, e in errors.items()}
     mixes = [_mix({c: float(loss[k]) for c, loss in losses.items()}) for k in range(len(y))]
-    horizon = _horizon(days, days.normal)
     groups = _groups(days)
     expected, half = np.full_like(y, np.nan), np.full_like(y, np.nan)
     rows, pool = [], []
-    wanted = sorted({choice for mix in mixes for choice in mix})
-    designs = days.design(days.normal, sorted({trend for trend, _ in wanted}))
-    shared = {
-        (trend, penalty): Shared.of(designs[trend][0][days.normal], penalty=penalty * designs[trend][1])
-        for trend, penalty in wanted
-    }
+    wanted = [(number, choice) for number, mix in enumerate(mixes) for choice in mix]
+    designs = days.design(days.normal, sorted({choice[0] for _, choice in wanted}))
+    fits = learnt.fits(wanted, designs)
+    learnt.put_away()
     column = np.flatnonzero(days.normal)
     for number, name in enumerate(table.columns):
         mix = mixes[number]
-        line, miss, found = np.zeros(y.shape[1]), np.zeros(errors[wanted[0]].shape[1]), []
+        line, miss, found = np.zeros(y.shape[1]), np.zeros(errors[wanted[0][1]].shape[1]), []
         for choice, part in mix.items():
-            x, _, at = designs[choice[0]]
-            own = y[number : number + 1, days.normal].copy()
-            fit, steps = fit_levelled(shared[choice], own, trend=at, size=_least_step(choice[0]), tolerance=1e-4)
-            line += part * fit.predict(x)[0]
+            fit, steps = fits[number, choice]
+            line += part * fit.predict(designs[choice[0]][0])[0]
             for day, size in zip(steps.day, steps.size, strict=True):
                 line[: column[day]] -= part * size
             miss += part * errors[choice][number]
@@ -179,9 +132,10 @@ def _days(
     country: str | None,
     region: str | None,
     spans: Sequence[tuple[pd.Timestamp, pd.Timestamp]],
+    holidays: Mapping[date, str] | None,
     *,
     per: int,
-) -> _Days:
+) -> Days:
     dates = pd.DatetimeIndex(table.index)
     days = dates if per == 1 else pd.date_range(dates[0], periods=per * len(dates))
     weather = weather_days(temperature, days) if temperature is not None else None
@@ -192,9 +146,9 @@ def _days(
     known = np.asarray(known.reshape(-1, per).all(axis=1))
     normal = np.asarray(normal.reshape(-1, per).all(axis=1))
     normal &= known & table.notna().any(axis=1).to_numpy()
-    calendar = calendar_days(days, country=country, region=region)
-    feasts = moving_feasts(days, country=country, region=region)
-    return _Days(dates, days, calendar, weather, feasts, normal, known, per)
+    calendar = calendar_days(days, country=country, region=region, own=holidays)
+    feasts = moving_feasts(days, country=country, region=region, own=holidays)
+    return Days(dates, days, calendar, weather, feasts, normal, known, per)
 
 
 def _mix(losses: dict[Choice, float]) -> dict[Choice, float]:
@@ -210,95 +164,50 @@ def _mix(losses: dict[Choice, float]) -> dict[Choice, float]:
     return {c: float(w) for c, w in zip(best, weight / weight.sum(), strict=True) if w > 0}
 
 
-def _least_step(trend: str) -> float:
-    """Return the least step that is looked for: a local trend follows steps of its own."""
-    return np.inf if trend == "local" else SIZE
-
-
 def _loss(errors: Floats) -> Floats:
     """Return each series' mean squared error, wild ones cut."""
     return np.asarray(np.nanmean(np.minimum(errors**2, 0.25), axis=1))
 
 
-def _origins(days: _Days) -> list[int]:
-    at = np.flatnonzero(days.normal)
-    step, first = STEP // days.per, FIRST_ORIGIN // days.per
-    return list(range(int(at[0]) + first, int(at[-1]) - step + 1, step))
-
-
-def _folds(days: _Days) -> list[tuple[Mask, Mask]]:
-    """Return (train, test) masks: forecasts from past origins, or blocks left out where history is short."""
-    position = np.arange(len(days.dates))
-    reach = max(365, int(_horizon(days, days.normal).max())) // days.per
-    folds = []
-    for origin in _origins(days):
-        test = days.normal & (position >= origin) & (position < origin + reach)
-        folds.append((days.normal & (position < origin), test))
-    folds = [fold for fold in folds if fold[0].any() and fold[1].any()]
-    if folds:
-        return folds
-    blocks = np.array_split(np.flatnonzero(days.normal), 8)
-    for block in blocks:
-        test = np.zeros(len(position), dtype=bool)
-        test[block] = True
-        folds.append((days.normal & ~test, test))
-    return folds
-
-
-def _rehearse(y: Floats, days: _Days, folds: list[tuple[Mask, Mask]]) -> dict[Choice, Floats]:
+def _rehearse(learnt: Learnt, folds: list[Fold]) -> dict[Choice, Floats]:
     """Return errors on the test days by choice of trend and penalty, (series, folds × days), NaN elsewhere.
 
     All trends at the usual penalty, then all penalties for the trends that are best for some series.
     """
-    trends = TRENDS if _origins(days) else ("none",)
-    designs = [days.design(train, trends) for train, _ in folds]
-    first = _errors(y, folds, designs, [(trend, USUAL) for trend in trends])
+    trends = TRENDS if learnt.days.origins() else ("none",)
+    first = _errors(learnt, folds, [(trend, USUAL) for trend in trends])
     losses = np.array([_loss(e) for e in first.values()])
     best = sorted({trends[k] for k in losses.argmin(axis=0)})
     others = [c for c in product(best, PENALTIES) if c[1] != USUAL]
-    return {**first, **_errors(y, folds, designs, others)}
+    return {**first, **_errors(learnt, folds, others)}
 
 
-def _errors(
-    y: Floats,
-    folds: list[tuple[Mask, Mask]],
-    designs: list[dict[str, tuple[Floats, Floats, slice]]],
-    choices: list[Choice],
-) -> dict[Choice, Floats]:
-    out = {c: np.full((len(y), len(folds), y.shape[1]), np.nan) for c in choices}
-    for number, (train, test) in enumerate(folds):
-        for trend, penalty in choices:
-            x, weight, at = designs[number][trend]
-            shared = Shared.of(x[train], penalty=penalty * weight)
-            fit, _ = fit_levelled(shared, y[:, train].copy(), trend=at, size=_least_step(trend))
-            out[trend, penalty][:, number, test] = y[:, test] - fit.predict(x[test])
-    return {c: errors.reshape(len(y), -1) for c, errors in out.items()}
+def _errors(learnt: Learnt, folds: list[Fold], choices: list[Choice]) -> dict[Choice, Floats]:
+    tests = np.array([fold.test for fold in folds])
+    found = learnt.errors(choices)
+    return {c: np.where(tests, errors, np.nan).reshape(len(errors), -1) for c, errors in found.items()}
 
 
-def _error_table(name: str, errors: Floats, folds: list[tuple[Mask, Mask]], days: _Days, groups: Ints) -> pd.DataFrame:
+def _error_table(name: str, errors: Floats, folds: list[Fold], days: Days, groups: Ints) -> pd.DataFrame:
     """Return the rehearsal errors of a series in long form."""
-    grid = errors.reshape(len(folds), -1)
-    pieces = []
-    for number, (train, _) in enumerate(folds):
-        at = np.flatnonzero(np.isfinite(grid[number]))
-        pieces.append(
-            pd.DataFrame(
-                {
-                    "series": name, "origin": days.dates[np.flatnonzero(train)[-1]], "date": days.dates[at],
-                    "horizon": _horizon(days, train)[at], "error": grid[number, at], "group": groups[at],
-                }
-            )
-        )  # fmt: skip
-    return pd.concat(pieces, ignore_index=True)
+    fold, at = np.nonzero(np.isfinite(errors.reshape(len(folds), -1)))
+    last = np.array([np.flatnonzero(one.train)[-1] for one in folds])
+    return pd.DataFrame(
+        {
+            "series": name, "origin": days.dates[last[fold]], "date": days.dates[at],
+            "horizon": np.maximum(at - last[fold], 0) * days.per, "error": errors[np.isfinite(errors)],
+            "group": groups[at],
+        }
+    )  # fmt: skip
 
 
-def _horizon(days: _Days, train: Mask) -> Ints:
+def _horizon(days: Days, train: Mask) -> Ints:
     """Return days since the last day of `train` (0 up to it)."""
     last = int(np.flatnonzero(train)[-1])
     return np.maximum(np.arange(len(days.dates), dtype=np.int64) - last, 0) * days.per
 
 
-def _groups(days: _Days) -> Ints:
+def _groups(days: Days) -> Ints:
     """Return the kind of day that an interval's width may depend on: 0 usual, 1 off, 2 hot or cold."""
     kind = days.calendar["kind"].to_numpy()
     month, day = days.days.month, days.days.day
@@ -316,12 +225,15 @@ def _groups(days: _Days) -> Ints:
 
 def _honest_coverage(table: pd.DataFrame) -> float:
     """Return the coverage of each origin's errors by the quantile of all other origins."""
-    hits = []
-    for origin, group in table.groupby("origin"):
-        other = table.loc[table["origin"] != origin, "score"].abs()
-        if len(other):
-            hits.append(float((group["score"].abs() <= other.quantile(LEVEL)).mean()) * len(group))
-    return float(sum(hits) / len(table)) if hits else float("nan")
+    score = table["score"].abs().to_numpy()
+    code, origins = pd.factorize(table["origin"])
+    if len(origins) < 2:
+        return float("nan")
+    hits = 0
+    for number in range(len(origins)):
+        own = code == number
+        hits += int((score[own] <= np.quantile(score[~own], LEVEL)).sum())
+    return hits / len(score)
 
 
 def _next_sd(table: pd.DataFrame) -> float:

@@ -7,9 +7,9 @@ from typing import Any
 
 from opsroom.base.charts import Caption, is_period
 from opsroom.faces import words as w
-from opsroom.faces.codes import country_name, name_code, title_of
+from opsroom.faces.codes import country_name, name_code, title_of, title_of_one
 from opsroom.faces.figures.figure import Figure, source_of, table
-from opsroom.faces.reader import Desk, bounds, day_of, measures_of, number, records
+from opsroom.faces.reader import Desk, bounds, by_series, day_of, measures_of, number, records
 
 TIMES = ("date", "day", "week", "month", "quarter", "year", "period", "reference", "time")
 MOST_LINES = 5
@@ -37,16 +37,18 @@ def gap(name: str) -> Callable[[Desk], Figure | None]:
 
     def make(desk: Desk) -> Figure | None:
         release = desk.get(name)
-        rows = [r for r in records(release) if number(r, "gap") is not None]
-        if release is None or not rows:
+        known = by_series(release, "gap")
+        if release is None or not known:
             return None
+        first, rows = next(iter(known.items()))
         value = float(rows[-1]["gap"])
         banded = any(bounds(r, "gap") for r in rows)
         columns = tuple(c for c in release.columns if c != "status")
         caption = Caption(
             w.say(
-                "fig.activity.finding", title=title_of(desk, release), gap=w.percent(abs(value)),
-                sense=w.say("words.above" if value >= 0 else "words.below"), at=w.at(str(rows[-1]["date"])),
+                "fig.activity.finding", title=title_of_one(desk, release, first, several=len(known) > 1),
+                gap=w.percent(abs(value)), sense=w.say("words.above" if value >= 0 else "words.below"),
+                at=w.at(str(rows[-1]["date"])),
             ),
             w.say("fig.activity.unit_calendar" if release.facts.get("weather") is False else "fig.activity.unit"),
             source_of(release), day_of(release.day).isoformat(),
@@ -55,21 +57,41 @@ def gap(name: str) -> Callable[[Desk], Figure | None]:
         def draw() -> Any:
             from opsroom.base.charts_lines import line_band
 
-            band = ("gap_lower", "gap_upper") if banded else None
+            weeks = _is_week(rows)
             # A day's noise hides what months say: the line is the mean of a week, the band that of one day.
+            shown = {code: own if weeks else _weekly(own) for code, own in list(known.items())[:MOST_LINES]}
+            merged = {str(r["date"]): dict(r) for r in rows[-DRAWN:]}
+            lines: dict[str, str] = {}
+            for k, (code, own) in enumerate(shown.items()):
+                lines[f"line{k}"] = name_code(desk, "series", code)
+                for row in own:
+                    if str(row["date"]) in merged:
+                        merged[str(row["date"])][f"line{k}"] = row["gap" if weeks else "mean"]
+            interval = w.say("chart.interval" if weeks else "chart.interval_day")
+            if len(lines) > 1:
+                interval = w.say("chart.interval_one", name=lines["line0"])
+            else:
+                lines = {"line0": w.say("chart.gap_week" if weeks else "chart.gap")}
             return line_band(
-                _weekly(rows)[-DRAWN:],
+                list(merged.values()),
                 x="date",
-                lines={"mean": w.say("chart.gap")},
-                band=band,
+                lines=lines,
+                band=("gap_lower", "gap_upper") if banded else None,
                 caption=caption,
                 rule=0.0,
-                band_label=w.say("chart.interval_day"),
+                band_label=interval,
             )
 
-        return Figure(name, "output", caption, columns, table(rows, columns), (release,), draw, how="how.activity")
+        rows_of_all = [r for own in known.values() for r in own]
+        return Figure(
+            name, "output", caption, columns, table(rows_of_all, columns), (release,), draw, how="how.activity"
+        )
 
     return make
+
+
+def _is_week(rows: list[dict[str, Any]]) -> bool:
+    return "-W" in str(rows[-1]["date"])
 
 
 def _weekly(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -83,13 +105,16 @@ def against_expected(name: str) -> Callable[[Desk], Figure | None]:
 
     def make(desk: Desk) -> Figure | None:
         release = desk.get(name)
-        rows = [r for r in records(release) if number(r, "observed") is not None]
-        if release is None or not rows:
+        known = by_series(release, "observed")
+        if release is None or not known:
             return None
+        first, rows = next(iter(known.items()))
         unit = next((m.unit for m in measures_of(release) if m.name == "observed"), "")
         columns = ("date", "observed", "expected")
+        n, title = min(len(rows), LEVELS_DRAWN), title_of_one(desk, release, first, several=len(known) > 1)
         caption = Caption(
-            w.say("fig.activity_levels.finding", title=title_of(desk, release), n=str(min(len(rows), LEVELS_DRAWN))),
+            w.say("fig.activity_levels.finding_weeks" if _is_week(rows) else "fig.activity_levels.finding",
+                  title=title, n=str(n)),
             unit, source_of(release),
             day_of(release.day).isoformat(),
         )  # fmt: skip

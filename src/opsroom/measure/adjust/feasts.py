@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from functools import cache
 
@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opsroom.measure.adjust.days import public_holidays
+from opsroom.measure.adjust.days import EPOCH, public_holidays
 
 Matrix = npt.NDArray[np.float64]
 Moments = tuple[int, ...]
-
-EPOCH = date(1970, 1, 1).toordinal()
 
 HATS: dict[str, tuple[int, ...]] = {
     "easter": (-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 8),
@@ -37,15 +35,13 @@ _SOURCES = {
 """A country of the ``holidays`` library whose public holidays tell the feast's first day, and names that it has."""
 
 
-def feasts_of(country: str | None, off: Collection[date], years: range) -> dict[str, Moments]:
-    """Return the first day of each moving feast that a country keeps, days since 1970.
+def feasts_of(off: Collection[date], years: range) -> dict[str, Moments]:
+    """Return the first day of each moving feast that is kept, days since 1970.
 
     Parameters
     ----------
-    country
-        As the ``holidays`` library names it; None keeps no feast.
     off
-        Its public holidays in those years.
+        Public holidays in those years.
     years
         Years wanted.
 
@@ -53,10 +49,8 @@ def feasts_of(country: str | None, off: Collection[date], years: range) -> dict[
     -------
     dict
         ``easter``, ``orthodox_easter``, ``lunar_new_year``, ``eid_al_fitr`` (with Ramadan before it),
-        ``eid_al_adha``; only those on or next to which the country has a public holiday in most of the years.
+        ``eid_al_adha``; only those on or next to which a public holiday lies in most of the years.
     """
-    if country is None:
-        return {}
     found = {}
     for name in HATS:
         days = [day for year in range(years.start - 1, years.stop + 1) for day in feast_days(name, year)]
@@ -111,7 +105,11 @@ def feast_terms(name: str, first_days: Moments, dates: pd.DatetimeIndex) -> Matr
 
 
 def moving_feasts(
-    dates: pd.DatetimeIndex, *, country: str | None = None, region: str | None = None
+    dates: pd.DatetimeIndex,
+    *,
+    country: str | None = None,
+    region: str | None = None,
+    own: Mapping[date, str] | None = None,
 ) -> dict[str, Moments]:
     """Return the moving feasts that a country, or a region of it, keeps over some dates.
 
@@ -121,13 +119,15 @@ def moving_feasts(
         Any days.
     country, region
         Codes of the ``holidays`` library.
+    own
+        Date → name of public holidays that the library does not know.
 
     Returns
     -------
     dict
         As `feasts_of`.
     """
-    if country is None or not len(dates):
+    off = public_holidays(dates, country, region, own)
+    if not off or not len(dates):
         return {}
-    years = range(int(dates.year.min()), int(dates.year.max()) + 1)
-    return feasts_of(country, public_holidays(dates, country, region).keys(), years)
+    return feasts_of(off.keys(), range(int(dates.year.min()), int(dates.year.max()) + 1))

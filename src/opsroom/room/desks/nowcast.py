@@ -3,21 +3,26 @@
 Settings: ``datasets`` (public datasets of series: one code field, the period, one number); ``target`` (code of the
 quarterly level; absent: the only quarterly series); ``[[desks.series]]`` tables with ``name``, ``frequency``,
 ``transform``, ``block``, ``category``, ``title``, ``publication_lag_days`` (absent: seen from the values);
-``backtest_from`` (first quarter of the real-time rehearsal, such as ``2012-Q1``; absent: none, and the interval is
-labelled the model's alone); ``step_days`` (days between two rehearsed vintages, default 45).
+``[[desks.activity]]`` tables for indices of activity: ``desk`` (the name of an activity desk with ``train`` spans),
+``series`` (one of its series), ``name``, and as above ``transform`` (absent: ``chg``), ``block``, ``category``,
+``title``, ``publication_lag_days``; ``backtest_from`` (first quarter of the real-time rehearsal, such as ``2012-Q1``;
+absent: none, and the interval is labelled the model's alone); ``step_days`` (days between two rehearsed vintages,
+default 45).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opsroom.base.errors import FitError
+from opsroom.base.errors import FitError, SettingsError
 from opsroom.base.periods import end_of_day, parse_period
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View, earlier_release
+from opsroom.room.desks.activity import index_of
 from opsroom.room.desks.series_guess import guess_series, guess_target
 
 if TYPE_CHECKING:
@@ -43,19 +48,19 @@ class NowcastDesk:
         if not all(view.has(name) for name in names):
             return DeskOutcome(None, note="not all of the nowcast's series are known yet")
         specs = series_specs(settings)
-        vintages = read_vintages(view, names, [s.name for s in specs])
-        if not specs:
-            specs = guess_series(vintages)
+        indices = indices_of(view, settings, {s.name for s in specs})
+        inputs = Inputs(view, read_vintages(view, names, [s.name for s in specs]), indices)
+        specs = [*(specs or guess_series(inputs.vintages)), *(index.spec for index in indices)]
         target, why = (str(settings.get("target")), "") if settings.get("target") else guess_target(specs)
         if not target:
             return DeskOutcome(None, note=why)
-        lags = lags_of(vintages, specs)
-        rehearsal = self._rehearsal(view, settings, vintages, specs, target, lags)
+        lags = lags_of(inputs.vintages, specs)
+        rehearsal = self._rehearsal(view, settings, inputs, specs, target, lags)
         history = None if rehearsal is None else rehearsal.to_frame()
 
         def at(day: dt.date, moment: dt.datetime) -> NowcastResult:
             return nowcast(
-                panel_at(vintages, moment), target=target, as_of=day, specs=specs, history=history,
+                inputs.at(day, moment), target=target, as_of=day, specs=specs, history=history,
                 lags=lags.by(moment), settings=model_settings(settings),
                 start=None if rehearsal is None else rehearsal.begin(day),
             )  # fmt: skip
@@ -92,7 +97,7 @@ class NowcastDesk:
         self,
         view: View,
         settings: DeskSettings,
-        vintages: pd.DataFrame,
+        inputs: Inputs,
         specs: list[SeriesSpec],
         target: str,
         lags: Lags,
@@ -103,7 +108,7 @@ class NowcastDesk:
         start = settings.get("backtest_from")
         if start is None:
             return None
-        gdp = vintages[vintages["series"] == target]
+        gdp = inputs.vintages[inputs.vintages["series"] == target]
         outcomes = first_growth(gdp[["period", "known_at", "value"]])
         step = dt.timedelta(days=int(settings.get("step_days", 45)))
         days, day = [], parse_period(str(start), "Q")
@@ -116,7 +121,7 @@ class NowcastDesk:
             return end_of_day(d, view.settings.timezone)
 
         view.memory[place] = rehearse(
-            lambda d: panel_at(vintages, moment(d)),
+            lambda d: inputs.at(d, moment(d)),
             days,
             target=target,
             specs=specs,
@@ -127,6 +132,112 @@ class NowcastDesk:
         )
         rehearsed: Backtest = view.memory[place]
         return rehearsed
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index of activity as one of the nowcast's series: the desk that makes it, and which of the desk's series.
+
+    Attributes
+    ----------
+    desk
+        The desk's settings.
+    series
+        Code of the series.
+    spec
+        How it enters the nowcast.
+    since
+        Day on which the last normal day of the desk's spans is over: before, nobody could have made the index.
+    """
+
+    desk: DeskSettings
+    series: str
+    spec: SeriesSpec
+    since: dt.date
+
+    def at(self, view: View) -> pd.DataFrame | None:
+        """Return the gap as of the view's day, per cent as published; None where it was not known then."""
+        import pandas as pd
+
+        if view.day <= self.since or not view.has(str(self.desk.require("dataset"))):
+            return None
+        result = index_of(view, self.desk)
+        known = [str(name) for name in result.fits.index]
+        if self.series not in known:
+            raise SettingsError(
+                f"room.toml: desk {self.desk.name!r} has no series {self.series!r} for a nowcast.",
+                remedy=f"Use {', '.join(known)}.",
+                code="OPS-C006",
+            )
+        frame = result.to_frame()
+        if frame.index.nlevels > 1:
+            frame = frame.loc[[self.series]].droplevel("series")
+        gap = frame["gap"].dropna().round(1)
+        return pd.DataFrame({"series": self.spec.name, "period": gap.index, "value": gap.to_numpy()})
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the nowcast of any day rests on: vintages of series, and indices of activity made as of the day."""
+
+    view: View
+    vintages: pd.DataFrame
+    indices: list[Index]
+
+    def at(self, day: dt.date, moment: dt.datetime) -> pd.DataFrame:
+        """Return the latest value of each series and period known by a moment of a day."""
+        import pandas as pd
+
+        then = self.view if day == self.view.day else self.view.at(day)
+        made = [found for index in self.indices if (found := index.at(then)) is not None]
+        return pd.concat([panel_at(self.vintages, moment), *made], ignore_index=True)
+
+
+def indices_of(view: View, settings: DeskSettings, names: set[str]) -> list[Index]:
+    """Return the indices of activity of the desk, as its settings describe them; `names` are taken by its series."""
+    from opsroom.measure.nowcast.spec import TRANSFORMS, SeriesSpec
+
+    if settings.get("activity") is None:
+        return []
+    words = dict.fromkeys(("transform", "block", "category", "title"), str)
+    given = settings.tables(
+        "activity",
+        needs={"desk": str, "series": str, "name": str},
+        allows={**words, "publication_lag_days": int},
+    )
+    desks = {desk.name: desk for desk in view.settings.desks if desk.kind == "activity"}
+    found: list[Index] = []
+    for number, table in enumerate(given, start=1):
+        where = f"room.toml: desk {settings.name!r}: activity, table {number}"
+        desk = desks.get(table["desk"])
+        if desk is None:
+            raise SettingsError(
+                f"{where} names {table['desk']!r}, which is no activity desk.",
+                remedy=f"Use one of: {', '.join(sorted(desks)) or 'none yet; add a desk of kind activity'}.",
+                code="OPS-C006",
+            )
+        if not desk.get("train"):
+            raise SettingsError(
+                f"{where}: desk {desk.name!r} has no fixed normal spans, so that no past day's index is known.",
+                remedy='Add train = [["2015-01-01", "2018-12-31"]] to that desk.',
+                code="OPS-C006",
+            )
+        if table["name"] in names:
+            raise SettingsError(
+                f"{where}: the name {table['name']!r} is taken.", remedy="Give another name.", code="OPS-C006"
+            )
+        names = {*names, table["name"]}
+        own = {"transform": "chg", **{key: value for key, value in table.items() if key not in ("desk", "series")}}
+        if own["transform"] not in TRANSFORMS:
+            raise SettingsError(
+                f"{where}: the transform {own['transform']!r} is unknown.",
+                remedy=f"Use one of: {', '.join(TRANSFORMS)}.",
+                code="OPS-C006",
+            )
+        spec = SeriesSpec(**own, frequency="W" if desk.get("freq") == "W" else "D")
+        since = max(dt.date.fromisoformat(str(end)[:10]) for _, end in desk.get("train"))
+        found.append(Index(desk, table["series"], spec, since))
+    return found
 
 
 def read_vintages(view: View, datasets: list[str], series: list[str]) -> pd.DataFrame:
