@@ -244,7 +244,7 @@ KINDS = (
 """The kinds of desk that ``room.toml`` may name; a kind is a file in `opsroom.room.desks`."""
 
 
-ALONE = frozenset({"flows", "loans", "nowcast"})
+ALONE = frozenset({"activity", "flows", "loans", "nowcast"})
 """Kinds that are run by another process, and before earlier days are out, where there is one: they rest on the store
 alone, neither on other desks of the day nor on what is published."""
 
