@@ -12,16 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import optimize
+from scipy.sparse import linalg
 
 from opsroom.base.errors import FitError
 from opsroom.decide.allocation.master import Floats
 from opsroom.decide.allocation.problem import Problem
-from opsroom.decide.allocation.search import Found, within
+from opsroom.decide.allocation.search import Found, bound, within
 from opsroom.decide.input_output.productive import solve
 
-_INNER = 60
+_INNER = 100
 _OUTER = 60
 _ROUGH, _FINE = 1e-7, 1e-9
+_REPAIRS, _PASSES, _EVERY = 4, 12, 4
+_SLIGHT = 1e-5
 _NEAR = 0.02
 """Gap from which on the table is solved finely."""
 
@@ -68,7 +71,11 @@ def search_prices(problem: Problem, *, tol: float, seconds: float) -> Found:
         z = done.x
         prices, wages = step.prices(z)
         near = step.uses(prices, wages)
-        found = within(p, near, p.output(near), prices, wages, 0, rounds)
+        # Taking back what cannot be had costs as much as a step: worth it once prices are near what they will be.
+        promised = bound(p, prices, wages) if best is None else min(best.bound, bound(p, prices, wages))
+        close = promised - float(p.worth @ near) <= 2.0 * tol * abs(promised)
+        possible = repaired(p, near) if close or rounds % _EVERY == 0 else near
+        found = within(p, possible, p.output(possible), prices, wages, 0, rounds)
         best = found if best is None else best.better(found, rounds)
         if best.bound - best.objective <= tol * max(abs(best.bound), 1e-300):
             return best
@@ -80,6 +87,38 @@ def search_prices(problem: Problem, *, tol: float, seconds: float) -> Found:
         remedy="Allow a larger gap (tol) or more seconds.",
         code="OPS-M182",
     )
+
+
+def repaired(p: Problem, y: Floats) -> Floats:
+    """Take final uses back, where they load what is exceeded, and nowhere else.
+
+    Whatever is taken back lowers every load, so that only what is exceeded has to be looked at. How much is taken from
+    which use is a small least-squares problem (conjugate gradients on the exceeded loads, each product two solves).
+    """
+    for _ in range(_REPAIRS):
+        used, hours = p.load(p.output(y))
+        over = np.concatenate([np.maximum(used - 1.0, 0.0), np.maximum(hours - 1.0, 0.0)])
+        worst = np.flatnonzero(over > _SLIGHT)
+        if not len(worst):
+            break
+        room = y - p.low
+
+        def spread(v: Floats, at: np.ndarray = worst) -> Floats:
+            """Return what a unit of each exceeded load costs every final use."""
+            whole = np.zeros(len(over))
+            whole[at] = v
+            by_product = np.divide(whole[: len(p.labels)], p.capacity)
+            by_skill = whole[len(p.labels) :] / p.labour_limit
+            return solve(p.turned, by_product + by_skill @ p.labour, tol=_FINE).x
+
+        def loads(v: Floats, at: np.ndarray = worst, room: Floats = room) -> Floats:
+            used, hours = p.load(solve(p.a, room * spread(v), tol=_FINE).x)
+            return np.concatenate([used, hours])[at]
+
+        system = linalg.LinearOperator((len(worst), len(worst)), matvec=loads, dtype=np.float64)
+        v, _ = linalg.cg(system, over[worst] * 1.02, rtol=0.02, maxiter=_PASSES)
+        y = np.clip(y - np.maximum(room * spread(v), 0.0), p.low, y)
+    return y
 
 
 @dataclass(slots=True)
