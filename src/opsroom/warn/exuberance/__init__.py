@@ -1,0 +1,1 @@
+"""Explosive behaviour of prices and ratios: tests, dates, panels, monitoring, and thousands of series."""
