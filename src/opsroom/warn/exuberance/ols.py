@@ -56,35 +56,47 @@ def design(y: Floats, lags: int, start: int, end: int) -> Floats:
 
 def statistic(y: Floats, lags: int, start: int, end: int, *, bic: bool = False) -> float:
     """Return the statistic of rows `start` to `end`, NaN where there is none."""
+    return _regress(y, lags, start, end, bic=bic)[0]
+
+
+def coefficient(y: Floats, lags: int, start: int, end: int, *, bic: bool = False) -> float:
+    """Return the level's coefficient in rows `start` to `end`, NaN where there is none."""
+    return _regress(y, lags, start, end, bic=bic)[1]
+
+
+def _regress(y: Floats, lags: int, start: int, end: int, *, bic: bool) -> tuple[float, float]:
     table = design(y, lags, start, end)
-    if not bic:
-        return _regress(table)
+    if bic:
+        k = _chosen(table, lags)
+        if k < 0:
+            return np.nan, np.nan
+        table = np.column_stack([table[:, :k], table[:, lags:]])
+    factor = _triangle(table)
+    raw = np.sum(table**2, axis=0)
+    left = np.diag(factor)[1:] ** 2
+    if left[-1] <= TINY * raw[-1] or (not bic and np.any(left[:-1] <= TINY * raw[:-1])):
+        return np.nan, np.nan
+    free = len(table) - table.shape[1]
+    slope = factor[-2, -1] / factor[-2, -2]
+    return float(slope * abs(factor[-2, -2]) * np.sqrt(free) / abs(factor[-1, -1])), float(slope)
+
+
+def _chosen(table: Floats, lags: int) -> int:
+    """Return the number of lags by the Bayesian criterion, -1 where not even the level is regular."""
     ahead = np.column_stack([table[:, lags], table[:, :lags], table[:, -1]])  # the level, the lags, the response
     left = np.diag(_triangle(ahead))[1:] ** 2
     regular = left[:-1] > TINY * np.sum(ahead[:, :-1] ** 2, axis=0)
     if not regular[0]:
-        return np.nan
+        return -1
     usable = int(np.argmin(regular)) - 1 if not regular.all() else lags
     n = len(table)
     costs = []
     for k in range(usable + 1):
-        model = np.column_stack([table[:, :k], table[:, lags], table[:, -1]])
-        costs.append(n * np.log(max(float(_triangle(model)[-1, -1]) ** 2, np.finfo(float).tiny)) + k * np.log(n))
-    k = int(np.argmin(costs))
-    return _regress(np.column_stack([table[:, :k], table[:, lags], table[:, -1]]), checked=True)
+        rss = float(_triangle(np.column_stack([table[:, :k], table[:, lags:]]))[-1, -1]) ** 2
+        costs.append(n * np.log(max(rss, np.finfo(float).tiny)) + k * np.log(n))
+    return int(np.argmin(costs))
 
 
 def _triangle(table: Floats) -> Floats:
     """Return the triangular factor of a constant and the table's columns."""
     return np.asarray(np.linalg.qr(np.column_stack([np.ones(len(table)), table]), mode="r"))
-
-
-def _regress(table: Floats, *, checked: bool = False) -> float:
-    factor = _triangle(table)
-    raw = np.sum(table**2, axis=0)
-    left = np.diag(factor)[1:] ** 2
-    if left[-1] <= TINY * raw[-1] or (not checked and np.any(left[:-1] <= TINY * raw[:-1])):
-        return np.nan
-    free = len(table) - table.shape[1]
-    slope = factor[-2, -1] / factor[-2, -2]
-    return float(slope * abs(factor[-2, -2]) * np.sqrt(free) / abs(factor[-1, -1]))
