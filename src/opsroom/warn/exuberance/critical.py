@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,14 +19,14 @@ import pandas as pd
 
 from opsroom.base.errors import UsageError
 from opsroom.warn.exuberance import nulls
-from opsroom.warn.exuberance.sequences import Plan, plan_for, processors, sequences
+from opsroom.warn.exuberance.drawing import checked, in_chunks, low_where_absent, p_value, quantiles
+from opsroom.warn.exuberance.sequences import Plan, plan_for, sequences
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["monte_carlo", "wild_bootstrap", "sieve"]
 LEVELS = (0.90, 0.95, 0.99)
 _EDITION = 1
 """Part of every key: raise it when a change of the method would make kept values wrong."""
-_CHUNK = 64
 _KEPT = 32
 _memory: OrderedDict[str, dict[str, Floats]] = OrderedDict()
 
@@ -94,10 +93,7 @@ class CriticalValues:
         value
             NaN gives NaN.
         """
-        if np.isnan(value):
-            return float("nan")
-        drawn = self.drawn[statistic]
-        return float(1 + len(drawn) - np.searchsorted(drawn, value, side="left")) / (1 + len(drawn))
+        return p_value(self.drawn[statistic], value)
 
 
 def monte_carlo_values(
@@ -218,72 +214,43 @@ def simulate(
     workers
         Threads; all processors by default. Draws come in chunks with seeds of their own: their number changes nothing.
     """
-    levels = tuple(sorted(float(level) for level in levels))
-    if not levels or not all(0.0 < level < 1.0 for level in levels) or len(set(levels)) < len(levels):
-        raise UsageError(
-            "levels must be different probabilities between 0 and 1.",
-            code="OPS-U145",
-            remedy="Use levels=(0.90, 0.95, 0.99).",
-        )
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1.0 / (1.0 - levels[-1]) - 1.0:
-        raise UsageError(
-            f"too few draws for a level of {levels[-1]}.",
-            code="OPS-U146",
-            remedy="Use draws=1999; the level 0.99 needs 99 at least.",
-        )
+    draws, levels = checked(draws, levels)
     what = {
         "edition": _EDITION, "kind": kind, "length": length, "lags": plan.lags, "least": plan.least, "bic": plan.bic,
-        "draws": int(draws), "levels": levels, "seed": int(seed),
+        "draws": draws, "levels": levels, "seed": int(seed),
         "data": "" if content is None else hashlib.sha256(np.ascontiguousarray(content).tobytes()).hexdigest(),
     }  # fmt: skip
     key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
     found = _recall(key, cache)
     if found is None:
-        found = _draw_all(draw, plan, length - plan.lead, int(draws), levels, seed, workers or processors())
+        found = _draw_all(draw, plan, length - plan.lead, draws, levels, seed, workers)
         _keep(key, found, cache)
     return CriticalValues(
         table=pd.DataFrame(found["table"], index=pd.Index(levels, name="level"), columns=["adf", "sadf", "gsadf"]),
         badf=pd.DataFrame(found["badf"], columns=list(levels)),
         bsadf=pd.DataFrame(found["bsadf"], columns=list(levels)),
         pointwise=pd.DataFrame(found["pointwise"], columns=list(levels)),
-        kind=kind, plan=plan, length=length, draws=int(draws), seed=int(seed),
+        kind=kind, plan=plan, length=length, draws=draws, seed=int(seed),
         drawn={name: found[name] for name in ("adf", "sadf", "gsadf", "last")},
     )  # fmt: skip
 
 
 def _draw_all(
-    draw: nulls.Draw, plan: Plan, rows: int, draws: int, levels: tuple[float, ...], seed: int, workers: int
+    draw: nulls.Draw, plan: Plan, rows: int, draws: int, levels: tuple[float, ...], seed: int, workers: int | None
 ) -> dict[str, Floats]:
-    badf, bsadf = np.empty((draws, rows)), np.empty((draws, rows))
+    def one(rng: np.random.Generator, count: int) -> tuple[Floats, Floats]:
+        found = sequences(draw(rng, count), plan)
+        return low_where_absent(found.badf), low_where_absent(found.bsadf)
 
-    def chunk(number: int) -> None:
-        cut = slice(number * _CHUNK, min(draws, (number + 1) * _CHUNK))
-        paths = draw(np.random.default_rng([seed, number]), cut.stop - cut.start)
-        found = sequences(paths, plan)
-        badf[cut], bsadf[cut] = found.badf, found.bsadf
-
-    numbers = range(-(-draws // _CHUNK))
-    if workers > 1 and len(numbers) > 1:
-        with ThreadPoolExecutor(min(workers, len(numbers))) as pool:
-            list(pool.map(chunk, numbers))
-    else:
-        for number in numbers:
-            chunk(number)
-    badf, bsadf = (np.where(np.isnan(table), -np.inf, table) for table in (badf, bsadf))
+    badf, bsadf = in_chunks(one, draws, seed=seed, workers=workers)
     up_to = np.maximum.accumulate(badf, axis=1)
     drawn = {"adf": badf[:, -1], "sadf": up_to[:, -1], "gsadf": bsadf.max(axis=1), "last": bsadf[:, -1]}
     drawn = {name: np.sort(values) for name, values in drawn.items()}
-    out = {"table": np.column_stack([_quantiles(drawn[name], levels) for name in ("adf", "sadf", "gsadf")])}
+    out = {"table": np.column_stack([quantiles(drawn[name], levels) for name in ("adf", "sadf", "gsadf")])}
     for name, values in (("badf", badf), ("bsadf", up_to), ("pointwise", bsadf)):
         out[name] = np.full((rows, len(levels)), np.nan)
-        out[name][plan.least - 1 :] = _quantiles(values[:, plan.least - 1 :], levels).T
+        out[name][plan.least - 1 :] = quantiles(values[:, plan.least - 1 :], levels).T
     return out | drawn
-
-
-def _quantiles(drawn: Floats, levels: tuple[float, ...]) -> Floats:
-    """Return quantiles over paths; one without a value counts as low, and infinities are not averaged."""
-    method = "linear" if np.isfinite(drawn).all() else "higher"
-    return np.asarray(np.quantile(drawn, levels, axis=0, method=method))
 
 
 def _recall(key: str, cache: str | Path | None) -> dict[str, Floats] | None:

@@ -116,10 +116,14 @@ def date_stamps(
 
 def explosive_root(y: Floats, plan: Plan, end: int, *, any_start: bool) -> float:
     """Return one plus the level's coefficient in the window to row `end` that has the largest statistic."""
-    starts = range(end - plan.least + 2) if any_start else range(1)
-    found = [ols.statistic(y, plan.lags, start, end, bic=plan.bic) for start in starts]
-    start = int(np.nanargmax(found))
+    start = best_start(y, plan, end) if any_start else 0
     return 1.0 + ols.coefficient(y, plan.lags, start, end, bic=plan.bic)
+
+
+def best_start(y: Floats, plan: Plan, end: int) -> int:
+    """Return the first row of the window to row `end` that has the largest statistic."""
+    found = [ols.statistic(y, plan.lags, start, end, bic=plan.bic) for start in range(end - plan.least + 2)]
+    return int(np.nanargmax(found))
 
 
 def periods_a_year(index: pd.Index) -> float | None:
