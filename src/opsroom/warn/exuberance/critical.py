@@ -261,7 +261,7 @@ def _recall(key: str, cache: str | Path | None) -> dict[str, Floats] | None:
     if path is None or not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             found = {name: np.asarray(kept[name]) for name in kept.files}
     except (OSError, ValueError, BadZipFile):
         return None  # a damaged file is drawn anew and written over

@@ -16,6 +16,8 @@ from opsroom.warn.exuberance import ols
 
 Floats = npt.NDArray[np.float64]
 MOST_LAGS = 12
+FEWEST = 10
+"""Rows without which nothing is worth testing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +133,11 @@ def plan_for(length: int, lags: int | Literal["bic"], min_window: int | None, mo
                 remedy=f"Use min_window of at least {count + 3}.",
             )
         least = count + 3
-    if length - 1 - count < least:
+    if length - 1 - count < max(least, FEWEST):
         raise FitError(
             f"a series of {length} observations is too short for windows of {least} rows with {count} lags.",
             code="OPS-M140",
-            remedy=f"Give at least {least + 1 + count} observations, fewer lags or a smaller min_window.",
+            remedy=f"Give at least {max(least, FEWEST) + 1 + count} observations, fewer lags or a smaller min_window.",
         )
     return Plan(int(count), int(least), bic)
 
