@@ -121,5 +121,3 @@ def _best(what: Callable[[], Any], times: int) -> tuple[float, Any]:
         found = what()
         best = min(best, time.process_time() - begun)
     return best, found
-
-

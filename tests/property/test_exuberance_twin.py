@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from opsroom.warn.exuberance.sequences import plan_for, scaled, sequences
 
-KINDS = ("walk", "near constant", "huge", "tiny", "explosive", "nearly exact", "flat start", "whole numbers", "two scales")
+KINDS = (
+    "walk",
+    "near constant",
+    "huge",
+    "tiny",
+    "explosive",
+    "nearly exact",
+    "flat start",
+    "whole numbers",
+    "two scales",
+)
 
 
 def series(kind: str, length: int, seed: int) -> np.ndarray:

@@ -143,7 +143,10 @@ def test_dates_by_hand() -> None:
     nan = np.nan
     statistic = np.array([nan, nan, nan, 0.0, 2.0, 3.0, 0.0, 2.0, 0.0, 1.5, 4.0])
     found = date_stamps(y, pd.RangeIndex(12), statistic, np.full(11, 1.0), plan, min_duration=2, any_start=True)
-    assert [(e.start, e.peak, e.end, e.duration, e.ongoing) for e in found] == [(5, 6, 6, 2, False), (10, 11, 11, 2, True)]
+    assert [(e.start, e.peak, e.end, e.duration, e.ongoing) for e in found] == [
+        (5, 6, 6, 2, False),
+        (10, 11, 11, 2, True),
+    ]
     assert found[1].strength == 3.0
     assert runs(np.zeros(3, dtype=bool), 1) == []
 

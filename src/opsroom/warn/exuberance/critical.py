@@ -40,8 +40,8 @@ class CriticalValues:
     table
         One row a level; columns ``adf``, ``sadf``, ``gsadf``.
     badf, bsadf
-        Sequences for dating: one row a row of the regression (from `Plan.least` on known), one column a level. BADF's is
-        its own; BSADF's is that of the largest BADF up to the date, as Phillips, Shi and Yu define it.
+        Sequences for dating: one row a row of the regression (from `Plan.least` on known), one column a level. BADF's
+        is its own; BSADF's is that of the largest BADF up to the date, as Phillips, Shi and Yu define it.
     pointwise
         What BSADF itself exceeds at a date with the level's probability: lower, for the last date's p-value.
     kind

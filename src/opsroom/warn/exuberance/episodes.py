@@ -26,7 +26,8 @@ class Episode:
     duration
         Observations from start to end, both included.
     sign
-        ``boom`` where the level at the peak is above the one before the start, else ``crash``: falls are explosive, too.
+        ``boom`` where the level at the peak is above the one before the start, else ``crash``: falls can be
+        explosive, too.
     strength
         The largest distance of the statistic from its critical sequence.
     root

@@ -160,5 +160,3 @@ def _family(years: float | None, count: float | None, kind: str) -> int:
             remedy="Give periods_per_year=, such as 4 for quarters.",
         )
     return max(1, round(years * count))
-
-

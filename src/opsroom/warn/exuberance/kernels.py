@@ -1,12 +1,13 @@
 """The compiled part: the supremum of Dickey-Fuller statistics over all starts, for every end.
 
-Without lags, the sums of every window are differences of prefix sums of the centred series: one division a window,
-squares compared, no matrix. Where that would lose digits (a window that hardly varies beside the whole series, or one
-that is explained nearly without error), and with lags always, windows grow by one row after another on the left and
-their triangular factor is updated by rotations without square roots (Gentleman 1973), O(T² k²) in all. Two things
-keep the digits there: each end's columns are counted from their values in its own last row, so that no window's sum
-of squares is more than n times its spread, whatever the level; and the residual sum of squares only grows, as it is
-that of the recursive residuals. Neighbouring ends run side by side, so that the machine's vectors are filled.
+With no lag or one, the sums of every window are differences of prefix sums of the centred series: one division a
+window, squares compared, no matrix. Where that would lose digits (a window that hardly varies beside the whole series,
+or one that is explained nearly without error), and with more lags always, windows grow by one row after another on
+the left and their triangular factor is updated by rotations without square roots (Gentleman 1973), O(T² k²) in all.
+Two things keep the digits there: each end's columns are counted from their values in its own last row, so that no
+window's sum of squares is more than n times its spread, whatever the level; and the residual sum of squares only
+grows, as it is that of the recursive residuals. Neighbouring ends run side by side, so that the machine's vectors are
+filled.
 
 The rules for windows without a statistic are those of `opsroom.warn.exuberance.ols`, the pure-NumPy twin.
 """
@@ -54,7 +55,7 @@ def lagless(y: Any, least: int, first: Any, best: Any, work: Any) -> int:
     """Fill signed squared statistics without lags: windows from the first row, and the largest; return delicate ends.
 
     `first` and `best` have one element a row (``len(y) - 1``), NaN where no window of `least` rows ends; `work` has
-    the shape (6, len(y)). Both are set to infinity where prefix sums lose digits: do these ends by `lagged`.
+    the shape (8, len(y)). Both are set to infinity where prefix sums lose digits: do these ends by `lagged`.
     """
     rows = len(y) - 1
     middle, slope = y.mean(), (y[rows] - y[0]) / rows
@@ -82,6 +83,89 @@ def lagless(y: Any, least: int, first: Any, best: Any, work: Any) -> int:
             starts(
                 count[s:z], x1[s:z], x2[s:z], d1[s:z], d2[s:z], xd[s:z],
                 count[after], ends, least_x, least_d, part,
+            )  # fmt: skip
+            if s == 0:
+                first[e] = part[0]
+        best[e] = used.max()
+        if best[e] == np.inf:
+            first[e] = np.inf
+            delicate += 1
+    return delicate
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def starts_lagged(
+    count: Any, x1: Any, x2: Any, d1: Any, d2: Any, xd: Any, xl: Any, ld: Any,
+    rows: float, ends: Any, whole_x: float, whole_d: float, top: Any,
+) -> None:  # fmt: skip
+    """Raise `top` as `starts` does, with one lagged difference taken out of level and response.
+
+    The lag's sums are those of the response one place before: `d1` and `d2` have one element more than `top`. `left`
+    is known up to rounding of the sums over the whole series times what they are multiplied by: hence the two bounds.
+    """
+    e1, e2, f1, f2, g1, g2, ef, eg, fg = ends
+    for b in range(len(top)):
+        n = rows - count[b]
+        u, v, w = e1 - x1[b], f1 - d1[b + 1], g1 - d1[b]
+        sxx = n * (e2 - x2[b]) - u * u
+        sdd = n * (f2 - d2[b + 1]) - v * v
+        sll = n * (g2 - d2[b]) - w * w
+        sxd = n * (ef - xd[b]) - u * v
+        sxl = n * (eg - xl[b]) - u * w
+        sld = n * (fg - ld[b]) - v * w
+        level = sxx * sll - sxl * sxl
+        response = sdd * sll - sld * sld
+        both = sxd * sll - sxl * sld
+        left = level * response - both * both
+        bound = _DELICATE * n
+        fine = (
+            (left > bound * response * (whole_x * sll + sxx * whole_d))
+            & (left > bound * level * (whole_d * sll + sdd * whole_d))
+            & (sll > bound * whole_d)
+        )  # fmt: skip
+        q = (n - 3.0) * both * abs(both) / left
+        q = q if fine else np.inf
+        top[b] = q if q > top[b] else top[b]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def one_lag(y: Any, least: int, first: Any, best: Any, work: Any) -> int:
+    """Fill signed squared statistics with one lag, as `lagless` does without; `work` has the shape (8, len(y))."""
+    steps = len(y) - 1
+    rows = steps - 1
+    middle, slope = y.mean(), (y[steps] - y[0]) / steps
+    wide = max(np.abs(y - middle).max(), 1e-300)
+    step = max(np.abs(y[1:] - y[:-1] - slope).max(), 1e-300)
+    count, x1, x2, d1, d2 = work[0], work[1], work[2], work[3], work[4]
+    xd, xl, ld = work[5], work[6], work[7]
+    work[:, 0] = 0.0
+    last = 0.0
+    for t in range(steps):
+        d = (y[t + 1] - y[t] - slope) / step
+        d1[t + 1] = d1[t] + d
+        d2[t + 1] = d2[t] + d * d
+        if t > 0:
+            x = (y[t] - middle) / wide
+            count[t] = t
+            x1[t] = x1[t - 1] + x
+            x2[t] = x2[t - 1] + x * x
+            xd[t] = xd[t - 1] + x * d
+            xl[t] = xl[t - 1] + x * last
+            ld[t] = ld[t - 1] + last * d
+        last = d
+    top = np.empty(_STARTS)
+    delicate = 0
+    for e in range(least - 1, rows):
+        a, stop = e + 1, e - least + 2
+        ends = (x1[a], x2[a], d1[a + 1], d2[a + 1], d1[a], d2[a], xd[a], xl[a], ld[a])
+        used = top[: min(stop, _STARTS)]
+        used[:] = -np.inf
+        for s in range(0, stop, _STARTS):
+            z = min(stop, s + _STARTS)
+            part = top[: z - s]
+            starts_lagged(
+                count[s:z], x1[s:z], x2[s:z], d1[s : z + 1], d2[s : z + 1], xd[s:z], xl[s:z], ld[s:z],
+                float(a), ends, x2[rows], d2[steps], part,
             )  # fmt: skip
             if s == 0:
                 first[e] = part[0]
@@ -293,19 +377,21 @@ def chosen(y: Any, most: int, least: int, first: Any, best: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def many(paths: Any, lags: int, least: int, bic: bool, firsts: Any, bests: Any) -> None:
+def many(paths: Any, lags: int, least: int, bic: Any, firsts: Any, bests: Any) -> None:
     """Fill BADF and BSADF, one row a path: signed roots of what the kernels give."""
     rows = paths.shape[1] - 1 - lags
-    work = np.empty((6, rows + 1))
+    work = np.empty((8, paths.shape[1]))
     only = np.ones(rows, dtype=np.int8)
     for m in range(paths.shape[0]):
         first, best, y = firsts[m], bests[m], paths[m]
         if bic:
             chosen(y, lags, least, first, best)
-        elif lags > 0:
+        elif lags > 1:
             lagged(y, lags, least, first, best, only)
-        elif lagless(y, least, first, best, work) > 0:
-            lagged(y, 0, least, first, best, (best == np.inf).astype(np.int8))
+        else:
+            delicate = one_lag(y, least, first, best, work) if lags == 1 else lagless(y, least, first, best, work)
+            if delicate > 0:
+                lagged(y, lags, least, first, best, (best == np.inf).astype(np.int8))
         for r in range(rows):
             first[r] = np.sqrt(first[r]) if first[r] >= 0.0 else -np.sqrt(-first[r])
             best[r] = np.sqrt(best[r]) if best[r] >= 0.0 else -np.sqrt(-best[r])

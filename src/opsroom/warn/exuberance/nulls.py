@@ -123,7 +123,9 @@ def wild(y: Floats, order: int, *, multiplier: Multiplier = "signs") -> Draw:
 
     def draw(rng: np.random.Generator, count: int) -> Floats:
         shape = (count, len(steps.residuals))
-        return steps.rebuild((coins(rng, shape) if multiplier == "signs" else rng.standard_normal(shape)) * steps.residuals)
+        return steps.rebuild(
+            (coins(rng, shape) if multiplier == "signs" else rng.standard_normal(shape)) * steps.residuals
+        )
 
     return draw
 

@@ -1,4 +1,4 @@
-"""The pure-NumPy twin of the kernels: every window a regression of its own, by Householder reflections. Slow; an oracle.
+"""The pure-NumPy twin of the kernels: every window a regression of its own, by Householder reflections. An oracle.
 
 The rules that both keep
 ------------------------

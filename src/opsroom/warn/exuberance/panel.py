@@ -96,7 +96,9 @@ class PanelResult:
 
         frame = self.to_frame().assign(period=codes_of(self.bsadf.index))
         frame = frame[frame["bsadf"].notna() & np.isfinite(frame["critical"])]
-        rows = [{str(k): v for k, v in row.items()} for row in frame[["period", "bsadf", "critical"]].to_dict("records")]
+        rows = [
+            {str(k): v for k, v in row.items()} for row in frame[["period", "bsadf", "critical"]].to_dict("records")
+        ]
         found = "Explosive" if self.gsadf > self.critical.at[self.level, "gsadf"] else "Not explosive"
         return line_band(
             rows, x="period",

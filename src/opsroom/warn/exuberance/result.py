@@ -238,5 +238,3 @@ def codes_of(index: pd.Index) -> list[str]:
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-

@@ -293,4 +293,3 @@ def _direction(plan: Plan, series: pd.Series) -> str:
     values = series.to_numpy(dtype=np.float64)
     start = best_start(scaled(values), plan, len(values) - 1 - plan.lead)
     return "boom" if values[-1] > values[start + plan.lead - 1] else "crash"
-

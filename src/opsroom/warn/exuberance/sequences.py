@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -244,7 +245,7 @@ def sequences(paths: Floats, plan: Plan, *, compiled: bool = True, workers: int 
     else:
         edges = np.linspace(0, len(table), workers + 1).astype(int)
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(part, [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]))
+            list(pool.map(part, [slice(a, b) for a, b in pairwise(edges)]))
     return Sequences(firsts, bests)
 
 

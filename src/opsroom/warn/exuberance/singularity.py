@@ -99,7 +99,9 @@ def lppls_confidence(
     """
     if find_spec("lppls") is None:
         raise UsageError(
-            "LPPLS is not installed.", code="OPS-U153", remedy="Install opsroom[lppls], or use gsadf, which has no need."
+            "LPPLS is not installed.",
+            code="OPS-U153",
+            remedy="Install opsroom[lppls], or use gsadf, which has no need.",
         )
     values, index = values_of(price)
     if not 10 <= smallest <= window or min(outer, inner, searches) < 1:
@@ -114,12 +116,12 @@ def lppls_confidence(
         )
     from importlib.metadata import version
 
+    kept = random.getstate()  # the library draws from the one generator that all share, already when it is imported
     from lppls.lppls import LPPLS
 
     observations = np.array([np.arange(len(values), dtype=np.float64), np.log(values)])
     model = LPPLS(observations=observations)
     ends = range(window, len(values) + 1, outer)
-    kept = random.getstate()  # the library draws from the one generator that all share
     random.seed(seed)
     try:
         nested = [_nested(model, observations[:, end - window : end], smallest, inner, searches) for end in ends]
