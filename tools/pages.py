@@ -21,7 +21,7 @@ PACKAGES = {
     "protect": "What may leave: rules, suppression, the gate, the ledger, stored releases.",
     "observe": "What came in: the bitemporal store, checks on arrival, quarantine.",
     "measure": "What is going on: work resumption, activity, composite index, flows, nowcast, late reports, season.",
-    "warn": "What may go wrong: delinquency, credit gap.",
+    "warn": "What may go wrong: delinquency, credit gap, exuberance.",
     "decide": "What can be done: options on company microdata, at what cost, to whom.",
     "evaluate": "Were we right: scores of estimates and decisions.",
     "economy": "Meridia, the synthetic economy with known truth.",
