@@ -27,4 +27,4 @@ def test_power_grows_with_the_root() -> None:
     for lags in (0, 1):
         found = [table[f"power lags {lags} root {root}: wild_bootstrap"] for root in (1.02, 1.04, 1.06)]
         assert found == sorted(found)
-        assert found[-1] > 80.0
+        assert found[-1] > 45.0

@@ -81,7 +81,7 @@ class CriticalValues:
                 code="OPS-U144",
                 remedy=f"Levels: {', '.join(map(str, self.table.index))}; give more by levels=.",
             )
-        return float(self.table.at[level, statistic])
+        return float(self.table[statistic].to_numpy(dtype=np.float64)[list(self.table.index).index(level)])
 
     def p_value(self, statistic: str, value: float) -> float:
         """Return the probability of a statistic at least as large without bubbles: (1 + exceeded) / (1 + draws).

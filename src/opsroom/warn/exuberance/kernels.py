@@ -51,46 +51,44 @@ def starts(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def lagless(y: Any, least: int, first: Any, best: Any, work: Any) -> int:
-    """Fill signed squared statistics without lags: windows from the first row, and the largest; return delicate ends.
+def lagless(count: Any, sums: Any, least: int, firsts: Any, bests: Any) -> None:
+    """Fill signed squared statistics without lags: windows from the first row, and the largest.
 
-    `first` and `best` have one element a row (``len(y) - 1``), NaN where no window of `least` rows ends; `work` has
-    the shape (8, len(y)). Both are set to infinity where prefix sums lose digits: do these ends by `lagged`.
+    Parameters
+    ----------
+    count
+        0.0, 1.0 … up to the number of rows.
+    sums
+        Shape (5, paths, rows + 1): running sums, from 0, of levels, their squares, differences, their squares, and
+        products, all centred.
+    least
+        Rows of the smallest window.
+    firsts, bests
+        Shape (paths, rows); infinite where prefix sums lose digits: do these ends by `grow`.
     """
-    rows = len(y) - 1
-    middle, slope = y.mean(), (y[rows] - y[0]) / rows
-    count, x1, x2, d1, d2, xd = work[0], work[1], work[2], work[3], work[4], work[5]
-    work[:, 0] = 0.0
-    for t in range(rows):
-        x, d = y[t] - middle, y[t + 1] - y[t] - slope
-        count[t + 1] = t + 1.0
-        x1[t + 1] = x1[t] + x
-        x2[t + 1] = x2[t] + x * x
-        d1[t + 1] = d1[t] + d
-        d2[t + 1] = d2[t] + d * d
-        xd[t + 1] = xd[t] + x * d
-    least_x, least_d = _DELICATE * x2[rows], _DELICATE * d2[rows]
+    rows = firsts.shape[1]
     top = np.empty(_STARTS)
-    delicate = 0
-    for e in range(least - 1, rows):
-        after, stop = e + 1, e - least + 2
-        ends = (x1[after], x2[after], d1[after], d2[after], xd[after])
-        used = top[: min(stop, _STARTS)]
-        used[:] = -np.inf
-        for s in range(0, stop, _STARTS):
-            z = min(stop, s + _STARTS)
-            part = top[: z - s]
-            starts(
-                count[s:z], x1[s:z], x2[s:z], d1[s:z], d2[s:z], xd[s:z],
-                count[after], ends, least_x, least_d, part,
-            )  # fmt: skip
-            if s == 0:
-                first[e] = part[0]
-        best[e] = used.max()
-        if best[e] == np.inf:
-            first[e] = np.inf
-            delicate += 1
-    return delicate
+    for m in range(firsts.shape[0]):
+        x1, x2, d1, d2, xd = sums[0, m], sums[1, m], sums[2, m], sums[3, m], sums[4, m]
+        least_x, least_d = _DELICATE * x2[rows], _DELICATE * d2[rows]
+        for e in range(least - 1, rows):
+            after, stop = e + 1, e - least + 2
+            ends = (x1[after], x2[after], d1[after], d2[after], xd[after])
+            for b in range(min(stop, _STARTS)):
+                top[b] = -np.inf
+            for s in range(0, stop, _STARTS):
+                z = min(stop, s + _STARTS)
+                part = top[: z - s]
+                starts(
+                    count[s:z], x1[s:z], x2[s:z], d1[s:z], d2[s:z], xd[s:z],
+                    count[after], ends, least_x, least_d, part,
+                )  # fmt: skip
+                if s == 0:
+                    firsts[m, e] = part[0]
+            best = -np.inf
+            for b in range(min(stop, _STARTS)):
+                best = max(best, top[b])
+            bests[m, e] = best
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -129,51 +127,40 @@ def starts_lagged(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def one_lag(y: Any, least: int, first: Any, best: Any, work: Any) -> int:
-    """Fill signed squared statistics with one lag, as `lagless` does without; `work` has the shape (8, len(y))."""
-    steps = len(y) - 1
-    rows = steps - 1
-    middle, slope = y.mean(), (y[steps] - y[0]) / steps
-    wide = max(np.abs(y - middle).max(), 1e-300)
-    step = max(np.abs(y[1:] - y[:-1] - slope).max(), 1e-300)
-    count, x1, x2, d1, d2 = work[0], work[1], work[2], work[3], work[4]
-    xd, xl, ld = work[5], work[6], work[7]
-    work[:, 0] = 0.0
-    last = 0.0
-    for t in range(steps):
-        d = (y[t + 1] - y[t] - slope) / step
-        d1[t + 1] = d1[t] + d
-        d2[t + 1] = d2[t] + d * d
-        if t > 0:
-            x = (y[t] - middle) / wide
-            count[t] = t
-            x1[t] = x1[t - 1] + x
-            x2[t] = x2[t - 1] + x * x
-            xd[t] = xd[t - 1] + x * d
-            xl[t] = xl[t - 1] + x * last
-            ld[t] = ld[t - 1] + last * d
-        last = d
+def one_lag(count: Any, sums: Any, steps: Any, least: int, firsts: Any, bests: Any) -> None:
+    """Fill signed squared statistics with one lag, as `lagless` does without.
+
+    Parameters
+    ----------
+    sums
+        Shape (5, paths, rows + 1): of levels, their squares, products of level and difference, of level and lag, of
+        difference and lag.
+    steps
+        Shape (2, paths, rows + 2): of all differences and their squares, the lag of the first row first.
+    """
+    rows = firsts.shape[1]
     top = np.empty(_STARTS)
-    delicate = 0
-    for e in range(least - 1, rows):
-        a, stop = e + 1, e - least + 2
-        ends = (x1[a], x2[a], d1[a + 1], d2[a + 1], d1[a], d2[a], xd[a], xl[a], ld[a])
-        used = top[: min(stop, _STARTS)]
-        used[:] = -np.inf
-        for s in range(0, stop, _STARTS):
-            z = min(stop, s + _STARTS)
-            part = top[: z - s]
-            starts_lagged(
-                count[s:z], x1[s:z], x2[s:z], d1[s : z + 1], d2[s : z + 1], xd[s:z], xl[s:z], ld[s:z],
-                float(a), ends, x2[rows], d2[steps], part,
-            )  # fmt: skip
-            if s == 0:
-                first[e] = part[0]
-        best[e] = used.max()
-        if best[e] == np.inf:
-            first[e] = np.inf
-            delicate += 1
-    return delicate
+    for m in range(firsts.shape[0]):
+        x1, x2, xd, xl, ld = sums[0, m], sums[1, m], sums[2, m], sums[3, m], sums[4, m]
+        d1, d2 = steps[0, m], steps[1, m]
+        for e in range(least - 1, rows):
+            a, stop = e + 1, e - least + 2
+            ends = (x1[a], x2[a], d1[a + 1], d2[a + 1], d1[a], d2[a], xd[a], xl[a], ld[a])
+            for b in range(min(stop, _STARTS)):
+                top[b] = -np.inf
+            for s in range(0, stop, _STARTS):
+                z = min(stop, s + _STARTS)
+                part = top[: z - s]
+                starts_lagged(
+                    count[s:z], x1[s:z], x2[s:z], d1[s : z + 1], d2[s : z + 1], xd[s:z], xl[s:z], ld[s:z],
+                    count[a], ends, x2[rows], d2[rows + 1], part,
+                )  # fmt: skip
+                if s == 0:
+                    firsts[m, e] = part[0]
+            best = -np.inf
+            for b in range(min(stop, _STARTS)):
+                best = max(best, top[b])
+            bests[m, e] = best
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
@@ -258,140 +245,109 @@ def raise_to(slope: Any, scale: Any, rss: Any, good: Any, free: float, top: Any)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def lagged(y: Any, lags: int, least: int, first: Any, best: Any, only: Any) -> None:
-    """Fill signed squared statistics with `lags` lagged differences, for all ends or those where `only` is not zero.
-
-    Row r explains ``y[r + lags + 1] - y[r + lags]`` by a constant, the `lags` differences before it and, last, the
-    level ``y[r + lags]``: the statistic is then had from the factor's last row, without solving anything.
-    """
-    rows, width = len(y) - 1 - lags, lags + 1
-    lanes = min(_LANES, max(8, 512 // (lags + 2)))
-    d = y[1:] - y[:-1]
-    scale, upper = np.zeros((width, lanes)), np.zeros((width + 1, width + 1, lanes))
-    x, raw = np.zeros((width + 1, lanes)), np.zeros((width + 1, lanes))
-    w, gain, keep, good = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
-    rss, top = np.zeros(lanes), np.zeros(lanes)
-    for at in range(least - 1, rows, lanes):
-        wide = min(lanes, rows - at)
-        if not only[at : at + wide].any():
-            continue
-        scale[:], upper[:], raw[:], rss[:], top[:] = 0.0, 0.0, 0.0, 0.0, -np.inf
-        for n in range(1, at + wide + 1):
-            low = max(0, n - 1 - at)
-            here, there = at - n + 1 + lags + low, at - n + 1 + lags + wide  # responses, among differences
-            a, z = at + lags + low, at + lags + wide
-            for j in range(1, lags + 1):
-                load(d[here - j : there - j], d[a - j : z - j], x[j - 1, low:wide], raw[j - 1, low:wide])
-            load(y[here:there], y[a:z], x[lags, low:wide], raw[lags, low:wide])
-            load(d[here:there], d[a:z], x[width, low:wide], raw[width, low:wide])
-            rotate(x, n, scale, upper, w, gain, keep, low, wide)
-            add_residual(x[width, low:wide], w[low:wide], rss[low:wide])
-            if n < least:
-                continue
-            good[:] = 1.0
-            for j in range(width):
-                regular(scale[j, low:wide], raw[j, low:wide], good[low:wide])
-            regular(rss[low:wide], raw[width, low:wide], good[low:wide])
-            slope, free = upper[width, width, low:wide], float(n - width - 1)
-            raise_to(slope, scale[lags, low:wide], rss[low:wide], good[low:wide], free, top[low:wide])
-            if low == n - 1 - at:  # the first lane's window has reached the first row
-                q = free * slope[0] * abs(slope[0]) * scale[lags, low] / rss[low]
-                first[at + low] = q if good[low] > 0.0 else np.nan
-        for b in range(wide):
-            best[at + b] = top[b] if top[b] > -np.inf else np.nan
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def choose(n: int, charge: float, scale: Any, upper: Any, rss: float, raw: Any, row: Any, sums: Any) -> float:
-    """Return the signed squared statistic of one window under the lags that the Bayesian criterion chooses.
+def choose(
+    n: int, charge: float, scale: Any, upper: Any, rss: float, raw: Any, b: int, row: Any, sums: Any
+) -> float:  # fmt: skip
+    """Return the signed squared statistic of lane b under the lags that the Bayesian criterion chooses.
 
     The level is column 0, the lags follow, nearest first: so one factor holds every choice. Residual sums of squares
     are had by adding up from the last column, the level's coefficient from a row of the inverse.
     """
-    width = len(scale)
-    if not scale[0] > TINY * raw[0]:
+    width = scale.shape[0]
+    if not scale[0, b] > TINY * raw[0, b]:
         return np.nan
     usable = 1
-    while usable < width and scale[usable] > TINY * raw[usable]:
+    while usable < width and scale[usable, b] > TINY * raw[usable, b]:
         usable += 1
     sums[width - 1] = rss
     for j in range(width - 1, 0, -1):
-        sums[j - 1] = sums[j] + scale[j] * upper[j + 1, width] * upper[j + 1, width]
+        sums[j - 1] = sums[j] + scale[j, b] * upper[j + 1, width, b] * upper[j + 1, width, b]
     cost, choice, factor = np.inf, 0, 1.0
     for j in range(usable):
         if sums[j] * factor < cost:
             cost, choice = sums[j] * factor, j
         factor *= charge
-    if not sums[choice] > TINY * raw[width]:
+    if not sums[choice] > TINY * raw[width, b]:
         return np.nan
     row[0] = 1.0
-    slope, spread = upper[1, width], 1.0 / scale[0]
+    slope, spread = upper[1, width, b], 1.0 / scale[0, b]
     for j in range(1, choice + 1):
         entry = 0.0
         for i in range(j):
-            entry -= row[i] * upper[i + 1, j]
+            entry -= row[i] * upper[i + 1, j, b]
         row[j] = entry
-        slope += entry * upper[j + 1, width]
-        spread += entry * entry / scale[j]
+        slope += entry * upper[j + 1, width, b]
+        spread += entry * entry / scale[j, b]
     return float((n - choice - 2) * slope * abs(slope) / (spread * sums[choice]))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def chosen(y: Any, most: int, least: int, first: Any, best: Any) -> None:
-    """Fill signed squared statistics with the lags that the Bayesian criterion chooses in each window, 0 to `most`.
+def grow(table: Any, least: int, bic: Any, first: Any, best: Any, only: Any) -> None:
+    """Fill signed squared statistics of one path by growing windows, for the ends where `only` is not zero.
 
-    All choices of a window are fitted to the same rows, those that have `most` lags.
+    Parameters
+    ----------
+    table
+        Shape (columns + 1, rows): the columns after the constant and, last, the response. With fixed lags the level is
+        the last column: its statistic is then had from the factor's last row, without solving anything. With `bic` it
+        is the first, see `choose`.
+    least
+        Rows of the smallest window.
+    bic
+        Whether to choose lags in each window.
+    first, best
+        Shape (rows,); NaN where there is no statistic.
     """
-    rows, width = len(y) - 1 - most, most + 1
-    lanes = min(_LANES, max(8, 512 // (most + 2)))
-    d = y[1:] - y[:-1]
+    width, rows = table.shape[0] - 1, table.shape[1]
+    lanes = min(_LANES, max(8, 512 // (width + 1)))
     scale, upper = np.zeros((width, lanes)), np.zeros((width + 1, width + 1, lanes))
     x, raw = np.zeros((width + 1, lanes)), np.zeros((width + 1, lanes))
-    w, gain, keep = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
-    rss, top = np.zeros(lanes), np.zeros(lanes)
+    lane = np.zeros((6, lanes))
+    w, gain, keep, good, rss, top = lane[0], lane[1], lane[2], lane[3], lane[4], lane[5]
     row, sums = np.zeros(width), np.zeros(width)
     for at in range(least - 1, rows, lanes):
         wide = min(lanes, rows - at)
-        scale[:], upper[:], raw[:], rss[:], top[:] = 0.0, 0.0, 0.0, 0.0, -np.inf
+        wanted = 0
+        for b in range(wide):
+            wanted += only[at + b]
+        if wanted == 0:
+            continue
+        for b in range(lanes):
+            rss[b], top[b] = 0.0, -np.inf
+            for j in range(width + 1):
+                raw[j, b] = 0.0
+                for i in range(width + 1):
+                    upper[i, j, b] = 0.0
+            for j in range(width):
+                scale[j, b] = 0.0
         for n in range(1, at + wide + 1):
             low = max(0, n - 1 - at)
-            here, there = at - n + 1 + most + low, at - n + 1 + most + wide
-            a, z = at + most + low, at + most + wide
-            load(y[here:there], y[a:z], x[0, low:wide], raw[0, low:wide])
-            for j in range(1, most + 1):
-                load(d[here - j : there - j], d[a - j : z - j], x[j, low:wide], raw[j, low:wide])
-            load(d[here:there], d[a:z], x[width, low:wide], raw[width, low:wide])
+            begin = at - n + 1
+            for j in range(width + 1):
+                load(
+                    table[j, begin + low : begin + wide], table[j, at + low : at + wide],
+                    x[j, low:wide], raw[j, low:wide],
+                )  # fmt: skip
             rotate(x, n, scale, upper, w, gain, keep, low, wide)
             add_residual(x[width, low:wide], w[low:wide], rss[low:wide])
             if n < least:
                 continue
-            charge = np.exp(np.log(float(n)) / n)  # of one more lag: n log(rss) + k log(n), without the logarithm
+            if bic:
+                charge = np.exp(np.log(float(n)) / n)  # of one more lag: n log(rss) + k log(n), without the logarithm
+                for b in range(low, wide):
+                    q = choose(n, charge, scale, upper, rss[b], raw, b, row, sums)
+                    top[b] = q if q > top[b] else top[b]
+                    if at + b == n - 1:
+                        first[at + b] = q
+                continue
             for b in range(low, wide):
-                q = choose(n, charge, scale[:, b], upper[:, :, b], rss[b], raw[:, b], row, sums)
-                if q > top[b]:
-                    top[b] = q
-                if at + b == n - 1:
-                    first[at + b] = q
+                good[b] = 1.0 if rss[b] > TINY * raw[width, b] else 0.0
+            for j in range(width):
+                regular(scale[j, low:wide], raw[j, low:wide], good[low:wide])
+            slope, free = upper[width, width, low:wide], float(n - width - 1)
+            raise_to(slope, scale[width - 1, low:wide], rss[low:wide], good[low:wide], free, top[low:wide])
+            if low == n - 1 - at:  # the first lane's window has reached the first row
+                q = free * slope[0] * abs(slope[0]) * scale[width - 1, low] / rss[low]
+                first[at + low] = q if good[low] > 0.0 else np.nan
         for b in range(wide):
             best[at + b] = top[b] if top[b] > -np.inf else np.nan
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def many(paths: Any, lags: int, least: int, bic: Any, firsts: Any, bests: Any) -> None:
-    """Fill BADF and BSADF, one row a path: signed roots of what the kernels give."""
-    rows = paths.shape[1] - 1 - lags
-    work = np.empty((8, paths.shape[1]))
-    only = np.ones(rows, dtype=np.int8)
-    for m in range(paths.shape[0]):
-        first, best, y = firsts[m], bests[m], paths[m]
-        if bic:
-            chosen(y, lags, least, first, best)
-        elif lags > 1:
-            lagged(y, lags, least, first, best, only)
-        else:
-            delicate = one_lag(y, least, first, best, work) if lags == 1 else lagless(y, least, first, best, work)
-            if delicate > 0:
-                lagged(y, lags, least, first, best, (best == np.inf).astype(np.int8))
-        for r in range(rows):
-            first[r] = np.sqrt(first[r]) if first[r] >= 0.0 else -np.sqrt(-first[r])
-            best[r] = np.sqrt(best[r]) if best[r] >= 0.0 else -np.sqrt(-best[r])

@@ -61,6 +61,11 @@ class PanelResult:
     level: float
     draws: int
 
+    @property
+    def critical_value(self) -> float:
+        """Critical value of GSADF at the dating level."""
+        return float(self.critical["gsadf"].to_numpy(dtype=np.float64)[list(self.critical.index).index(self.level)])
+
     def to_frame(self) -> pd.DataFrame:
         """Return the mean, its critical sequence and the units, one row a date."""
         first = pd.DataFrame({"bsadf": self.bsadf, "critical": self.sequence[self.level]})
@@ -68,18 +73,19 @@ class PanelResult:
 
     def summary(self) -> str:
         """Return verdict and episodes."""
-        critical = float(self.critical.at[self.level, "gsadf"])
+        critical = self.critical_value
         verdict = "Explosive" if self.gsadf > critical else "Not explosive"
         lines = [
             f"{verdict} as a panel of {self.units.shape[1]}: GSADF {self.gsadf:.2f} against {critical:.2f} at "
             f"{100 * self.level:g} % (p = {self.p_value:.4f}); {self.plan.words}, sieve bootstrap of rows, "
             f"{self.draws:,} draws."
         ]
-        lines += [
-            f"{str(e.sign).capitalize()} from {e.start}, peak {e.peak}, {'ongoing' if e.ongoing else f'to {e.end}'}: "
-            f"{100 * e.rising:.0f} % of units higher at the peak."
-            for e in self.episodes.itertuples()
-        ]
+        for e in self.episodes.to_dict("records"):
+            until = "ongoing" if e["ongoing"] else f"to {e['end']}"
+            lines.append(
+                f"{str(e['sign']).capitalize()} from {e['start']}, peak {e['peak']}, {until}: "
+                f"{100 * float(e['rising']):.0f} % of units higher at the peak."
+            )
         return "\n".join([*lines, CAVEAT])
 
     def cite(self) -> str:
@@ -99,7 +105,7 @@ class PanelResult:
         rows = [
             {str(k): v for k, v in row.items()} for row in frame[["period", "bsadf", "critical"]].to_dict("records")
         ]
-        found = "Explosive" if self.gsadf > self.critical.at[self.level, "gsadf"] else "Not explosive"
+        found = "Explosive" if self.gsadf > self.critical_value else "Not explosive"
         return line_band(
             rows, x="period",
             lines={"bsadf": "mean BSADF", "critical": f"{100 * self.level:g} % critical value"},

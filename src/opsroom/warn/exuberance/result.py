@@ -227,7 +227,7 @@ def codes_of(index: pd.Index) -> list[str]:
     if isinstance(index, pd.PeriodIndex):
         freq = index.freqstr[0]
         if freq in "DWMQY":
-            return [format_period(period.start_time.date(), freq) for period in index]  # type: ignore[arg-type]
+            return [format_period(period.start_time.date(), freq) for period in index]
         return [str(period.start_time.date()) for period in index]
     if isinstance(index, pd.DatetimeIndex):
         return [str(day.date()) for day in index]

@@ -234,10 +234,9 @@ def sequences(paths: Floats, plan: Plan, *, compiled: bool = True, workers: int 
         for m, path in enumerate(table):
             firsts[m], bests[m] = ols.sequences(path, plan.lags, plan.least, bic=plan.bic)
         return Sequences(firsts, bests)
-    from opsroom.warn.exuberance.kernels import many
 
     def part(cut: slice) -> None:
-        many(table[cut], plan.lags, plan.least, plan.bic, firsts[cut], bests[cut])
+        kernels(table[cut], plan, firsts[cut], bests[cut])
 
     workers = min(workers, len(table))
     if workers <= 1:
@@ -247,6 +246,67 @@ def sequences(paths: Floats, plan: Plan, *, compiled: bool = True, workers: int 
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(part, [slice(a, b) for a, b in pairwise(edges)]))
     return Sequences(firsts, bests)
+
+
+def kernels(paths: Floats, plan: Plan, firsts: Floats, bests: Floats) -> None:
+    """Fill BADF and BSADF, one row a path, by the compiled kernels."""
+    from opsroom.warn.exuberance.kernels import grow, lagless, one_lag
+
+    rows = firsts.shape[1]
+    every = np.ones(rows, dtype=np.int8)
+    with np.errstate(invalid="ignore"):
+        if plan.lags <= 1 and not plan.bic:
+            count = np.arange(rows + 1, dtype=np.float64)
+            if plan.lags == 0:
+                lagless(count, *_sums(paths), plan.least, firsts, bests)
+            else:
+                one_lag(count, *_sums_with_lag(paths), plan.least, firsts, bests)
+            for m in np.flatnonzero(np.isposinf(bests).any(axis=1)):
+                ends = np.isposinf(bests[m]).astype(np.int8)
+                grow(columns(paths[m], plan), plan.least, plan.bic, firsts[m], bests[m], ends)
+        else:
+            for m, path in enumerate(paths):
+                grow(columns(path, plan), plan.least, plan.bic, firsts[m], bests[m], every)
+        for table in (firsts, bests):
+            np.copyto(table, np.sign(table) * np.sqrt(np.abs(table)))
+
+
+def columns(y: Floats, plan: Plan) -> Floats:
+    """Return a path's columns after the constant, one a row, and the response; the level first for BIC."""
+    d, k = np.diff(y), plan.lags
+    lags = [d[k - j : len(d) - j] for j in range(1, k + 1)]
+    level = [y[k:-1]]
+    return np.array([*(level + lags if plan.bic else lags + level), d[k:]])
+
+
+def _running(tables: list[Floats]) -> Floats:
+    """Return running sums along each path, from 0."""
+    out = np.zeros((len(tables), tables[0].shape[0], tables[0].shape[1] + 1))
+    for k, table in enumerate(tables):
+        np.cumsum(table, axis=1, out=out[k, :, 1:])
+    return out
+
+
+def _centred(paths: Floats) -> tuple[Floats, Floats]:
+    """Return levels less their mean and differences less theirs, each over its largest value."""
+    x = paths - paths.mean(axis=1, keepdims=True)
+    d = np.diff(paths, axis=1)
+    d -= (paths[:, -1:] - paths[:, :1]) / d.shape[1]
+    for table in (x, d):
+        table /= np.maximum(np.abs(table).max(axis=1, keepdims=True), np.finfo(float).tiny)
+    return x, d
+
+
+def _sums(paths: Floats) -> tuple[Floats]:
+    x, d = _centred(paths)
+    x = x[:, :-1]
+    return (_running([x, x * x, d, d * d, x * d]),)
+
+
+def _sums_with_lag(paths: Floats) -> tuple[Floats, Floats]:
+    x, every = _centred(paths)
+    x, d, lag = x[:, 1:-1], every[:, 1:], every[:, :-1]
+    return _running([x, x * x, x * d, x * lag, d * lag]), _running([every, every * every])
 
 
 def processors() -> int:
