@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +53,8 @@ def low_where_absent(values: Floats) -> Floats:
 
 def quantiles(drawn: Floats, levels: Sequence[float]) -> Floats:
     """Return quantiles over draws, of shape (levels, …); infinities are not averaged."""
-    method = "linear" if np.isfinite(drawn).all() else "higher"
-    return np.asarray(np.quantile(drawn, levels, axis=0, method=method))
+    method: Literal["linear", "higher"] = "linear" if np.isfinite(drawn).all() else "higher"
+    return np.asarray(np.quantile(drawn, np.asarray(levels, dtype=np.float64), axis=0, method=method))
 
 
 def checked(draws: int, levels: Sequence[float]) -> tuple[int, tuple[float, ...]]:

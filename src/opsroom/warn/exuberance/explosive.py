@@ -59,7 +59,7 @@ def gsadf(
         For `family_years` and growth rates, where the index does not tell.
     volatility
         ``"signs"``: test the running sum of the signs of the steps, whose null distribution is exact whatever the
-        volatility does. Weaker where a bubble is short and steep.
+        volatility does. It does not see how steep a bubble is.
     cache
         Folder that keeps critical values for the next time.
     compiled

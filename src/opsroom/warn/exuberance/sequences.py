@@ -261,7 +261,7 @@ def kernels(paths: Floats, plan: Plan, firsts: Floats, bests: Floats) -> None:
                 lagless(count, *_sums(paths), plan.least, firsts, bests)
             else:
                 one_lag(count, *_sums_with_lag(paths), plan.least, firsts, bests)
-            for m in np.flatnonzero(np.isposinf(bests).any(axis=1)):
+            for m in np.flatnonzero(np.isposinf(bests).any(axis=1)).tolist():
                 ends = np.isposinf(bests[m]).astype(np.int8)
                 grow(columns(paths[m], plan), plan.least, plan.bic, firsts[m], bests[m], ends)
         else:
