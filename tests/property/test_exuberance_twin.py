@@ -47,13 +47,13 @@ def compare(y: np.ndarray, lags: int, *, bic: bool, window: int | None = None) -
         assert np.allclose(ours, oracle, rtol=1e-8, atol=1e-8, equal_nan=True)
 
 
-@settings(max_examples=30)
+@settings(max_examples=24)
 @given(kind=st.sampled_from(KINDS), lags=st.integers(0, 12), seed=st.integers(0, 10**6), more=st.integers(0, 9))
 def test_kernels_equal_the_twin(kind: str, lags: int, seed: int, more: int) -> None:
     compare(series(kind, 2 * lags + 12 + more, seed), lags, bic=False, window=lags + 3 + more // 2)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(kind=st.sampled_from(KINDS[:-2]), most=st.integers(0, 5), seed=st.integers(0, 10**6))
 def test_lags_chosen_in_each_window_equal_the_twin(kind: str, most: int, seed: int) -> None:
     compare(series(kind, 2 * most + 20, seed), most, bic=True)
@@ -65,7 +65,7 @@ def test_series_without_noise_equal_the_twin(y: np.ndarray, lags: int) -> None:
     compare(y, lags, bic=False)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 10**6), lags=st.integers(0, 3), power=st.integers(-40, 40), shift=st.floats(-1e6, 1e6),
 )  # fmt: skip
@@ -83,11 +83,11 @@ def test_long_windows_over_many_blocks_equal_the_twin_at_chosen_ends() -> None:
     """More starts and ends than a block holds: every sum is carried over correctly."""
     from opsroom.warn.exuberance import ols
 
-    y = scaled(np.cumsum(np.random.default_rng(5).normal(size=700)))
+    y = scaled(np.cumsum(np.random.default_rng(5).normal(size=420)))
     for lags in (0, 2):
         plan = plan_for(len(y), lags, 40)
         found = sequences(y[None], plan)
-        for end in (39, 40, 294, 295, 296, 600, len(y) - plan.lead - 1):
+        for end in (39, 294, 296, len(y) - plan.lead - 1):
             starts = [ols.statistic(y, lags, start, end) for start in range(end - 38)]
             assert found.bsadf[0, end] == pytest.approx(max(starts), abs=1e-9)
             assert found.badf[0, end] == pytest.approx(starts[0], abs=1e-9)

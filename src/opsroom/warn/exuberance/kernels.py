@@ -25,7 +25,8 @@ it were taken out is nothing but rounding: the window has no statistic."""
 _DELICATE = 1e-6
 """Below this share, prefix sums have lost too many digits: the end is done again by rotations."""
 _STARTS = 256
-_LANES = 64
+LANES = 64
+"""Ends that run side by side: fewer with more columns, so that their factors stay near the processor."""
 _FAST = {"contract", "nsz", "arcp"}
 
 
@@ -251,7 +252,8 @@ def choose(
     """Return the signed squared statistic of lane b under the lags that the Bayesian criterion chooses.
 
     The level is column 0, the lags follow, nearest first: so one factor holds every choice. Residual sums of squares
-    are had by adding up from the last column, the level's coefficient from a row of the inverse.
+    are had by adding up from the last column, the level's coefficient from a row of the inverse. The criterion is
+    n log(rss) + k log(n), compared without the logarithm.
     """
     width = scale.shape[0]
     if not scale[0, b] > TINY * raw[0, b]:
@@ -282,7 +284,9 @@ def choose(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def grow(table: Any, least: int, bic: Any, first: Any, best: Any, only: Any) -> None:
+def grow(
+    table: Any, least: int, bic: Any, charges: Any, first: Any, best: Any, only: Any, room: Any, upper: Any
+) -> None:  # fmt: skip
     """Fill signed squared statistics of one path by growing windows, for the ends where `only` is not zero.
 
     Parameters
@@ -295,16 +299,17 @@ def grow(table: Any, least: int, bic: Any, first: Any, best: Any, only: Any) -> 
         Rows of the smallest window.
     bic
         Whether to choose lags in each window.
+    charges
+        By rows of the window: by what one more lag multiplies the criterion, n to the power 1 / n.
     first, best
         Shape (rows,); NaN where there is no statistic.
+    room, upper
+        To work in, of shapes (5, columns + 6, lanes) and (columns + 1, columns + 1, lanes).
     """
-    width, rows = table.shape[0] - 1, table.shape[1]
-    lanes = min(_LANES, max(8, 512 // (width + 1)))
-    scale, upper = np.zeros((width, lanes)), np.zeros((width + 1, width + 1, lanes))
-    x, raw = np.zeros((width + 1, lanes)), np.zeros((width + 1, lanes))
-    lane = np.zeros((6, lanes))
+    width, rows, lanes = table.shape[0] - 1, table.shape[1], upper.shape[2]
+    scale, x, raw = room[0, :width], room[1, : width + 1], room[2, : width + 1]
+    lane, row, sums = room[3], room[4, 0], room[4, 1]
     w, gain, keep, good, rss, top = lane[0], lane[1], lane[2], lane[3], lane[4], lane[5]
-    row, sums = np.zeros(width), np.zeros(width)
     for at in range(least - 1, rows, lanes):
         wide = min(lanes, rows - at)
         wanted = 0
@@ -333,9 +338,8 @@ def grow(table: Any, least: int, bic: Any, first: Any, best: Any, only: Any) -> 
             if n < least:
                 continue
             if bic:
-                charge = np.exp(np.log(float(n)) / n)  # of one more lag: n log(rss) + k log(n), without the logarithm
                 for b in range(low, wide):
-                    q = choose(n, charge, scale, upper, rss[b], raw, b, row, sums)
+                    q = choose(n, charges[n], scale, upper, rss[b], raw, b, row, sums)
                     top[b] = q if q > top[b] else top[b]
                     if at + b == n - 1:
                         first[at + b] = q

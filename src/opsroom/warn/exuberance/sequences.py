@@ -250,10 +250,18 @@ def sequences(paths: Floats, plan: Plan, *, compiled: bool = True, workers: int 
 
 def kernels(paths: Floats, plan: Plan, firsts: Floats, bests: Floats) -> None:
     """Fill BADF and BSADF, one row a path, by the compiled kernels."""
-    from opsroom.warn.exuberance.kernels import grow, lagless, one_lag
+    from opsroom.warn.exuberance.kernels import LANES, grow, lagless, one_lag
 
-    rows = firsts.shape[1]
+    rows, width = firsts.shape[1], plan.lags + 1
     every = np.ones(rows, dtype=np.int8)
+    lanes = min(LANES, max(16, 512 // (width + 1)))
+    room, upper = np.zeros((5, width + 6, lanes)), np.zeros((width + 1, width + 1, lanes))
+    n = np.arange(1.0, rows + 2.0)
+    charges = np.concatenate([[1.0], n ** (1.0 / n)])
+
+    def slowly(m: int, ends: npt.NDArray[np.int8]) -> None:
+        grow(columns(paths[m], plan), plan.least, plan.bic, charges, firsts[m], bests[m], ends, room, upper)
+
     with np.errstate(invalid="ignore"):
         if plan.lags <= 1 and not plan.bic:
             count = np.arange(rows + 1, dtype=np.float64)
@@ -262,11 +270,10 @@ def kernels(paths: Floats, plan: Plan, firsts: Floats, bests: Floats) -> None:
             else:
                 one_lag(count, *_sums_with_lag(paths), plan.least, firsts, bests)
             for m in np.flatnonzero(np.isposinf(bests).any(axis=1)).tolist():
-                ends = np.isposinf(bests[m]).astype(np.int8)
-                grow(columns(paths[m], plan), plan.least, plan.bic, firsts[m], bests[m], ends)
+                slowly(m, np.isposinf(bests[m]).astype(np.int8))
         else:
-            for m, path in enumerate(paths):
-                grow(columns(path, plan), plan.least, plan.bic, firsts[m], bests[m], every)
+            for m in range(len(paths)):
+                slowly(m, every)
         for table in (firsts, bests):
             np.copyto(table, np.sign(table) * np.sqrt(np.abs(table)))
 
