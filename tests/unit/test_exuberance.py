@@ -62,7 +62,7 @@ def test_what_cannot_be_tested_is_refused() -> None:
         broken[5] = wrong
         with pytest.raises(FitError, match=match) as caught:
             gsadf(broken)
-        assert caught.value.code == "OPS-M141"
+        assert caught.value.code == "OPS-M341"
     with pytest.raises(FitError, match="too short"):
         gsadf(walk(5))
     with pytest.raises(FitError, match="stands still"):

@@ -18,7 +18,7 @@ def test_an_extra_that_is_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(singularity, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"opsroom\[lppls\]") as caught:
         lppls_confidence(np.ones(200))
-    assert caught.value.code == "OPS-U153"
+    assert caught.value.code == "OPS-U353"
 
 
 def test_what_cannot_be_fitted_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,8 +111,8 @@ def test_a_scan_finds_the_one_and_says_why_others_were_left_out() -> None:
     assert table.loc["s3", "direction"] == "boom"
     assert table.loc["s5", "direction"] == "crash"
     assert table.loc["s7", "length"] == 59
-    assert table.loc["s8", "refused"].startswith("OPS-M141")
-    assert table.loc["s10", "refused"].startswith("OPS-M141")
+    assert table.loc["s8", "refused"].startswith("OPS-M341")
+    assert table.loc["s10", "refused"].startswith("OPS-M341")
     assert np.isnan(table.loc["s9", "p_value"])
     assert (table.loc["s3", "last"], table.loc["s3", "p_value"]) == (
         gsadf(frame["s3"], lags=1).bsadf.iloc[-1], gsadf(frame["s3"], lags=1, draws=1999).p_values["last"],

@@ -78,7 +78,7 @@ class CriticalValues:
         if level not in self.table.index or statistic not in self.table.columns:
             raise UsageError(
                 f"there is no critical value of {statistic!r} at level {level}.",
-                code="OPS-U144",
+                code="OPS-U344",
                 remedy=f"Levels: {', '.join(map(str, self.table.index))}; give more by levels=.",
             )
         return float(self.table[statistic].to_numpy(dtype=np.float64)[list(self.table.index).index(level)])

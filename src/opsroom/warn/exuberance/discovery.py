@@ -44,11 +44,11 @@ def adjusted(p_values: npt.ArrayLike, *, method: Procedure = "by") -> Floats:
     [0.03, 0.04, 0.04]
     """
     if method not in ("by", "bh"):
-        raise UsageError("the method is 'by' or 'bh'.", code="OPS-U151", remedy="Use 'by' where series are related.")
+        raise UsageError("the method is 'by' or 'bh'.", code="OPS-U351", remedy="Use 'by' where series are related.")
     p = np.asarray(p_values, dtype=np.float64)
     known = np.flatnonzero(~np.isnan(p))
     if np.any((p[known] < 0.0) | (p[known] > 1.0)):
-        raise UsageError("p-values lie between 0 and 1.", code="OPS-U151", remedy="Give probabilities.")
+        raise UsageError("p-values lie between 0 and 1.", code="OPS-U351", remedy="Give probabilities.")
     out = np.full(len(p), np.nan)
     if len(known) == 0:
         return out
@@ -81,7 +81,7 @@ def spent(alpha: float, night: int, *, horizon: int | None = None) -> float:
     if not 0.0 < alpha < 1.0 or night < 1 or (horizon is not None and horizon < 1):
         raise UsageError(
             "alpha must lie between 0 and 1, nights be counted from 1.",
-            code="OPS-U151",
+            code="OPS-U351",
             remedy="Use alpha=0.05, night=1.",
         )
     if horizon is not None:
@@ -132,7 +132,7 @@ class OnlineDiscovery:
         if not 0.0 < self.alpha < 1.0 or self.method not in ("lord", "saffron") or not 0.0 < self.candidate < 1.0:
             raise UsageError(
                 "alpha and the candidates' limit lie between 0 and 1; the method is 'lord' or 'saffron'.",
-                code="OPS-U151",
+                code="OPS-U351",
                 remedy="Use OnlineDiscovery(0.05).",
             )
 
@@ -154,7 +154,7 @@ class OnlineDiscovery:
     def test(self, p_value: float) -> tuple[OnlineDiscovery, bool, float]:
         """Return the state after a test, whether it is an alarm, and the level at which it was held."""
         if not 0.0 <= p_value <= 1.0:
-            raise UsageError("p-values lie between 0 and 1.", code="OPS-U151", remedy="Give a probability.")
+            raise UsageError("p-values lie between 0 and 1.", code="OPS-U351", remedy="Give a probability.")
         level = self.level
         alarm = p_value <= level
         alarms = (*self.alarms, len(self.p_values)) if alarm else self.alarms

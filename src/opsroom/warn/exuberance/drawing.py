@@ -69,14 +69,14 @@ def checked(draws: int, levels: Sequence[float]) -> tuple[int, tuple[float, ...]
     if not rising or not all(0.0 < level < 1.0 for level in rising) or len(set(rising)) < len(rising):
         raise UsageError(
             "levels must be different probabilities between 0 and 1.",
-            code="OPS-U145",
+            code="OPS-U345",
             remedy="Use levels=(0.90, 0.95, 0.99).",
         )
     whole = isinstance(draws, int | np.integer) and not isinstance(draws, bool)
     if not whole or (draws + 1) * (1.0 - rising[-1]) < 1.0 - 1e-9:
         raise UsageError(
             f"too few draws for a level of {rising[-1]}.",
-            code="OPS-U146",
+            code="OPS-U346",
             remedy="Use draws=1999; the level 0.99 needs 99 at least.",
         )
     return int(draws), rising

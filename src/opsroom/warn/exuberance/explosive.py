@@ -74,8 +74,8 @@ def gsadf(
     Raises
     ------
     FitError
-        The series has a gap, a value that is not finite, or is too short (OPS-M140, OPS-M141), or no window moves
-        (OPS-M142).
+        The series has a gap, a value that is not finite, or is too short (OPS-M340, OPS-M341), or no window moves
+        (OPS-M342).
     UsageError
         An argument is out of range.
 
@@ -109,17 +109,17 @@ def gsadf(
     if critical_values not in KINDS:
         raise UsageError(
             f"there are no critical values of the kind {critical_values!r}.",
-            code="OPS-U147",
+            code="OPS-U347",
             remedy=f"Use one of {', '.join(KINDS)}.",
         )
     if volatility not in ("raw", "signs"):
-        raise UsageError("volatility is 'raw' or 'signs'.", code="OPS-U147", remedy="Leave it out for 'raw'.")
+        raise UsageError("volatility is 'raw' or 'signs'.", code="OPS-U347", remedy="Leave it out for 'raw'.")
     values, index = values_of(y)
     plan = plan_for(len(values), lags, min_window, most_lags)
     if dating_level not in levels:
         raise UsageError(
             f"episodes cannot be dated at {dating_level}, which is not one of the levels.",
-            code="OPS-U144",
+            code="OPS-U344",
             remedy="Give levels= or dating_level= so that they agree.",
         )
     family = _family(family_years, periods_per_year or periods_a_year(index), critical_values)
@@ -150,13 +150,13 @@ def _family(years: float | None, count: float | None, kind: str) -> int:
     if kind != "wild_bootstrap":
         raise UsageError(
             "a critical value for years together is drawn by the wild bootstrap.",
-            code="OPS-U148",
+            code="OPS-U348",
             remedy="Add critical_values='wild_bootstrap'.",
         )
     if count is None or not years > 0:
         raise UsageError(
             "it is not known how many observations make a year.",
-            code="OPS-U148",
+            code="OPS-U348",
             remedy="Give periods_per_year=, such as 4 for quarters.",
         )
     return max(1, round(years * count))

@@ -169,7 +169,7 @@ def panel_gsadf(
     if dating_level not in levels:
         raise UsageError(
             f"episodes cannot be dated at {dating_level}, which is not one of the levels.",
-            code="OPS-U144",
+            code="OPS-U344",
             remedy="Give levels= or dating_level= so that they agree.",
         )
     paths = np.stack([scaled(column) for column in values.T])
@@ -178,7 +178,7 @@ def panel_gsadf(
     if np.all(np.isnan(panel)):
         raise FitError(
             "there is no date at which every unit has a statistic.",
-            code="OPS-M142",
+            code="OPS-M342",
             remedy="Leave out units that stand still.",
         )
     orders = [step_order(path, plan, "sieve") for path in paths]
@@ -207,7 +207,7 @@ def _table(frame: pd.DataFrame) -> tuple[Floats, pd.Index]:
     if not isinstance(frame, pd.DataFrame) or frame.shape[1] < 2 or not frame.columns.is_unique:
         raise UsageError(
             "a panel is a table with one column for each of two units or more.",
-            code="OPS-U142",
+            code="OPS-U342",
             remedy="Use gsadf for one series.",
         )
     columns = []
@@ -216,7 +216,7 @@ def _table(frame: pd.DataFrame) -> tuple[Floats, pd.Index]:
             columns.append(values_of(frame[name])[0])
         except FitError as error:
             raise FitError(
-                f"unit {name!r}: {error.message}", code="OPS-M141",
+                f"unit {name!r}: {error.message}", code="OPS-M341",
                 remedy="Cut the panel to periods that all units have, or leave the unit out.",
             ) from None  # fmt: skip
     return np.column_stack(columns), frame.index

@@ -86,7 +86,7 @@ class ExuberanceResult:
 
             raise FitError(
                 "no window of the series has a statistic: it stands still, or follows its rule without error.",
-                code="OPS-M142",
+                code="OPS-M342",
                 remedy="Give observed values, not interpolated or administered ones.",
             )
         named = {"adf": adf, "sadf": sadf, "gsadf": gsadf, "last": float(found.bsadf[0, -1])}

@@ -75,7 +75,7 @@ class ScanResult:
         """
         if name not in self.series:
             raise UsageError(
-                f"{name!r} was not tested.", code="OPS-U152", remedy="See the column 'refused' of the table."
+                f"{name!r} was not tested.", code="OPS-U352", remedy="See the column 'refused' of the table."
             )
         given = {"lags": self.lags, "critical_values": self.kind, "draws": min(self.draws, 1999)} | self.settings
         return gsadf(self.series[name], **(given | changes))
@@ -189,12 +189,12 @@ def scan(
     """
     if not isinstance(frame, pd.DataFrame) or frame.shape[1] == 0 or not frame.columns.is_unique:
         raise UsageError(
-            "a scan takes a table with one column for each series.", code="OPS-U142", remedy="Use gsadf for one series."
+            "a scan takes a table with one column for each series.", code="OPS-U342", remedy="Use gsadf for one series."
         )
     if about not in ("now", "sample") or critical_values not in KINDS:
         raise UsageError(
             "about is 'now' or 'sample', the critical values one of " + ", ".join(KINDS) + ".",
-            code="OPS-U147",
+            code="OPS-U347",
             remedy="Leave both out.",
         )
     adjusted([], method=procedure)
@@ -238,7 +238,7 @@ def _gather(
         first, last = series.first_valid_index(), series.last_valid_index()
         try:
             if first is None:
-                raise FitError("the series is empty.", code="OPS-M141", remedy="Leave it out.")
+                raise FitError("the series is empty.", code="OPS-M341", remedy="Leave it out.")
             cut = series.loc[first:last]
             values_of(cut)
             tested[name] = (plan_for(len(cut), lags, min_window, most_lags), cut)

@@ -33,7 +33,7 @@ def sensitivity_of(
                     periods_per_year=result.periods_per_year,
                 )  # fmt: skip
             except (FitError, UsageError) as refusal:
-                if refusal.code in ("OPS-M140", "OPS-U141"):  # too many lags for this length or window
+                if refusal.code in ("OPS-M340", "OPS-U341"):  # too many lags for this length or window
                     continue
                 raise
             critical = other.critical.at("gsadf", result.level)

@@ -116,28 +116,28 @@ def plan_for(length: int, lags: int | Literal["bic"], min_window: int | None, mo
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 0 <= count <= MOST_LAGS:
         raise UsageError(
             f"the number of lags must be a whole number from 0 to {MOST_LAGS}, or 'bic'.",
-            code="OPS-U140",
+            code="OPS-U340",
             remedy="Use lags=1, or lags='bic' with most_lags.",
         )
     least = smallest_window(length) if min_window is None else min_window
     if isinstance(least, bool) or not isinstance(least, int | np.integer) or (min_window is not None and least < 1):
         raise UsageError(
             "the smallest window must be a whole number of rows.",
-            code="OPS-U141",
+            code="OPS-U341",
             remedy="Leave min_window out to have (0.01 + 1.8 / sqrt(T)) T.",
         )
     if least < count + 3:
         if min_window is not None:
             raise UsageError(
                 f"a window of {least} rows cannot hold {count + 2} coefficients and a residual.",
-                code="OPS-U141",
+                code="OPS-U341",
                 remedy=f"Use min_window of at least {count + 3}.",
             )
         least = count + 3
     if length - 1 - count < max(least, FEWEST):
         raise FitError(
             f"a series of {length} observations is too short for windows of {least} rows with {count} lags.",
-            code="OPS-M140",
+            code="OPS-M340",
             remedy=f"Give at least {max(least, FEWEST) + 1 + count} observations, fewer lags or a smaller min_window.",
         )
     return Plan(int(count), int(least), bic)
@@ -155,13 +155,13 @@ def values_of(y: pd.Series | npt.ArrayLike) -> tuple[Floats, pd.Index]:
     """
     if np.ndim(y) != 1:
         raise UsageError(
-            "this takes one series.", code="OPS-U142", remedy="Use panel_gsadf or scan for a table of series."
+            "this takes one series.", code="OPS-U342", remedy="Use panel_gsadf or scan for a table of series."
         )
     series = y if isinstance(y, pd.Series) else pd.Series(np.asarray(y, dtype=np.float64))
     if isinstance(y, pd.Series) and not (series.index.is_monotonic_increasing and series.index.is_unique):
         raise UsageError(
             "the index of the series is not in rising order.",
-            code="OPS-U143",
+            code="OPS-U343",
             remedy="Sort by date, one value a date.",
         )
     values = np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
@@ -176,7 +176,7 @@ def refuse_gaps(values: Floats, index: pd.Index) -> None:
         where = int(np.flatnonzero(wrong)[0])
         raise FitError(
             f"the series has {int(wrong.sum())} values that are missing or infinite, the first in position {where}.",
-            code="OPS-M141",
+            code="OPS-M341",
             remedy="Cut the series to a stretch without gaps: lagged levels and differences cannot step over one.",
         )
     periods = index
@@ -187,7 +187,7 @@ def refuse_gaps(values: Floats, index: pd.Index) -> None:
         if np.any(steps != 1):
             raise FitError(
                 f"{int(np.sum(steps != 1))} steps of the index are not one period.",
-                code="OPS-M141",
+                code="OPS-M341",
                 remedy="Fill in or cut off the missing periods.",
             )
 

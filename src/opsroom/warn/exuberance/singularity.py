@@ -83,7 +83,7 @@ def lppls_confidence(
     Raises
     ------
     UsageError
-        The extra is not installed (OPS-U153), or a window is out of range.
+        The extra is not installed (OPS-U353), or a window is out of range.
     FitError
         The price has a gap, is not positive, or is shorter than a window.
 
@@ -100,19 +100,19 @@ def lppls_confidence(
     if find_spec("lppls") is None:
         raise UsageError(
             "LPPLS is not installed.",
-            code="OPS-U153",
+            code="OPS-U353",
             remedy="Install opsroom[lppls], or use gsadf, which has no need.",
         )
     values, index = values_of(price)
     if not 10 <= smallest <= window or min(outer, inner, searches) < 1:
         raise UsageError(
             "windows go from 10 observations up, steps and searches from 1.",
-            code="OPS-U153",
+            code="OPS-U353",
             remedy="Use window=120, smallest=30, outer=5, inner=5, searches=25.",
         )
     if not np.all(values > 0.0) or len(values) < window:
         raise FitError(
-            f"LPPLS needs {window} positive prices at least.", code="OPS-M143", remedy="Give prices, and more of them."
+            f"LPPLS needs {window} positive prices at least.", code="OPS-M343", remedy="Give prices, and more of them."
         )
     from importlib.metadata import version
 

@@ -168,7 +168,7 @@ def monitor(
     if method not in ("bsadf", "cusum") or critical_values not in KINDS:
         raise UsageError(
             "the method is 'bsadf' or 'cusum', the critical values one of " + ", ".join(KINDS) + ".",
-            code="OPS-U147",
+            code="OPS-U347",
             remedy="Leave both out for BSADF and Monte Carlo.",
         )
     draws, _ = checked(draws, (level,))
@@ -201,7 +201,7 @@ def _span(length: int, training: int, horizon: int | None) -> tuple[int, int, in
     if not whole or not 0 < training < length:
         raise UsageError(
             f"training must be a number of observations below {length}, so that something is left to watch.",
-            code="OPS-U149",
+            code="OPS-U349",
             remedy="Give the number of observations before watching begins.",
         )
     seen = length - int(training)
@@ -209,7 +209,7 @@ def _span(length: int, training: int, horizon: int | None) -> tuple[int, int, in
     if isinstance(span, bool) or not isinstance(span, int | np.integer) or span < seen:
         raise UsageError(
             f"the horizon is shorter than the {seen} observations seen since training.",
-            code="OPS-U149",
+            code="OPS-U349",
             remedy="Begin anew with a longer training part, or give a longer horizon.",
         )
     return int(training), seen, int(training) + int(span)
@@ -222,7 +222,7 @@ def _learned(training: Floats, plan: Plan, length: int) -> nulls.Draw:
     pool = steps.residuals[order:]
     if not np.any(pool != 0.0):
         raise FitError(
-            "the training part stands still.", code="OPS-M142", remedy="Train on a stretch in which the series moves."
+            "the training part stands still.", code="OPS-M342", remedy="Train on a stretch in which the series moves."
         )
 
     def draw(rng: np.random.Generator, count: int) -> Floats:
@@ -253,7 +253,7 @@ def _cusum(paths: Floats, n: int) -> Floats:
     if not np.all(spread > 0.0):
         raise FitError(
             "the training part does not move, or by the same step throughout.",
-            code="OPS-M142",
+            code="OPS-M342",
             remedy="Train on a stretch in which the series moves.",
         )
     return np.asarray((paths[:, n:] - paths[:, n - 1 : n]) / spread[:, None])
