@@ -1,7 +1,7 @@
 """What is out of line with its own history, what would spread, and how often such warnings were right.
 
 ``from opsroom.warn.delinquency import delinquency``, ``from opsroom.warn.credit_gap import credit_gap``,
-``from opsroom.warn.early_warning import track_record`` and ``from opsroom.warn import exposure_network, debtrank``.
+``from opsroom.warn.early_warning import track_record`` and ``from opsroom.warn import exposure_network, debtrank, gsadf``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from opsroom.warn.contagion.payments import ClearingResult, clearing
     from opsroom.warn.contagion.sales import FireSaleResult, leverage_targeting, leverage_threshold
     from opsroom.warn.contagion.shocks import systemic
+    from opsroom.warn.exuberance import gsadf, monitor, panel_gsadf, scan
 
 _HOMES = {
     "CascadeResult": ".contagion.failures",
@@ -42,12 +43,16 @@ _HOMES = {
     "debtrank": ".contagion.distress",
     "exposure_network": ".contagion.network",
     "fitness_model": ".contagion.fitness",
+    "gsadf": ".exuberance",
     "leverage_targeting": ".contagion.sales",
     "leverage_threshold": ".contagion.sales",
     "maximum_entropy": ".contagion.margins",
     "minimum_density": ".contagion.density",
+    "monitor": ".exuberance",
     "networks": ".contagion.ensembles",
     "over_networks": ".contagion.ensembles",
+    "panel_gsadf": ".exuberance",
+    "scan": ".exuberance",
     "systemic": ".contagion.shocks",
 }
 
@@ -68,12 +73,16 @@ __all__ = [
     "debtrank",
     "exposure_network",
     "fitness_model",
+    "gsadf",
     "leverage_targeting",
     "leverage_threshold",
     "maximum_entropy",
     "minimum_density",
+    "monitor",
     "networks",
     "over_networks",
+    "panel_gsadf",
+    "scan",
     "systemic",
 ]
 
