@@ -1,7 +1,7 @@
 """What is out of line with its own history, what would spread, and how often such warnings were right.
 
 ``from opsroom.warn.delinquency import delinquency``, ``from opsroom.warn.credit_gap import credit_gap``,
-``from opsroom.warn.early_warning import track_record`` and ``from opsroom.warn import exposure_network, debtrank, gsadf``.
+``from opsroom.warn.early_warning import track_record``, ``from opsroom.warn import exposure_network, debtrank, gsadf``.
 """
 
 from __future__ import annotations

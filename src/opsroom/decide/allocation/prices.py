@@ -105,7 +105,7 @@ def repaired(p: Problem, y: Floats) -> Floats:
 
         def spread(v: Floats, at: np.ndarray = worst) -> Floats:
             """Return what a unit of each exceeded load costs every final use."""
-            whole = np.zeros(len(over))
+            whole = np.zeros(len(p.labels) + len(p.labour_limit))
             whole[at] = v
             by_product = np.divide(whole[: len(p.labels)], p.capacity)
             by_skill = whole[len(p.labels) :] / p.labour_limit
