@@ -34,7 +34,7 @@ def opsroom(*words: str) -> str:
     return run.stdout
 
 
-LONG = {"italy_load"}  # another load, hourly; Victoria's, with its weather, is read on every push
+LONG = {"bis_house_prices", "italy_load"}  # read like BIS's credit and Victoria's load, which are on every push
 NAMES = [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in sorted(CASES)]
 
 

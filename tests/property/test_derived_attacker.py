@@ -77,7 +77,7 @@ def full_programme(n, sums, target, known=None):
 # -- the bounds are exact -----------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_few_unknowns_bound_a_rank_like_one_for_each_contributor(data):
     values = sorted(data.draw(st.lists(st.integers(0, 60), min_size=3, max_size=9)), reverse=True)
@@ -160,7 +160,7 @@ def hemmed(value, low, high, near):
     return low > value * (1 - near) and high < value * (1 + near)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(contributions, PROFILES, st.sampled_from([(0.5,), (0.25, 0.75), (0.2, 0.5, 0.8)]))
 def test_quantiles_bound_nobody_closely(values, rules, asked):
     out = passed(quantiles, values, range(len(values)), asked, rules=rules, unit="jobs", decimals=9)
@@ -183,7 +183,7 @@ def test_quantiles_bound_nobody_closely(values, rules, asked):
     check_ranks(x, sums, near, rules)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(contributions, PROFILES, st.integers(3, 6))
 def test_the_share_of_the_largest_bounds_nobody_closely(values, rules, largest):
     out = passed(top_share, values, range(len(values)), largest=largest, rules=rules, decimals=9)
@@ -208,7 +208,7 @@ def check_ranks(x, sums, near, rules):
         assert full_programme(n, sums, 0, {1: x[1], 2: x[2]})[1] >= x[0] * (1 + near) - 1e-4
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.lists(st.integers(1, 400), min_size=4, max_size=20), PROFILES, st.sampled_from([50.0, 100.0, 250.0]))
 def test_another_table_has_the_published_index_and_a_larger_largest(values, rules, step):
     out = passed(herfindahl, values, range(len(values)), rules=rules, step=step)
@@ -268,7 +268,7 @@ def test_a_published_share_has_enough_on_both_sides(pairs):
         assert sum(size[2:]) >= 0.1 * size[0]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_no_combination_of_coefficients_rests_on_two_groups(data):
     seed = data.draw(st.integers(0, 2**32 - 1))

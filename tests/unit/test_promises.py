@@ -114,6 +114,7 @@ def test_the_command_refuses_it_and_leaves_an_earlier_demo_alone(tmp_path, words
         assert "OPS-U042" in done.stderr
 
 
+@pytest.mark.long  # `make demo` makes one on every push
 def test_a_demo_room_is_made_in_one_call(tmp_path, monkeypatch):
     """`Room.create(demo=True)`, of the smallest size and for its first week."""
     small = functools.partial(demo.build_meridia, companies=100, until=dt.date(2020, 1, 23))

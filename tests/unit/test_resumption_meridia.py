@@ -39,8 +39,9 @@ def _hold_together(scores: pd.DataFrame) -> None:
     assert scores["said_mae"].mean() <= 2
 
 
-def test_two_worlds(scoring: ModuleType) -> None:
-    scores = pd.DataFrame([scoring.score(2000, seed) for seed in (0, 1)])
+def test_one_world(scoring: ModuleType) -> None:
+    """One on every push; twenty together in the long run."""
+    scores = pd.DataFrame([scoring.score(2000, 0)])
     _holds(scores)
     _hold_together(scores)
     assert scores["coverage"].mean() >= 0.85
