@@ -52,6 +52,11 @@ def run(size: int | None = None) -> dict[str, Any]:
     models = {
         "gaussian": DynamicFactorModel(factors=1, factor_order=2),
         "robust": DynamicFactorModel(factors=1, factor_order=2, robust=Robust(crisis=CRISIS)),
+        "volatility": DynamicFactorModel(factors=1, factor_order=2, robust=Robust(crisis=CRISIS, volatility="walk")),
+        "drift": DynamicFactorModel(factors=1, factor_order=2, robust=Robust(crisis=CRISIS, drift=25.0)),
+        "both": DynamicFactorModel(
+            factors=1, factor_order=2, robust=Robust(crisis=CRISIS, volatility="walk", drift=25.0)
+        ),
     }
     kept = dict(list(panels.items())[-(size or len(panels)) :])
     found = backtest(kept, "GDPC1", models, outcomes=outcomes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from opsroom.measure.nowcast.dfm.news import stacked
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, companion, stationary
 from opsroom.measure.nowcast.dfm.results import quantiles
 from opsroom.measure.nowcast.dfm.search import pack, unpack
-from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth
+from opsroom.measure.nowcast.dfm.smooth import Cells, Volatility, Weights, smooth
 from opsroom.measure.nowcast.dfm.step import equations, maximise, score
 from opsroom.measure.nowcast.dfm.twin import dense_mean
 
@@ -63,10 +63,14 @@ def cells_of(p: FactorParameters, values: np.ndarray, weights: str, rng: np.rand
     ones = Weights.ones(layout)
     if weights == "ones":
         return Cells.of(layout)
-    return Cells.of(layout, Weights(*(rng.uniform(0.3, 1.5, getattr(ones, f.name).shape) for f in fields(Weights))))
+    tails = Weights(*(rng.uniform(0.3, 1.5, one.shape) for one in (ones.cell, ones.own, ones.calm)))
+    if weights == "drawn":
+        return Cells.of(layout, tails)
+    shape = (layout.months, values.shape[1])
+    return Cells.of(layout, tails.under(Volatility(rng.normal(size=shape[0]), rng.normal(size=shape), 0.1, 0.1)))
 
 
-@pytest.mark.parametrize("weights", ["ones", "drawn"])
+@pytest.mark.parametrize("weights", ["ones", "drawn", "moving"])
 @pytest.mark.parametrize("ar1", [True, False])
 def test_score_is_the_derivative_of_the_likelihood(weights: str, ar1: bool) -> None:
     rng = np.random.default_rng(3)
@@ -88,7 +92,7 @@ def test_score_is_the_derivative_of_the_likelihood(weights: str, ar1: bool) -> N
 
 def test_steps_of_expectation_maximisation_raise_the_likelihood() -> None:
     rng = np.random.default_rng(4)
-    for weights in ("ones", "drawn"):
+    for weights in ("ones", "drawn", "moving"):
         p, values = drawn(rng, months=90)
         cells = cells_of(p, values, weights, rng)
         path = []
@@ -190,7 +194,7 @@ def test_bad_fits_are_refused() -> None:
         fitted.nowcast("m0", "1990-01")
 
 
-@pytest.mark.parametrize("robust", [None, "student", Robust(drift=8.0)])
+@pytest.mark.parametrize("robust", [None, "student", Robust(drift=8.0, volatility="walk")])
 def test_news_add_up_with_revisions_withdrawals_and_new_parameters(robust: str | Robust | None) -> None:
     x, y = economy()
     old_x, old_y = x.iloc[:-4].copy(), y.iloc[:-1]

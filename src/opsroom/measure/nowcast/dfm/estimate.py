@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from opsroom.measure.nowcast.dfm.drift import tame
 from opsroom.measure.nowcast.dfm.grid import Grid
 from opsroom.measure.nowcast.dfm.layout import lay_out
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Ints, Mask
-from opsroom.measure.nowcast.dfm.robust import Robust, reweigh, settle, weight_density
+from opsroom.measure.nowcast.dfm.robust import Robust, reweigh, settle, squares_of, weight_density
 from opsroom.measure.nowcast.dfm.search import SearchReport, learn
 from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth
+from opsroom.measure.nowcast.dfm.volatility import absorbed, learnt_steps, still
 
 _LEAST_CELLS = 12
 """Observations that a series needs."""
@@ -25,6 +26,9 @@ _INNER = 25
 _SETTLE = 50
 _SETTLE_FEW = 6
 _SETTLED = 1e-10
+_SIZES = 12
+"""Rounds in which the size of volatility's steps may still change."""
+_SAME_SIZE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,8 @@ def _better(
 ) -> FactorParameters:
     """Search roughly from several beginnings, and keep the best: the likelihood may have more than one top."""
     found = []
+    if robust is not None:
+        robust = replace(robust, volatility=None)  # a first look has no use for what moves slowly
     for p in begun:
         here = cells
         if robust is not None and crisis is not None:
@@ -169,8 +175,17 @@ def _robust(
     path: list[float] = []
     steps, evaluations, warm = 0, 0, _INNER
     gain = np.inf
+    sizing = 0
+    if robust.volatility is not None:
+        cells = Cells.of(cells.layout, cells.weights.under(still(cells.layout, robust)))
+        sizing = _SIZES if robust.volatility == "walk" else 0
     for _ in range(_ROUNDS):
         cells = settle(cells, p, robust, crisis, rounds=_SETTLE_FEW, tol=tol)
+        cells, p = absorbed(cells, p)
+        if sizing:
+            sizing -= 1
+            cells, same = _sized(cells, p, robust, crisis)
+            sizing, path = (0 if same else sizing), []  # another size of steps is another objective
         p, report = learn(cells, p, tol=tol, max_iter=_INNER, warm=warm)
         warm = 1
         steps += report.em_steps + report.search_steps
@@ -185,14 +200,24 @@ def _robust(
         _not_converged(steps, gain, tol)
     if p.radius >= 1.0:
         raise _unstable(p.radius)
-    cells = settle(cells, p, robust, crisis, rounds=_SETTLE, tol=_SETTLED)
+    cells = settle(cells, p, robust, crisis, rounds=_SETTLE, tol=_SETTLED, held=True)
     out = FitReport(held, steps, evaluations, path[-1], float(gain), p.radius, cells.layout.cells, tuple(path))
     return p, cells.weights, out
 
 
-def _restarted(p: FactorParameters, center: Floats, scale: Floats) -> FactorParameters:
-    from dataclasses import replace
+def _sized(cells: Cells, p: FactorParameters, robust: Robust, crisis: Ints) -> tuple[Cells, bool]:
+    """Give volatility's steps their most likely size, and say whether that is what they had."""
+    was = cells.weights.volatility
+    assert was is not None
+    found = smooth(cells, p)
+    now = learnt_steps(cells, found.parameters, squares_of(cells, found), robust, crisis)
+    before, after = np.log([was.step, was.shock_step]), np.log([now.step, now.shock_step])
+    return Cells.of(cells.layout, replace(cells.weights, volatility=now)), bool(
+        np.abs(after - before).max() < _SAME_SIZE
+    )
 
+
+def _restarted(p: FactorParameters, center: Floats, scale: Floats) -> FactorParameters:
     ratio = p.scale / scale
     return replace(p, loadings=p.loadings * ratio[:, None], variance=p.variance * ratio**2, center=center, scale=scale)
 

@@ -82,11 +82,11 @@ def _between(view: Look, row: int, column: int) -> tuple[tuple[tuple[int, float]
     layout, p = view.cells.layout, view.parameters
     rho, variance = float(p.memory[column]), float(p.variance[column])
     if not p.ar1 or rho == 0.0:
-        return (), variance / (1.0 - rho**2)
+        return (), variance / float(view.cells.weights.cell[row, column])
     known = np.flatnonzero(~np.isnan(layout.values[:, column]))
     before, after = known[known < row], known[known > row]
     ones = 1.0 / view.cells.weights.cell[:, column]
-    decay, spread, last = 0.0, 1.0 / (1.0 - rho**2), -1
+    decay, spread, last = 0.0, float(view.cells.weights.opening[column]) / (1.0 - rho**2), -1
     if len(before):
         last = int(before[-1])
         decay, spread = rho ** (row - last), 0.0

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from opsroom.base.errors import UsageError
-from opsroom.measure.nowcast.dfm.density import in_shock, parameter_variance, with_tails
+from opsroom.measure.nowcast.dfm.density import in_shock, parameter_variance, spread
 from opsroom.measure.nowcast.dfm.drift import levels, placed
 from opsroom.measure.nowcast.dfm.estimate import FitReport, estimate
 from opsroom.measure.nowcast.dfm.grid import Grid, gather
@@ -220,6 +220,18 @@ class FittedFactorModel:
         mean = view.found.factor_means[view.cells.layout.lead :] @ self.parameters.innovation.T
         return pd.DataFrame(mean, index=self.grid.months, columns=list(self.parameters.factor_names))
 
+    def volatility(self) -> pd.DataFrame:
+        """Return by how much innovations are wider than in an average month: the factors' and each series' own.
+
+        Standard deviations over their average, one row a month; empty where the model has no volatility that moves.
+        """
+        moving = None if self.weights is None else self.weights.volatility
+        if moving is None:
+            return pd.DataFrame(index=self.grid.months)
+        lead = len(moving.shocks) - len(self.grid.values)
+        both = np.column_stack([moving.shocks, moving.series])[lead:]
+        return pd.DataFrame(np.exp(0.5 * both), index=self.grid.months, columns=["factors", *self.grid.names])
+
     def nowcast(
         self, target: str, period: object, *, history: pd.DataFrame | None = None, parameter_uncertainty: bool = True
     ) -> NowcastResult:
@@ -245,21 +257,21 @@ class FittedFactorModel:
         column, row = self.grid.column(target), self.grid.row(target, period)
         view = self._view(row)
         found = cell(view, row, column)
-        spread = found.variance
-        if self.robust is not None and spread > 0:
-            weights = with_tails(view.cells.weights, self.robust, view, row, column)
-            spread = cell(look(view.grid, self.parameters, weights), row, column).variance
+        variance, doubt = found.variance, 0.0
+        if self.robust is not None and variance > 0:
+            variance, doubt = spread(view, self.robust, row, column)
         scale = float(self.parameters.scale[column])
-        own = parameter_variance(view, row, column) if parameter_uncertainty and spread > 0 else 0.0
+        own = parameter_variance(view, row, column) if parameter_uncertainty and variance > 0 else 0.0
         mean = float(self.parameters.center[column]) + scale * found.mean
         if self.level is not None:
             mean += float(placed(self.level, self.grid, view.grid)[row, column])
-        sd = scale * float(np.sqrt(spread + own))
+        sd = scale * float(np.sqrt(variance + own))
         shock = in_shock(view, row)
-        levels, basis, past = quantiles(mean, sd, shock=shock, history=history)
+        wobble = float(np.sqrt(np.log1p(doubt / (variance + own) ** 2))) if doubt > 0 else 0.0
+        levels, basis, past = quantiles(mean, sd, shock=shock, history=history, wobble=wobble)
         return NowcastResult(
-            target, self.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(spread)),
-            scale * float(np.sqrt(own)), basis, past, shock,
+            target, self.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(variance)),
+            scale * float(np.sqrt(own)), basis, past, shock, wobble,
         )  # fmt: skip
 
     def news(
@@ -306,7 +318,7 @@ class FittedFactorModel:
             layout = lay_out(standardise(self._flat(grid).values, p), p.monthly, p.factors, p.order, chained=p.ar1)
             begun = Cells.of(layout, carried(self.weights, self.grid, grid, layout.lead))
             crisis = self.robust.rows(grid, len(grid.values))
-            weights = settle(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-10).weights
+            weights = settle(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-10, held=True).weights
         level = None if self.level is None else placed(self.level, self.grid, grid)
         return replace(self, grid=grid, weights=weights, report=None, level=level)
 

@@ -151,18 +151,18 @@ def score(cells: Cells, m: Moments, p: FactorParameters, eq: Equations) -> Score
     e = own_errors(cells, m, p)
     loadings = (eq.right - np.einsum("ifg,ig->if", eq.left, p.loadings)) / p.variance[:, None]
     log_variance = 0.5 * (misfits(cells, e, p) / p.variance - counts(cells))
-    transition = _score_transition(m, p)
+    transition = _score_transition(m, p, cells.weights.start)
     memory = _score_memory(cells, e, p) if p.ar1 else np.zeros_like(p.memory)
     return Score(np.where(p.loads, loadings, 0.0), np.where(p.lags_used, transition, 0.0), log_variance, memory)
 
 
-def _score_transition(m: Moments, p: FactorParameters) -> Floats:
+def _score_transition(m: Moments, p: FactorParameters, start: float) -> Floats:
     now_before, before = lag_products(m, tuple(range(p.factors)), p.order)[1:]
     out = now_before - p.transition @ before
     # The first months: stationary, so that their covariance moves with the autoregression.
     covariance, form = stationary(p.transition), companion(p.transition)
     precision = np.linalg.inv(covariance)
-    pull = -0.5 * (precision - precision @ m.origin @ precision)
+    pull = -0.5 * (precision - start * (precision @ m.origin @ precision))
     total, power = pull.copy(), form.copy()
     for _ in range(40):
         more = power.T @ total @ power
