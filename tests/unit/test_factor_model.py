@@ -66,8 +66,8 @@ def cells_of(p: FactorParameters, values: np.ndarray, weights: str, rng: np.rand
     tails = Weights(*(rng.uniform(0.3, 1.5, one.shape) for one in (ones.cell, ones.own, ones.calm)))
     if weights == "drawn":
         return Cells.of(layout, tails)
-    shape = (layout.months, values.shape[1])
-    return Cells.of(layout, tails.under(Volatility(rng.normal(size=shape[0]), rng.normal(size=shape), 0.1, 0.1)))
+    paths = (rng.normal(size=shape) for shape in (layout.months, layout.months, (layout.months, values.shape[1])))
+    return Cells.of(layout, tails.under(Volatility(*paths, 0.1, 0.1, 0.1)))
 
 
 @pytest.mark.parametrize("weights", ["ones", "drawn", "moving"])

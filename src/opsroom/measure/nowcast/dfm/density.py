@@ -138,9 +138,12 @@ def _doubt(view: Look, robust: Robust, row: int, column: int) -> Doubt:
     crisis = robust.rows(view.grid, len(layout.values))
     known = np.flatnonzero(~np.isnan(layout.values[: row + 1, column]))
     last = int(known[-1]) if len(known) else -layout.lead
-    shock, own = end_variances(cells, p, squares_of(cells, view.found), robust, crisis, newest, column, last)
+    squares = squares_of(cells, view.found)
+    shock, own = end_variances(cells, p, squares, robust, crisis, newest=newest, column=column, last=last)
     gap = max(row - last, 0) if column < layout.monthly else max(row - 1 - last, 0)
-    return Doubt(shock, volatility.shock_step**2, own + gap * volatility.step**2, row - newest)
+    return Doubt(
+        shock, volatility.shock_step**2, own + gap * (volatility.step**2 + volatility.common_step**2), row - newest
+    )
 
 
 def _positions(view: Look, column: int) -> Ints:

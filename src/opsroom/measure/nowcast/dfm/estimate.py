@@ -211,7 +211,7 @@ def _sized(cells: Cells, p: FactorParameters, robust: Robust, crisis: Ints) -> t
     assert was is not None
     found = smooth(cells, p)
     now = learnt_steps(cells, found.parameters, squares_of(cells, found), robust, crisis)
-    before, after = np.log([was.step, was.shock_step]), np.log([now.step, now.shock_step])
+    before, after = (np.log([v.shock_step, v.common_step, v.step]) for v in (was, now))
     return Cells.of(cells.layout, replace(cells.weights, volatility=now)), bool(
         np.abs(after - before).max() < _SAME_SIZE
     )

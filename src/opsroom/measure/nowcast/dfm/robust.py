@@ -7,7 +7,7 @@ the weights' own log density, so that nothing is ever taken out by hand, and a f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from opsroom.base.errors import UsageError
 from opsroom.measure.nowcast.dfm.grid import Grid, month_number
 from opsroom.measure.nowcast.dfm.moments import Moments, moments, own_rows, shock_squares
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints, stationary
-from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed, Volatility, Weights
+from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed, Weights
 from opsroom.measure.nowcast.dfm.volatility import Squares, moved, path_density
 
 _LEAST = 1e-8
@@ -40,10 +40,10 @@ class Robust:
     drift
         Years over which each series' mean moves, to both sides (25 in Stock and Watson 2012); None: it stays.
     volatility
-        The log variance of each series' own innovations walks, and so does one of the factors' innovations.
-        ``"walk"``: how far is learnt, one size for all series and one for the factors; a number: the standard
-        deviation of log variance over a year, for all (0.3 means that variance halves or doubles within five years or
-        so); None: variances stay.
+        Log variances walk: one of the factors' innovations, one that all series' own innovations have in common, and
+        one of each series besides. ``"walk"``: how far each of the three kinds goes is learnt; a number: the standard
+        deviation of a log variance over a year (0.3 means that variance halves or doubles within five years or so);
+        None: variances stay.
     """
 
     tail: float = 5.0
@@ -58,7 +58,8 @@ class Robust:
         if self.drift is not None and self.drift < 1:
             raise UsageError("a mean that drifts within a year is no mean.", remedy="Use a drift of 10 to 30 years.")
         walks = self.volatility is None or self.volatility == "walk"
-        if not walks and not (isinstance(self.volatility, int | float) and 0.0 < self.volatility < 10.0):
+        number = isinstance(self.volatility, int | float) and not isinstance(self.volatility, bool)
+        if not walks and not (number and 0.0 < float(self.volatility) < 10.0):  # type: ignore[arg-type]  # a number
             raise UsageError(
                 f"volatility={self.volatility!r} is not known.",
                 remedy="Use None, 'walk', or the standard deviation of log variance over a year, such as 0.3.",
@@ -221,4 +222,4 @@ def carried(weights: Weights, old: Grid, new: Grid, lead: int) -> Weights:
         return out
     v = weights.volatility
     at = np.clip(np.arange(rows + lead) - shift, 0, len(v.shocks) - 1)
-    return out.under(Volatility(v.shocks[at], v.series[at], v.step, v.shock_step))
+    return out.under(replace(v, shocks=v.shocks[at], common=v.common[at], series=v.series[at]))

@@ -26,16 +26,20 @@ class Volatility:
     ----------
     shocks
         Months (lead included): of the factors' innovations.
+    common
+        Months (lead included): what the series' own innovations have in common.
     series
-        Months (lead included) x series: of the series' own innovations.
-    step, shock_step
-        Standard deviation of a month's step, of the series' walks and of the factors'.
+        Months (lead included) x series: of the series' own innovations, what is common included.
+    shock_step, common_step, step
+        Standard deviation of a month's step, of the factors' walk, the common one, and each series' own.
     """
 
     shocks: Floats
+    common: Floats
     series: Floats
-    step: float
     shock_step: float
+    common_step: float
+    step: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Volatility that moves slowly: a log variance of each series' own innovations and one of the factors', that walk.
+"""Volatility that moves slowly: log variances of the factors' and of the series' own innovations that walk.
+
+A series' own log variance is the sum of a walk that all series have in common and one of its own; the factors' is one
+walk. A quarterly target alone would tell little of its volatility; what all series have in common tells most of it.
 
 Heavy tails say that a number may be wild; volatility says that a decade is. Each is learnt with the other given: an
 innovation's precision is its weight times ``exp(-log variance)``. A path is the most probable one given expected
@@ -9,6 +12,7 @@ stationary with that cell's variance.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +20,7 @@ import numpy as np
 
 from opsroom.measure.nowcast.dfm import walk
 from opsroom.measure.nowcast.dfm.layout import Layout
-from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints, Mask
 from opsroom.measure.nowcast.dfm.smooth import Cells, Volatility
 from opsroom.measure.nowcast.dfm.step import FLOOR
 
@@ -28,6 +32,7 @@ FIRST = 0.2
 _LEAST, _MOST = 0.01, 2.0
 """Between which sizes over a year it looks."""
 _HALVINGS = 14
+_YEAR = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,128 +73,112 @@ class _Paths:
     special: Ints
 
 
-def monthly_step(robust: Robust) -> float:
-    """Return the walk's standard deviation over a month with which learning begins."""
-    over_year = robust.volatility if isinstance(robust.volatility, float) else FIRST
-    return float(over_year / np.sqrt(12.0))
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """Squares that scale with a log variance, and the points of the walks that they speak of."""
+
+    paths: _Paths
+    square: Floats
+    tail: Floats
+    fixed: Mask
+
+    def less(self, path: Floats) -> Floats:
+        """Return the squares over the variances of a path."""
+        return np.asarray(self.square * np.exp(-path))
 
 
 def still(layout: Layout, robust: Robust) -> Volatility:
-    """Return paths that have not moved yet."""
-    step = monthly_step(robust)
-    return Volatility(np.zeros(layout.months), np.zeros((layout.months, layout.values.shape[1])), step, step)
+    """Return paths that have not moved yet, with the size of steps that is given or learnt from."""
+    given = isinstance(robust.volatility, int | float)
+    step = (float(robust.volatility) if given else FIRST) / np.sqrt(_YEAR)  # type: ignore[arg-type]  # a number here
+    part = float(step * np.sqrt(0.5))  # a series' log variance is the sum of two walks
+    paths = np.zeros(layout.months), np.zeros(layout.months), np.zeros((layout.months, layout.values.shape[1]))
+    return Volatility(*paths, float(step), part, part)
 
 
 def moved(
     cells: Cells, p: FactorParameters, squares: Squares, robust: Robust, crisis: Ints, *, held: bool
 ) -> Volatility:
-    """Return the most probable paths given expected squares; `held`: from where they are at their first points."""
-    now = cells.weights.volatility
-    assert now is not None
-    own, shocks = _own_points(cells, squares, robust, crisis), _shock_points(cells, p, squares, robust, crisis)
-    series, common = now.series.copy(), now.shocks.copy()
-    paths, square, tail = own
-    if len(square):
-        path = series[paths.month, paths.series]
-        info = np.empty(len(path))
-        # A series without an own error to speak of has no level that could be learnt, only turns.
-        fixed = held | (p.variance <= FLOOR * (1.0 + 1e-9))
-        walk.modes(paths.offset, path, square, np.ones(len(path)), tail, paths.gap, now.step**2, fixed, info)
-        series = _spread_out(paths, path, series)
-    square, size, tail, start = shocks
-    path, info = common[start:].copy(), np.empty(len(square))
-    walk.mode(path, square, size, tail, np.full(len(path) - 1, now.shock_step**2), held, info)
-    common[start:], common[:start] = path, path[0]
-    return replace(now, shocks=common, series=series)
+    """Return more probable paths given expected squares: each the most probable one given the others.
+
+    `held`: from where they are at their first points.
+    """
+    now = _volatility(cells)
+    points = _own_points(cells, p, squares, robust, crisis)
+    paths, common, series = points.paths, now.common.copy(), now.series
+    if len(points.square):
+        own = series[paths.month, paths.series] - common[paths.month]
+        _common_mode(points, points.less(own), common, now.common_step, held=held)
+        square = points.less(common[paths.month])
+        _own_modes(points, square, own, now.step, held=held)
+        series = _spread_out(paths, own, common, series)
+    square, size, tail, start = _shock_points(cells, p, squares, robust, crisis)
+    shocks = now.shocks.copy()
+    path = shocks[start:].copy()
+    _shock_mode(path, square, size, tail, now.shock_step, held=held)
+    shocks[start:], shocks[:start] = path, path[0]
+    return replace(now, shocks=shocks, common=common, series=series)
 
 
 def learnt_steps(cells: Cells, p: FactorParameters, squares: Squares, robust: Robust, crisis: Ints) -> Volatility:
-    """Return the same paths with steps of the most likely size: one for all series, one for the factors.
+    """Return the same paths with steps of the most likely size: of what is common, of the series, of the factors.
 
     The marginal likelihood of the steps given expected squares (Laplace's approximation around the path), searched by
-    golden section in the logarithm; of the monthly series where there are any.
+    golden section in the logarithm; of the monthly series where there are any. What all series have in common comes
+    first, with the series' own walks at rest.
     """
-    now = cells.weights.volatility
-    assert now is not None
-    paths, square, tail = _own_points(cells, squares, robust, crisis)
-    begun, info = now.series[paths.month, paths.series], np.empty(len(square))
-    fixed = p.variance <= FLOOR * (1.0 + 1e-9)
-
+    now = _volatility(cells)
+    points = _own_points(cells, p, squares, robust, crisis)
+    shock, size, tail, start = _shock_points(cells, p, squares, robust, crisis)
+    shock_step = _golden(lambda step: _shock_mode(now.shocks[start:].copy(), shock, size, tail, step, held=False))
+    if not len(points.square):
+        return replace(now, shock_step=shock_step)
     # A quarterly series' months are expected, not seen: they would speak for whatever step they were expected under.
-    offset = paths.offset[: cells.layout.monthly + 1] if cells.layout.monthly else paths.offset
-
-    def series_value(step: float) -> float:
-        here = begun.copy()
-        return walk.modes(offset, here, square, np.ones(len(here)), tail, paths.gap, step**2, fixed, info)
-
-    shock, size, shock_tail, start = _shock_points(cells, p, squares, robust, crisis)
-    shock_info = np.empty(len(shock))
-
-    def shock_value(step: float) -> float:
-        here = now.shocks[start:].copy()
-        return walk.mode(here, shock, size, shock_tail, np.full(len(here) - 1, step**2), False, shock_info)
-
-    step = _golden(series_value) if len(square) else now.step
-    return replace(now, step=step, shock_step=_golden(shock_value))
+    points = _monthly(points, cells.layout.monthly)
+    month, which = points.paths.month, points.paths.series
+    level = (now.series - now.common[:, None]).mean(axis=0)[which]
+    at_rest = points.less(level)
+    common_step = _golden(lambda step: _common_mode(points, at_rest, now.common.copy(), step, held=False))
+    common = now.common.copy()
+    _common_mode(points, at_rest, common, common_step, held=False)
+    rest = points.less(common[month])
+    step = _golden(lambda step: _own_modes(points, rest, level.copy(), step, held=False))
+    return replace(now, shock_step=shock_step, common_step=common_step, step=step)
 
 
 def end_variances(
-    cells: Cells,
-    p: FactorParameters,
-    squares: Squares,
-    robust: Robust,
-    crisis: Ints,
-    newest: int,
-    column: int,
+    cells: Cells, p: FactorParameters, squares: Squares, robust: Robust, crisis: Ints, *, newest: int, column: int,
     last: int,
-) -> tuple[float, float]:
+) -> tuple[float, float]:  # fmt: skip
     """Return the variance of the factors' log variance in row `newest`, and of a series' own in row `last`.
 
-    Laplace's approximation around the paths. A quarterly series has one figure in three months, and so a third of
-    the information that its months would have.
+    Laplace's approximation around the paths, each with the others given. A quarterly series has one figure in three
+    months, and so a third of the information that its months would have.
     """
-    now, lead = cells.weights.volatility, cells.layout.lead
-    assert now is not None
+    now, lead = _volatility(cells), cells.layout.lead
     square, size, tail, start = _shock_points(cells, p, squares, robust, crisis)
     end = newest + lead - start + 1
-    shock = _end(now.shocks[start:][:end], square[:end], size[:end], tail[:end], np.ones(end), now.shock_step, 1.0)
-    paths, square, tail = _own_points(cells, squares, robust, crisis)
-    a = int(paths.offset[column])
-    b = a + int(np.searchsorted(paths.month[a : paths.offset[column + 1]], last + lead, side="right"))
-    b = max(b, min(a + 1, int(paths.offset[column + 1])))
-    path = now.series[paths.month[a:b], column]
-    share = 1.0 if column < cells.layout.monthly else 1.0 / 3.0
-    own = _end(path, square[a:b], np.ones(b - a), tail[a:b], paths.gap[a:b], now.step, share)
-    return shock, own
-
-
-def _end(
-    path: Floats, square: Floats, size: Floats, tail: Floats, gap: Floats, step: float, share: float
-) -> float:  # fmt: skip
-    if not len(path):
-        return 0.0
-    slope, bend, info = np.empty(len(path)), np.empty(len(path)), np.empty(len(path))
-    walk.slopes(path.copy(), square.copy(), size, tail.copy(), slope, bend)
-    walk.inform(share * bend, step**2 * gap[1:], False, info)
-    return float(1.0 / info[-1])
-
-
-def _golden(value: object) -> float:
-    assert callable(value)
-    low, high = np.log(_LEAST / np.sqrt(12.0)), np.log(_MOST / np.sqrt(12.0))
-    ratio = 0.5 * (np.sqrt(5.0) - 1.0)
-    a, b = high - ratio * (high - low), low + ratio * (high - low)
-    at_a, at_b = value(np.exp(a)), value(np.exp(b))
-    for _ in range(_HALVINGS):
-        if at_a > at_b:
-            high, b, at_b = b, a, at_a
-            a = high - ratio * (high - low)
-            at_a = value(np.exp(a))
-        else:
-            low, a, at_a = a, b, at_b
-            b = low + ratio * (high - low)
-            at_b = value(np.exp(b))
-    return float(np.exp(0.5 * (low + high)))
+    every = np.arange(end)
+    shock = _end(now.shocks[start:][:end], every, square[:end], size[:end], tail[:end], np.ones(end), now.shock_step)
+    points = _own_points(cells, p, squares, robust, crisis)
+    paths = points.paths
+    a, stop = int(paths.offset[column]), int(paths.offset[column + 1])
+    b = max(
+        a + int(np.searchsorted(paths.month[a:stop], last + lead, side="right")),
+        min(a + 1, stop),
+    )
+    share = np.where(paths.series < cells.layout.monthly, 1.0, 1.0 / 3.0)
+    ones, total = np.ones(b - a), now.series[paths.month, paths.series]
+    own = _end(
+        total[a:b], np.arange(b - a), points.square[a:b], ones, points.tail[a:b], paths.gap[a:b], now.step, share[a:b]
+    )  # fmt: skip
+    seen = np.flatnonzero(paths.month <= newest + lead)
+    length, where = newest + lead + 1, paths.month[seen]
+    common = _end(
+        np.zeros(length), where, points.less(total)[seen], np.ones(len(seen)), points.tail[seen],
+        np.ones(length), now.common_step, share[seen],
+    )  # fmt: skip
+    return shock, own + common
 
 
 def path_density(cells: Cells) -> float:
@@ -198,11 +187,12 @@ def path_density(cells: Cells) -> float:
     if now is None:
         return 0.0
     paths = own_paths(cells.layout)
-    path = now.series[paths.month, paths.series]
+    path = now.series[paths.month, paths.series] - now.common[paths.month]
     first = np.zeros(len(path), dtype=bool)
     first[paths.offset[:-1][np.diff(paths.offset) > 0]] = True
     inner = np.flatnonzero(~first)
     total = float(((path[inner] - path[inner - 1]) ** 2 / paths.gap[inner]).sum()) / now.step**2
+    total += float((np.diff(now.common) ** 2).sum()) / now.common_step**2
     return -0.5 * (total + float((np.diff(now.shocks) ** 2).sum()) / now.shock_step**2)
 
 
@@ -212,10 +202,12 @@ def absorbed(cells: Cells, p: FactorParameters) -> tuple[Cells, FactorParameters
     if now is None:
         return cells, p
     p = p.unit()
-    own, common = now.series.mean(axis=0), float(now.shocks.mean())
+    own, shock = now.series.mean(axis=0), float(now.shocks.mean())
     own = np.maximum(own, np.log(FLOOR / p.variance))
-    shifted = replace(now, series=now.series - own, shocks=now.shocks - common)
-    p = replace(p, variance=p.variance * np.exp(own), loadings=p.loadings * np.exp(0.5 * common))
+    shifted = replace(
+        now, series=now.series - own, shocks=now.shocks - shock, common=now.common - float(now.common.mean())
+    )
+    p = replace(p, variance=p.variance * np.exp(own), loadings=p.loadings * np.exp(0.5 * shock))
     return Cells.of(cells.layout, cells.weights.tails().under(shifted)), p
 
 
@@ -241,7 +233,81 @@ def own_paths(layout: Layout) -> _Paths:
     )
 
 
-def _own_points(cells: Cells, squares: Squares, robust: Robust, crisis: Ints) -> tuple[_Paths, Floats, Floats]:
+def _volatility(cells: Cells) -> Volatility:
+    now = cells.weights.volatility
+    assert now is not None
+    return now
+
+
+def _common_mode(points: _Points, square: Floats, path: Floats, step: float, *, held: bool) -> float:
+    ones, steps = np.ones(len(square)), np.full(len(path) - 1, step**2)
+    return float(
+        walk.mode(path, points.paths.month, square, ones, points.tail, steps, held, np.empty(len(path)))
+    )  # fmt: skip
+
+
+def _own_modes(points: _Points, square: Floats, path: Floats, step: float, *, held: bool) -> float:
+    paths, ones = points.paths, np.ones(len(square))
+    fixed, info = held | points.fixed, np.empty(len(square))
+    return float(walk.modes(paths.offset, path, square, ones, points.tail, paths.gap, step**2, fixed, info))
+
+
+def _shock_mode(path: Floats, square: Floats, size: Floats, tail: Floats, step: float, *, held: bool) -> float:
+    n = len(path)
+    return float(walk.mode(path, np.arange(n), square, size, tail, np.full(n - 1, step**2), held, np.empty(n)))
+
+
+def _end(
+    path: Floats, at: Ints, square: Floats, size: Floats, tail: Floats, gap: Floats, step: float,
+    share: float | Floats = 1.0,
+) -> float:  # fmt: skip
+    """Return the variance of a path's last point; each square has a share of the information that it would have."""
+    if not len(path):
+        return 0.0
+    total, slope, bend, info = np.zeros(len(path)), np.empty(len(path)), np.empty(len(path)), np.empty(len(path))
+    shares = np.broadcast_to(np.asarray(share, dtype=np.float64), square.shape)
+    for one in np.unique(shares):
+        own = np.flatnonzero(shares == one)
+        walk.slopes(path.copy(), at[own], square[own], size[own], tail[own], slope, bend, 0.0)
+        total += one * bend
+    # From the first point on: how well a level that stays is known is no matter of volatility.
+    walk.inform(total, step**2 * gap[1:], True, info)
+    return float(1.0 / info[-1])
+
+
+def _golden(value: Callable[[float], float]) -> float:
+    """Return the step between the least and the most over a year at which a function is highest."""
+    low, high = np.log(_LEAST / np.sqrt(_YEAR)), np.log(_MOST / np.sqrt(_YEAR))
+    ratio = 0.5 * (np.sqrt(5.0) - 1.0)
+    a, b = high - ratio * (high - low), low + ratio * (high - low)
+    at_a, at_b = value(float(np.exp(a))), value(float(np.exp(b)))
+    for _ in range(_HALVINGS):
+        if at_a > at_b:
+            high, b, at_b = b, a, at_a
+            a = high - ratio * (high - low)
+            at_a = value(float(np.exp(a)))
+        else:
+            low, a, at_a = a, b, at_b
+            b = low + ratio * (high - low)
+            at_b = value(float(np.exp(b)))
+    return float(np.exp(0.5 * (low + high)))
+
+
+def _monthly(points: _Points, monthly: int) -> _Points:
+    """Return the points of the monthly series alone, where there are any."""
+    if not monthly:
+        return points
+    paths = points.paths
+    end = int(paths.offset[monthly])
+    part = _Paths(
+        paths.offset[: monthly + 1], paths.month[:end], paths.series[:end], paths.gap[:end], paths.special[:end]
+    )  # fmt: skip
+    return _Points(part, points.square[:end], points.tail[:end], points.fixed[:monthly])
+
+
+def _own_points(
+    cells: Cells, p: FactorParameters, squares: Squares, robust: Robust, crisis: Ints
+) -> _Points:  # fmt: skip
     """Return the points of the series' walks with their squares and tails.
 
     Where the tail is 0 the square is weighed already: after a hole, in a crisis, and at a quarterly series' start.
@@ -261,7 +327,8 @@ def _own_points(cells: Cells, squares: Squares, robust: Robust, crisis: Ints) ->
     own = np.where(starts, own * tails.own[month, which], own)
     square = np.concatenate([square, own])
     tail = np.where(np.concatenate([normal, starts]), 0.0, robust.tail)
-    return paths, square, tail
+    # A series without an own error to speak of has no level that could be learnt, only turns.
+    return _Points(paths, square, tail, p.variance <= FLOOR * (1.0 + 1e-9))
 
 
 def _shock_points(
@@ -283,12 +350,14 @@ def _shock_points(
     )
 
 
-def _spread_out(paths: _Paths, path: Floats, like: Floats) -> Floats:
-    """Return months x series from the points: until a point its value, after the last one that."""
+def _spread_out(paths: _Paths, own: Floats, common: Floats, like: Floats) -> Floats:
+    """Return months x series from the points: until a point what it has, after the last one its own and the common."""
     out = like.copy()
     for s in range(like.shape[1]):
         a, b = paths.offset[s], paths.offset[s + 1]
         if b > a:
             at = np.searchsorted(paths.month[a:b], np.arange(len(like)))
-            out[:, s] = path[a:b][np.minimum(at, b - a - 1)]
+            past = at >= b - a
+            at = np.minimum(at, b - a - 1)
+            out[:, s] = own[a:b][at] + common[np.where(past, np.arange(len(like)), paths.month[a:b][at])]
     return out

@@ -2,7 +2,7 @@
 
 With step variances g and squares x of dimension m, the path h is the lowest point of
 
-    sum over points of  misfit(h, x)  +  sum over steps of (h' - h)² / (2 g)
+    sum over squares of  misfit(h, x)  +  sum over steps of (h' - h)² / (2 g)
 
 where the misfit is ``m h / 2 + x exp(-h) / 2`` for normal errors, and for Student errors whose weight has been
 maximised out ``m h / 2 + (tail + m) log(tail + x exp(-h)) / 2``. Both are convex, so that the lowest point is one and
@@ -23,32 +23,34 @@ _STRIDE = 3.0
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def height(path: Any, square: Any, size: Any, tail: Any, step: Any) -> float:
+def height(path: Any, at: Any, square: Any, size: Any, tail: Any, step: Any) -> float:
     """Return what the path minimises; `step` holds the variances between a point and the one after."""
     total = 0.0
-    for k in range(len(path)):
-        x = square[k] * np.exp(-path[k])
+    for k in range(len(at)):
+        h = path[at[k]]
+        x = square[k] * np.exp(-h)
         if tail[k] > 0.0:
-            total += 0.5 * (size[k] * path[k] + (tail[k] + size[k]) * np.log1p(x / tail[k]))
+            total += 0.5 * (size[k] * h + (tail[k] + size[k]) * np.log1p(x / tail[k]))
         else:
-            total += 0.5 * (size[k] * path[k] + x)
-        if k > 0:
-            total += 0.5 * (path[k] - path[k - 1]) ** 2 / step[k - 1]
+            total += 0.5 * (size[k] * h + x)
+    for k in range(1, len(path)):
+        total += 0.5 * (path[k] - path[k - 1]) ** 2 / step[k - 1]
     return total
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def slopes(path: Any, square: Any, size: Any, tail: Any, slope: Any, bend: Any) -> None:
-    """Fill in the first and second derivative of each point's misfit."""
-    for k in range(len(path)):
-        x = square[k] * np.exp(-path[k])
+def slopes(path: Any, at: Any, square: Any, size: Any, tail: Any, slope: Any, bend: Any, least: float) -> None:
+    """Fill in the misfit's first and second derivative by point, each square's second one at least `least` its size."""
+    slope[:], bend[:] = 0.0, 0.0
+    for k in range(len(at)):
+        x = square[k] * np.exp(-path[at[k]])
         if tail[k] > 0.0:
             share = x / (tail[k] + x)
-            slope[k] = 0.5 * (size[k] - (tail[k] + size[k]) * share)
-            bend[k] = 0.5 * (tail[k] + size[k]) * share * (tail[k] / (tail[k] + x))
+            slope[at[k]] += 0.5 * (size[k] - (tail[k] + size[k]) * share)
+            bend[at[k]] += max(0.5 * (tail[k] + size[k]) * share * (tail[k] / (tail[k] + x)), least * size[k])
         else:
-            slope[k] = 0.5 * (size[k] - x)
-            bend[k] = 0.5 * x
+            slope[at[k]] += 0.5 * (size[k] - x)
+            bend[at[k]] += max(0.5 * x, least * size[k])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -76,15 +78,15 @@ def inform(bend: Any, step: Any, held: Any, info: Any) -> float:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def mode(path: Any, square: Any, size: Any, tail: Any, step: Any, held: Any, info: Any) -> float:
+def mode(path: Any, at: Any, square: Any, size: Any, tail: Any, step: Any, held: Any, info: Any) -> float:
     """Move a path to its most probable place, in place; return the log marginal likelihood of the steps (Laplace).
 
     Parameters
     ----------
     path
         Where to begin; its first point stays where it is if `held`.
-    square, size, tail
-        Per point: expected square sum, its dimension, and degrees of freedom (0: normal).
+    at, square, size, tail
+        Per square: its point, expected square sum, its dimension, and degrees of freedom (0: normal).
     step
         Variance of each step, one less than the points.
     held
@@ -94,12 +96,10 @@ def mode(path: Any, square: Any, size: Any, tail: Any, step: Any, held: Any, inf
     """
     n = len(path)
     slope, bend, move, right = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    value = height(path, square, size, tail, step)
+    value = height(path, at, square, size, tail, step)
     for _ in range(_TURNS):
-        slopes(path, square, size, tail, slope, bend)
-        for k in range(n):
-            # A point far off has next to no curvature; the expected one keeps the step within reason.
-            bend[k] = max(bend[k], 1e-3 * size[k])
+        # A point far off has next to no curvature: a part of the expected one keeps the step within reason.
+        slopes(path, at, square, size, tail, slope, bend, 1e-3)
         inform(bend, step, held, info)
         # The right side is that of a regression on the path itself, so that the steps need no term of their own.
         for k in range(n):
@@ -126,7 +126,7 @@ def mode(path: Any, square: Any, size: Any, tail: Any, step: Any, held: Any, inf
         length, lower = min(1.0, _STRIDE / far), False
         while length > 1e-10:
             trial = path + length * move
-            there = height(trial, square, size, tail, step)
+            there = height(trial, at, square, size, tail, step)
             if there <= value:
                 path[:] = trial
                 lower = there < value
@@ -135,7 +135,7 @@ def mode(path: Any, square: Any, size: Any, tail: Any, step: Any, held: Any, inf
             length *= 0.5
         if not lower:
             break
-    slopes(path, square, size, tail, slope, bend)
+    slopes(path, at, square, size, tail, slope, bend, 0.0)
     return -value - 0.5 * inform(bend, step, held, info)
 
 
@@ -153,5 +153,6 @@ def modes(
         a, b = offset[s], offset[s + 1]
         if b > a:
             step = variance * gap[a + 1 : b]
-            total += mode(path[a:b], square[a:b], size[a:b], tail[a:b], step, held[s], info[a:b])
+            at = np.arange(b - a)
+            total += mode(path[a:b], at, square[a:b], size[a:b], tail[a:b], step, held[s], info[a:b])
     return total
