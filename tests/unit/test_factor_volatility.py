@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from test_factor_model import drawn
+from tests.factor_worlds import drawn
 
 from opsroom.base.errors import UsageError
 from opsroom.measure.nowcast import DynamicFactorModel, Robust
@@ -92,12 +92,12 @@ def test_a_path_is_the_lowest_point_that_a_general_search_finds(
 )
 def test_the_objective_never_falls(seed: int, ar1: bool, size: float, held: bool, crisis: bool) -> None:
     rng = np.random.default_rng(seed)
-    p, values = drawn(rng, ar1=ar1, months=36)
+    p, values = drawn(rng, order=int(ar1), months=36)
     values[20:] *= 3.0
     values[rng.integers(0, 36), 0] = 12.0
     robust = Robust(volatility=size)
     rows = np.array([12, 13]) if crisis else NO_CRISIS
-    layout = lay_out(values, p.monthly, p.factors, p.order, chained=ar1)
+    layout = lay_out(values, p.monthly, p.factors, p.order, own_order=int(ar1))
     cells = Cells.of(layout)
     cells = Cells.of(layout, cells.weights.under(still(layout, robust)))
     path = []
@@ -119,9 +119,9 @@ def test_the_objective_never_falls(seed: int, ar1: bool, size: float, held: bool
 @given(seed=st.integers(0, 10**6), ar1=st.booleans())
 def test_without_steps_it_is_the_model_without_volatility(seed: int, ar1: bool) -> None:
     rng = np.random.default_rng(seed)
-    p, values = drawn(rng, ar1=ar1, months=30)
+    p, values = drawn(rng, order=int(ar1), months=30)
     plain, small = Robust(), Robust(volatility=1e-9)
-    layout = lay_out(values, p.monthly, p.factors, p.order, chained=ar1)
+    layout = lay_out(values, p.monthly, p.factors, p.order, own_order=int(ar1))
     without = settle(Cells.of(layout), p, plain, NO_CRISIS, rounds=8, tol=-np.inf)
     begun = Cells.of(layout, Cells.of(layout).weights.under(still(layout, small)))
     within = settle(begun, p, small, NO_CRISIS, rounds=8, tol=-np.inf, held=True)

@@ -154,8 +154,8 @@ def _positions(view: Look, column: int) -> Ints:
     chosen = list(at[column][p.loads[column]])
     if lags <= _MOST:
         chosen += list(range(int(p.loads.sum()), int(p.loads.sum()) + lags))
-    if p.ar1:
-        chosen.append(len(pack(p)) - len(p.names) + column)
+    for lag in range(p.own_order):
+        chosen.append(len(pack(p)) - (p.own_order - lag) * len(p.names) + column)
     return np.array(chosen, dtype=np.int64)
 
 

@@ -98,7 +98,7 @@ def estimate(
     factor_names: tuple[str, ...],
     blocks: tuple[FactorBlock, ...],
     loads: Mask,
-    ar1: bool,
+    own_order: int,
     robust: Robust | None,
     tol: float,
     max_iter: int,
@@ -110,7 +110,7 @@ def estimate(
     ----------
     grid
         The panel.
-    factor_names, blocks, loads, ar1, robust
+    factor_names, blocks, loads, own_order, robust
         The model; see `FactorParameters` and `Robust`.
     tol, max_iter
         See `learn`.
@@ -125,14 +125,14 @@ def estimate(
     center, scale = scales(grid, robust)
     values = (grid.values - center) / scale
     order = max(block.order for block in blocks)
-    layout = lay_out(values, grid.monthly, len(factor_names), order, chained=ar1)
+    layout = lay_out(values, grid.monthly, len(factor_names), order, own_order=own_order)
     cells = Cells.of(layout)
     crisis = None if robust is None else robust.rows(grid, len(values))
     if start is None:
         begun = [
             begin(
                 values, names=grid.names, monthly=grid.monthly, factor_names=factor_names, blocks=blocks, loads=loads,
-                center=center, scale=scale, ar1=ar1, persistent=persistent, skip=skip,
+                center=center, scale=scale, own_order=own_order, persistent=persistent, skip=skip,
             )
             for persistent, skip in ((False, 0), (True, 0), (False, 1))
         ]  # fmt: skip

@@ -25,6 +25,7 @@ from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth, standardi
 from opsroom.measure.nowcast.dfm.twin import dense_loglike
 
 _SETTLE = 50
+_MOST_LAGS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,8 @@ class DynamicFactorModel:
     factor_order
         Lags of the factors' vector autoregression, in months (or block → lags).
     idiosyncratic
-        ``"ar1"``: each series' own error remembers the month before; ``"iid"``: it does not.
+        ``"ar1"``: each series' own error remembers the month before; ``"iid"``: it does not; ``"ar2"``, ``"ar3"`` … or
+        a number: it remembers so many months.
     blocks
         Series → the blocks that it belongs to; each block has factors, and an autoregression, of its own. Absent:
         one block of all series.
@@ -78,13 +80,17 @@ class DynamicFactorModel:
 
     factors: int | Mapping[str, int] = 1
     factor_order: int | Mapping[str, int] = 1
-    idiosyncratic: Literal["ar1", "iid"] = "ar1"
+    idiosyncratic: str | int = "ar1"
     blocks: Mapping[str, Sequence[str]] | None = None
     robust: Literal["student"] | Robust | None = None
 
     def __post_init__(self) -> None:
-        if self.idiosyncratic not in ("ar1", "iid"):
-            raise UsageError(f"idiosyncratic={self.idiosyncratic!r} is not known.", remedy="Use 'ar1' or 'iid'.")
+        moving = isinstance(self.robust, Robust) and self.robust.volatility is not None
+        if self.own_order > 1 and moving:
+            raise UsageError(
+                "volatility that moves goes with own errors of order 1 or 0.",
+                remedy="Use idiosyncratic='ar1' or 'iid', or volatility=None.",
+            )
         if not (self.robust is None or self.robust == "student" or isinstance(self.robust, Robust)):
             raise UsageError(f"robust={self.robust!r} is not known.", remedy="Use None, 'student' or Robust(…).")
         for name, given in (("factors", self.factors), ("factor_order", self.factor_order)):
@@ -93,6 +99,20 @@ class DynamicFactorModel:
                 raise UsageError(f"{name} by block needs blocks.", remedy="Give blocks, or one number.")
             if min(numbers, default=0) < 1:
                 raise UsageError(f"{name} must be 1 or more.", remedy="Use at least one.")
+
+    @property
+    def own_order(self) -> int:
+        """Months that the series' own errors remember."""
+        given = self.idiosyncratic
+        known = {"iid": 0} | {f"ar{k}": k for k in range(1, _MOST_LAGS + 1)}
+        if isinstance(given, str) and given in known:
+            return known[given]
+        if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= _MOST_LAGS:
+            return given
+        raise UsageError(
+            f"idiosyncratic={given!r} is not known.",
+            remedy=f"Use 'iid', 'ar1', 'ar2' … 'ar{_MOST_LAGS}', or the number of months.",
+        )
 
     def fit(
         self,
@@ -134,7 +154,7 @@ class DynamicFactorModel:
         level = None if robust is None or robust.drift is None else levels(grid, robust.drift)
         flat = grid if level is None else replace(grid, values=grid.values - level)
         parameters, weights, report = estimate(
-            flat, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.idiosyncratic == "ar1",
+            flat, factor_names=factor_names, blocks=blocks, loads=loads, own_order=self.own_order,
             robust=robust, tol=tol, max_iter=max_iter, start=start,
         )  # fmt: skip
         return FittedFactorModel(
@@ -315,7 +335,9 @@ class FittedFactorModel:
         )
         if self.robust is not None and self.weights is not None and not same:
             p = self.parameters
-            layout = lay_out(standardise(self._flat(grid).values, p), p.monthly, p.factors, p.order, chained=p.ar1)
+            layout = lay_out(
+                standardise(self._flat(grid).values, p), p.monthly, p.factors, p.order, own_order=p.own_order
+            )
             begun = Cells.of(layout, carried(self.weights, self.grid, grid, layout.lead))
             crisis = self.robust.rows(grid, len(grid.values))
             weights = settle(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-10, held=True).weights
@@ -343,7 +365,7 @@ class FittedFactorModel:
         p = self.parameters
         lines = [
             f"Dynamic factor model: {p.monthly} monthly and {len(p.names) - p.monthly} quarterly series, "
-            f"{p.factors} factor(s) of order {p.order}, own errors {'AR(1)' if p.ar1 else 'independent'}"
+            f"{p.factors} factor(s) of order {p.order}, own errors {f'AR({p.own_order})' if p.ar1 else 'independent'}"
         ]
         if self.report is not None:
             r = self.report
@@ -381,7 +403,7 @@ def loglike(
     values = standardise(grid.values, parameters)
     if not compiled:
         return dense_loglike(parameters, values)
-    layout = lay_out(values, parameters.monthly, parameters.factors, parameters.order, chained=parameters.ar1)
+    layout = lay_out(values, parameters.monthly, parameters.factors, parameters.order, own_order=parameters.own_order)
     return smooth(Cells.of(layout), parameters, moments=False).loglike
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from opsroom.base.errors import UsageError
+from opsroom.measure.nowcast.dfm.chained import chain_squares
 from opsroom.measure.nowcast.dfm.grid import Grid, month_number
 from opsroom.measure.nowcast.dfm.moments import Moments, moments, own_rows, shock_squares
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints, stationary
@@ -97,7 +98,7 @@ def reweigh(cells: Cells, found: Smoothed, robust: Robust, crisis: Ints, *, held
     own[:1] = 1.0
     for row in crisis:
         calm[row + lead] = min(1.0, r / max(float(shocks[row + lead]), r))
-        known = ~np.isnan(layout.values[row, :n])
+        known = ~np.isnan(each[row])
         if known.any():
             cell[row, known] = 1.0 / max(1.0, float(np.mean(each[row, known])))
     tails = Weights(np.maximum(cell, _LEAST), np.maximum(own, _LEAST), np.maximum(calm, _LEAST))
@@ -122,13 +123,20 @@ def _student(square: Floats, tail: float) -> Floats:
 def squares_of(cells: Cells, found: Smoothed) -> Squares:
     """Return the expected squares of all innovations."""
     layout, p, m = cells.layout, found.parameters, moments(cells, found)
+    if layout.chain is not None:
+        none = np.zeros(0)
+        return Squares(*chain_squares(cells, found), none, none, shock_squares(found), _origin_square(p, m))
     cell, jump = _cell_squares(cells, found, m)
     month, series, _ = layout.special.T
     spread = found.special.spread
     if cells.weights.volatility is not None:
         spread = spread * np.exp(-cells.weights.volatility.series[month + layout.lead, series])
-    origin = float(np.trace(np.linalg.solve(stationary(p.transition), m.origin)))
-    return Squares(cell, jump / spread, spread, _own_squares(cells, p, m), shock_squares(found), origin)
+    own = _own_squares(cells, p, m)
+    return Squares(cell, own, jump / spread, spread, shock_squares(found), _origin_square(p, m))
+
+
+def _origin_square(p: FactorParameters, m: Moments) -> float:
+    return float(np.trace(np.linalg.solve(stationary(p.transition), m.origin)))
 
 
 def _cell_squares(cells: Cells, found: Smoothed, full: Moments) -> tuple[Floats, Floats]:

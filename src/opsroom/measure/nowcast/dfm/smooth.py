@@ -14,6 +14,7 @@ import numpy as np
 
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.dfm import kernels
+from opsroom.measure.nowcast.dfm.chained import add_chain, chain_spreads, odd_equations
 from opsroom.measure.nowcast.dfm.layout import Layout
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints, Mask, stationary
 
@@ -264,28 +265,35 @@ def smooth(cells: Cells, parameters: FactorParameters, *, moments: bool = True) 
     if sign <= 0:
         raise not_stationary(p.radius)
     contrast = np.hstack([np.eye(r), -p.transition])
-    same, cross, right_now, right_back, total = _collapse(cells, p)
     env, right = np.zeros(layout.start[-1]), np.zeros(layout.unknowns)
     first, start, at, lead = layout.first, layout.start, layout.factor_at, layout.lead
-    here = at[lead:, None] + np.arange(r)
-    right[here] += right_now
-    if cross is not None:
-        right[here[:-1]] -= right_back[1:]
+    calm = contrast.T @ contrast, weights.calm, weights.start * origin
+    if layout.chain is not None:
+        none = np.zeros((len(layout.values), r, r))
+        kernels.add_factors(env, first, start, at, *calm, none, none, lead)
+        odd = odd_equations(layout, p, weights)
+        total = add_chain(cells, p, odd, env, right)
+        special, spreads = special_cells(layout, p, weights), chain_spreads(cells, p, odd)
     else:
-        cross = np.zeros_like(same)
-    kernels.add_factors(
-        env, first, start, at, contrast.T @ contrast, weights.calm, weights.start * origin, same, cross, lead
-    )
-    special = special_cells(layout, p, weights)
-    total += kernels.add_special(
-        env, first, start, at, lead, layout.special, special.decay, special.weight, special.value,
-        p.loadings, right,
-    )  # fmt: skip
-    quarterly_values = layout.values[layout.quarters[:, 0], n_m + layout.quarters[:, 1]]
-    total += kernels.add_quarters(
-        env, first, start, at, layout.own_at, lead, layout.quarters, quarterly_values, layout.plain,
-        p.loadings[n_m:], p.memory[n_m:], p.variance[n_m:], weights.own, right,
-    )  # fmt: skip
+        same, cross, right_now, right_back, total = _collapse(cells, p)
+        here = at[lead:, None] + np.arange(r)
+        right[here] += right_now
+        if cross is not None:
+            right[here[:-1]] -= right_back[1:]
+        else:
+            cross = np.zeros_like(same)
+        kernels.add_factors(env, first, start, at, *calm, same, cross, lead)
+        special = special_cells(layout, p, weights)
+        total += kernels.add_special(
+            env, first, start, at, lead, layout.special, special.decay, special.weight, special.value,
+            p.loadings, right,
+        )  # fmt: skip
+        quarterly_values = layout.values[layout.quarters[:, 0], n_m + layout.quarters[:, 1]]
+        total += kernels.add_quarters(
+            env, first, start, at, layout.own_at, lead, layout.quarters, quarterly_values, layout.plain,
+            p.loadings[n_m:], p.memory[n_m:], p.variance[n_m:], weights.own, right,
+        )  # fmt: skip
+        spreads = _spreads(layout, p, weights, special)
     logdet = kernels.factorise(env, first, start)
     if not np.isfinite(logdet):
         raise singular()
@@ -297,7 +305,7 @@ def smooth(cells: Cells, parameters: FactorParameters, *, moments: bool = True) 
         + logdet_start
         - r * order * float(np.log(weights.start))
         - r * float(np.log(weights.calm[order:]).sum())
-        + _spreads(layout, p, weights, special)
+        + spreads
         + total
         - float(mean @ right)
     )

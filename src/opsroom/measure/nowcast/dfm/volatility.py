@@ -43,11 +43,11 @@ class Squares:
     ----------
     cell
         Months x monthly series: of regular cells; NaN elsewhere.
+    own
+        Months (lead included) x quarterly series; the first month's is that of its start.
     jump, spread
         Per special cell: of the whole jump from the cell before, over its spread, tails taken out; and that spread,
         volatility taken out.
-    own
-        Months (lead included) x quarterly series; the first month's is that of its start.
     shocks
         Months (lead included): summed over the factors; NaN before month `order`.
     origin
@@ -55,9 +55,9 @@ class Squares:
     """
 
     cell: Floats
+    own: Floats
     jump: Floats
     spread: Floats
-    own: Floats
     shocks: Floats
     origin: float
 
