@@ -324,10 +324,11 @@ def chain_weights(cells: Cells, p: FactorParameters, solved: Floats, out: Floats
         out[: rows - a, :n] += one[:, a] * each[a:]
 
 
-def chain_squares(cells: Cells, found: Smoothed) -> tuple[Floats, Floats]:
-    """Return expected squared innovations over their variances: of the monthly cells, and by month of the quarterly.
+def chain_squares(cells: Cells, found: Smoothed) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return expected squared innovations over their variances.
 
-    NaN where a month has none of its own: at a series' start, and where nothing is known.
+    Of the monthly series' known cells, of the quarterly series' months, of the monthly series' holes (NaN where a
+    month has none, as at a series' start), and per series the sum over its start, over its spread.
     """
     layout, chain, p, n = cells.layout, chain_of(cells.layout), found.parameters, cells.layout.monthly
     one, load = contrasts(p)[:n], p.loadings[:n]
@@ -342,8 +343,10 @@ def chain_squares(cells: Cells, found: Smoothed) -> tuple[Floats, Floats]:
     square, innovation = m.square / p.variance[chain.series], chain.kind < 0
     row = chain.month - layout.lead
     seen = innovation & (chain.series < n)
-    seen[seen] = ~np.isnan(layout.values[row[seen], chain.series[seen]])
-    monthly[row[seen], chain.series[seen]] = square[seen]
+    both = np.full(layout.values[:, :n].shape, np.nan)
+    both[row[seen], chain.series[seen]] = square[seen]
+    unknown = np.isnan(layout.values[:, :n])
+    monthly = np.where(np.isnan(both) | unknown, monthly, both)
     other = innovation & (chain.series >= n)
     quarterly[chain.month[other], chain.series[other] - n] = square[other]
-    return monthly, quarterly
+    return monthly, quarterly, np.where(unknown, both, np.nan), m.start_square / p.variance

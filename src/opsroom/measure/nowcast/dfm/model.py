@@ -85,12 +85,7 @@ class DynamicFactorModel:
     robust: Literal["student"] | Robust | None = None
 
     def __post_init__(self) -> None:
-        moving = isinstance(self.robust, Robust) and self.robust.volatility is not None
-        if self.own_order > 1 and moving:
-            raise UsageError(
-                "volatility that moves goes with own errors of order 1 or 0.",
-                remedy="Use idiosyncratic='ar1' or 'iid', or volatility=None.",
-            )
+        _ = self.own_order  # refuses what it does not know
         if not (self.robust is None or self.robust == "student" or isinstance(self.robust, Robust)):
             raise UsageError(f"robust={self.robust!r} is not known.", remedy="Use None, 'student' or Robust(…).")
         for name, given in (("factors", self.factors), ("factor_order", self.factor_order)):

@@ -17,10 +17,12 @@ from opsroom.measure.nowcast.dfm.chained import chain_squares
 from opsroom.measure.nowcast.dfm.grid import Grid, month_number
 from opsroom.measure.nowcast.dfm.moments import Moments, moments, own_rows, shock_squares
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints, stationary
+from opsroom.measure.nowcast.dfm.points import Squares
 from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed, Weights
-from opsroom.measure.nowcast.dfm.volatility import Squares, moved, path_density
+from opsroom.measure.nowcast.dfm.volatility import moved, path_density
 
 _LEAST = 1e-8
+_NONE: Floats = np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +126,15 @@ def squares_of(cells: Cells, found: Smoothed) -> Squares:
     """Return the expected squares of all innovations."""
     layout, p, m = cells.layout, found.parameters, moments(cells, found)
     if layout.chain is not None:
-        none = np.zeros(0)
-        return Squares(*chain_squares(cells, found), none, none, shock_squares(found), _origin_square(p, m))
+        cell, own, hole, start = chain_squares(cells, found)
+        return Squares(cell, own, _NONE, _NONE, shock_squares(found), _origin_square(p, m), hole, start)
     cell, jump = _cell_squares(cells, found, m)
     month, series, _ = layout.special.T
     spread = found.special.spread
     if cells.weights.volatility is not None:
         spread = spread * np.exp(-cells.weights.volatility.series[month + layout.lead, series])
     own = _own_squares(cells, p, m)
-    return Squares(cell, own, jump / spread, spread, shock_squares(found), _origin_square(p, m))
+    return Squares(cell, own, jump / spread, spread, shock_squares(found), _origin_square(p, m), _NONE, _NONE)
 
 
 def _origin_square(p: FactorParameters, m: Moments) -> float:

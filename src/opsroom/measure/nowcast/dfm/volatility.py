@@ -13,14 +13,15 @@ stationary with that cell's variance.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from opsroom.measure.nowcast.dfm import walk
 from opsroom.measure.nowcast.dfm.layout import Layout
-from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints, Mask
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
+from opsroom.measure.nowcast.dfm.points import Points, Squares, own_paths, own_points, shock_points, spread_out
 from opsroom.measure.nowcast.dfm.smooth import Cells, Volatility
 from opsroom.measure.nowcast.dfm.step import FLOOR
 
@@ -33,58 +34,6 @@ _LEAST, _MOST = 0.01, 2.0
 """Between which sizes over a year it looks."""
 _HALVINGS = 14
 _YEAR = 12.0
-
-
-@dataclass(frozen=True, slots=True)
-class Squares:
-    """Expected squared innovations over the parameters' variances, volatility and tails not taken out.
-
-    Attributes
-    ----------
-    cell
-        Months x monthly series: of regular cells; NaN elsewhere.
-    own
-        Months (lead included) x quarterly series; the first month's is that of its start.
-    jump, spread
-        Per special cell: of the whole jump from the cell before, over its spread, tails taken out; and that spread,
-        volatility taken out.
-    shocks
-        Months (lead included): summed over the factors; NaN before month `order`.
-    origin
-        Of the factors' start.
-    """
-
-    cell: Floats
-    own: Floats
-    jump: Floats
-    spread: Floats
-    shocks: Floats
-    origin: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Paths:
-    """The points of several walks, one behind the other: where each lies, and how far from the one before."""
-
-    offset: Ints
-    month: Ints
-    series: Ints
-    gap: Floats
-    special: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class _Points:
-    """Squares that scale with a log variance, and the points of the walks that they speak of."""
-
-    paths: _Paths
-    square: Floats
-    tail: Floats
-    fixed: Mask
-
-    def less(self, path: Floats) -> Floats:
-        """Return the squares over the variances of a path."""
-        return np.asarray(self.square * np.exp(-path))
 
 
 def still(layout: Layout, robust: Robust) -> Volatility:
@@ -104,15 +53,14 @@ def moved(
     `held`: from where they are at their first points.
     """
     now = _volatility(cells)
-    points = _own_points(cells, p, squares, robust, crisis)
+    points = own_points(cells, p, squares, robust, crisis)
     paths, common, series = points.paths, now.common.copy(), now.series
     if len(points.square):
         own = series[paths.month, paths.series] - common[paths.month]
         _common_mode(points, points.less(own), common, now.common_step, held=held)
-        square = points.less(common[paths.month])
-        _own_modes(points, square, own, now.step, held=held)
-        series = _spread_out(paths, own, common, series)
-    square, size, tail, start = _shock_points(cells, p, squares, robust, crisis)
+        _own_modes(points, points.less(common[paths.month]), own, now.step, held=held)
+        series = spread_out(paths, own, common, series)
+    square, size, tail, start = shock_points(cells, p, squares, robust, crisis)
     shocks = now.shocks.copy()
     path = shocks[start:].copy()
     _shock_mode(path, square, size, tail, now.shock_step, held=held)
@@ -128,13 +76,13 @@ def learnt_steps(cells: Cells, p: FactorParameters, squares: Squares, robust: Ro
     first, with the series' own walks at rest.
     """
     now = _volatility(cells)
-    points = _own_points(cells, p, squares, robust, crisis)
-    shock, size, tail, start = _shock_points(cells, p, squares, robust, crisis)
+    points = own_points(cells, p, squares, robust, crisis)
+    shock, size, tail, start = shock_points(cells, p, squares, robust, crisis)
     shock_step = _golden(lambda step: _shock_mode(now.shocks[start:].copy(), shock, size, tail, step, held=False))
     if not len(points.square):
         return replace(now, shock_step=shock_step)
     # A quarterly series' months are expected, not seen: they would speak for whatever step they were expected under.
-    points = _monthly(points, cells.layout.monthly)
+    points = points.of(0, cells.layout.monthly) if cells.layout.monthly else points
     month, which = points.paths.month, points.paths.series
     level = (now.series - now.common[:, None]).mean(axis=0)[which]
     at_rest = points.less(level)
@@ -156,27 +104,31 @@ def end_variances(
     months, and so a third of the information that its months would have.
     """
     now, lead = _volatility(cells), cells.layout.lead
-    square, size, tail, start = _shock_points(cells, p, squares, robust, crisis)
+    square, size, tail, start = shock_points(cells, p, squares, robust, crisis)
     end = newest + lead - start + 1
     every = np.arange(end)
     shock = _end(now.shocks[start:][:end], every, square[:end], size[:end], tail[:end], np.ones(end), now.shock_step)
-    points = _own_points(cells, p, squares, robust, crisis)
-    paths = points.paths
-    a, stop = int(paths.offset[column]), int(paths.offset[column + 1])
-    b = max(
-        a + int(np.searchsorted(paths.month[a:stop], last + lead, side="right")),
-        min(a + 1, stop),
-    )
-    share = np.where(paths.series < cells.layout.monthly, 1.0, 1.0 / 3.0)
-    ones, total = np.ones(b - a), now.series[paths.month, paths.series]
-    own = _end(
-        total[a:b], np.arange(b - a), points.square[a:b], ones, points.tail[a:b], paths.gap[a:b], now.step, share[a:b]
-    )  # fmt: skip
-    seen = np.flatnonzero(paths.month <= newest + lead)
-    length, where = newest + lead + 1, paths.month[seen]
+    points = own_points(cells, p, squares, robust, crisis)
+    paths, n = points.paths, cells.layout.monthly
+    own = 0.0
+    alone = points.of(column, column + 1)
+    if len(alone.square):
+        here = alone.paths
+        end = max(int(np.searchsorted(here.month, last + lead, side="right")), 1)
+        seen = here.point < end
+        total = now.series[here.month[:end], column]
+        share = 1.0 if column < n else 1.0 / 3.0
+        own = _end(
+            total, here.point[seen], alone.square[seen], here.size[seen], alone.tail[seen], here.gap[:end], now.step,
+            share,
+        )  # fmt: skip
+    month = paths.month[paths.point]
+    seen, length = month <= newest + lead, newest + lead + 1
+    left = points.less(now.series[paths.month, paths.series])
+    shares = np.where(paths.series[paths.point] < n, 1.0, 1.0 / 3.0)
     common = _end(
-        np.zeros(length), where, points.less(total)[seen], np.ones(len(seen)), points.tail[seen],
-        np.ones(length), now.common_step, share[seen],
+        np.zeros(length), month[seen], left[seen], paths.size[seen], points.tail[seen], np.ones(length),
+        now.common_step, shares[seen],
     )  # fmt: skip
     return shock, own + common
 
@@ -211,45 +163,25 @@ def absorbed(cells: Cells, p: FactorParameters) -> tuple[Cells, FactorParameters
     return Cells.of(cells.layout, cells.weights.tails().under(shifted)), p
 
 
-def own_paths(layout: Layout) -> _Paths:
-    """Return the points of all series' walks: the known cells of a monthly one, every month of a quarterly one."""
-    n, lead = layout.monthly, layout.lead
-    at = np.full(layout.values[:, :n].shape, -1)
-    at[layout.special[:, 0], layout.special[:, 1]] = np.arange(len(layout.special))
-    series, month = np.nonzero(~np.isnan(layout.values[:, :n]).T)
-    special = at[month, series]
-    quarterly = layout.own_at.shape[1]
-    every = np.tile(np.arange(layout.months), quarterly)
-    which = n + np.repeat(np.arange(quarterly), layout.months)
-    count = np.concatenate([np.bincount(series, minlength=n), np.full(quarterly, layout.months)])
-    month = np.concatenate([month + lead, every])
-    gap = np.concatenate([[1.0], np.diff(month)]).astype(np.float64)
-    return _Paths(
-        np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
-        month.astype(np.int64),
-        np.concatenate([series, which]).astype(np.int64),
-        gap,
-        np.concatenate([special, np.full(len(every), -1)]).astype(np.int64),
-    )
-
-
 def _volatility(cells: Cells) -> Volatility:
     now = cells.weights.volatility
     assert now is not None
     return now
 
 
-def _common_mode(points: _Points, square: Floats, path: Floats, step: float, *, held: bool) -> float:
-    ones, steps = np.ones(len(square)), np.full(len(path) - 1, step**2)
+def _common_mode(points: Points, square: Floats, path: Floats, step: float, *, held: bool) -> float:
+    paths, steps = points.paths, np.full(len(path) - 1, step**2)
+    at, info = paths.month[paths.point], np.empty(len(path))
+    return float(walk.mode(path, at, square, paths.size, points.tail, steps, held, info))
+
+
+def _own_modes(points: Points, square: Floats, path: Floats, step: float, *, held: bool) -> float:
+    w, fixed, info = points.paths, held | points.fixed, np.empty(len(path))
     return float(
-        walk.mode(path, points.paths.month, square, ones, points.tail, steps, held, np.empty(len(path)))
+        walk.modes(
+            w.offset, w.split, w.point, path, square, w.size, points.tail, w.gap, step**2, fixed, info
+        )
     )  # fmt: skip
-
-
-def _own_modes(points: _Points, square: Floats, path: Floats, step: float, *, held: bool) -> float:
-    paths, ones = points.paths, np.ones(len(square))
-    fixed, info = held | points.fixed, np.empty(len(square))
-    return float(walk.modes(paths.offset, path, square, ones, points.tail, paths.gap, step**2, fixed, info))
 
 
 def _shock_mode(path: Floats, square: Floats, size: Floats, tail: Floats, step: float, *, held: bool) -> float:
@@ -291,73 +223,3 @@ def _golden(value: Callable[[float], float]) -> float:
             b = low + ratio * (high - low)
             at_b = value(float(np.exp(b)))
     return float(np.exp(0.5 * (low + high)))
-
-
-def _monthly(points: _Points, monthly: int) -> _Points:
-    """Return the points of the monthly series alone, where there are any."""
-    if not monthly:
-        return points
-    paths = points.paths
-    end = int(paths.offset[monthly])
-    part = _Paths(
-        paths.offset[: monthly + 1], paths.month[:end], paths.series[:end], paths.gap[:end], paths.special[:end]
-    )  # fmt: skip
-    return _Points(part, points.square[:end], points.tail[:end], points.fixed[:monthly])
-
-
-def _own_points(
-    cells: Cells, p: FactorParameters, squares: Squares, robust: Robust, crisis: Ints
-) -> _Points:  # fmt: skip
-    """Return the points of the series' walks with their squares and tails.
-
-    Where the tail is 0 the square is weighed already: after a hole, in a crisis, and at a quarterly series' start.
-    """
-    layout, n, lead = cells.layout, cells.layout.monthly, cells.layout.lead
-    paths, tails = own_paths(layout), cells.weights.tails()
-    split = int(paths.offset[n])
-    row, series, special = paths.month[:split] - lead, paths.series[:split], paths.special[:split]
-    square = squares.cell[row, series]
-    normal = (special >= 0) | np.isin(row, crisis)
-    square = np.where(normal, square * tails.cell[row, series], square)
-    jump = np.flatnonzero(special >= 0)
-    square[jump] = squares.jump[special[jump]]
-    month, which = paths.month[split:], paths.series[split:] - n
-    starts = month == 0
-    own = squares.own[month, which]
-    own = np.where(starts, own * tails.own[month, which], own)
-    square = np.concatenate([square, own])
-    tail = np.where(np.concatenate([normal, starts]), 0.0, robust.tail)
-    # A series without an own error to speak of has no level that could be learnt, only turns.
-    return _Points(paths, square, tail, p.variance <= FLOOR * (1.0 + 1e-9))
-
-
-def _shock_points(
-    cells: Cells, p: FactorParameters, squares: Squares, robust: Robust, crisis: Ints
-) -> tuple[Floats, Floats, Floats, int]:
-    """Return squares, dimensions and tails of the factors' walk, and the month of its first point: their start."""
-    r, order, lead = p.factors, p.order, cells.layout.lead
-    calm = cells.weights.tails().calm
-    normal = np.zeros(cells.layout.months, dtype=bool)
-    normal[crisis + lead] = True
-    square = np.where(normal, calm * squares.shocks, squares.shocks)[order:]
-    tail = np.where(normal, 0.0, robust.shock_tail)[order:]
-    size = np.full(len(square), float(r))
-    return (
-        np.concatenate([[squares.origin], square]),
-        np.concatenate([[float(r * order)], size]),
-        np.concatenate([[0.0], tail]),
-        order - 1,
-    )
-
-
-def _spread_out(paths: _Paths, own: Floats, common: Floats, like: Floats) -> Floats:
-    """Return months x series from the points: until a point what it has, after the last one its own and the common."""
-    out = like.copy()
-    for s in range(like.shape[1]):
-        a, b = paths.offset[s], paths.offset[s + 1]
-        if b > a:
-            at = np.searchsorted(paths.month[a:b], np.arange(len(like)))
-            past = at >= b - a
-            at = np.minimum(at, b - a - 1)
-            out[:, s] = own[a:b][at] + common[np.where(past, np.arange(len(like)), paths.month[a:b][at])]
-    return out

@@ -141,18 +141,19 @@ def mode(path: Any, at: Any, square: Any, size: Any, tail: Any, step: Any, held:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def modes(
-    offset: Any, path: Any, square: Any, size: Any, tail: Any, gap: Any, variance: float, held: Any, info: Any
-) -> float:
-    """Do the same for several paths, one behind the other from `offset` on, whose monthly steps have one variance.
+    offset: Any, split: Any, point: Any, path: Any, square: Any, size: Any, tail: Any, gap: Any, variance: float,
+    held: Any, info: Any,
+) -> float:  # fmt: skip
+    """Do the same for several paths, one behind the other, whose monthly steps have one variance.
 
-    ``gap[k]`` is the number of months from the point before (not read for the first point of a path); `held` says of
-    each path whether its first point is given.
+    Points of path s begin at ``offset[s]``, its squares at ``split[s]``; ``point[k]`` is the point of square k, and
+    ``gap[k]`` the number of months from the point before (not read for the first point of a path). `held` says of each
+    path whether its first point is given.
     """
     total = 0.0
     for s in range(len(offset) - 1):
-        a, b = offset[s], offset[s + 1]
+        a, b, c, d = offset[s], offset[s + 1], split[s], split[s + 1]
         if b > a:
             step = variance * gap[a + 1 : b]
-            at = np.arange(b - a)
-            total += mode(path[a:b], at, square[a:b], size[a:b], tail[a:b], step, held[s], info[a:b])
+            total += mode(path[a:b], point[c:d] - a, square[c:d], size[c:d], tail[c:d], step, held[s], info[a:b])
     return total
