@@ -82,7 +82,7 @@ def test_a_path_is_the_lowest_point_that_a_general_search_finds(
     assert 1.0 / info[-1] == pytest.approx(np.linalg.inv(curvature)[-1, -1], rel=1e-7)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 10**6),
     order=st.integers(0, 3),
@@ -141,10 +141,11 @@ def test_a_fit_without_steps_is_the_fit_without_volatility() -> None:
     assert (b.mean, b.sd, b.wobble) == pytest.approx((a.mean, a.sd, 0.0), abs=2e-3)
 
 
-@pytest.mark.parametrize(("first", "second"), [(2.0, 1.0), pytest.param(1.0, 2.0, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("first", "second"), [(2.0, 1.0), (1.0, 2.0)])
 def test_volatility_that_halves_or_doubles_is_found(first: float, second: float) -> None:
     """As in the Great Moderation: the deviation of everything halves at mid-sample. The walk rounds the corner."""
-    months = 180
+    months = 240
     x, y = economy(months, halves(months, first, second), 1)
     fitted = DynamicFactorModel(robust=Robust(volatility="walk")).fit(x, y.iloc[:-1])
     moving = fitted.volatility()
@@ -159,7 +160,7 @@ def test_volatility_that_halves_or_doubles_is_found(first: float, second: float)
     # What lies ahead has the volatility of the end, not that of the average.
     assert fitted.weights is not None
     plain = replace(fitted, weights=fitted.weights.tails())
-    wide, usual = (f.nowcast("gdp", "2000-Q2", parameter_uncertainty=False).sd for f in (fitted, plain))
+    wide, usual = (f.nowcast("gdp", "2005-Q2", parameter_uncertainty=False).sd for f in (fitted, plain))
     assert wide / usual < 0.85 if second < first else wide / usual > 1.2
 
 
@@ -172,7 +173,7 @@ def test_where_nothing_moves_little_is_found() -> None:
 
 def test_an_outlier_is_no_volatility_and_counts_as_missing() -> None:
     """One monthly number 20 deviations off: a quarter of a deviation is all that it adds to being missing."""
-    x, y = economy(150, halves(150, 1.5, 1.0), 9)
+    x, y = economy(150, halves(150, 2.0, 1.0), 9)
     wild, missing = x.copy(), x.copy()
     wild.iloc[-2, 2] += 20.0 * float(x["m2"].diff().std())
     missing.iloc[-2, 2] = np.nan
@@ -183,11 +184,13 @@ def test_an_outlier_is_no_volatility_and_counts_as_missing() -> None:
         moved, left_out = (fitted.news(t, y.iloc[:-1], "gdp", "1997-Q2").total / sd for t in (wild, missing))
         far[name] = abs(moved - left_out)
     assert far["gaussian"] > 2.0
+    ends = fitted.volatility().iloc[[20, -20]].to_numpy()
+    assert 0.4 < float((ends[1] / ends[0]).mean()) < 0.75  # the truth is 0.5
     assert far["volatility"] < 0.25
     # Learnt anew with the outlier in it: a Student weight takes it up, the paths do not.
     again = DynamicFactorModel(robust=Robust(volatility="walk")).fit(wild, y.iloc[:-1], start=fitted.parameters)
     assert abs(again.nowcast("gdp", "1997-Q2").mean - fitted.nowcast("gdp", "1997-Q2").mean) < 0.3 * sd
-    np.testing.assert_allclose(again.volatility(), fitted.volatility(), rtol=0.1)
+    np.testing.assert_allclose(again.volatility(), fitted.volatility(), rtol=0.2)
 
 
 @pytest.mark.long

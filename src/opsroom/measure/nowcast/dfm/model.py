@@ -54,7 +54,7 @@ class DynamicFactorModel:
     For month t, factors f, monthly series i and quarterly series q, all standardised::
 
         f_t  = A_1 f_{t-1} + … + A_p f_{t-p} + u_t
-        x_it = l_i' f_t + e_it                                      e_it = r_i e_{i,t-1} + v_it
+        x_it = l_i' f_t + e_it                                      e_it = r_i e_{i,t-1} + … + v_it
         y_qt = g_t + 2 g_{t-1} + 3 g_{t-2} + 2 g_{t-3} + g_{t-4}      g_t = l_q' f_t + e_qt
 
     with stationary starts. The assumption that fails most often: that the relation between the series in an
