@@ -82,7 +82,7 @@ def test_a_path_is_the_lowest_point_that_a_general_search_finds(
     assert 1.0 / info[-1] == pytest.approx(np.linalg.inv(curvature)[-1, -1], rel=1e-7)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(
     seed=st.integers(0, 10**6),
     order=st.integers(0, 3),
@@ -116,7 +116,7 @@ def test_the_objective_never_falls(seed: int, order: int, size: float, held: boo
     assert path[-1] > path[0] + 1.0
 
 
-@settings(max_examples=5)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 10**6), order=st.integers(0, 2))
 def test_without_steps_it_is_the_model_without_volatility(seed: int, order: int) -> None:
     rng = np.random.default_rng(seed)
@@ -173,23 +173,23 @@ def test_where_nothing_moves_little_is_found() -> None:
 
 def test_an_outlier_is_no_volatility_and_counts_as_missing() -> None:
     """One monthly number 20 deviations off: a quarter of a deviation is all that it adds to being missing."""
-    x, y = economy(150, halves(150, 2.0, 1.0), 9)
+    x, y = economy(120, halves(120, 2.0, 1.0), 9)
     wild, missing = x.copy(), x.copy()
     wild.iloc[-2, 2] += 20.0 * float(x["m2"].diff().std())
     missing.iloc[-2, 2] = np.nan
     far = {}
     for name, robust in (("gaussian", None), ("volatility", Robust(volatility="walk"))):
         fitted = DynamicFactorModel(robust=robust).fit(x, y.iloc[:-1])
-        sd = fitted.nowcast("gdp", "1997-Q2").sd
-        moved, left_out = (fitted.news(t, y.iloc[:-1], "gdp", "1997-Q2").total / sd for t in (wild, missing))
+        sd = fitted.nowcast("gdp", "1994-Q4").sd
+        moved, left_out = (fitted.news(t, y.iloc[:-1], "gdp", "1994-Q4").total / sd for t in (wild, missing))
         far[name] = abs(moved - left_out)
     assert far["gaussian"] > 2.0
-    ends = fitted.volatility().iloc[[20, -20]].to_numpy()
+    ends = fitted.volatility().iloc[[12, -12]].to_numpy()
     assert 0.4 < float((ends[1] / ends[0]).mean()) < 0.75  # the truth is 0.5
     assert far["volatility"] < 0.25
     # Learnt anew with the outlier in it: a Student weight takes it up, the paths do not.
     again = DynamicFactorModel(robust=Robust(volatility="walk")).fit(wild, y.iloc[:-1], start=fitted.parameters)
-    assert abs(again.nowcast("gdp", "1997-Q2").mean - fitted.nowcast("gdp", "1997-Q2").mean) < 0.3 * sd
+    assert abs(again.nowcast("gdp", "1994-Q4").mean - fitted.nowcast("gdp", "1994-Q4").mean) < 0.3 * sd
     np.testing.assert_allclose(again.volatility(), fitted.volatility(), rtol=0.2)
 
 

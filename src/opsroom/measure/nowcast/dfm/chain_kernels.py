@@ -137,10 +137,14 @@ def wandered(lags: Any, begun: Any, weights: Any, column: int, until: int, out: 
     `begun` is that before the first row; each month adds an innovation with the variance that its weight leaves.
     """
     p = len(lags)
-    out[:, :] = begun
     old = np.empty((p, p))
+    for a in range(p):
+        for b in range(p):
+            out[a, b] = begun[a, b]
     for s in range(until + 1):
-        old[:, :] = out
+        for a in range(p):
+            for b in range(p):
+                old[a, b] = out[a, b]
         for a in range(1, p):
             for b in range(1, p):
                 out[a, b] = old[a - 1, b - 1]

@@ -41,7 +41,8 @@ def height(path: Any, at: Any, square: Any, size: Any, tail: Any, step: Any) -> 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def slopes(path: Any, at: Any, square: Any, size: Any, tail: Any, slope: Any, bend: Any, least: float) -> None:
     """Fill in the misfit's first and second derivative by point, each square's second one at least `least` its size."""
-    slope[:], bend[:] = 0.0, 0.0
+    for k in range(len(path)):
+        slope[k], bend[k] = 0.0, 0.0
     for k in range(len(at)):
         x = square[k] * np.exp(-path[at[k]])
         if tail[k] > 0.0:
@@ -95,7 +96,7 @@ def mode(path: Any, at: Any, square: Any, size: Any, tail: Any, step: Any, held:
         Filled in: information of each point given itself and those before; that of the last point is all there is.
     """
     n = len(path)
-    slope, bend, move, right = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    slope, bend, move, right, trial = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     value = height(path, at, square, size, tail, step)
     for _ in range(_TURNS):
         # A point far off has next to no curvature: a part of the expected one keeps the step within reason.
@@ -125,10 +126,12 @@ def mode(path: Any, at: Any, square: Any, size: Any, tail: Any, step: Any, held:
             break
         length, lower = min(1.0, _STRIDE / far), False
         while length > 1e-10:
-            trial = path + length * move
+            for k in range(n):
+                trial[k] = path[k] + length * move[k]
             there = height(trial, at, square, size, tail, step)
             if there <= value:
-                path[:] = trial
+                for k in range(n):
+                    path[k] = trial[k]
                 lower = there < value
                 value = there
                 break
@@ -154,6 +157,10 @@ def modes(
     for s in range(len(offset) - 1):
         a, b, c, d = offset[s], offset[s + 1], split[s], split[s + 1]
         if b > a:
-            step = variance * gap[a + 1 : b]
-            total += mode(path[a:b], point[c:d] - a, square[c:d], size[c:d], tail[c:d], step, held[s], info[a:b])
+            step, at = np.empty(b - a - 1), np.empty(d - c, dtype=np.int64)
+            for k in range(b - a - 1):
+                step[k] = variance * gap[a + 1 + k]
+            for k in range(d - c):
+                at[k] = point[c + k] - a
+            total += mode(path[a:b], at, square[c:d], size[c:d], tail[c:d], step, held[s], info[a:b])
     return total
