@@ -52,6 +52,13 @@ def run(size: int | None = None) -> dict[str, Any]:
     models = {
         "gaussian": DynamicFactorModel(factors=1, factor_order=2),
         "robust": DynamicFactorModel(factors=1, factor_order=2, robust=Robust(crisis=CRISIS)),
+        "volatility": DynamicFactorModel(factors=1, factor_order=2, robust=Robust(crisis=CRISIS, volatility="walk")),
+        "volatility alone": DynamicFactorModel(factors=1, factor_order=2, robust=Robust(volatility="walk")),
+        "volatility and drift": DynamicFactorModel(
+            factors=1, factor_order=2, robust=Robust(crisis=CRISIS, volatility="walk", drift=25.0)
+        ),
+        "ar2": DynamicFactorModel(factors=1, factor_order=2, idiosyncratic="ar2"),
+        "ar2 robust": DynamicFactorModel(factors=1, factor_order=2, idiosyncratic="ar2", robust=Robust(crisis=CRISIS)),
     }
     kept = dict(list(panels.items())[-(size or len(panels)) :])
     found = backtest(kept, "GDPC1", models, outcomes=outcomes)

@@ -82,9 +82,9 @@ def own_iteration(monthly: pd.DataFrame, quarterly: pd.DataFrame | None, kind: s
     loads = np.ones((values.shape[1], FACTORS), dtype=bool)
     p = begin(
         values, names=grid.names, monthly=grid.monthly, factor_names=names, blocks=(block,), loads=loads,
-        center=center, scale=scale, ar1=kind == "ar1",
+        center=center, scale=scale, own_order=int(kind == "ar1"),
     )  # fmt: skip
-    cells = Cells.of(lay_out(values, grid.monthly, FACTORS, 1, chained=kind == "ar1"))
+    cells = Cells.of(lay_out(values, grid.monthly, FACTORS, 1, own_order=int(kind == "ar1")))
 
     def step() -> None:
         nonlocal p

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.factor_worlds import drawn
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.nowcast import DynamicFactorModel, FactorParameters, Robust, loglike
@@ -20,57 +21,28 @@ from opsroom.measure.nowcast.dfm.news import stacked
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, companion, stationary
 from opsroom.measure.nowcast.dfm.results import quantiles
 from opsroom.measure.nowcast.dfm.search import pack, unpack
-from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth
+from opsroom.measure.nowcast.dfm.smooth import Cells, Volatility, Weights, smooth
 from opsroom.measure.nowcast.dfm.step import equations, maximise, score
 from opsroom.measure.nowcast.dfm.twin import dense_mean
 
 
-def drawn(rng: np.random.Generator, *, ar1: bool = True, months: int = 45) -> tuple[FactorParameters, np.ndarray]:
-    """Draw parameters of two blocks, and values with holes: five monthly and two quarterly series."""
-    n, r = 7, 3
-    loads = np.ones((n, r), dtype=bool)
-    loads[::2, 2] = False
-    transition = np.zeros((r, 2 * r))
-    transition[:2, :2] = rng.normal(size=(2, 2))
-    transition[:2, 3:5] = rng.normal(size=(2, 2))
-    transition[2, 2] = 0.7
-    radius = np.abs(np.linalg.eigvals(companion(transition))).max()
-    transition *= np.repeat((0.9 / max(radius, 0.9)) ** np.arange(1, 3), r)
-    p = FactorParameters(
-        names=tuple(f"s{k}" for k in range(n)),
-        monthly=5,
-        factor_names=("a", "b", "c"),
-        blocks=(FactorBlock((0, 1), 2), FactorBlock((2,), 1)),
-        loads=loads,
-        loadings=np.where(loads, rng.normal(size=(n, r)), 0.0),
-        transition=transition,
-        innovation=np.eye(r),
-        memory=rng.uniform(-0.9, 0.9, n) if ar1 else np.zeros(n),
-        variance=rng.uniform(0.2, 2.0, n),
-        center=np.zeros(n),
-        scale=np.ones(n),
-        ar1=ar1,
-    )
-    values = rng.normal(size=(months, n))
-    values[rng.random(values.shape) < 0.25] = np.nan
-    values[10:22, 1] = np.nan
-    values[:, 5:][np.arange(months) % 3 != 1] = np.nan
-    return p, values
-
-
 def cells_of(p: FactorParameters, values: np.ndarray, weights: str, rng: np.random.Generator) -> Cells:
-    layout = lay_out(values, p.monthly, p.factors, p.order, chained=p.ar1)
+    layout = lay_out(values, p.monthly, p.factors, p.order, own_order=p.own_order)
     ones = Weights.ones(layout)
     if weights == "ones":
         return Cells.of(layout)
-    return Cells.of(layout, Weights(*(rng.uniform(0.3, 1.5, getattr(ones, f.name).shape) for f in fields(Weights))))
+    tails = Weights(*(rng.uniform(0.3, 1.5, one.shape) for one in (ones.cell, ones.own, ones.calm)))
+    if weights == "drawn":
+        return Cells.of(layout, tails)
+    paths = (rng.normal(size=shape) for shape in (layout.months, layout.months, (layout.months, values.shape[1])))
+    return Cells.of(layout, tails.under(Volatility(*paths, 0.1, 0.1, 0.1)))
 
 
-@pytest.mark.parametrize("weights", ["ones", "drawn"])
+@pytest.mark.parametrize("weights", ["ones", "drawn", "moving"])
 @pytest.mark.parametrize("ar1", [True, False])
 def test_score_is_the_derivative_of_the_likelihood(weights: str, ar1: bool) -> None:
     rng = np.random.default_rng(3)
-    p, values = drawn(rng, ar1=ar1)
+    p, values = drawn(rng, order=int(ar1))
     cells = cells_of(p, values, weights, rng)
     m = moments(cells, smooth(cells, p))
     s = score(cells, m, p, equations(cells, m, p))
@@ -88,7 +60,7 @@ def test_score_is_the_derivative_of_the_likelihood(weights: str, ar1: bool) -> N
 
 def test_steps_of_expectation_maximisation_raise_the_likelihood() -> None:
     rng = np.random.default_rng(4)
-    for weights in ("ones", "drawn"):
+    for weights in ("ones", "drawn", "moving"):
         p, values = drawn(rng, months=90)
         cells = cells_of(p, values, weights, rng)
         path = []
@@ -103,7 +75,7 @@ def test_steps_of_expectation_maximisation_raise_the_likelihood() -> None:
 @given(seed=st.integers(0, 10**6), ar1=st.booleans())
 def test_smoothed_cells_equal_dense_conditioning(seed: int, ar1: bool) -> None:
     rng = np.random.default_rng(seed)
-    p, values = drawn(rng, ar1=ar1, months=26)
+    p, values = drawn(rng, order=int(ar1), months=26)
     from opsroom.measure.nowcast.dfm.look import cell, data_weights, look
 
     view = look(Grid(24000 + 1, p.names, p.monthly, values), p)
@@ -178,7 +150,13 @@ def test_bad_fits_are_refused() -> None:
         DynamicFactorModel().fit(x.assign(m0=x["m0"].where(np.arange(len(x)) < 5)), y)
     with pytest.raises(FitError, match="more factors than series"):
         DynamicFactorModel(factors=9).fit(x, y)
-    for wrong in ({"idiosyncratic": "ar2"}, {"robust": "yes"}, {"factors": 0}, {"factors": {"a": 1}}):
+    for wrong in (
+        {"idiosyncratic": "ma1"},
+        {"idiosyncratic": -1},
+        {"robust": "yes"},
+        {"factors": 0},
+        {"factors": {"a": 1}},
+    ):
         with pytest.raises(UsageError):
             DynamicFactorModel(**wrong)  # type: ignore[arg-type]  # wrong on purpose, or any of the settings
     fitted = DynamicFactorModel().fit(x)
@@ -190,7 +168,7 @@ def test_bad_fits_are_refused() -> None:
         fitted.nowcast("m0", "1990-01")
 
 
-@pytest.mark.parametrize("robust", [None, "student", Robust(drift=8.0)])
+@pytest.mark.parametrize("robust", [None, "student", Robust(drift=8.0, volatility="walk")])
 def test_news_add_up_with_revisions_withdrawals_and_new_parameters(robust: str | Robust | None) -> None:
     x, y = economy()
     old_x, old_y = x.iloc[:-4].copy(), y.iloc[:-1]

@@ -109,11 +109,13 @@ def repaired(p: Problem, y: Floats) -> Floats:
             whole[at] = v
             by_product = np.divide(whole[: len(p.labels)], p.capacity)
             by_skill = whole[len(p.labels) :] / p.labour_limit
-            return solve(p.turned, by_product + by_skill @ p.labour, tol=_FINE).x
+            cost: Floats = solve(p.turned, by_product + by_skill @ p.labour, tol=_FINE).x
+            return cost
 
         def loads(v: Floats, at: np.ndarray = worst, room: Floats = room) -> Floats:
             used, hours = p.load(solve(p.a, room * spread(v), tol=_FINE).x)
-            return np.concatenate([used, hours])[at]
+            found: Floats = np.concatenate([used, hours])[at]
+            return found
 
         system = linalg.LinearOperator((len(worst), len(worst)), matvec=loads, dtype=np.float64)
         v, _ = linalg.cg(system, over[worst] * 1.02, rtol=0.02, maxiter=_PASSES)

@@ -235,6 +235,7 @@ def _run(task: _Task) -> tuple[list[dict[str, Any]], list[Any]]:
                         "mean": float(result.mean),
                         "sd": float(result.sd),
                         "shock": bool(getattr(result, "shock", False)),
+                        "wobble": float(getattr(result, "wobble", 0.0)),
                     }
                 )
         except FitError as error:
@@ -264,14 +265,16 @@ def _with_quantiles(
     for _, own in frame.groupby("model", sort=False):
         days, left = own["day"].to_numpy(), own["days_left"].to_numpy()
         means, sds = own["mean"].to_numpy(np.float64), own["sd"].to_numpy(np.float64)
-        shocks = own["shock"].to_numpy(bool)
+        shocks, wobbles = own["shock"].to_numpy(bool), own["wobble"].to_numpy(np.float64)
         for k, label in enumerate(own.index):
             # One error a quarter: the last one made at about this distance, against what was known of the outcome.
             told = own["period"].map(known[str(pd.Timestamp(days[k]).date())]).astype(float)
             past = own[(days < days[k]) & told.notna().to_numpy() & (np.abs(left - left[k]) <= NEAR)]
             past = past.drop_duplicates("period", keep="last")
             past = past.assign(error=past["mean"] - told[past.index])
-            levels, basis, count = quantiles(float(means[k]), float(sds[k]), shock=bool(shocks[k]), history=past)
+            levels, basis, count = quantiles(
+                float(means[k]), float(sds[k]), shock=bool(shocks[k]), history=past, wobble=float(wobbles[k])
+            )
             named = {f"q{100 * level:02.0f}": value for level, value in levels.items()}
             out.append({"at": label, "basis": basis, "past": count} | named)
     return scored(frame.join(pd.DataFrame(out).set_index("at")))

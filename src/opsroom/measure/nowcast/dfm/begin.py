@@ -23,7 +23,7 @@ def begin(
     loads: Mask,
     center: Floats,
     scale: Floats,
-    ar1: bool,
+    own_order: int,
     persistent: bool = False,
     skip: int = 0,
 ) -> FactorParameters:
@@ -39,7 +39,8 @@ def begin(
     factors = components(filled, loads[:monthly], persistent=persistent, skip=skip)
     p = FactorParameters(
         names, monthly, factor_names, blocks, loads, np.zeros((n, r)), np.zeros((r, r * order)), np.eye(r),
-        np.zeros(n), np.ones(n), center, scale, ar1,
+        np.zeros(n), np.ones(n), center, scale, own_order > 0,
+        np.zeros((n, own_order - 1)) if own_order > 1 else None,
     )  # fmt: skip
     p = first_autoregression(factors, p)
     loadings, memory, variance = p.loadings.copy(), np.zeros(n), np.ones(n)
@@ -54,7 +55,7 @@ def begin(
         if i >= monthly:
             variance[i] = total / 19.0  # the squares of 1, 2, 3, 2, 1 add up to 19
             continue
-        if ar1 and len(rest) > 2:
+        if own_order and len(rest) > 2:
             memory[i] = float(np.clip(rest[1:] @ rest[:-1] / (rest @ rest + 1e-12), -0.9, 0.9))
         variance[i] = total * (1.0 - memory[i] ** 2)
     return replace(p, loadings=loadings, memory=memory, variance=variance).unit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +13,10 @@ from opsroom.measure.nowcast.dfm.drift import tame
 from opsroom.measure.nowcast.dfm.grid import Grid
 from opsroom.measure.nowcast.dfm.layout import lay_out
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Ints, Mask
-from opsroom.measure.nowcast.dfm.robust import Robust, settle, weight_density
+from opsroom.measure.nowcast.dfm.robust import Robust, settle, squares_of, weight_density
 from opsroom.measure.nowcast.dfm.search import SearchReport, learn
-from opsroom.measure.nowcast.dfm.smooth import Cells, Weights
+from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth
+from opsroom.measure.nowcast.dfm.volatility import absorbed, learnt_steps, still
 
 _LEAST_CELLS = 12
 """Observations that a series needs."""
@@ -27,6 +28,9 @@ _INNER = 25
 _SETTLE = 50
 _SETTLE_FEW = 6
 _SETTLED = 1e-10
+_SIZES = 12
+"""Rounds in which the size of volatility's steps may still change."""
+_SAME_SIZE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def estimate(
     factor_names: tuple[str, ...],
     blocks: tuple[FactorBlock, ...],
     loads: Mask,
-    ar1: bool,
+    own_order: int,
     robust: Robust | None,
     tol: float,
     max_iter: int,
@@ -117,7 +121,7 @@ def estimate(
     ----------
     grid
         The panel.
-    factor_names, blocks, loads, ar1, robust
+    factor_names, blocks, loads, own_order, robust
         The model; see `FactorParameters` and `Robust`.
     tol, max_iter
         See `learn`.
@@ -132,7 +136,7 @@ def estimate(
     center, scale = scales(grid, robust)
     values = (grid.values - center) / scale
     order = max(block.order for block in blocks)
-    layout = lay_out(values, grid.monthly, len(factor_names), order, chained=ar1)
+    layout = lay_out(values, grid.monthly, len(factor_names), order, own_order=own_order)
     cells = Cells.of(layout)
     crisis = None if robust is None else robust.rows(grid, len(values))
     if start is None:
@@ -141,7 +145,7 @@ def estimate(
         begun = [
             begin(
                 early, names=grid.names, monthly=grid.monthly, factor_names=factor_names, blocks=blocks, loads=loads,
-                center=center, scale=scale, ar1=ar1, persistent=persistent, skip=skip,
+                center=center, scale=scale, own_order=own_order, persistent=persistent, skip=skip,
             )
             for persistent, skip in ((False, 0), (True, 0), (False, 1))
         ]  # fmt: skip
@@ -164,6 +168,8 @@ def _better(
 ) -> FactorParameters:
     """Search roughly from several beginnings, and keep the best: the likelihood may have more than one top."""
     found = []
+    if robust is not None:
+        robust = replace(robust, volatility=None)  # a first look has no use for what moves slowly
     for p in begun:
         here = cells
         if robust is not None and crisis is not None:
@@ -183,8 +189,17 @@ def _robust(
     path: list[float] = []
     steps, evaluations, warm = 0, 0, _INNER
     gain = np.inf
+    sizing = 0
+    if robust.volatility is not None:
+        cells = Cells.of(cells.layout, cells.weights.under(still(cells.layout, robust)))
+        sizing = _SIZES if robust.volatility == "walk" else 0
     for _ in range(_ROUNDS):
         cells = settle(cells, p, robust, crisis, rounds=_SETTLE_FEW, tol=tol)
+        cells, p = absorbed(cells, p)
+        if sizing:
+            sizing -= 1
+            cells, same = _sized(cells, p, robust, crisis)
+            sizing, path = (0 if same else sizing), []  # another size of steps is another objective
         p, report = learn(cells, p, tol=tol, max_iter=_INNER, warm=warm)
         warm = 1
         steps += report.em_steps + report.search_steps
@@ -199,15 +214,25 @@ def _robust(
         _not_converged(steps, gain, tol)
     if p.radius >= 1.0:
         raise _unstable(p.radius)
-    cells = settle(cells, p, robust, crisis, rounds=_SETTLE, tol=_SETTLED)
+    cells = settle(cells, p, robust, crisis, rounds=_SETTLE, tol=_SETTLED, held=True)
     out = FitReport(held, steps, evaluations, path[-1], float(gain), p.radius, cells.layout.cells, tuple(path))
     return p, cells.weights, out
 
 
+def _sized(cells: Cells, p: FactorParameters, robust: Robust, crisis: Ints) -> tuple[Cells, bool]:
+    """Give volatility's steps their most likely size, and say whether that is what they had."""
+    was = cells.weights.volatility
+    assert was is not None
+    found = smooth(cells, p)
+    now = learnt_steps(cells, found.parameters, squares_of(cells, found), robust, crisis)
+    before, after = (np.log([v.shock_step, v.common_step, v.step]) for v in (was, now))
+    return Cells.of(cells.layout, replace(cells.weights, volatility=now)), bool(
+        np.abs(after - before).max() < _SAME_SIZE
+    )
+
+
 def restarted(p: FactorParameters, center: Floats, scale: Floats) -> FactorParameters:
     """Return parameters in the units of another center and scale."""
-    from dataclasses import replace
-
     ratio = p.scale / scale
     return replace(p, loadings=p.loadings * ratio[:, None], variance=p.variance * ratio**2, center=center, scale=scale)
 

@@ -97,19 +97,21 @@ def add_special(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def spreads(special: Any, memory: Any, weights: Any, spread: Any, slope: Any) -> None:
+def spreads(special: Any, memory: Any, weights: Any, opening: Any, spread: Any, slope: Any) -> None:
     """Fill in each special cell's relative variance given the cell before, and its derivative in the memory.
 
     A hole adds up the innovations of all its months, each with its own weight, so that filling it later changes
-    nothing else: the model is one joint distribution. Before the panel the error is stationary.
+    nothing else: the model is one joint distribution. Before the panel the error is stationary, with innovations of
+    the variance `opening`.
     """
     for k in range(len(special)):
         t, i, back = special[k, 0], special[k, 1], special[k, 2]
         rho = memory[i]
         total, bend = 0.0, 0.0
         if back < 0:
-            total = 1.0 / (1.0 - rho * rho)
-            bend = 2.0 * rho * total * total
+            base = 1.0 / (1.0 - rho * rho)
+            total = opening[i] * base
+            bend = opening[i] * (2.0 * rho * base * base)
         for s in range(back + 1, t + 1):
             bend = rho * rho * bend + 2.0 * rho * total
             total = rho * rho * total + 1.0 / weights[s, i]

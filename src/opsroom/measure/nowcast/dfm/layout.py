@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from opsroom.measure.nowcast.dfm.chain import Chain, chain_up, holes, regular_cells
 from opsroom.measure.nowcast.dfm.parameters import Floats, Ints, Mask
 
 LEAD = 4
@@ -43,6 +44,8 @@ class Layout:
         Own errors whose step from the month before holds no removed one: rows (month, quarterly series).
     first, start
         Per unknown: the first unknown that it meets, and where its row of the envelope begins.
+    chain
+        What own errors of order two and more need besides; `special` and `plain` are empty then. None otherwise.
     """
 
     values: Floats
@@ -58,6 +61,7 @@ class Layout:
     plain: Ints
     first: Ints
     start: Ints
+    chain: Chain | None = None
 
     @property
     def months(self) -> int:
@@ -72,6 +76,8 @@ class Layout:
     @property
     def cells(self) -> int:
         """Number of observed cells."""
+        if self.chain is not None:
+            return int((~np.isnan(self.values)).sum())
         return int(self.regular.sum()) + len(self.special) + len(self.quarters)
 
     def newest(self) -> int:
@@ -79,7 +85,7 @@ class Layout:
         return int(np.flatnonzero(~np.isnan(self.values).all(axis=1))[-1])
 
 
-def lay_out(values: Floats, monthly: int, factors: int, order: int, *, chained: bool) -> Layout:
+def lay_out(values: Floats, monthly: int, factors: int, order: int, *, own_order: int) -> Layout:
     """Find the pattern of a panel.
 
     Parameters
@@ -90,9 +96,10 @@ def lay_out(values: Floats, monthly: int, factors: int, order: int, *, chained: 
         Number of monthly series.
     factors, order
         Of the factors' autoregression.
-    chained
-        Whether own errors remember the month before; if not, each cell stands alone.
+    own_order
+        Months that own errors remember; 0: each cell stands alone.
     """
+    chained = own_order > 0
     months, n = values.shape
     lead = LEAD if n > monthly else 0
     known = ~np.isnan(values[:, :monthly])
@@ -103,15 +110,28 @@ def lay_out(values: Floats, monthly: int, factors: int, order: int, *, chained: 
     regular = known & (before == row - 1) & (row > 0) if chained else known
     odd_month, odd_series = np.nonzero(known & ~regular)
     special = np.column_stack([odd_month, odd_series, before[odd_month, odd_series]]).astype(np.int64)
+    hole = np.zeros((months + lead, monthly), dtype=bool)
+    if own_order > 1:
+        regular, special = regular_cells(known, own_order), special[:0]
+        hole[lead:] = holes(known)
     quarter_month, quarter_series = np.nonzero(~np.isnan(values[:, monthly:]))
     quarters = np.column_stack([quarter_month, quarter_series]).astype(np.int64)
-    factor_at, own_at, size = _positions(months + lead, lead, n - monthly, factors, quarters)
+    factor_at, own_at, hole_at, size = _positions(months + lead, lead, n - monthly, factors, quarters, hole)
     removed = own_at < 0
     after = np.vstack([np.zeros((1, n - monthly), dtype=bool), removed[:-1]])
     touched = removed | after
     touched[:1] = True  # the first month has no step from the month before
     plain = np.column_stack(np.nonzero(~touched)).astype(np.int64)
-    reach = max(order, LEAD if len(quarters) else 1)
+    reach = max(order, own_order, LEAD if len(quarters) else 1)
+    chain = None
+    if own_order > 1:
+        # An error for which a figure stands holds two months to both sides; from order 3 on there may be two of them.
+        reach = max(reach, own_order + (2 if own_order == 2 else 4) if lead else 0)
+        plain = plain[:0]
+        chain = chain_up(
+            values, monthly, factors, lead, own_order, regular=regular, hole_at=hole_at, factor_at=factor_at,
+            own_at=own_at,
+        )  # fmt: skip
     first = np.repeat(factor_at[_earliest(months + lead, lead, reach, special)], size).astype(np.int64)
     width = np.arange(len(first)) - first + 1
     start = np.concatenate([[0], np.cumsum(width)]).astype(np.int64)
@@ -129,16 +149,26 @@ def lay_out(values: Floats, monthly: int, factors: int, order: int, *, chained: 
         plain=plain,
         first=first,
         start=start,
+        chain=chain,
     )
 
 
-def _positions(months: int, lead: int, quarterly: int, factors: int, quarters: Ints) -> tuple[Ints, Ints, Ints]:
+def _positions(
+    months: int, lead: int, quarterly: int, factors: int, quarters: Ints, hole: Mask
+) -> tuple[Ints, Ints, Ints, Ints]:
     has_own: Mask = np.ones((months, quarterly), dtype=bool)
     has_own[quarters[:, 0] + lead - 2, quarters[:, 1]] = False
-    size = factors + has_own.sum(axis=1)
+    after = factors + has_own.sum(axis=1)
+    size = after + hole.sum(axis=1)
     factor_at = np.concatenate([[0], np.cumsum(size)[:-1]]).astype(np.int64)
     own_at = factor_at[:, None] + factors + np.cumsum(has_own, axis=1) - 1
-    return factor_at, np.where(has_own, own_at, -1).astype(np.int64), size.astype(np.int64)
+    hole_at = (factor_at + after)[:, None] + np.cumsum(hole, axis=1) - 1
+    return (
+        factor_at,
+        np.where(has_own, own_at, -1).astype(np.int64),
+        np.where(hole, hole_at, -1).astype(np.int64),
+        size.astype(np.int64),
+    )
 
 
 def _earliest(months: int, lead: int, reach: int, special: Ints) -> Ints:

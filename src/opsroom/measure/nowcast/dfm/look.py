@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from opsroom.measure.nowcast.dfm import kernels
+from opsroom.measure.nowcast.dfm.chained import chain_weights, unknown_error
 from opsroom.measure.nowcast.dfm.grid import Grid
 from opsroom.measure.nowcast.dfm.layout import lay_out
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats
@@ -44,7 +45,7 @@ class Cell:
 def look(grid: Grid, p: FactorParameters, weights: Weights | None = None, *, moments: bool = False) -> Look:
     """Smooth a panel with given parameters, without learning anything."""
     values = standardise(grid.values, p)
-    layout = lay_out(values, p.monthly, p.factors, p.order, chained=p.ar1)
+    layout = lay_out(values, p.monthly, p.factors, p.order, own_order=p.own_order)
     cells = Cells.of(layout, weights)
     return Look(grid, cells, smooth(cells, p, moments=moments))
 
@@ -60,7 +61,10 @@ def cell(view: Look, row: int, column: int, *, variance: bool = True) -> Cell:
     rests_on: tuple[tuple[int, float], ...] = ()
     own = 0.0
     at = layout.factor_at[row + layout.lead]
-    if column < layout.monthly:
+    if column < layout.monthly and layout.chain is not None:
+        direction[at : at + r] += load
+        rests_on, own = unknown_error(view.cells, p, row, column, direction)
+    elif column < layout.monthly:
         direction[at : at + r] = load
         rests_on, own = _between(view, row, column)
         for known, weight in rests_on:
@@ -82,11 +86,11 @@ def _between(view: Look, row: int, column: int) -> tuple[tuple[tuple[int, float]
     layout, p = view.cells.layout, view.parameters
     rho, variance = float(p.memory[column]), float(p.variance[column])
     if not p.ar1 or rho == 0.0:
-        return (), variance / (1.0 - rho**2)
+        return (), variance / float(view.cells.weights.cell[row, column])
     known = np.flatnonzero(~np.isnan(layout.values[:, column]))
     before, after = known[known < row], known[known > row]
     ones = 1.0 / view.cells.weights.cell[:, column]
-    decay, spread, last = 0.0, 1.0 / (1.0 - rho**2), -1
+    decay, spread, last = 0.0, float(view.cells.weights.opening[column]) / (1.0 - rho**2), -1
     if len(before):
         last = int(before[-1])
         decay, spread = rho ** (row - last), 0.0
@@ -111,6 +115,11 @@ def data_weights(view: Look, target: Cell, column: int) -> Floats:
     at = layout.factor_at[:, None] + np.arange(r)
     here = solved[at][lead:]
     out = np.zeros(layout.values.shape)
+    if layout.chain is not None:
+        chain_weights(view.cells, p, solved, out)
+        for known, direct in target.rests_on:
+            out[known, column] += direct
+        return out
     push = here @ p.loadings[:n].T
     rho = p.memory[:n] if p.ar1 else np.zeros(n)
     each = push.copy()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from opsroom.base.errors import UsageError
-from opsroom.measure.nowcast.dfm.density import in_shock, parameter_variance, with_tails
+from opsroom.measure.nowcast.dfm.density import in_shock, parameter_variance, spread
 from opsroom.measure.nowcast.dfm.drift import levels as moving_means
 from opsroom.measure.nowcast.dfm.drift import placed
 from opsroom.measure.nowcast.dfm.estimate import FitReport, estimate
@@ -29,6 +29,7 @@ from opsroom.measure.nowcast.fine.grid import gather as gather_fine
 from opsroom.measure.nowcast.fine.model import FittedFineModel
 
 _SETTLE = 50
+_MOST_LAGS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,8 @@ class DynamicFactorModel:
     factor_order
         Lags of the factors' vector autoregression, in months (or block → lags).
     idiosyncratic
-        ``"ar1"``: each series' own error remembers the month before; ``"iid"``: it does not.
+        ``"ar1"``: each series' own error remembers the month before; ``"iid"``: it does not; ``"ar2"``, ``"ar3"`` … or
+        a number: it remembers so many months.
     blocks
         Series → the blocks that it belongs to; each block has factors, and an autoregression, of its own. Absent:
         one block of all series.
@@ -56,7 +58,7 @@ class DynamicFactorModel:
     For month t, factors f, monthly series i and quarterly series q, all standardised::
 
         f_t  = A_1 f_{t-1} + … + A_p f_{t-p} + u_t
-        x_it = l_i' f_t + e_it                                      e_it = r_i e_{i,t-1} + v_it
+        x_it = l_i' f_t + e_it                                      e_it = r_i e_{i,t-1} + … + v_it
         y_qt = g_t + 2 g_{t-1} + 3 g_{t-2} + 2 g_{t-3} + g_{t-4}      g_t = l_q' f_t + e_qt
 
     with stationary starts. The assumption that fails most often: that the relation between the series in an
@@ -82,13 +84,12 @@ class DynamicFactorModel:
 
     factors: int | Mapping[str, int] = 1
     factor_order: int | Mapping[str, int] = 1
-    idiosyncratic: Literal["ar1", "iid"] = "ar1"
+    idiosyncratic: str | int = "ar1"
     blocks: Mapping[str, Sequence[str]] | None = None
     robust: Literal["student"] | Robust | None = None
 
     def __post_init__(self) -> None:
-        if self.idiosyncratic not in ("ar1", "iid"):
-            raise UsageError(f"idiosyncratic={self.idiosyncratic!r} is not known.", remedy="Use 'ar1' or 'iid'.")
+        _ = self.own_order  # refuses what it does not know
         if not (self.robust is None or self.robust == "student" or isinstance(self.robust, Robust)):
             raise UsageError(f"robust={self.robust!r} is not known.", remedy="Use None, 'student' or Robust(…).")
         for name, given in (("factors", self.factors), ("factor_order", self.factor_order)):
@@ -97,6 +98,20 @@ class DynamicFactorModel:
                 raise UsageError(f"{name} by block needs blocks.", remedy="Give blocks, or one number.")
             if min(numbers, default=0) < 1:
                 raise UsageError(f"{name} must be 1 or more.", remedy="Use at least one.")
+
+    @property
+    def own_order(self) -> int:
+        """Months that the series' own errors remember."""
+        given = self.idiosyncratic
+        known = {"iid": 0} | {f"ar{k}": k for k in range(1, _MOST_LAGS + 1)}
+        if isinstance(given, str) and given in known:
+            return known[given]
+        if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= _MOST_LAGS:
+            return given
+        raise UsageError(
+            f"idiosyncratic={given!r} is not known.",
+            remedy=f"Use 'iid', 'ar1', 'ar2' … 'ar{_MOST_LAGS}', or the number of months.",
+        )
 
     @overload
     def fit(
@@ -175,7 +190,7 @@ class DynamicFactorModel:
         level = None if robust is None or robust.drift is None else moving_means(grid, robust.drift)
         flat = grid if level is None else replace(grid, values=grid.values - level)
         parameters, weights, report = estimate(
-            flat, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.idiosyncratic == "ar1",
+            flat, factor_names=factor_names, blocks=blocks, loads=loads, own_order=self.own_order,
             robust=robust, tol=tol, max_iter=max_iter, start=start,
         )  # fmt: skip
         return FittedFactorModel(
@@ -274,6 +289,18 @@ class FittedFactorModel:
         mean = view.found.factor_means[view.cells.layout.lead :] @ self.parameters.innovation.T
         return pd.DataFrame(mean, index=self.grid.months, columns=list(self.parameters.factor_names))
 
+    def volatility(self) -> pd.DataFrame:
+        """Return by how much innovations are wider than in an average month: the factors' and each series' own.
+
+        Standard deviations over their average, one row a month; empty where the model has no volatility that moves.
+        """
+        moving = None if self.weights is None else self.weights.volatility
+        if moving is None:
+            return pd.DataFrame(index=self.grid.months)
+        lead = len(moving.shocks) - len(self.grid.values)
+        both = np.column_stack([moving.shocks, moving.series])[lead:]
+        return pd.DataFrame(np.exp(0.5 * both), index=self.grid.months, columns=["factors", *self.grid.names])
+
     def nowcast(
         self, target: str, period: object, *, history: pd.DataFrame | None = None, parameter_uncertainty: bool = True
     ) -> NowcastResult:
@@ -299,21 +326,21 @@ class FittedFactorModel:
         column, row = self.grid.column(target), self.grid.row(target, period)
         view = self._view(row)
         found = cell(view, row, column)
-        spread = found.variance
-        if self.robust is not None and spread > 0:
-            weights = with_tails(view.cells.weights, self.robust, view, row, column)
-            spread = cell(look(view.grid, self.parameters, weights), row, column).variance
+        variance, doubt = found.variance, 0.0
+        if self.robust is not None and variance > 0:
+            variance, doubt = spread(view, self.robust, row, column)
         scale = float(self.parameters.scale[column])
-        own = parameter_variance(view, row, column) if parameter_uncertainty and spread > 0 else 0.0
+        own = parameter_variance(view, row, column) if parameter_uncertainty and variance > 0 else 0.0
         mean = float(self.parameters.center[column]) + scale * found.mean
         if self.level is not None:
             mean += float(placed(self.level, self.grid, view.grid)[row, column])
-        sd = scale * float(np.sqrt(spread + own))
+        sd = scale * float(np.sqrt(variance + own))
         shock = in_shock(view, row)
-        levels, basis, past = quantiles(mean, sd, shock=shock, history=history)
+        wobble = float(np.sqrt(np.log1p(doubt / (variance + own) ** 2))) if doubt > 0 else 0.0
+        levels, basis, past = quantiles(mean, sd, shock=shock, history=history, wobble=wobble)
         return NowcastResult(
-            target, self.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(spread)),
-            scale * float(np.sqrt(own)), basis, past, shock,
+            target, self.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(variance)),
+            scale * float(np.sqrt(own)), basis, past, shock, wobble,
         )  # fmt: skip
 
     def contributions(self, target: str, period: object) -> tuple[float, dict[str, float]]:
@@ -403,10 +430,12 @@ class FittedFactorModel:
         )
         if self.robust is not None and self.weights is not None and not same:
             p = self.parameters
-            layout = lay_out(standardise(self._flat(grid).values, p), p.monthly, p.factors, p.order, chained=p.ar1)
+            layout = lay_out(
+                standardise(self._flat(grid).values, p), p.monthly, p.factors, p.order, own_order=p.own_order
+            )
             begun = Cells.of(layout, carried(self.weights, self.grid, grid, layout.lead))
             crisis = self.robust.rows(grid, len(grid.values))
-            weights = settle(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-10).weights
+            weights = settle(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-10, held=True).weights
         level = None if self.level is None else placed(self.level, self.grid, grid)
         return replace(self, grid=grid, weights=weights, report=None, level=level)
 
@@ -431,7 +460,7 @@ class FittedFactorModel:
         p = self.parameters
         lines = [
             f"Dynamic factor model: {p.monthly} monthly and {len(p.names) - p.monthly} quarterly series, "
-            f"{p.factors} factor(s) of order {p.order}, own errors {'AR(1)' if p.ar1 else 'independent'}"
+            f"{p.factors} factor(s) of order {p.order}, own errors {f'AR({p.own_order})' if p.ar1 else 'independent'}"
         ]
         if self.report is not None:
             r = self.report
@@ -469,7 +498,7 @@ def loglike(
     values = standardise(grid.values, parameters)
     if not compiled:
         return dense_loglike(parameters, values)
-    layout = lay_out(values, parameters.monthly, parameters.factors, parameters.order, chained=parameters.ar1)
+    layout = lay_out(values, parameters.monthly, parameters.factors, parameters.order, own_order=parameters.own_order)
     return smooth(Cells.of(layout), parameters, moments=False).loglike
 
 

@@ -47,6 +47,9 @@ class Moments:
         (3, rows): now², now x before, before² of the quarterly series' own errors; `layout.plain`.
     first_own
         Second moment of the quarterly series' own errors in the first month.
+    found
+        Where own errors are of order two and more: what their products are summed up from, when needed, and the
+        arrays above that speak of own errors are empty.
     """
 
     gram: Floats
@@ -60,6 +63,7 @@ class Moments:
     figures: Floats
     plain: Floats
     first_own: Floats
+    found: Smoothed | None = None
 
 
 def moments(cells: Cells, found: Smoothed) -> Moments:
@@ -69,6 +73,8 @@ def moments(cells: Cells, found: Smoothed) -> Moments:
     first, start, at = layout.first, layout.start, layout.factor_at
     mean = found.factor_means
     cov = np.zeros((max(order, 1) + 1, layout.months, r, r))
+    if layout.chain is not None:
+        return _of_factors(found, cov)
     kernels.lagged(found.near, first, start, at, r, cov.shape[0] - 1, cov)
     for lag in range(cov.shape[0]):
         cov[lag, lag:] += mean[lag:, :, None] * mean[: layout.months - lag, None, :]
@@ -101,6 +107,19 @@ def moments(cells: Cells, found: Smoothed) -> Moments:
         _plain(found),
         _own_square(found, layout.own_at[0]),
     )
+
+
+def _of_factors(found: Smoothed, cov: Floats) -> Moments:
+    """Sum up the factors' own products alone."""
+    layout, order, r = found.layout, found.parameters.order, found.parameters.factors
+    mean = found.factor_means
+    kernels.lagged(found.near, layout.first, layout.start, layout.factor_at, r, cov.shape[0] - 1, cov)
+    for lag in range(cov.shape[0]):
+        cov[lag, lag:] += mean[lag:, :, None] * mean[: layout.months - lag, None, :]
+    none = np.zeros(0)
+    lagged = lag_sums(cov, order, found.weights.calm)
+    origin, steps = origin_products(cov, order), layout.months - order
+    return Moments(none, none, none, none, lagged, origin, steps, none, none, none, none, found)
 
 
 def _special(found: Smoothed, cov: Floats) -> tuple[Floats, Floats]:

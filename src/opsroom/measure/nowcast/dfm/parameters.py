@@ -50,6 +50,9 @@ class FactorParameters:
         Per series: ``standardised = (value - center) / scale``.
     ar1
         Whether the memories are parameters at all; otherwise they are 0.
+    further
+        Series x (order - 1): coefficients of own errors on the months before that, where they are of order two or
+        more; None where they are not. `memory` is then the coefficient on the month before.
     """
 
     names: tuple[str, ...]
@@ -65,6 +68,7 @@ class FactorParameters:
     center: Floats
     scale: Floats
     ar1: bool = True
+    further: Floats | None = None
 
     @property
     def factors(self) -> int:
@@ -75,6 +79,18 @@ class FactorParameters:
     def order(self) -> int:
         """Longest lag of the factors' autoregressions."""
         return int(self.transition.shape[1] // self.loadings.shape[1])
+
+    @property
+    def own_order(self) -> int:
+        """Months that the series' own errors remember."""
+        if not self.ar1:
+            return 0
+        return 1 + (0 if self.further is None else int(self.further.shape[1]))
+
+    @property
+    def own_lags(self) -> Floats:
+        """Series x order: the coefficients of the own errors' autoregressions."""
+        return self.memory[:, None] if self.further is None else np.column_stack([self.memory, self.further])
 
     @property
     def lags_used(self) -> Mask:
@@ -104,7 +120,14 @@ class FactorParameters:
         """Return one row a series: loadings, memory, variance, center, scale."""
         frame = pd.DataFrame(self.loadings, index=list(self.names), columns=list(self.factor_names))
         own = {"memory": self.memory, "variance": self.variance, "center": self.center, "scale": self.scale}
+        if self.further is not None:
+            own |= {f"memory{k + 2}": self.further[:, k] for k in range(self.further.shape[1])}
         return frame.assign(frequency=["M" if k < self.monthly else "Q" for k in range(len(self.names))], **own)
+
+
+def with_lags(p: FactorParameters, lags: Floats) -> FactorParameters:
+    """Return parameters with other autoregressions of the own errors: series x order."""
+    return replace(p, memory=lags[:, 0].copy(), further=lags[:, 1:].copy() if lags.shape[1] > 1 else None)
 
 
 def companion(transition: Floats) -> Floats:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from opsroom._version import __version__
 from opsroom.base.errors import UsageError
@@ -28,6 +30,7 @@ LEVELS = (0.05, 0.16, 0.25, 0.5, 0.75, 0.84, 0.95)
 """Levels of the quantiles: bands of 90, 68 and 50 %."""
 _PRIOR = 10.0
 """Past errors that count as much as the model's own quantile."""
+_POINTS = 41
 _LEAST = 4
 _LEAST_SHOCK = 3
 
@@ -50,6 +53,8 @@ class NowcastResult:
         What the quantiles rest on, and how many past errors.
     shock
         The factors were shocked in or just before the period.
+    wobble
+        Standard deviation of the logarithm of the variance, where volatility moves; 0 where it does not.
     """
 
     target: str
@@ -62,6 +67,7 @@ class NowcastResult:
     basis: Basis
     past: int
     shock: bool
+    wobble: float = 0.0
 
     def band(self, level: float) -> tuple[float, float]:
         """Return the central band that holds the outcome with probability `level` (0.5, 0.68 or 0.9)."""
@@ -110,8 +116,24 @@ class NowcastResult:
         return finish(fan + point.encode(x="period:N", y="mean:Q"), caption)
 
 
+@lru_cache(maxsize=4096)
+def half_width(level: float, wobble: float) -> float:
+    """Return a quantile's distance from the mean in standard deviations, where the variance itself is uncertain.
+
+    The variance is lognormal with mean 1, so that the density is a mixture of normal ones: narrower in the middle and
+    wider outside than a normal one. Its distribution function is a sum over Gauss and Hermite's points.
+    """
+    if wobble <= 0.0 or level == 0.5:
+        return abs(float(ndtri(level)))
+    points, weights = np.polynomial.hermite_e.hermegauss(_POINTS)
+    deviation = np.exp(0.5 * (wobble * points - 0.5 * wobble**2))
+    weights = weights / weights.sum()
+    target = max(level, 1.0 - level)
+    return float(brentq(lambda x: float(weights @ ndtr(x / deviation)) - target, 0.0, 100.0, xtol=1e-12))
+
+
 def quantiles(
-    mean: float, sd: float, *, shock: bool, history: pd.DataFrame | None
+    mean: float, sd: float, *, shock: bool, history: pd.DataFrame | None, wobble: float = 0.0
 ) -> tuple[dict[float, float], Basis, int]:
     """Return the quantiles of a nowcast, drawn towards past errors where there are any.
 
@@ -123,6 +145,8 @@ def quantiles(
         Whether the factors are shocked: then only errors made in earlier shocks count, and never narrow the band.
     history
         Past real-time nowcasts with outcomes known by now: ``error``, ``sd``, ``shock``.
+    wobble
+        Standard deviation of the logarithm of the variance; see `half_width`.
     """
     ratio: Floats = np.zeros(0)
     if history is not None and len(history):
@@ -133,7 +157,7 @@ def quantiles(
     enough = len(ratio) >= (_LEAST_SHOCK if shock else _LEAST)
     out = {}
     for level in LEVELS:
-        half = abs(float(ndtri(level)))
+        half = half_width(level, wobble)
         if enough and half > 0.0:
             # The conformal quantile: the ceiling of (n + 1) times the probability, at most the largest error.
             rank = int(np.ceil((len(ratio) + 1) * abs(2.0 * level - 1.0)))

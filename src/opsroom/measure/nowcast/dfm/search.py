@@ -15,7 +15,8 @@ import numpy as np
 
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.dfm.moments import Lagged, Moments, moments
-from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints, with_lags
+from opsroom.measure.nowcast.dfm.remember import lags_of, partial_of, partial_slopes
 from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed, smooth
 from opsroom.measure.nowcast.dfm.step import FLOOR, Equations, counts, equations, lag_products, maximise, score
 
@@ -267,7 +268,11 @@ def _point(cells: Cells, p: FactorParameters, found: Smoothed) -> Point:
     gradient = [s.loadings[p.loads], s.transition[p.lags_used]]
     log_variance = np.where((p.variance <= FLOOR) & (s.log_variance < 0), 0.0, s.log_variance)
     gradient.append(log_variance)
-    if p.ar1:
+    if p.own_order > 1:
+        partial = partial_of(p.own_lags)
+        turned = np.einsum("na,nak->nk", s.memory, partial_slopes(partial)) * (1.0 - partial**2)
+        gradient.append(turned.T.ravel())
+    elif p.ar1:
         gradient.append(s.memory * (1.0 - p.memory**2))
     return Point(p, found.loglike, pack(p), np.concatenate(gradient), _metric(cells, m, p, eq))
 
@@ -293,15 +298,22 @@ def metric(p: FactorParameters, eq: Equations, m: Lagged, n: Floats) -> Metric:
     for block in p.blocks:
         columns = (np.arange(block.order)[:, None] * p.factors + np.array(block.factors)).ravel()
         blocks.append((block.factors, columns, lag_products(m, block.factors, block.order)[2]))
-    rest = [0.5 * n] + ([n * (1.0 - p.memory**2) + 1.0] if p.ar1 else [])
+    partial = partial_of(p.own_lags).T
+    rest = [0.5 * n] + ([(n * (1.0 - partial**2) + 1.0).ravel()] if p.ar1 else [])
     return Metric(left, tuple(blocks), np.concatenate(rest))
 
 
 def pack(p: FactorParameters) -> Floats:
-    """Return the free parameters as a vector: loadings, autoregression, log variances, memories' inverse tangent."""
+    """Return the free parameters as a vector.
+
+    Loadings, autoregression, log variances, and the inverse hyperbolic tangents of the own errors' memories; of their
+    partial autocorrelations, one lag after the other, where they are of order two and more.
+    """
     parts = [p.loadings[p.loads], p.transition[p.lags_used], np.log(np.maximum(p.variance, FLOOR))]
     if p.ar1:
-        parts.append(np.clip(np.arctanh(p.memory), -_LARGEST, _LARGEST))
+        partial = np.clip(partial_of(p.own_lags), -1.0, 1.0)
+        with np.errstate(divide="ignore"):
+            parts.append(np.clip(np.arctanh(partial), -_LARGEST, _LARGEST).T.ravel())
     return np.concatenate(parts)
 
 
@@ -312,5 +324,8 @@ def unpack(theta: Floats, like: FactorParameters) -> FactorParameters:
     loadings[like.loads] = theta[:a]
     transition[like.lags_used] = theta[a : a + b]
     variance = np.maximum(np.exp(np.minimum(theta[a + b : a + b + n], 50.0)), FLOOR)
-    memory = np.tanh(np.clip(theta[a + b + n :], -_LARGEST, _LARGEST)) if like.ar1 else like.memory
-    return replace(like, loadings=loadings, transition=transition, variance=variance, memory=memory)
+    p = replace(like, loadings=loadings, transition=transition, variance=variance)
+    if not like.ar1:
+        return p
+    partial = np.tanh(np.clip(theta[a + b + n :], -_LARGEST, _LARGEST)).reshape(like.own_order, n)
+    return with_lags(p, lags_of(partial.T))

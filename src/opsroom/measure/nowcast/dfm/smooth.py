@@ -14,8 +14,33 @@ import numpy as np
 
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.dfm import kernels
+from opsroom.measure.nowcast.dfm.chained import add_chain, chain_spreads, odd_equations
 from opsroom.measure.nowcast.dfm.layout import Layout
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints, Mask, stationary
+
+
+@dataclass(frozen=True, slots=True)
+class Volatility:
+    """Log variances that walk, relative to the parameters' own.
+
+    Attributes
+    ----------
+    shocks
+        Months (lead included): of the factors' innovations.
+    common
+        Months (lead included): what the series' own innovations have in common.
+    series
+        Months (lead included) x series: of the series' own innovations, what is common included.
+    shock_step, common_step, step
+        Standard deviation of a month's step, of the factors' walk, the common one, and each series' own.
+    """
+
+    shocks: Floats
+    common: Floats
+    series: Floats
+    shock_step: float
+    common_step: float
+    step: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +55,14 @@ class Weights:
         Months (lead included) x quarterly series: of the quarterly series' monthly innovations.
     calm
         Months (lead included): of the factors' innovations.
+    volatility
+        What of all three is volatility; None where there is none.
     """
 
     cell: Floats
     own: Floats
     calm: Floats
+    volatility: Volatility | None = None
 
     @classmethod
     def ones(cls, layout: Layout) -> Weights:
@@ -45,6 +73,33 @@ class Weights:
             np.ones((layout.months, n - layout.monthly)),
             np.ones(layout.months),
         )
+
+    @property
+    def opening(self) -> Floats:
+        """Variance of the monthly series' own innovations before the panel, relative to the parameters' own."""
+        n, volatility = self.cell.shape[1], self.volatility
+        return np.ones(n) if volatility is None else np.exp(volatility.series[0, :n])
+
+    @property
+    def start(self) -> float:
+        """Precision of the factors' start, relative to the stationary one."""
+        return 1.0 if self.volatility is None else float(np.exp(-self.volatility.shocks[0]))
+
+    def tails(self) -> Weights:
+        """Return what is left when volatility is taken out."""
+        if self.volatility is None:
+            return self
+        return self._scaled(self.volatility, 1.0, None)
+
+    def under(self, volatility: Volatility) -> Weights:
+        """Return these weights, which have no volatility yet, times the precision that volatility leaves."""
+        return self._scaled(volatility, -1.0, volatility)
+
+    def _scaled(self, volatility: Volatility, sign: float, kept: Volatility | None) -> Weights:
+        n, lead = self.cell.shape[1], len(volatility.series) - len(self.cell)
+        series = np.exp(sign * volatility.series)
+        calm = self.calm * np.exp(sign * volatility.shocks)
+        return Weights(self.cell * series[lead:, :n], self.own * series[:, n:], calm, kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +232,7 @@ def special_cells(layout: Layout, p: FactorParameters, weights: Weights) -> Spec
     decay = np.where(gap > 0, rho ** np.maximum(gap, 1), 0.0)
     slope = np.where(gap > 0, gap * rho ** np.maximum(gap - 1, 0), 0.0)
     spread, bend = np.empty(len(month)), np.empty(len(month))
-    kernels.spreads(layout.special, p.memory, weights.cell, spread, bend)
+    kernels.spreads(layout.special, p.memory, weights.cell, weights.opening, spread, bend)
     now = layout.values[month, series]
     then = np.where(back >= 0, layout.values[np.maximum(back, 0), series], 0.0)
     return Special(decay, spread, slope, bend, now - decay * then, 1.0 / (p.variance[series] * spread))
@@ -210,26 +265,35 @@ def smooth(cells: Cells, parameters: FactorParameters, *, moments: bool = True) 
     if sign <= 0:
         raise not_stationary(p.radius)
     contrast = np.hstack([np.eye(r), -p.transition])
-    same, cross, right_now, right_back, total = _collapse(cells, p)
     env, right = np.zeros(layout.start[-1]), np.zeros(layout.unknowns)
     first, start, at, lead = layout.first, layout.start, layout.factor_at, layout.lead
-    here = at[lead:, None] + np.arange(r)
-    right[here] += right_now
-    if cross is not None:
-        right[here[:-1]] -= right_back[1:]
+    calm = contrast.T @ contrast, weights.calm, weights.start * origin
+    if layout.chain is not None:
+        none = np.zeros((len(layout.values), r, r))
+        kernels.add_factors(env, first, start, at, *calm, none, none, lead)
+        odd = odd_equations(layout, p, weights)
+        total = add_chain(cells, p, odd, env, right)
+        special, spreads = special_cells(layout, p, weights), chain_spreads(cells, p, odd)
     else:
-        cross = np.zeros_like(same)
-    kernels.add_factors(env, first, start, at, contrast.T @ contrast, weights.calm, origin, same, cross, lead)
-    special = special_cells(layout, p, weights)
-    total += kernels.add_special(
-        env, first, start, at, lead, layout.special, special.decay, special.weight, special.value,
-        p.loadings, right,
-    )  # fmt: skip
-    quarterly_values = layout.values[layout.quarters[:, 0], n_m + layout.quarters[:, 1]]
-    total += kernels.add_quarters(
-        env, first, start, at, layout.own_at, lead, layout.quarters, quarterly_values, layout.plain,
-        p.loadings[n_m:], p.memory[n_m:], p.variance[n_m:], weights.own, right,
-    )  # fmt: skip
+        same, cross, right_now, right_back, total = _collapse(cells, p)
+        here = at[lead:, None] + np.arange(r)
+        right[here] += right_now
+        if cross is not None:
+            right[here[:-1]] -= right_back[1:]
+        else:
+            cross = np.zeros_like(same)
+        kernels.add_factors(env, first, start, at, *calm, same, cross, lead)
+        special = special_cells(layout, p, weights)
+        total += kernels.add_special(
+            env, first, start, at, lead, layout.special, special.decay, special.weight, special.value,
+            p.loadings, right,
+        )  # fmt: skip
+        quarterly_values = layout.values[layout.quarters[:, 0], n_m + layout.quarters[:, 1]]
+        total += kernels.add_quarters(
+            env, first, start, at, layout.own_at, lead, layout.quarters, quarterly_values, layout.plain,
+            p.loadings[n_m:], p.memory[n_m:], p.variance[n_m:], weights.own, right,
+        )  # fmt: skip
+        spreads = _spreads(layout, p, weights, special)
     logdet = kernels.factorise(env, first, start)
     if not np.isfinite(logdet):
         raise singular()
@@ -239,8 +303,9 @@ def smooth(cells: Cells, parameters: FactorParameters, *, moments: bool = True) 
         layout.cells * np.log(2.0 * np.pi)
         + logdet
         + logdet_start
+        - r * order * float(np.log(weights.start))
         - r * float(np.log(weights.calm[order:]).sum())
-        + _spreads(layout, p, weights, special)
+        + spreads
         + total
         - float(mean @ right)
     )

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from opsroom.measure.nowcast.dfm.chained import chain_misfits, chain_moments, score_lags
 from opsroom.measure.nowcast.dfm.moments import Lagged, Moments, OwnErrors, figure_values, own_errors, special_values
-from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, companion, stationary
-from opsroom.measure.nowcast.dfm.smooth import Cells, special_cells
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, companion, stationary, with_lags
+from opsroom.measure.nowcast.dfm.remember import lags_of, partial_of
+from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed, special_cells
 
 FLOOR = 1e-5
 """Least variance of an own error's innovation, in standardised units."""
@@ -30,6 +32,9 @@ class Equations:
 
 def equations(cells: Cells, m: Moments, p: FactorParameters) -> Equations:
     """Return the normal equations of all series, for errors with unit innovations."""
+    if m.found is not None:
+        chain = chain_moments(cells, m.found, p)
+        return Equations(chain.left, chain.right)
     n, r = cells.layout.monthly, p.factors
     rho = p.memory[:n, None]
     left, right = np.zeros((len(p.names), r, r)), np.zeros((len(p.names), r))
@@ -68,6 +73,11 @@ def _add_quarterly(cells: Cells, m: Moments, p: FactorParameters, left: Floats, 
 def counts(cells: Cells) -> Floats:
     """Return how many innovations each series' variance is learnt from."""
     layout = cells.layout
+    if layout.chain is not None:
+        size = layout.values.shape[1]
+        odd = np.bincount(layout.chain.series, minlength=size).astype(np.float64)
+        odd[: layout.monthly] += layout.regular.sum(axis=0)
+        return np.maximum(odd, 1.0)
     special = np.bincount(layout.special[:, 1], minlength=layout.monthly)
     monthly = layout.regular.sum(axis=0) + special
     return np.concatenate([monthly, np.full(layout.own_at.shape[1], float(layout.months))])
@@ -100,6 +110,10 @@ def maximise(cells: Cells, m: Moments, p: FactorParameters) -> FactorParameters:
     left[:, np.arange(p.factors), np.arange(p.factors)] += held
     loadings = np.linalg.solve(left, np.where(held, 0.0, eq.right)[:, :, None])[:, :, 0]
     p = replace(p, loadings=loadings)
+    transition, innovation = autoregression(m, p)
+    if m.found is not None:
+        p = _remembered(cells, m.found, p)
+        return replace(p, transition=transition, innovation=innovation).unit()
     e = own_errors(cells, m, p)
     if p.ar1:
         n = cells.layout.monthly
@@ -110,8 +124,23 @@ def maximise(cells: Cells, m: Moments, p: FactorParameters) -> FactorParameters:
         memory[:n] = np.where(cells.layout.regular.sum(axis=0) > 0, memory[:n], p.memory[:n])
         p = replace(p, memory=memory)
     variance = np.maximum(misfits(cells, e, p) / counts(cells), FLOOR)
-    transition, innovation = autoregression(m, p)
     return replace(p, variance=variance, transition=transition, innovation=innovation).unit()
+
+
+def _remembered(cells: Cells, found: Smoothed, p: FactorParameters) -> FactorParameters:
+    """Learn autoregressions and variances of own errors of order two and more, at given loadings."""
+    products = chain_moments(cells, found, p).products
+    before = products[:, 1:, 1:]
+    trace = np.trace(before, axis1=1, axis2=2)
+    seen = trace > 0
+    ridge = 1e-10 * np.where(seen, trace, 1.0)[:, None, None] * np.eye(p.own_order)
+    lags: Floats = np.asarray(np.linalg.solve(before + ridge, products[:, 1:, :1])[:, :, 0], dtype=np.float64)
+    partial = partial_of(lags)
+    wild = (np.abs(partial) > MEMORY).any(axis=1) | ~np.isfinite(partial).all(axis=1)
+    lags[wild] = lags_of(np.clip(np.nan_to_num(partial[wild]), -MEMORY, MEMORY))
+    p = with_lags(p, np.where(seen[:, None], lags, p.own_lags))
+    misfit = chain_misfits(p, chain_moments(cells, found, p))
+    return replace(p, variance=np.maximum(misfit / counts(cells), FLOOR))
 
 
 def autoregression(m: Lagged, p: FactorParameters) -> tuple[Floats, Floats]:
@@ -139,7 +168,10 @@ def lag_products(m: Lagged, factors: tuple[int, ...], order: int) -> tuple[Float
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Derivatives of the log likelihood; `log_variance` and `memory` per series, others as in the parameters."""
+    """Derivatives of the log likelihood; `log_variance` per series, others as in the parameters.
+
+    `memory` is per series, or series x order where own errors remember two months and more.
+    """
 
     loadings: Floats
     transition: Floats
@@ -149,22 +181,27 @@ class Score:
 
 def score(cells: Cells, m: Moments, p: FactorParameters, eq: Equations) -> Score:
     """Return the derivative of the log likelihood at parameters with unit factor innovations."""
-    e = own_errors(cells, m, p)
+    transition = score_transition(m, p, cells.weights.start)
     loadings = (eq.right - np.einsum("ifg,ig->if", eq.left, p.loadings)) / p.variance[:, None]
+    if m.found is not None:
+        chain = chain_moments(cells, m.found, p)
+        misfit, memory = chain_misfits(p, chain), score_lags(cells, chain, p)
+        log_variance = 0.5 * (misfit / p.variance - chain.count)
+        return Score(np.where(p.loads, loadings, 0.0), np.where(p.lags_used, transition, 0.0), log_variance, memory)
+    e = own_errors(cells, m, p)
     log_variance = 0.5 * (misfits(cells, e, p) / p.variance - counts(cells))
-    transition = score_transition(m, p)
     memory = _score_memory(cells, e, p) if p.ar1 else np.zeros_like(p.memory)
     return Score(np.where(p.loads, loadings, 0.0), np.where(p.lags_used, transition, 0.0), log_variance, memory)
 
 
-def score_transition(m: Lagged, p: FactorParameters) -> Floats:
-    """Return the derivative of the log likelihood in the factors' autoregression."""
+def score_transition(m: Lagged, p: FactorParameters, start: float = 1.0) -> Floats:
+    """Return the derivative of the log likelihood in the factors' autoregression; `start` weighs the first months."""
     now_before, before = lag_products(m, tuple(range(p.factors)), p.order)[1:]
     out = now_before - p.transition @ before
     # The first months: stationary, so that their covariance moves with the autoregression.
     covariance, form = stationary(p.transition), companion(p.transition)
     precision = np.linalg.inv(covariance)
-    pull = -0.5 * (precision - precision @ m.origin @ precision)
+    pull = -0.5 * (precision - start * (precision @ m.origin @ precision))
     total, power = pull.copy(), form.copy()
     for _ in range(40):
         more = power.T @ total @ power

@@ -34,9 +34,24 @@ def dense_covariance(p: FactorParameters, months: int) -> Floats:
         for j in range(n):
             monthly = np.einsum("f,sftg,g->st", u.loadings[i], common, u.loadings[j])
             if i == j:
-                monthly = monthly + u.variance[i] / (1.0 - u.memory[i] ** 2) * u.memory[i] ** apart
+                monthly = monthly + u.variance[i] * _autocovariances(u.own_lags[i], total)[apart]
             out[:, i, :, j] = views[i] @ monthly @ views[j].T
     return out.reshape(months * n, months * n)
+
+
+def _autocovariances(lags: Floats, count: int) -> Floats:
+    """Return the autocovariances of an autoregression with unit innovations: Yule's and Walker's equations."""
+    order = len(lags)
+    left, right = np.eye(order + 1), np.zeros(order + 1)
+    right[0] = 1.0
+    for k in range(order + 1):
+        for j in range(order):
+            left[k, abs(k - j - 1)] -= lags[j]
+    out = np.zeros(max(count, order + 1))
+    out[: order + 1] = np.linalg.solve(left, right)
+    for k in range(order + 1, count):
+        out[k] = lags @ out[k - order : k][::-1]
+    return out
 
 
 def _view(months: int, lead: int, *, quarterly: bool) -> Floats:
