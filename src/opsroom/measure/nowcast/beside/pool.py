@@ -203,6 +203,7 @@ def pool(
         mixture = Mixture(w, now["mean"].to_numpy(np.float64), now["stated"].to_numpy(np.float64))
         shock, outcome = bool(now["shock"].any()), float(now["outcome"].iloc[0])
         row = at | {"model": label, "mean": mixture.mean, "shock": shock, "outcome": outcome}
+        row["wobble"] = 0.0  # a mixture says by itself how unsure its width is
         if rule == "bates-granger":
             row |= _normal(mixture, rows, day, left, known, shock=shock)
         else:
