@@ -152,7 +152,7 @@ def test_the_papers_toy_economy(shared_data: Path) -> None:
     sector = firms.set_index("firm")["sector"].astype(str)
     shock = pd.DataFrame({3: [1.0]})
 
-    def kept(**options: object) -> dict[int, float]:
+    def kept(**options: object) -> dict[object, float]:
         row = cascade(edges, sector, shock, **options).remaining.iloc[0]  # type: ignore[arg-type]
         return {k: v for k, v in row.items() if v < 1.0}
 

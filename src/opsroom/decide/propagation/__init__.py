@@ -11,14 +11,29 @@ from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.decide.propagation.companies import CascadeResult, EsriResult, cascade, esri
+    from opsroom.decide.propagation.dynamic import Behaviour, DynamicInputOutput, spell
+    from opsroom.decide.propagation.path import DynamicPath
 
 _HOMES = {
+    "Behaviour": ".dynamic",
     "CascadeResult": ".companies",
+    "DynamicInputOutput": ".dynamic",
+    "DynamicPath": ".path",
     "EsriResult": ".companies",
     "cascade": ".companies",
     "esri": ".companies",
+    "spell": ".dynamic",
 }
 
-__all__ = ["CascadeResult", "EsriResult", "cascade", "esri"]
+__all__ = [
+    "Behaviour",
+    "CascadeResult",
+    "DynamicInputOutput",
+    "DynamicPath",
+    "EsriResult",
+    "cascade",
+    "esri",
+    "spell",
+]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -168,7 +168,7 @@ def esri(
     replaceability: bool = True,
     weight: npt.ArrayLike | pd.Series | None = None,
     output: npt.ArrayLike | pd.Series | None = None,
-    firms: Sequence[Any] | None = None,
+    firms: Sequence[Any] | npt.NDArray[Any] | None = None,
     tol: float = 1e-8,
     threads: int = 1,
 ) -> EsriResult:
@@ -320,7 +320,7 @@ def settled(
         final, used, rest = np.ones((count, n)), np.zeros(count, np.int64), np.zeros(count)
         settle(
             first, firm, lost, way.starts, way.source, way.share, way.group, way.ahead, way.target, net.sector,
-            net.output, net.market, way.replaceable, weight, tol, MOST_SWEEPS, final, used, rest,
+            net.output, net.market, int(way.replaceable), weight, tol, MOST_SWEEPS, final, used, rest,
         )  # fmt: skip
         if not np.isfinite(rest).all():
             raise FitError(

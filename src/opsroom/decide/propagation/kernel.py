@@ -33,7 +33,7 @@ def _possible(j: int, felt: Floats, starts: Ints, source: Ints, share: Floats, g
 @njit(cache=True, nogil=True)
 def _feel(
     hurt: Ints, wounded: int, h: Floats, sector: Ints, out: Floats, market: Floats, left: Floats, felt: Floats,
-    replaceable: bool,
+    replaceable: int,
 ) -> None:  # fmt: skip
     """Fill in what is felt of each loss: all of it, or as much as the rest of the market cannot make good."""
     if not replaceable:
@@ -53,7 +53,7 @@ def _feel(
 @njit(cache=True, nogil=True)
 def settle(
     first: Ints, firm: Ints, lost: Floats, starts: Ints, source: Ints, share: Floats, group: Ints, ahead: Ints,
-    target: Ints, sector: Ints, out: Floats, market: Floats, replaceable: bool, weight: Floats, tol: float,
+    target: Ints, sector: Ints, out: Floats, market: Floats, replaceable: int, weight: Floats, tol: float,
     most: int, final: Floats, sweeps: Ints, bound: Floats,
 ) -> None:  # fmt: skip
     """Let every shock run to its end.
@@ -70,7 +70,7 @@ def settle(
     sector, out, market
         Market of each company, its sales, and the markets' sums.
     replaceable
-        Whether others in the market make good as much as their share in it allows.
+        1 where others in the market make good as much as their share in it allows, 0 where not.
     weight
         Weights in the loss, adding to 1.
     tol, most

@@ -101,9 +101,9 @@ def network(suppliers: Any, sector: Any, *, essential: Essential, replaceability
         sector=code,
         sectors=pd.Index(names),
         output=made,
-        market=np.bincount(code, weights=made, minlength=len(names)),
-        down=_channel(j, i, share, group, n, replaceability),
-        up=_channel(i, j, v / np.maximum(made, sales)[i], np.full(len(i), -1), n, False),
+        market=np.bincount(code, weights=made, minlength=len(names)).astype(np.float64),
+        down=_channel(j, i, share, group, n, replaceable=replaceability),
+        up=_channel(i, j, v / np.maximum(made, sales)[i], np.full(len(i), -1), n, replaceable=False),
     )
 
 
@@ -115,7 +115,7 @@ def numbers(given: Any, firms: pd.Index[Any], what: str) -> Floats:
     return np.asarray(found)
 
 
-def _channel(on: Ints, source: Ints, share: Floats, group: Ints, n: int, replaceable: bool) -> Channel:
+def _channel(on: Ints, source: Ints, share: Floats, group: Ints, n: int, *, replaceable: bool) -> Channel:
     keep = share > 0.0
     on, source, share, group = on[keep], source[keep], share[keep], group[keep]
     order = np.lexsort((source, group, on))
