@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsroom.base.errors import DataError, UsageError
-from opsroom.decide.propagation import Behaviour, DynamicInputOutput, spell
+from opsroom.decide.propagation import Behaviour, DynamicInputOutput, DynamicPath, ensemble, spell
 from opsroom.decide.propagation.dynamic import Production
 
 Floats = npt.NDArray[np.float64]
@@ -49,15 +49,14 @@ def drawn(seed: int, production: Production, n: int = 4) -> tuple[DynamicInputOu
 @given(st.integers(0, 100_000), st.sampled_from(KINDS))
 def test_the_accounts_close_every_day(seed: int, production: Production) -> None:
     model, shocks = drawn(seed, production)
-    path = model.run(90, keep_stocks=True, **shocks)
+    path = model.run(90, keep_stocks=True, **shocks)  # type: ignore[arg-type]
     made, stocks = path.output.to_numpy(), path.stocks
     assert stocks is not None
-    close = {"rtol": 1e-12, "atol": 1e-12}
     where = path.intermediate + path.consumption + path.other
-    assert np.allclose(where, made, **close)
-    assert np.allclose(stocks.delivered.sum(axis=2), path.intermediate, **close)
+    assert np.allclose(where, made, rtol=1e-12, atol=1e-12)
+    assert np.allclose(stocks.delivered.sum(axis=2), path.intermediate, rtol=1e-12, atol=1e-12)
     before = np.concatenate([stocks.first[None], stocks.after[:-1]])
-    assert np.allclose(stocks.after, before + stocks.delivered - stocks.used, **close)
+    assert np.allclose(stocks.after, before + stocks.delivered - stocks.used, rtol=1e-12, atol=1e-12)
     assert min(x.min() for x in (stocks.after, stocks.delivered, made)) >= 0.0
     assert stocks.used.min() >= -1e-12
     # used is what the recipe takes, or all there is of an input that may run out
@@ -68,7 +67,7 @@ def test_the_accounts_close_every_day(seed: int, production: Production) -> None
     if production == "leontief":
         assert not ran_out.any()
     limits = np.minimum(np.minimum(path.capacity, path.inputs), path.demand)
-    assert np.allclose(made, limits, **close)
+    assert np.allclose(made, limits, rtol=1e-12, atol=1e-12)
     allowed = (1.0 - shocks["supply_shock"]) * model.labour
     assert (path.labour.to_numpy() <= allowed + 1e-12).all()
     assert np.abs(made / model.x - 1.0).max() > 0.01
@@ -88,7 +87,7 @@ def test_without_a_shock_nothing_moves(seed: int, production: Production) -> Non
 def test_the_path_is_the_equations_read_plainly(seed: int) -> None:
     """Number by number, without arrays, in the order in which the paper states them."""
     model, shocks = drawn(seed, "half_critical", 3)
-    path = model.run(90, **shocks)
+    path = model.run(90, **shocks)  # type: ignore[arg-type]
     n, b, a, x0, l0 = 3, model.behaviour, model.a.tolist(), model.x.tolist(), model.labour.tolist()
     full, half = model._full, model._half
     aim = [[model.z[j][i] * model.days[i] for i in range(n)] for j in range(n)]
@@ -137,10 +136,11 @@ def two(production: Production, rating: float = 1.0) -> DynamicInputOutput:
 
 def test_stocks_last_as_long_as_they_last() -> None:
     """Farms shut: mills run their ten days, then stand still; with an important input they go on by half."""
-    for production, rating, then in (
+    cases: list[tuple[Production, float, float]] = [
         ("leontief", 0.0, 0.0), ("half_critical", 1.0, 0.0), ("half_critical", 0.5, 1.0), ("weakly_critical", 0.5, 2.0),
         ("strongly_critical", 0.5, 0.0), ("linear", 0.0, 0.0),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for production, rating, then in cases:
         path = two(production, rating).run(30, supply_shock=[1.0, 0.0], start=dt.date(2020, 3, 25))
         assert path.output["farms"].tolist() == [0.0] * 30
         assert path.output["mills"].tolist() == pytest.approx([2.0] * 10 + [then] * 20), (production, rating)
@@ -192,3 +192,24 @@ def test_what_cannot_be_taken() -> None:
         two("leontief").run(5).by_quarter()
     with pytest.raises(UsageError, match="hire, fire"):
         Behaviour(hire=2.0)
+
+
+def test_an_ensembles_interval_is_that_of_its_draws() -> None:
+    """Farms lose a uniform share of their labour: so does their output, a quarter of all, until mills want stocks."""
+    model = two("leontief")
+
+    def draw(rng: np.random.Generator) -> DynamicPath:
+        return model.run(3, supply_shock=[rng.uniform(0.0, 1.0), 0.0], start=dt.date(2020, 3, 31))
+
+    found = ensemble(draw, draws=200, level=0.8, seed=3)
+    day = found.to_frame().iloc[0]
+    # farms make half of all output of 4; mills run on stocks
+    assert [day["lower"], day["median"], day["upper"]] == pytest.approx([0.55, 0.75, 0.95], abs=0.05)
+    exact = np.quantile(found.draws.iloc[:, 1:].to_numpy().mean(axis=1), [0.5, 0.1, 0.9])
+    assert found.by_quarter().to_numpy()[1].tolist() == pytest.approx(exact.tolist())
+    more = ensemble(draw, draws=20, seed=3)
+    assert more.draws.equals(found.draws.iloc[:20])
+    assert "80 % of 200 draws" in found.summary()
+    assert found.chart().to_dict()
+    with pytest.raises(UsageError, match="20 or more"):
+        ensemble(draw, draws=5)

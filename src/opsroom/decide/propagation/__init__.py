@@ -12,6 +12,7 @@ from opsroom.base.lazy import lazily
 if TYPE_CHECKING:
     from opsroom.decide.propagation.companies import CascadeResult, EsriResult, cascade, esri
     from opsroom.decide.propagation.dynamic import Behaviour, DynamicInputOutput, spell
+    from opsroom.decide.propagation.ensemble import Ensemble, ensemble
     from opsroom.decide.propagation.path import DynamicPath
 
 _HOMES = {
@@ -19,8 +20,10 @@ _HOMES = {
     "CascadeResult": ".companies",
     "DynamicInputOutput": ".dynamic",
     "DynamicPath": ".path",
+    "Ensemble": ".ensemble",
     "EsriResult": ".companies",
     "cascade": ".companies",
+    "ensemble": ".ensemble",
     "esri": ".companies",
     "spell": ".dynamic",
 }
@@ -30,8 +33,10 @@ __all__ = [
     "CascadeResult",
     "DynamicInputOutput",
     "DynamicPath",
+    "Ensemble",
     "EsriResult",
     "cascade",
+    "ensemble",
     "esri",
     "spell",
 ]

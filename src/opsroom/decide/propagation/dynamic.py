@@ -225,8 +225,8 @@ class DynamicInputOutput:
             if keep_stocks:
                 record.append((after, delivered, stock + delivered - after))
             stock = after
-            row = (made, demand, capacity, limit, labour)
-            row = (*row, delivered.sum(axis=1), consumption * served, other * served)
+            sold = (delivered.sum(axis=1), consumption * served, other * served)
+            row = (made, demand, capacity, limit, labour, *sold)
             for name, values in zip(kept, row, strict=True):
                 kept[name][t] = values
             short = np.minimum(capacity, limit) < demand * (1.0 - 1e-9)
