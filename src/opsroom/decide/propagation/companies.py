@@ -133,7 +133,7 @@ class CascadeResult:
         One row a shock: ``direct`` (weight lost by the shock itself), ``loss``, ``downstream``, ``upstream``,
         ``sweeps``, ``bound``.
     sectors
-        Shocks x sectors: share of the sector's weight lost.
+        Shocks x sectors: share of the sector's weight lost; missing where it has none.
     remaining
         Shocks x companies: what each can still make, the smaller of both ways.
     """
@@ -298,7 +298,7 @@ def cascade(
         index=names,
     )
     of = member.sum(axis=0)
-    by = np.divide((1.0 - kept) @ member, of, out=np.zeros((len(lost), len(of))), where=of > 0.0)
+    by = np.divide((1.0 - kept) @ member, of, out=np.full((len(lost), len(of)), np.nan), where=of > 0.0)
     return CascadeResult(
         scenarios,
         pd.DataFrame(by, index=names, columns=net.sectors),

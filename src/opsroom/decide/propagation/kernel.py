@@ -134,10 +134,16 @@ def settle(
             earlier = change
             # worth a try when a geometric tail would be short enough: is there a lower bound so near?
             if ratio < 1.0 and change * ratio / (1.0 - ratio) < tol:
-                reach = 1.5 * ratio / (1.0 - ratio) + 0.01
-                gap = 0.0
                 for a in range(wounded):
                     low[hurt[a]] = h[hurt[a]]
+                step = 0.0
+                for a in range(size):
+                    step += weight[active[a]] * (before[active[a]] - h[active[a]])
+                # further than the tail is better: the test fails where a company's share in the tail has yet to come
+                reach = 1.5 * ratio / (1.0 - ratio) + 0.01
+                if step > 0.0:
+                    reach = max(reach, min(0.5 * tol / step, 100.0 * reach))
+                gap = 0.0
                 for a in range(size):
                     i = active[a]
                     low[i] = max(0.0, h[i] - reach * (before[i] - h[i]))
