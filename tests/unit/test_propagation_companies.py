@@ -60,7 +60,7 @@ def drawn(seed: int, n: int, density: float) -> tuple[Floats, list[int], Floats,
     return w, sector, kinds, rng
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.integers(0, 100_000), st.integers(3, 9), st.sampled_from([0.15, 0.3, 0.6]), st.booleans(), st.booleans())
 def test_any_shock_equals_the_equations_read_plainly(
     seed: int, n: int, density: float, replaceable: bool, open_: bool
@@ -101,6 +101,11 @@ def test_one_by_one_equals_the_cascades_of_single_failures(monkeypatch: pytest.M
     every = esri(w, sector, essential=frame, threads=2)
     alone = cascade(w, sector, np.eye(40), essential=frame)
     assert every.companies["esri"].to_numpy() == pytest.approx(alone.scenarios["loss"].to_numpy(), abs=1e-15)
+    names = [f"c{k}" for k in range(40)]
+    table = pd.DataFrame(w, index=names, columns=names)
+    mixed = np.random.default_rng(2).permutation(40)
+    by_name = esri(table.iloc[mixed, mixed], pd.Series(sector, index=names), essential=frame)
+    assert by_name.companies["esri"].tolist() == every.companies["esri"].tolist()
     some = esri(w, sector, essential=frame, firms=[33, 4])
     assert some.companies["esri"].tolist() == every.companies["esri"].loc[[33, 4]].tolist()
     assert every.companies["esri"].std() > 0.01
@@ -190,6 +195,8 @@ def test_what_goes_to_the_gate_is_by_sector() -> None:
     assert whole["n_companies__groups"] == 40
     one_group = found.cells(pd.Series("g", index=found.companies.index))[0].frame.set_index("sector")
     assert one_group.loc["_T", "n_companies__groups"] == 1
+    with pytest.raises(UsageError, match="no enterprise group"):
+        found.cells(pd.Series("g", index=found.companies.index[:5]))
     assert len(found.to_frame()) == 3
     assert "40 companies" in found.summary()
     assert "Diem" in found.cite()
@@ -206,6 +213,10 @@ def test_what_cannot_be_taken() -> None:
         esri(w, [0, 1], essential=pd.DataFrame([[1.0]]))
     with pytest.raises(UsageError, match="essential inputs are told"):
         esri(w, [0, 1], essential=pd.DataFrame(np.full((2, 2), 2.0)))
+    with pytest.raises(UsageError, match="sector twice"):
+        esri(w, [0, 1], essential=pd.DataFrame(np.ones((3, 3)), index=[0, 1, 1], columns=[0, 1, 1]))
+    with pytest.raises(UsageError, match="same companies"):
+        esri(pd.DataFrame(w, index=["a", "b"], columns=["b", "a"]), pd.Series({"a": 0, "b": 1}), essential="all")
     with pytest.raises(UsageError, match="between 0 and 1"):
         cascade(w, [0, 1], [0.5, 1.5], essential="all")
     with pytest.raises(DataError, match="no sector"):

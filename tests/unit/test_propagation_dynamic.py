@@ -45,7 +45,7 @@ def drawn(seed: int, production: Production, n: int = 4) -> tuple[DynamicInputOu
     return model, shocks
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.integers(0, 100_000), st.sampled_from(KINDS))
 def test_the_accounts_close_every_day(seed: int, production: Production) -> None:
     model, shocks = drawn(seed, production)

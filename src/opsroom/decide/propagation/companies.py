@@ -92,8 +92,12 @@ class EsriResult:
         -----
         Published are numbers of companies and means. Never a company's own index, the largest, or a quantile.
         """
+        group = pd.Series(self.companies.index, index=self.companies.index) if groups is None else groups
+        group = group.reindex(self.companies.index)
+        if group.isna().any():
+            raise UsageError("a company has no enterprise group.", remedy="Name the company itself where it is alone.")
         units = self.companies.assign(
-            group=(self.companies.index if groups is None else groups.reindex(self.companies.index)).astype(str),
+            group=group.astype(str),
             n_critical=self.companies["esri"] >= critical,
             n_companies=1,
         )
@@ -180,7 +184,8 @@ def esri(
     Parameters
     ----------
     suppliers
-        Sales of the row to the column: a frame ``supplier``, ``buyer``, ``weight``, or a square (sparse) matrix.
+        Sales of the row to the column: a frame ``supplier``, ``buyer``, ``weight``, or a square table: a frame with
+        names, or a (sparse) matrix in the order of `sector`.
     sector
         Sector of each company: a series by company, or, for a matrix, an array.
     essential

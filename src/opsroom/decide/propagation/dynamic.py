@@ -268,6 +268,8 @@ class DynamicInputOutput:
             return none, used
         if criticality is None:
             raise UsageError(f"production {self.production!r} needs to know which inputs are critical.")
+        if criticality.index.has_duplicates or criticality.columns.has_duplicates:
+            raise UsageError("criticality names a sector twice.")
         if not set(self.labels) <= set(criticality.index) & set(criticality.columns):
             raise UsageError("criticality lacks a sector of the table.", remedy="Give a row and a column for each.")
         rating = criticality.loc[self.labels, self.labels].to_numpy(np.float64)

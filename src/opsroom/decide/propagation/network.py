@@ -61,7 +61,8 @@ def network(suppliers: Any, sector: Any, *, essential: Essential, replaceability
     Parameters
     ----------
     suppliers
-        Sales of the row to the column: a frame ``supplier``, ``buyer``, ``weight``, or a square (sparse) matrix.
+        Sales of the row to the column: a frame ``supplier``, ``buyer``, ``weight``, or a square table: a frame with
+        names, or a (sparse) matrix in the order of `sector`.
     sector
         Sector of each company: a series by company, or, for a matrix, an array.
     essential
@@ -144,6 +145,12 @@ def _matrix(suppliers: Any, firms: pd.Index[Any]) -> Any:
                 "suppliers name a company that has no sector.", remedy="Give the sector of every supplier and buyer."
             )
         made = sparse.coo_array((suppliers["weight"].to_numpy(np.float64), tuple(place)), shape=(n, n))
+    elif isinstance(suppliers, pd.DataFrame):
+        if suppliers.index.has_duplicates or not suppliers.index.equals(suppliers.columns):
+            raise UsageError("rows and columns of suppliers are not the same companies, each once.")
+        if len(suppliers) != n or not set(suppliers.index) <= set(firms):
+            raise DataError("suppliers and sectors are not of the same companies.")
+        made = sparse.coo_array(suppliers.loc[firms, firms].to_numpy(np.float64))
     else:
         made = sparse.coo_array(suppliers, dtype=np.float64)
     if made.shape != (n, n):
@@ -162,6 +169,8 @@ def _kinds(essential: Essential, sectors: pd.Index[Any]) -> Floats:
         if essential not in ("all", "none"):
             raise UsageError("essential is neither a frame nor 'all' nor 'none'.")
         return np.full((m, m), 1.0 if essential == "all" else 0.5)
+    if essential.index.has_duplicates or essential.columns.has_duplicates:
+        raise UsageError("the frame of essential inputs names a sector twice.")
     if not set(sectors) <= set(essential.index) & set(essential.columns):
         raise UsageError(
             "the frame of essential inputs lacks a sector that companies have.",
