@@ -106,6 +106,11 @@ def test_one_by_one_equals_the_cascades_of_single_failures(monkeypatch: pytest.M
     mixed = np.random.default_rng(2).permutation(40)
     by_name = esri(table.iloc[mixed, mixed], pd.Series(sector, index=names), essential=frame)
     assert by_name.companies["esri"].tolist() == every.companies["esri"].tolist()
+    loose, exact = (esri(w, sector, essential=frame, tol=tol).companies for tol in (1e-2, 1e-14))
+    short = (exact["esri"] - loose["esri"]).to_numpy()
+    assert short.min() > -1e-12
+    assert short.max() > 1e-6
+    assert (short <= loose["bound"].to_numpy() + 1e-12).all()
     some = esri(w, sector, essential=frame, firms=[33, 4])
     assert some.companies["esri"].tolist() == every.companies["esri"].loc[[33, 4]].tolist()
     assert every.companies["esri"].std() > 0.01
