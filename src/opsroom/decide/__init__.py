@@ -1,7 +1,7 @@
 """What can be done, for whom, at whose expense: instruments compared with doing nothing.
 
-One instrument is a folder or file of its own: ``from opsroom.decide.relief import relief, Holiday``; who needs whom:
-``from opsroom.decide import InputOutput``.
+One instrument is a folder of its own: ``from opsroom.decide.relief import relief, Holiday``; who needs whom, and what
+that means for scarcity and shocks: ``from opsroom.decide import InputOutput, allocate, DynamicInputOutput, esri``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING
 from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
+    from opsroom.decide.allocation import AllocationResult, allocate
     from opsroom.decide.input_output.table import InputOutput
+    from opsroom.decide.propagation import DynamicInputOutput, esri
 
-__all__ = ["InputOutput"]
+_HOMES = {
+    "AllocationResult": ".allocation",
+    "DynamicInputOutput": ".propagation",
+    "InputOutput": ".input_output.table",
+    "allocate": ".allocation",
+    "esri": ".propagation",
+}
 
-__getattr__, __dir__ = lazily(__name__, {"InputOutput": ".input_output.table"})
+__all__ = ["AllocationResult", "DynamicInputOutput", "InputOutput", "allocate", "esri"]
+
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -1,0 +1,231 @@
+"""`allocate`: the best use of what is scarce, what scarcity is worth, and what a plain rule would have done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from opsroom._version import __version__
+from opsroom.base.errors import UsageError
+from opsroom.decide.allocation.prices import search_prices
+from opsroom.decide.allocation.problem import Problem, pose
+from opsroom.decide.allocation.search import Found, search
+
+EXACT_MOST = 400
+"""Scarcities up to which rows are generated; beyond, prices are searched for."""
+_TIGHT = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationResult:
+    """An allocation, what no allocation can exceed, and what scarcity is worth.
+
+    Attributes
+    ----------
+    objective, bound
+        Worth of the final uses, and an upper bound of the worth of any; both under the values given, and no others.
+    y, x
+        Final uses and outputs by product.
+    shadow_prices
+        What one more unit of each product's capacity would add to the objective, at the margin; of labour, one more
+        hour, under the skill's name. It is no market price.
+    binding
+        Products and skills of which nothing is left.
+    benchmark
+        Name → objective of plain rules on the same means: ``"pro rata"``, the same share of every final use.
+    """
+
+    objective: float
+    bound: float
+    y: pd.Series
+    x: pd.Series
+    shadow_prices: pd.Series
+    binding: tuple[Any, ...]
+    benchmark: Mapping[str, float]
+
+    @property
+    def gap(self) -> float:
+        """How far the allocation may be from the best, as a share of the bound."""
+        return (self.bound - self.objective) / abs(self.bound) if self.bound else 0.0
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return final use, output and shadow price by product."""
+        prices = self.shadow_prices.reindex(self.y.index)
+        return pd.DataFrame({"final": self.y, "output": self.x, "shadow_price": prices})
+
+    def summary(self) -> str:
+        """Return the allocation in a few lines."""
+        dear = self.shadow_prices[self.shadow_prices > 0].sort_values(ascending=False)
+        lines = [
+            f"Worth {self.objective:,.2f} under the values given; no allocation is worth more than {self.bound:,.2f} "
+            f"(gap {self.gap:.1e})",
+            f"  {len(self.binding)} means are used up; the same share for everybody would be worth "
+            f"{self.benchmark['pro rata']:,.2f}",
+        ]
+        lines += [f"  one more unit of {name} would add {value:,.4f}" for name, value in dear.head(5).items()]
+        return "\n".join(lines)
+
+    def cite(self) -> str:
+        """Return source and version."""
+        return (
+            "Kantorovich (1960), Management Science 6:366-422; rows generated after Kelley (1960), Journal of the SIAM "
+            f"8:703-712; proximal steps after Rockafellar (1976); opsroom {__version__}."
+        )
+
+
+def allocate(
+    A: Any,
+    demand: Any,
+    *,
+    value: Any,
+    capacity: Any = None,
+    labour: Any = None,
+    labour_limit: Any = None,
+    max_demand_ratio: float = 1.05,
+    rules: Mapping[str, Any] | None = None,
+    tol: float = 1e-6,
+    seconds: float = 600.0,
+) -> AllocationResult:
+    """Find the final uses that are worth most with what there is.
+
+    Answers: of what is scarce, who gets how much, what is one more unit of it worth, and what does a plain rule lose?
+
+    Parameters
+    ----------
+    A
+        Technical coefficients, products x products: a frame, an array or a sparse matrix.
+    demand
+        Final use wanted by product.
+    value
+        What a unit of each final use is worth to who sets the objective. There is no default: somebody has to own it.
+    capacity
+        Most output by product; absent or infinite: no limit.
+    labour, labour_limit
+        Hours per unit of output (a vector, or skills x products), and hours there are (a number, or by skill).
+    max_demand_ratio
+        Most of each final use over what is wanted.
+    rules
+        ``{"floor": …}``: least final use, as a number by product, or one share of what is wanted.
+    tol
+        The allocation is within this share of the best possible.
+    seconds
+        Time allowed.
+
+    Raises
+    ------
+    UsageError
+        Shapes, signs or names that do not fit, an unknown rule.
+    FitError
+        Floors that cannot be met together (see `explain`), a table that is not productive, a gap that did not close.
+
+    Notes
+    -----
+    Maximise ``value @ y`` subject to ``x = A x + y``, ``x <= capacity``, ``labour @ x <= labour_limit`` and the bounds
+    of y. Up to some hundred scarcities become rows of a linear programme on final uses alone, generated as they show
+    (HiGHS); beyond, their prices are searched for (`prices`). The bound is weak duality's, from the prices by one
+    solve, and rests on neither search. The assumption that fails most often: that the values are those that people
+    have.
+
+    References
+    ----------
+    Kantorovich (1960), Management Science 6, 366-422; Kelley (1960), Journal of the SIAM 8, 703-712; Rockafellar
+    (1976), SIAM Journal on Control and Optimization 14, 877-898.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from opsroom.decide import allocate
+    >>> a = np.array([[0.1, 0.3], [0.2, 0.1]])
+    >>> found = allocate(a, [10.0, 10.0], value=[1.0, 2.0], capacity=[14.0, 30.0])
+    >>> found.y.round(3).tolist(), found.binding, found.shadow_prices.round(3).tolist()
+    ([8.167, 10.5], (0,), [0.833, 0.0])
+    """
+    problem = _posed(A, demand, value, capacity, labour, labour_limit, max_demand_ratio, rules)
+    used, hours = problem.load(problem.output(problem.high))
+    many = int((used > 1.0).sum() + (hours > 1.0).sum()) > EXACT_MOST and tol >= 1e-5
+    found = (search_prices if many else search)(problem, tol=tol, seconds=seconds)
+    return _result(problem, found)
+
+
+def explain(
+    A: Any,
+    demand: Any,
+    *,
+    floor: Any,
+    capacity: Any = None,
+    labour: Any = None,
+    labour_limit: Any = None,
+    max_demand_ratio: float = 1.05,
+) -> str:
+    """Say in words how far floors can be met together, and for want of what they cannot.
+
+    Parameters
+    ----------
+    floor
+        Least final use, as in the rules of `allocate`; other arguments as there.
+    """
+    problem = _posed(A, demand, 1.0, capacity, labour, labour_limit, max_demand_ratio, {"floor": floor})
+    used, hours = problem.load(problem.output(problem.low))
+    names = [*(str(label) for label in problem.labels), *problem.skills]
+    load = np.concatenate([used, hours])
+    over = np.flatnonzero(load > 1.0 + 1e-9)
+    if not len(over):
+        return "The floors can be met together."
+    order = over[np.argsort(-load[over])]
+    share = 100.0 / float(load.max())
+    wanting = "; ".join(f"{names[k]} ({100.0 * load[k] - 100.0:,.0f} % more than there is)" for k in order[:5])
+    more = "" if len(order) <= 5 else f", and {len(order) - 5} others"
+    return f"The floors cannot be met together, only {share:.0f} % of each. They take too much of: {wanting}{more}."
+
+
+def _posed(
+    A: Any, demand: Any, value: Any, capacity: Any, labour: Any, labour_limit: Any, ratio: float,
+    rules: Mapping[str, Any] | None,
+) -> Problem:  # fmt: skip
+    given = dict(rules or {})
+    floor = given.pop("floor", None)
+    if given:
+        raise UsageError(f"the rule {next(iter(given))!r} is not known.", remedy='There is {"floor": …}.')
+    if floor is not None and np.ndim(floor) == 0:
+        share = float(floor)
+        if not 0.0 <= share <= ratio:
+            raise UsageError("a floor is no share of what is wanted.", remedy="Use a share from 0 to 1.")
+        floor = share * np.asarray(demand, dtype=np.float64)
+    return pose(
+        A, demand, value=value, capacity=capacity, labour=labour, labour_limit=labour_limit, max_demand_ratio=ratio,
+        floor=floor,
+    )  # fmt: skip
+
+
+def _result(p: Problem, found: Found) -> AllocationResult:
+    used, hours = p.load(found.x)
+    tight = [label for label, load in zip(p.labels, used, strict=True) if load >= 1.0 - _TIGHT]
+    tight += [skill for skill, load in zip(p.skills, hours, strict=True) if load >= 1.0 - _TIGHT]
+    prices = pd.Series(np.concatenate([found.prices, found.wages]), index=[*p.labels, *p.skills], name="shadow_price")
+    return AllocationResult(
+        objective=found.objective,
+        bound=found.bound,
+        y=pd.Series(found.y, index=p.labels, name="final"),
+        x=pd.Series(found.x, index=p.labels, name="output"),
+        shadow_prices=prices,
+        binding=tuple(tight),
+        benchmark={"pro rata": pro_rata(p)},
+    )
+
+
+def pro_rata(p: Problem) -> float:
+    """Return the worth of the same share of what is wanted for every final use, as large as the means allow.
+
+    NaN where that share would be below a floor: then the rule is not allowed, and there is nothing to compare with.
+    """
+    used, hours = p.load(p.output(p.demand))
+    most = float(np.min(p.high / np.maximum(p.demand, 1e-300), initial=np.inf, where=p.demand > 0))
+    worst = max(float(used.max(initial=0.0)), float(hours.max(initial=0.0)))
+    share = min(most, 1.0 / worst) if worst > 0 else most
+    if (share * p.demand < p.low * (1.0 - 1e-9)).any():
+        return float("nan")
+    return float(share * (p.worth @ p.demand))

@@ -1,0 +1,44 @@
+"""How a shock travels: from company to company, and day by day through an economy's sectors.
+
+>>> from opsroom.decide.propagation import esri, cascade, DynamicInputOutput
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opsroom.base.lazy import lazily
+
+if TYPE_CHECKING:
+    from opsroom.decide.propagation.companies import CascadeResult, EsriResult, cascade, esri
+    from opsroom.decide.propagation.dynamic import Behaviour, DynamicInputOutput, spell
+    from opsroom.decide.propagation.ensemble import Ensemble, ensemble
+    from opsroom.decide.propagation.path import DynamicPath
+
+_HOMES = {
+    "Behaviour": ".dynamic",
+    "CascadeResult": ".companies",
+    "DynamicInputOutput": ".dynamic",
+    "DynamicPath": ".path",
+    "Ensemble": ".ensemble",
+    "EsriResult": ".companies",
+    "cascade": ".companies",
+    "ensemble": ".ensemble",
+    "esri": ".companies",
+    "spell": ".dynamic",
+}
+
+__all__ = [
+    "Behaviour",
+    "CascadeResult",
+    "DynamicInputOutput",
+    "DynamicPath",
+    "Ensemble",
+    "EsriResult",
+    "cascade",
+    "ensemble",
+    "esri",
+    "spell",
+]
+
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -1,0 +1,168 @@
+"""Allocation against a plain linear programme, its own certificate, and refusals in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+from scipy.optimize import linprog
+
+from opsroom.base.errors import FitError, UsageError
+from opsroom.decide import allocate
+from opsroom.decide.allocation import explain
+from opsroom.decide.allocation.prices import repaired, search_prices
+from opsroom.decide.allocation.problem import pose
+from opsroom.decide.allocation.search import bound
+
+
+def drawn(seed: int, n: int, *, scarce: float = 0.4, skills: int = 1) -> dict[str, object]:
+    rng = np.random.default_rng(seed)
+    a = rng.random((n, n)) * (rng.random((n, n)) < 0.3)
+    a = a * (rng.uniform(0.2, 0.8, n) / np.maximum(a.sum(axis=0), 1e-9))
+    d = rng.lognormal(0, 1, n)
+    x = np.linalg.solve(np.eye(n) - a, d)
+    cap = np.where(rng.random(n) < scarce, rng.uniform(0.6, 0.95, n), 1.5) * x
+    hours = rng.uniform(0.2, 1.0, (skills, n))
+    return {
+        "A": a, "demand": d, "value": rng.uniform(0.5, 1.5, n), "capacity": cap, "labour": hours,
+        "labour_limit": 0.93 * hours @ x,
+    }  # fmt: skip
+
+
+def plain(given: dict[str, object], floor: np.ndarray | None = None) -> float:
+    """The same problem with outputs and final uses written down, by HiGHS."""
+    a, d = np.asarray(given["A"]), np.asarray(given["demand"])
+    n = len(d)
+    hours = np.atleast_2d(np.asarray(given["labour"]))
+    rows = np.vstack([np.hstack([a - np.eye(n), np.eye(n)]), np.hstack([hours, np.zeros((len(hours), n))])])
+    limit = np.concatenate([np.zeros(n), np.atleast_1d(np.asarray(given["labour_limit"]))])
+    low = np.zeros(n) if floor is None else floor
+    bounds = np.column_stack([np.r_[np.zeros(n), low], np.r_[np.asarray(given["capacity"]), 1.05 * d]])
+    found = linprog(-np.r_[np.zeros(n), np.asarray(given["value"])], A_ub=rows, b_ub=limit, bounds=bounds)
+    assert found.status == 0
+    return float(-found.fun)
+
+
+def checked(given: dict[str, object], found: object, *, tol: float) -> None:
+    """Check feasibility and the bound by dense algebra alone."""
+    a, y, x = np.asarray(given["A"]), found.y.to_numpy(), found.x.to_numpy()  # type: ignore[attr-defined]  # a result
+    assert x == pytest.approx(a @ x + y, rel=1e-8, abs=1e-10)
+    assert (x <= np.asarray(given["capacity"]) * (1 + 1e-8)).all()
+    hours = np.atleast_2d(np.asarray(given["labour"]))
+    assert (hours @ x <= np.atleast_1d(np.asarray(given["labour_limit"])) * (1 + 1e-8)).all()
+    n = len(y)
+    prices = found.shadow_prices.to_numpy()  # type: ignore[attr-defined]  # a result
+    assert (prices >= 0).all()
+    cost = np.linalg.solve((np.eye(n) - a).T, prices[:n] + prices[n:] @ hours)
+    surplus = np.maximum(np.asarray(given["value"]) - cost, 0.0)
+    above = surplus @ (1.05 * np.asarray(given["demand"])) + prices[:n] @ np.asarray(given["capacity"])
+    above += float(prices[n:] @ np.atleast_1d(np.asarray(given["labour_limit"])))
+    assert found.bound == pytest.approx(above, rel=1e-8)  # type: ignore[attr-defined]  # a result
+    assert found.gap <= tol  # type: ignore[attr-defined]  # a result
+
+
+@given(st.integers(0, 10_000), st.integers(3, 25), st.integers(1, 3))
+def test_the_optimum_is_that_of_the_whole_programme(seed: int, n: int, skills: int) -> None:
+    given = drawn(seed, n, skills=skills)
+    found = allocate(**given)  # type: ignore[arg-type]  # a mapping of all arguments
+    assert found.objective == pytest.approx(plain(given), rel=2e-6)
+    checked(given, found, tol=1e-6)
+    assert found.benchmark["pro rata"] <= found.objective * (1 + 1e-9)
+
+
+@given(st.integers(0, 10_000))
+def test_prices_alone_come_as_near_as_was_asked(seed: int) -> None:
+    given = drawn(seed, 40, scarce=0.8)
+    problem = pose(**given, max_demand_ratio=1.05, floor=None)  # type: ignore[arg-type]  # a mapping of all arguments
+    found = search_prices(problem, tol=1e-3, seconds=60)
+    best = plain(given)
+    assert found.objective <= best * (1 + 1e-8)
+    assert found.bound >= best * (1 - 1e-8)
+    assert found.bound - found.objective <= 1e-3 * found.bound
+    used, hours = problem.load(problem.output(found.y))
+    assert max(used.max(), hours.max()) <= 1 + 1e-8
+
+
+@given(st.integers(0, 10_000))
+def test_any_prices_prove_a_bound_and_what_is_taken_back_is_possible_or_nearly(seed: int) -> None:
+    given = drawn(seed, 12, scarce=0.8)
+    problem = pose(**given, max_demand_ratio=1.05, floor=None)  # type: ignore[arg-type]  # a mapping of all arguments
+    rng = np.random.default_rng(seed)
+    assert bound(problem, rng.random(12) * (problem.capacity < np.inf), rng.random(1)) >= plain(given) * (1 - 1e-9)
+    y = repaired(problem, problem.high)
+    assert (y <= problem.high).all()
+    before, after = (max(problem.load(problem.output(one))[0].max(), 1.0) for one in (problem.high, y))
+    assert after <= before
+
+
+def test_a_shadow_price_is_what_one_more_unit_adds() -> None:
+    given = drawn(5, 12)
+    found = allocate(**given)  # type: ignore[arg-type]  # a mapping of all arguments
+    dear = int(np.argmax(found.shadow_prices.to_numpy()[:12] * np.asarray(given["capacity"])))
+    step = 1e-4 * np.asarray(given["capacity"])[dear]
+    more = np.asarray(given["capacity"]).copy()
+    more[dear] += step
+    gain = plain({**given, "capacity": more}) - plain(given)
+    assert gain / step == pytest.approx(found.shadow_prices.iloc[dear], rel=1e-4)
+    assert dear in found.binding
+
+
+def test_floors_are_kept_and_cost_what_they_cost() -> None:
+    given = drawn(9, 15)
+    floor = 0.5 * np.asarray(given["demand"])
+    found = allocate(**given, rules={"floor": 0.5})  # type: ignore[arg-type]  # a mapping of all arguments
+    assert (found.y.to_numpy() >= floor * (1 - 1e-9)).all()
+    assert found.objective == pytest.approx(plain(given, floor), rel=2e-6)
+    assert found.objective <= allocate(**given).objective  # type: ignore[arg-type]  # a mapping of all arguments
+
+
+def test_floors_that_cannot_be_met_are_explained() -> None:
+    names = ["bread", "steel"]
+    a = pd.DataFrame([[0.1, 0.0], [0.2, 0.1]], index=names, columns=names)
+    given = {"demand": [10.0, 10.0], "capacity": [20.0, 8.0]}
+    with pytest.raises(FitError, match="floors") as caught:
+        allocate(a, value=1.0, rules={"floor": 0.9}, **given)
+    assert caught.value.code == "OPS-M180"
+    said = explain(a, floor=0.9, **given)
+    output = np.linalg.solve(np.eye(2) - a.to_numpy(), [9.0, 9.0])
+    assert f"only {100 * 8 / output[1]:.0f} %" in said
+    assert f"steel ({100 * output[1] / 8 - 100:,.0f} % more than there is)" in said
+    assert explain(a, floor=0.3, **given) == "The floors can be met together."
+
+
+def test_sparse_tables_and_unlimited_products_do_as_well() -> None:
+    given = drawn(2, 20)
+    cap = np.asarray(given["capacity"]).copy()
+    cap[::2] = np.inf
+    dense = allocate(**{**given, "capacity": cap})  # type: ignore[arg-type]  # a mapping of all arguments
+    thin = allocate(**{**given, "capacity": cap, "A": sparse.csr_array(np.asarray(given["A"]))})  # type: ignore[arg-type]  # a mapping of all arguments
+    assert thin.objective == pytest.approx(dense.objective, rel=1e-9)
+    assert "no allocation is worth more" in dense.summary()
+    assert list(dense.to_frame().columns) == ["final", "output", "shadow_price"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"value": [1.0, np.nan]}, "value"),
+        ({"demand": [1.0]}, "demand"),
+        ({"capacity": [0.0, 1.0]}, "capacity is 0"),
+        ({"A": np.array([[0.1, -0.1], [0.0, 0.1]])}, "no square matrix"),
+        ({"labour": [1.0, 1.0]}, "labour has no limit"),
+        ({"rules": {"lottery": True}}, "'lottery'"),
+        ({"rules": {"floor": 2.0}}, "no share"),
+        ({"max_demand_ratio": 0.0}, "max_demand_ratio"),
+    ],
+)
+def test_problems_that_are_none_are_refused(change: dict[str, object], said: str) -> None:
+    given = {"A": np.array([[0.1, 0.3], [0.2, 0.1]]), "demand": [10.0, 10.0], "value": [1.0, 2.0], **change}
+    with pytest.raises(UsageError, match=said):
+        allocate(**given)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_table_that_uses_up_more_than_it_makes_is_refused() -> None:
+    with pytest.raises(FitError, match="uses up"):
+        allocate(np.array([[0.9, 0.5], [0.5, 0.9]]), [1.0, 1.0], value=1.0)
