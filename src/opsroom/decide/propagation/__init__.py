@@ -11,8 +11,8 @@ from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.decide.propagation.companies import CascadeResult, EsriResult, cascade, esri
+    from opsroom.decide.propagation.draws import Ensemble, ensemble
     from opsroom.decide.propagation.dynamic import Behaviour, DynamicInputOutput, spell
-    from opsroom.decide.propagation.ensemble import Ensemble, ensemble
     from opsroom.decide.propagation.path import DynamicPath
 
 _HOMES = {
@@ -20,10 +20,10 @@ _HOMES = {
     "CascadeResult": ".companies",
     "DynamicInputOutput": ".dynamic",
     "DynamicPath": ".path",
-    "Ensemble": ".ensemble",
+    "Ensemble": ".draws",
     "EsriResult": ".companies",
     "cascade": ".companies",
-    "ensemble": ".ensemble",
+    "ensemble": ".draws",
     "esri": ".companies",
     "spell": ".dynamic",
 }
