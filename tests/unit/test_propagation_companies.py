@@ -163,7 +163,7 @@ def test_the_papers_toy_economy(shared_data: Path) -> None:
     shock = pd.DataFrame({3: [1.0]})
 
     def kept(**options: object) -> dict[object, float]:
-        row = cascade(edges, sector, shock, **options).remaining.iloc[0]  # type: ignore[arg-type]
+        row = cascade(edges, sector, shock, **options).remaining.iloc[0]  # type: ignore[arg-type]  # a mapping of arguments
         return {k: v for k, v in row.items() if v < 1.0}
 
     # 4 and 5 keep 3 of the market's 4: a third of the loss stays. 6 buys half from 3: 1 - 1/3 · 1/2. Then 6 has 2 of

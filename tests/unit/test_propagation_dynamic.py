@@ -49,7 +49,7 @@ def drawn(seed: int, production: Production, n: int = 4) -> tuple[DynamicInputOu
 @given(st.integers(0, 100_000), st.sampled_from(KINDS))
 def test_the_accounts_close_every_day(seed: int, production: Production) -> None:
     model, shocks = drawn(seed, production)
-    path = model.run(90, keep_stocks=True, **shocks)  # type: ignore[arg-type]
+    path = model.run(90, keep_stocks=True, **shocks)  # type: ignore[arg-type]  # a mapping of arguments
     made, stocks = path.output.to_numpy(), path.stocks
     assert stocks is not None
     where = path.intermediate + path.consumption + path.other
@@ -87,7 +87,7 @@ def test_without_a_shock_nothing_moves(seed: int, production: Production) -> Non
 def test_the_path_is_the_equations_read_plainly(seed: int) -> None:
     """Number by number, without arrays, in the order in which the paper states them."""
     model, shocks = drawn(seed, "half_critical", 3)
-    path = model.run(90, **shocks)  # type: ignore[arg-type]
+    path = model.run(90, **shocks)  # type: ignore[arg-type]  # a mapping of arguments
     n, b, a, x0, l0 = 3, model.behaviour, model.a.tolist(), model.x.tolist(), model.labour.tolist()
     full, half = model._full, model._half
     aim = [[model.z[j][i] * model.days[i] for i in range(n)] for j in range(n)]
@@ -179,11 +179,11 @@ def test_what_cannot_be_taken() -> None:
     z = pd.DataFrame([[0.0, 1.0], [0.0, 0.0]], index=names, columns=names)
     given = {"household": [0.0, 2.0], "other": [1.0, 0.0], "labour": [1.0, 1.0], "stock_days": [10, 10]}
     with pytest.raises(UsageError, match="which inputs are critical"):
-        DynamicInputOutput(z, **given)  # type: ignore[arg-type]
+        DynamicInputOutput(z, **given)  # type: ignore[arg-type]  # a mapping of arguments
     with pytest.raises(DataError, match="no output"):
-        DynamicInputOutput(z, **{**given, "household": [2.0, 0.0]}, production="linear")  # type: ignore[arg-type]
+        DynamicInputOutput(z, **{**given, "household": [2.0, 0.0]}, production="linear")  # type: ignore[arg-type]  # a mapping of arguments
     with pytest.raises(DataError, match="less than a day"):
-        DynamicInputOutput(z, **{**given, "stock_days": [0.5, 1]}, production="linear")  # type: ignore[arg-type]
+        DynamicInputOutput(z, **{**given, "stock_days": [0.5, 1]}, production="linear")  # type: ignore[arg-type]  # a mapping of arguments
     with pytest.raises(UsageError, match="not below 0"):
         two("leontief").run(5, supply_shock=[-0.1, 0.0])
     with pytest.raises(UsageError, match="5 days x 2"):
