@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bench.nowcast_em import stationary
 
-from opsroom.measure.nowcast import DynamicFactorModel
+from opsroom.measure.nowcast import DynamicFactorModel, stationary
 from opsroom.measure.nowcast.fine.grid import gather
 
 pytestmark = pytest.mark.long
@@ -27,7 +26,7 @@ def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     quarters = pd.read_parquet(nowcast / "fred_qd_vintage_bvar_2023.parquet").set_index("date")
     months.index = pd.PeriodIndex(pd.to_datetime(months.index), freq="M")
     quarters.index = pd.PeriodIndex(pd.to_datetime(quarters.index), freq="Q")
-    x = pd.DataFrame({n: (100.0 if c == 5 else 1.0) * stationary(months[n], c) for n, c in MONTHLY.items()})
+    x = stationary(months[list(MONTHLY)], MONTHLY) * [100.0 if code == 5 else 1.0 for code in MONTHLY.values()]
     growth = (400.0 * np.log(quarters[["GDPC1"]]).diff())["1990Q1":]
     claims = weekly(
         nowcast / "oi_ui_claims_national_weekly.csv", ["initclaims_count_regular", "contclaims_count_regular"]

@@ -44,7 +44,7 @@ def test_one_world(scoring: ModuleType) -> None:
     scores = pd.DataFrame([scoring.score(2000, 0)])
     _holds(scores)
     _hold_together(scores)
-    assert scores["coverage"].mean() >= 0.85
+    assert scores["coverage"].mean() >= 0.8  # days of one world go together: of twenty the mean is held closer
 
 
 SEEDS = range(20)

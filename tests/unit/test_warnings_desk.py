@@ -141,7 +141,13 @@ class Receiver:
                 return
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
 
     @property
     def address(self) -> str:
@@ -177,7 +183,7 @@ def test_each_warning_is_told_once_by_each_way_and_again_where_it_could_not_be(t
     mail = message_from_bytes(mails[0].read_bytes())
     assert mail["Subject"] == "Meridia: trips, trips"
     assert "-40.0" in str(mail.get_payload())
-    receiver.server.shutdown()
+    receiver.close()
     assert send(warning("d")) in (["webhook: URLError"], ["webhook: ConnectionResetError"], ["webhook: TimeoutError"])
     assert (tmp_path / "outbox" / "d.eml").exists()  # one way's fault is not another's
     state.close()
