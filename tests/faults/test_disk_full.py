@@ -186,6 +186,7 @@ def test_a_full_disk_loses_and_tears_nothing(tmp_path: Path, namespace: list[str
     assert outcome["orphans"] == 0
 
 
+@pytest.mark.long
 def test_a_checkpoint_that_finds_no_room_undoes_no_commit(tmp_path: Path, namespace: list[str]) -> None:
     """The log names the files by then: deleting them as leftovers of a failure would lose the whole dataset."""
     disk = tmp_path / "disk"

@@ -407,6 +407,7 @@ def kill_watchers(room: Path, kills: int, seed: int) -> None:
     assert deliveries(room, "a") + deliveries(room, "b") == number
 
 
+@pytest.mark.long
 def test_killed_watchers(room: Path) -> None:
     kill_watchers(room, 2, seed=1)
 

@@ -99,6 +99,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_on_one_head_one_of_two_vintages_appends_and_the_other_is_judged_beside_it(folder: Path) -> None:
     where = str(folder)
     found = together(GATE, (where, "one", "table.a", "0", "5"), (where, "two", "table.a", "900", "5"))

@@ -51,6 +51,7 @@ for trading in (False, True):
 
 
 @X13
+@pytest.mark.long
 def test_x13_is_statsmodels_wrapper(tmp_path: Path) -> None:
     """The same program on another's specification: adjusted series, trend and irregular to 1e-9.
 

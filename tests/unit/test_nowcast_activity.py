@@ -86,6 +86,7 @@ def test_the_index_is_the_desks_and_is_known_as_on_each_day(room: Room, coming: 
     assert index_in(after, room, LATER).iloc[-1] < -10
 
 
+@pytest.mark.long
 def test_the_nowcast_reads_it_from_the_day_on_which_it_can_be_made(room: Room) -> None:
     setting = desk(room, "nowcast", backtest_from="2018-Q4", step_days=150)
     outcome = room.run_desk(setting, room.moment(DAY), DAY, {})

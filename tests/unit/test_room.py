@@ -37,6 +37,7 @@ def test_an_earlier_day_is_refused_once_a_later_one_is_out(own_room):
             room.publish(dt.date(2020, 3, 25))
 
 
+@pytest.mark.long
 def test_a_day_cut_short_by_a_kill_is_finished(own_room, monkeypatch):
     from opsroom.room import room as module
 
