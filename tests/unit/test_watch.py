@@ -108,6 +108,7 @@ def test_who_has_taken_note_is_shown_from_that_day_on() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
+        ({"name": "../outside"}, "name that is none"),
         ({"direction": "up"}, "direction"),
         ({"raise_at": math.nan}, "finite"),
         ({"clear_at": 11.0}, "end before"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import math
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from opsroom.base.errors import UsageError
 
 Direction = Literal["above", "below"]
 State = Literal["new", "standing", "ended"]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 Key = tuple[tuple[str, str], ...]
 """What a warning is about: dimension and code, in the order of the rule."""
 
@@ -57,6 +59,11 @@ class Rule:
     false_alarm_cost: str = ""
 
     def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"rule {self.name!r} has a name that is none: it becomes part of file names and addresses.",
+                remedy="Use letters, digits, hyphens and underscores, 60 at most.",
+            )
         if self.direction not in ("above", "below"):
             raise UsageError(
                 f"rule {self.name!r}: direction {self.direction!r} is not known.", remedy="Use 'above' or 'below'."

@@ -72,7 +72,7 @@ class WarningsDesk:
             record, within = None, None
             if (event := table.get("followed_by")) is not None:
                 within = _within(settings, rule, event)
-                happened = watch(_rule(event, f"{rule.name}, event"), readings(view, _source(event)), view.day)
+                happened = watch(_rule(event, "event"), readings(view, _source(event)), view.day)
                 record = follow(warnings, [(one.about, one.since) for one in happened], within=within, day=view.day)
             found += [(one, record) for one in warnings]
             by = [d for d, _ in warnings[0].about] if warnings else list(source.by or ())
