@@ -148,6 +148,8 @@ def test_sparse_tables_and_unlimited_products_do_as_well() -> None:
     ("change", "said"),
     [
         ({"value": [1.0, np.nan]}, "value"),
+        ({"value": ["a", "b"]}, "value"),
+        ({"A": "x"}, "no table of numbers"),
         ({"demand": [1.0]}, "demand"),
         ({"capacity": [0.0, 1.0]}, "capacity is 0"),
         ({"A": np.array([[0.1, -0.1], [0.0, 0.1]])}, "no square matrix"),

@@ -276,6 +276,9 @@ def test_companies_become_sectors_and_sectors_companies() -> None:
     [
         (np.array([[1.0, -1.0], [0.0, 0.0]]), Y, "negative"),
         (np.array([[1.0, np.nan], [0.0, 0.0]]), Y, "not finite"),
+        ([[1.0, 2.0], [3.0]], Y, "no table of numbers"),
+        ("table", Y, "no table of numbers"),
+        (Z, ["a", "b"], "no number"),
         (np.ones((2, 3)), Y, "2 x 3"),
         (Z, np.ones(3), "3 rows"),
         (Z, np.array([-5000.0, 1.0]), "below 0"),

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from opsroom.base.errors import UsageError
 from opsroom.decide.allocation.master import Floats
-from opsroom.decide.input_output.productive import productivity, solve, unproductive
+from opsroom.decide.input_output.productive import matrix_of, productivity, solve, unproductive
 
 _ROW_TOL = 1e-12
 
@@ -80,7 +80,7 @@ def pose(
 ) -> Problem:
     """Check an allocation problem; arguments as in `allocate`."""
     labels = A.index if isinstance(A, pd.DataFrame) else demand.index if isinstance(demand, pd.Series) else None
-    matrix: Any = sparse.csr_array(A.to_numpy(np.float64) if isinstance(A, pd.DataFrame) else A)
+    matrix = matrix_of(A, "A")
     n = matrix.shape[0]
     labels = pd.RangeIndex(n) if labels is None or len(labels) != n else labels
     if matrix.shape != (n, n) or not np.isfinite(matrix.data).all() or (matrix.data < 0).any():
@@ -121,7 +121,10 @@ def _labour(labour: Any, limit: Any, labels: pd.Index) -> tuple[Floats, Floats, 
 
 def _vector(given: ArrayLike, labels: pd.Index, name: str, *, limits: bool = False) -> Floats:
     values = given.reindex(labels) if isinstance(given, pd.Series) else given
-    found = np.asarray(values, dtype=np.float64)
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.full(1, np.nan)
     if found.ndim == 0:
         found = np.full(len(labels), float(found))
     wrong = np.isnan(found) | (found < 0) | (np.isinf(found) & (not limits))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import linalg
 
-from opsroom.base.errors import FitError
+from opsroom.base.errors import FitError, UsageError
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +53,29 @@ class Solved:
     x: Floats
     residual: float
     steps: int
+
+
+def matrix_of(given: Any, name: str) -> sparse.csr_array:
+    """Return a frame, an array, nested lists or a sparse matrix as a sparse matrix of numbers.
+
+    Raises
+    ------
+    UsageError
+        It holds what is no number, or is no table.
+    """
+    try:
+        if isinstance(given, pd.DataFrame):
+            given = given.to_numpy(np.float64)
+        elif not sparse.issparse(given):
+            given = np.asarray(given, dtype=np.float64)
+        if given.ndim != 2:
+            raise ValueError("no table")
+        matrix: Any = sparse.csr_array(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{name} is no table of numbers.", remedy="Give a frame, an array or a sparse matrix.", code="OPS-U260"
+        ) from error
+    return sparse.csr_array(matrix)
 
 
 def productivity(a: sparse.csr_array, *, tight: float = 0.05) -> Productivity:

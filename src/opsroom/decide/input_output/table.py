@@ -13,7 +13,7 @@ from scipy import sparse
 
 from opsroom._version import __version__
 from opsroom.base.errors import UsageError
-from opsroom.decide.input_output.productive import Floats, Productivity, productivity, solve, unproductive
+from opsroom.decide.input_output.productive import Floats, Productivity, matrix_of, productivity, solve, unproductive
 
 DENSE_MOST = 6000
 """Products up to which the inverse is written down when asked for."""
@@ -402,7 +402,7 @@ def _labels(z: Table, y: Any) -> pd.Index:
         if isinstance(y, (pd.Series, pd.DataFrame)) and not y.index.equals(z.index):
             raise UsageError("Y has other labels than Z.", remedy="Give both in the same order.")
         return z.index
-    rows, columns = z.shape
+    rows, columns = matrix_of(z, "Z").shape
     if rows != columns:
         raise UsageError(f"Z is {rows} x {columns}.", remedy="Give products x products.")
     if isinstance(y, (pd.Series, pd.DataFrame)) and len(y) == rows:
@@ -411,7 +411,7 @@ def _labels(z: Table, y: Any) -> pd.Index:
 
 
 def _square(z: Any, n: int) -> sparse.csr_array:
-    matrix = sparse.csr_array(z.to_numpy(np.float64) if isinstance(z, pd.DataFrame) else z, dtype=np.float64)
+    matrix = matrix_of(z, "Z")
     if not np.isfinite(matrix.data).all():
         raise UsageError("Z holds values that are not finite.", remedy="Put 0 where nothing was bought.")
     if (matrix.data < 0).any():
@@ -425,14 +425,24 @@ def _square(z: Any, n: int) -> sparse.csr_array:
 def _final(y: Any, labels: pd.Index) -> pd.DataFrame:
     frame = y.to_frame() if isinstance(y, pd.Series) else y
     if not isinstance(frame, pd.DataFrame):
-        values = np.asarray(frame, dtype=np.float64)
+        values = _numbers(frame)
         frame = pd.DataFrame(values.reshape(len(values), -1))
     if len(frame) != len(labels):
         raise UsageError(f"Y has {len(frame)} rows, Z {len(labels)}.", remedy="Give a row for each product.")
-    frame = frame.set_axis(labels, axis=0).astype(np.float64)
+    frame = frame.set_axis(labels, axis=0)
+    frame = pd.DataFrame(_numbers(frame), index=labels, columns=frame.columns)
     if not np.isfinite(frame.to_numpy()).all():
         raise UsageError("Y holds values that are not finite.", remedy="Put 0 where nothing was used.")
     return frame
+
+
+def _numbers(given: Any) -> Floats:
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            "Y holds what is no number.", remedy="Give numbers, 0 where nothing was used.", code="OPS-U261"
+        ) from error
 
 
 def _extensions(given: Any, labels: pd.Index) -> pd.DataFrame | None:
