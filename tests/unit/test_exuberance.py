@@ -65,6 +65,8 @@ def test_what_cannot_be_tested_is_refused() -> None:
         assert caught.value.code == "OPS-M341"
     with pytest.raises(FitError, match="too short"):
         gsadf(walk(5))
+    with pytest.raises(UsageError, match="no number"):
+        gsadf(["a"] * 60)
     with pytest.raises(FitError, match="stands still"):
         gsadf(np.ones(60), draws=99)
     with pytest.raises(FitError, match="not one period"):

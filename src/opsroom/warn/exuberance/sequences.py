@@ -157,14 +157,17 @@ def values_of(y: pd.Series | npt.ArrayLike) -> tuple[Floats, pd.Index]:
         raise UsageError(
             "this takes one series.", code="OPS-U342", remedy="Use panel_gsadf or scan for a table of series."
         )
-    series = y if isinstance(y, pd.Series) else pd.Series(np.asarray(y, dtype=np.float64))
+    series = y if isinstance(y, pd.Series) else pd.Series(y)
     if isinstance(y, pd.Series) and not (series.index.is_monotonic_increasing and series.index.is_unique):
         raise UsageError(
             "the index of the series is not in rising order.",
             code="OPS-U343",
             remedy="Sort by date, one value a date.",
         )
-    values = np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+    try:
+        values = np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError("the series holds what is no number.", code="OPS-U354", remedy="Give numbers.") from error
     refuse_gaps(values, series.index)
     return values, series.index
 
