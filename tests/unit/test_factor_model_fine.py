@@ -382,3 +382,7 @@ def test_a_named_crisis_has_one_scale_a_month() -> None:
     assert own[0, 0] < 0.2
     with pytest.raises(UsageError, match="cannot drift"):
         DynamicFactorModel(robust=Robust(drift=20)).fit(tables["M"], weekly=tables["W"])
+    with pytest.raises(UsageError, match="volatility cannot move"):
+        DynamicFactorModel(robust=Robust(volatility="walk")).fit(tables["M"], weekly=tables["W"])
+    with pytest.raises(UsageError, match="order two and more"):
+        DynamicFactorModel(idiosyncratic="ar2").fit(tables["M"], weekly=tables["W"])

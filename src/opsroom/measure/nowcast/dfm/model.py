@@ -201,11 +201,16 @@ class DynamicFactorModel:
         self, tables: dict[str, pd.DataFrame | None], levels: Sequence[str], *, tol: float, max_iter: int,
         start: FactorParameters | None,
     ) -> FittedFineModel:  # fmt: skip
+        if self.own_order > 1:
+            raise UsageError(
+                "own errors of order two and more are for monthly and quarterly data alone.",
+                remedy="Use idiosyncratic='ar1' or 'iid', or leave out weekly and daily data.",
+            )
         robust = Robust() if self.robust == "student" else self.robust
         grid = gather_fine(tables, levels=levels)
         factor_names, blocks, loads = self._structure(grid.names)
         parameters, weights, report = estimate_fine(
-            grid, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.idiosyncratic == "ar1",
+            grid, factor_names=factor_names, blocks=blocks, loads=loads, ar1=self.own_order == 1,
             robust=robust, tol=tol, max_iter=max_iter, start=start,
         )  # fmt: skip
         return FittedFineModel(parameters, grid, weights, robust, report, self._named())

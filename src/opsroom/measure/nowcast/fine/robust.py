@@ -24,8 +24,13 @@ def crisis_rows(robust: Robust, grid: FineGrid) -> Mask:
     Raises
     ------
     UsageError
-        The mean is to drift: that is for monthly and quarterly data.
+        The mean is to drift, or volatility to move: that is for monthly and quarterly data.
     """
+    if robust.volatility is not None:
+        raise UsageError(
+            "volatility cannot move with weekly or daily data.",
+            remedy="Use Robust(volatility=None), or leave out those data.",
+        )
     if robust.drift is not None:
         raise UsageError(
             "the mean cannot drift with weekly or daily data.",
