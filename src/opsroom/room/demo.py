@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -55,6 +56,7 @@ def build_meridia(
     seed: int = 0,
     actor: str = "steward",
     until: dt.date | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Built:
     """Build Meridia's room: ingest each delivery when it arrives, publish on each publication day.
 
@@ -71,6 +73,8 @@ def build_meridia(
         Who acts.
     until
         Last day to live through; the whole calendar where absent.
+    meanwhile
+        Called while the first history is made: this process would wait for it.
 
     Returns
     -------
@@ -90,6 +94,8 @@ def build_meridia(
     try:
         for module in SLOW_TO_LOAD:  # while the feed makes the first history
             import_module(module)
+        if meanwhile is not None:
+            meanwhile()
         gc.freeze()  # what is loaded stays: looked through for garbage again and again, it took a twentieth
         for day in track(days, "living through the shock, week by week"):
             feeder.wait(room.moment(day))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +21,8 @@ SUFFIXES = (".html", ".pdf", ".xlsx", ".json")
 def run_demo(directory: Path, *, companies: int, seed: int, public_only: bool) -> dict[str, Any]:
     """Build the demo below `directory` and return what was measured.
 
-    The public room is built in a process of its own, in the time that Meridia leaves.
+    The public room is built while Meridia's first history is made and ingested beside it: until then there is
+    nothing to publish.
 
     Returns
     -------
@@ -39,23 +37,26 @@ def run_demo(directory: Path, *, companies: int, seed: int, public_only: bool) -
     outcome: dict[str, Any] = {"companies": companies}
     files: list[str] = []
     directory.mkdir(parents=True, exist_ok=True)
-    # spawned, not forked: a fork of a process with threads may hang
-    aside = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=os.nice, initargs=(10,))
-    with Peak() as peak, aside as beside:
+    public: list[tuple[str, list[str], dict[str, Any]]] = []
+
+    def build_public() -> None:
         say("United States: two true vintages of the New York Fed's panel.")
-        public = beside.submit(_public, directory)
-        beside.shutdown(wait=False)  # its worker ends with its only task, and gives its memory back
-        if not public_only:
+        public.append(_public(directory))
+
+    with Peak() as peak:
+        if public_only:
+            build_public()
+        else:
             clear(directory / "meridia")
             clear_truth(directory / "meridia-truth")
             say(f"Meridia: {companies:,} companies, seed {seed}.")
-            built = build_meridia(directory / "meridia", companies=companies, seed=seed)
+            built = build_meridia(directory / "meridia", companies=companies, seed=seed, meanwhile=build_public)
             files += _brief(built, directory, "meridia")
             outcome |= _scores(built)
             files += _truth_files(built, directory)
             outcome |= _counts(built)
             built.room.close()
-        text, more, counts = public.result()
+    [(text, more, counts)] = public
     emit("")
     emit_story(text)
     emit("")
