@@ -12,7 +12,7 @@ from scipy.optimize import linprog
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.decide import allocate
-from opsroom.decide.allocation import explain
+from opsroom.decide.allocation import explain, ration, shadow_ranges
 from opsroom.decide.allocation.prices import repaired, search_prices
 from opsroom.decide.allocation.problem import pose
 from opsroom.decide.allocation.search import bound
@@ -168,3 +168,80 @@ def test_problems_that_are_none_are_refused(change: dict[str, object], said: str
 def test_a_table_that_uses_up_more_than_it_makes_is_refused() -> None:
     with pytest.raises(FitError, match="uses up"):
         allocate(np.array([[0.9, 0.5], [0.5, 0.9]]), [1.0, 1.0], value=1.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_prices_of_less_and_more_and_their_ends_are_those_of_the_curve_itself(seed: int) -> None:
+    given = drawn(seed, 7)
+    names = allocate(**given).binding  # type: ignore[arg-type]  # drawn problems
+    found = shadow_ranges(**given)  # type: ignore[arg-type]
+    assert tuple(found.index) == names
+    for name, row in found.iterrows():
+
+        def worth(amount: float, name: object = name) -> float:
+            changed = dict(given)
+            if name == "labour":
+                changed["labour_limit"] = amount
+            else:
+                changed["capacity"] = np.where(np.arange(7) == name, amount, np.asarray(given["capacity"]))
+            return plain(changed)
+
+        here, step = row["amount"], 1e-6 * row["amount"]
+        assert row["more"] == pytest.approx((worth(here + step) - worth(here)) / step, rel=1e-4, abs=1e-4)
+        assert row["less"] == pytest.approx((worth(here) - worth(here - step)) / step, rel=1e-4, abs=1e-4)
+        assert row["less"] >= row["more"] - 1e-7
+        for price, end, way in ((row["more"], row["up_to"], 1.0), (row["less"], row["down_to"], -1.0)):
+            assert worth(end) == pytest.approx(worth(here) + price * (end - here), rel=1e-7)
+            farther = here * (1.0 + 0.5 * way)
+            if abs(end - farther) > 1e-6 * here:  # a corner, beyond which more is worth less
+                beyond = end + way * 1e-3 * here
+                assert worth(beyond) < worth(here) + price * (beyond - here) - 1e-9 * worth(here)
+
+
+def test_at_a_corner_the_last_unit_is_worth_more_than_the_next() -> None:
+    # ten units of the dear use take ten hours; the next hour makes the cheap one
+    found = shadow_ranges(
+        np.zeros((2, 2)), [10.0, 10.0], value=[2.0, 1.0], labour=[1.0, 1.0], labour_limit=10.0, max_demand_ratio=1.0
+    ).loc["labour"]
+    assert found.to_list() == pytest.approx([10.0, 2.0, 1.0, 5.0, 15.0])
+    with pytest.raises(UsageError, match="has no limit"):
+        shadow_ranges(np.zeros((2, 2)), [1.0, 1.0], value=1.0, names=[0])
+
+
+def test_floors_bound_how_far_down_a_price_can_hold() -> None:
+    found = shadow_ranges(
+        np.zeros((1, 1)), [10.0], value=[2.0], capacity=[8.0], rules={"floor": 0.7}, max_demand_ratio=1.0
+    ).loc[0]
+    assert found.to_list() == pytest.approx([8.0, 2.0, 2.0, 7.0, 10.0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_classes_are_served_in_order_and_alike_within(seed: int) -> None:
+    given = drawn(seed, 8)
+    classes = np.random.default_rng(seed).integers(1, 4, 8)
+    means = {k: v for k, v in given.items() if k != "value"}
+    y = ration(**means, classes=classes)  # type: ignore[arg-type]  # drawn problems
+    a, d = np.asarray(given["A"]), np.asarray(given["demand"])
+    share = y.to_numpy() / d
+    low = np.zeros(8)
+    hours, limit = np.atleast_2d(np.asarray(given["labour"])), np.atleast_1d(np.asarray(given["labour_limit"]))
+    inverse = np.linalg.inv(np.eye(8) - a)
+
+    def possible(final: np.ndarray) -> bool:
+        x = inverse @ final
+        return bool((x <= np.asarray(given["capacity"]) * (1 + 1e-9)).all() and (hours @ x <= limit * (1 + 1e-9)).all())
+
+    for one in np.unique(classes):
+        mine = classes == one
+        assert np.ptp(share[mine]) <= 1e-12
+        low = low + np.where(mine, y, 0.0)
+        assert possible(low)
+        assert share[mine][0] == pytest.approx(1.05) or not possible(low + np.where(mine, 1e-3 * d, 0.0))
+    result = allocate(**given, rules={"classes": classes})  # type: ignore[arg-type]
+    assert result.benchmark["by class"] == pytest.approx(float(np.asarray(given["value"]) @ y))
+    assert result.benchmark["by class"] <= result.bound * (1 + 1e-9)
+
+
+def test_classes_that_are_none_are_refused() -> None:
+    with pytest.raises(UsageError, match="classes are no numbers"):
+        ration(np.zeros((2, 2)), [1.0, 1.0], classes=[0, 1], capacity=[1.0, 1.0])

@@ -13,6 +13,7 @@ from opsroom._version import __version__
 from opsroom.base.errors import UsageError
 from opsroom.decide.allocation.prices import search_prices
 from opsroom.decide.allocation.problem import Problem, pose
+from opsroom.decide.allocation.rationing import class_numbers, served
 from opsroom.decide.allocation.search import Found, search
 
 EXACT_MOST = 400
@@ -36,7 +37,8 @@ class AllocationResult:
     binding
         Products and skills of which nothing is left.
     benchmark
-        Name → objective of plain rules on the same means: ``"pro rata"``, the same share of every final use.
+        Name → objective of plain rules on the same means (`ration`): ``"pro rata"``, the same share of every final
+        use; ``"by class"``, where classes are given. NaN where a rule leaves a use below its floor.
     """
 
     objective: float
@@ -109,7 +111,8 @@ def allocate(
     max_demand_ratio
         Most of each final use over what is wanted.
     rules
-        ``{"floor": …}``: least final use, as a number by product, or one share of what is wanted.
+        ``{"floor": …}``: least final use, as a number by product, or one share of what is wanted;
+        ``{"classes": …}``: who is served first by law, as a number by product, for the benchmark ``"by class"``.
     tol
         The allocation is within this share of the best possible.
     seconds
@@ -144,11 +147,11 @@ def allocate(
     >>> found.y.round(3).tolist(), found.binding, found.shadow_prices.round(3).tolist()
     ([8.167, 10.5], (0,), [0.833, 0.0])
     """
-    problem = _posed(A, demand, value, capacity, labour, labour_limit, max_demand_ratio, rules)
+    problem = posed(A, demand, value, capacity, labour, labour_limit, max_demand_ratio, rules)
     used, hours = problem.load(problem.output(problem.high))
     many = int((used > 1.0).sum() + (hours > 1.0).sum()) > EXACT_MOST and tol >= 1e-5
     found = (search_prices if many else search)(problem, tol=tol, seconds=seconds)
-    return _result(problem, found)
+    return _result(problem, found, (rules or {}).get("classes"))
 
 
 def explain(
@@ -168,7 +171,7 @@ def explain(
     floor
         Least final use, as in the rules of `allocate`; other arguments as there.
     """
-    problem = _posed(A, demand, 1.0, capacity, labour, labour_limit, max_demand_ratio, {"floor": floor})
+    problem = posed(A, demand, 1.0, capacity, labour, labour_limit, max_demand_ratio, {"floor": floor})
     used, hours = problem.load(problem.output(problem.low))
     names = [*(str(label) for label in problem.labels), *problem.skills]
     load = np.concatenate([used, hours])
@@ -182,14 +185,17 @@ def explain(
     return f"The floors cannot be met together, only {share:.0f} % of each. They take too much of: {wanting}{more}."
 
 
-def _posed(
+def posed(
     A: Any, demand: Any, value: Any, capacity: Any, labour: Any, labour_limit: Any, ratio: float,
     rules: Mapping[str, Any] | None,
 ) -> Problem:  # fmt: skip
+    """Check arguments as given to `allocate`, with its rules."""
     given = dict(rules or {})
     floor = given.pop("floor", None)
+    given.pop("classes", None)  # who comes first is a rule to compare with: see `ration`
     if given:
-        raise UsageError(f"the rule {next(iter(given))!r} is not known.", remedy='There is {"floor": …}.')
+        known = '{"floor": …, "classes": …}'
+        raise UsageError(f"the rule {next(iter(given))!r} is not known.", remedy=f"There is {known}.")
     if floor is not None and np.ndim(floor) == 0:
         share = float(floor)
         if not 0.0 <= share <= ratio:
@@ -201,7 +207,7 @@ def _posed(
     )  # fmt: skip
 
 
-def _result(p: Problem, found: Found) -> AllocationResult:
+def _result(p: Problem, found: Found, classes: Any) -> AllocationResult:
     used, hours = p.load(found.x)
     tight = [label for label, load in zip(p.labels, used, strict=True) if load >= 1.0 - _TIGHT]
     tight += [skill for skill, load in zip(p.skills, hours, strict=True) if load >= 1.0 - _TIGHT]
@@ -213,19 +219,15 @@ def _result(p: Problem, found: Found) -> AllocationResult:
         x=pd.Series(found.x, index=p.labels, name="output"),
         shadow_prices=prices,
         binding=tuple(tight),
-        benchmark={"pro rata": pro_rata(p)},
+        benchmark=_benchmark(p, classes),
     )
 
 
-def pro_rata(p: Problem) -> float:
-    """Return the worth of the same share of what is wanted for every final use, as large as the means allow.
-
-    NaN where that share would be below a floor: then the rule is not allowed, and there is nothing to compare with.
-    """
-    used, hours = p.load(p.output(p.demand))
-    most = float(np.min(p.high / np.maximum(p.demand, 1e-300), initial=np.inf, where=p.demand > 0))
-    worst = max(float(used.max(initial=0.0)), float(hours.max(initial=0.0)))
-    share = min(most, 1.0 / worst) if worst > 0 else most
-    if (share * p.demand < p.low * (1.0 - 1e-9)).any():
-        return float("nan")
-    return float(share * (p.worth @ p.demand))
+def _benchmark(p: Problem, classes: Any) -> dict[str, float]:
+    """Return the worth of plain rules; NaN where one would leave a use below its floor, so is not allowed."""
+    orders = {"pro rata": np.ones(len(p.labels))}
+    if classes is not None:
+        orders["by class"] = class_numbers(classes, p.labels)
+    uses = {name: served(p, order) for name, order in orders.items()}
+    short = {name: bool((y < p.low * (1.0 - 1e-9)).any()) for name, y in uses.items()}
+    return {name: float("nan") if short[name] else float(p.worth @ y) for name, y in uses.items()}

@@ -126,7 +126,8 @@ def within(p: Problem, y: Floats, x: Floats, prices: Floats, wages: Floats, rows
         whole = np.concatenate([used, hours])
         least = np.concatenate([low_used, low_hours])
         over = whole > 1.0
-        share = float(np.min((1.0 - least[over]) / (whole[over] - least[over])))
+        gained = np.maximum(whole[over] - least[over], 1e-300)  # floors alone may take all there is
+        share = float(np.min((1.0 - least[over]) / gained))
         share = max(0.0, min(1.0, share * (1.0 - 1e-12)))
         y, x = p.low + share * (y - p.low), x_low + share * (x - x_low)
     return Found(y, x, float(p.worth @ y), bound(p, prices, wages), prices, wages, rows, rounds)
