@@ -170,6 +170,16 @@ def test_a_table_that_uses_up_more_than_it_makes_is_refused() -> None:
         allocate(np.array([[0.9, 0.5], [0.5, 0.9]]), [1.0, 1.0], value=1.0)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e12])
+def test_the_unit_of_account_changes_nothing(unit: float) -> None:
+    given = drawn(3, 12)
+    sized = {"demand": np.asarray(given["demand"]) * unit, "capacity": np.asarray(given["capacity"]) * unit}
+    sized["labour_limit"] = np.asarray(given["labour_limit"]) * unit
+    found = allocate(**{**given, **sized})  # type: ignore[arg-type]  # drawn problems
+    assert found.gap <= 1e-6
+    assert found.objective == pytest.approx(unit * plain(given), rel=2e-6)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_prices_of_less_and_more_and_their_ends_are_those_of_the_curve_itself(seed: int) -> None:
     given = drawn(seed, 7)

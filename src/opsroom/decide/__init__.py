@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from opsroom.decide.allocation import AllocationResult, allocate
     from opsroom.decide.input_output.table import InputOutput
     from opsroom.decide.propagation import DynamicInputOutput, esri
+    from opsroom.decide.register import Objectives, objectives
 
 _HOMES = {
     "AllocationResult": ".allocation",
     "DynamicInputOutput": ".propagation",
     "InputOutput": ".input_output.table",
+    "Objectives": ".register",
     "allocate": ".allocation",
     "esri": ".propagation",
+    "objectives": ".register",
 }
 
-__all__ = ["AllocationResult", "DynamicInputOutput", "InputOutput", "allocate", "esri"]
+__all__ = ["AllocationResult", "DynamicInputOutput", "InputOutput", "Objectives", "allocate", "esri", "objectives"]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -26,6 +26,7 @@ from opsroom.economy.horizon import (
 )
 from opsroom.economy.ledgers import MONTHLY
 from opsroom.economy.load import LOAD_FIRST
+from opsroom.economy.objectives import EMERGENCY, emergency_entries, first_entries
 from opsroom.economy.official import PERIODS
 from opsroom.economy.population import ENTERPRISE_BASE
 from opsroom.economy.readings import SCHEMA, arrow_batch
@@ -64,6 +65,7 @@ PROVIDERS: Final = {
     "io_table": "Meridia Statistics",
     "links": "Meridia Tax Office",
     "load_d": "Meridia Grid",
+    "objectives": "Parliament of Meridia (fictional)",
 }
 
 
@@ -91,6 +93,7 @@ class Dispatch:
             *(self._official(name) for name in PERIODS),
             self._network(),
             self._load(),
+            self._objectives(),
         ]
 
     def _send(self, dataset: str, day: dt.date, source: pa.Table | pa.RecordBatchReader, note: str) -> Delivery:
@@ -146,6 +149,11 @@ class Dispatch:
         for arrival, first, last in _weeks(LOAD_FIRST):
             table = self.workshop.load.table(first, last)
             yield self._send("load_d", arrival, table, "weekly" if last > HISTORY_LAST else "history")
+
+    def _objectives(self) -> Iterator[Delivery]:
+        yield self._send("objectives", HISTORY_KNOWN.date(), first_entries(), "entries of 2019")
+        day = EMERGENCY - dt.timedelta(days=1)
+        yield self._send("objectives", day, emergency_entries(), "emergency of March 2020")
 
     def _meters(self) -> Iterator[Delivery]:
         def batches() -> Iterator[pa.RecordBatch]:

@@ -132,6 +132,44 @@ accounts = "accounts"
 register = "register"
 
 [[desks]]
+kind = "allocation"
+table = "io_table"
+household = ["P3"]
+other = ["P51", "P6"]
+objectives = "objectives"
+
+[desks.capacity]
+series = "resumption.section"
+measure = "capacity"
+lower = "capacity_lower"
+upper = "capacity_upper"
+by = "section"
+where = {{size = "_T"}}
+
+[[desks]]
+kind = "propagation"
+table = "io_table"
+household = ["P3"]
+other = ["P51", "P6"]
+restrictions = "restrictions"
+labour_share = 0.6
+stock_days = 20
+critical = ["D", "E", "H"]
+demand = {{G = 0.3, H = 0.4, I = 0.7, R = 0.7, S = 0.4}}
+start = 2020-01-20
+horizon_weeks = 13
+scenarios = [
+  {{name = "restrictions stay", lift_weeks = 0}},
+  {{name = "lifted within eight weeks", lift_weeks = 8}},
+]
+
+[desks.measured]
+series = "resumption.section"
+measure = "capacity"
+by = "section"
+where = {{size = "_T"}}
+
+[[desks]]
 kind = "decisions"
 
 [[desks]]

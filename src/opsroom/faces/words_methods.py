@@ -81,6 +81,19 @@ METHODS: dict[str, str] = {
         "Credit to the private non-financial sector over GDP, less a one-sided Hodrick-Prescott trend with a "
         "smoothing parameter of 400,000, and the buffer guide that follows from it (Basel Committee, 2010)."
     ),
+    "how.allocation": (
+        "Of an input-output table, what each section can do now (as published), and the weights, least shares and "
+        "classes in the objectives register, each with owner and legal basis: the final uses that are worth most, and "
+        "beside them what plain rules give. A shadow price is what one more unit would add under these weights, at the "
+        "margin; it is no market price. An optimum is ahead of any rule on its own objective by construction: look at "
+        "the other weights, too (docs/methods/allocation.md)."
+    ),
+    "how.propagation": (
+        "Sections that hold stocks, order, hire, fire and ration their customers, day by day, after Pichler et al. "
+        "(2022). What a section can do is what was measured of it; beyond the last figure, losses keep their "
+        "proportion to restrictions. The band is that of drawn assumptions (who can do without what, stocks, losses, "
+        "fear); it knows nothing of what the model leaves out (docs/methods/propagation.md)."
+    ),
     "how.prices": "Growth of the price series over the same period a year before.",
     "how.levels": "The series as its provider published it, in the vintage known on the day shown.",
     "how.other": "See the release's own method note.",

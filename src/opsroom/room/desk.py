@@ -226,6 +226,7 @@ def _load(kind: str) -> Desk:
 
 KINDS = (
     "activity",
+    "allocation",
     "composite",
     "credit_gap",
     "decisions",
@@ -235,6 +236,7 @@ KINDS = (
     "loans",
     "nowcast",
     "outcomes",
+    "propagation",
     "quality",
     "relief",
     "resumption",

@@ -75,3 +75,12 @@ def infeasible() -> FitError:
         remedy="See `explain` of the same problem, which says by how much and for want of what.",
         code="OPS-M180",
     )
+
+
+def unclosed(gap: float) -> FitError:
+    """Return the error of an optimum that was not found to the gap asked for."""
+    return FitError(
+        f"the gap to the best possible is still {gap:.1e}.",
+        remedy="Allow a larger gap (tol) or more seconds.",
+        code="OPS-M182",
+    )

@@ -14,8 +14,7 @@ import numpy as np
 from scipy import optimize
 from scipy.sparse import linalg
 
-from opsroom.base.errors import FitError
-from opsroom.decide.allocation.master import Floats
+from opsroom.decide.allocation.master import Floats, unclosed
 from opsroom.decide.allocation.problem import Problem
 from opsroom.decide.allocation.search import Found, bound, within
 from opsroom.decide.input_output.productive import solve
@@ -82,11 +81,7 @@ def search_prices(problem: Problem, *, tol: float, seconds: float) -> Found:
         if time.monotonic() - begun > seconds:
             break
     assert best is not None
-    raise FitError(
-        f"the gap to the best possible is still {(best.bound - best.objective) / abs(best.bound):.1e}.",
-        remedy="Allow a larger gap (tol) or more seconds.",
-        code="OPS-M182",
-    )
+    raise unclosed((best.bound - best.objective) / abs(best.bound))
 
 
 def repaired(p: Problem, y: Floats) -> Floats:

@@ -73,8 +73,8 @@ def shadow_ranges(
 
     References
     ----------
-    Eisner and Severance (1976), Journal of the ACM 23, 619-635, for the tangents; Akgul (1984), European Journal of
-    Operational Research 17, 192-204, for prices of less and of more.
+    Eisner and Severance (1976), Journal of the ACM 23, 619-635, for the tangents; Akgul (1984), Journal of
+    the Operational Research Society 35, 425-431, for prices of less and of more.
 
     Examples
     --------

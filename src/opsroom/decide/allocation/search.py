@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opsroom.decide.allocation.master import Floats, Master, infeasible
+from opsroom.decide.allocation.master import Floats, Master, infeasible, unclosed
 from opsroom.decide.allocation.problem import Problem
 from opsroom.decide.input_output.productive import solve
 
@@ -15,6 +15,8 @@ _ROUNDS = 60
 _KEPT = 0.01
 """Part of a row, at most uses, over the gap allowed, that may be left away: the bound is proved without it."""
 _VIOLATED = 1e-9
+_ROUNDING = 1e-8
+"""No gap below this share is asked for: the solver's own tolerance is a tenth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +67,23 @@ def search(problem: Problem, *, tol: float, seconds: float) -> Found:
     base = p.load(p.output(p.low)) if p.low.any() else None
     if base is not None and max(base[0].max(initial=0.0), base[1].max(initial=0.0)) > 1.0 + _VIOLATED:
         raise infeasible()
-    master = Master(p.worth, p.low, p.high, seconds=seconds)
+    # In shares of the most of each use, worth in shares of the largest: amounts of any size are one to the solver.
+    size = np.where(p.high > 0, p.high, 1.0)
+    most = float((p.worth * size).max(initial=0.0)) or 1.0
+    master = Master(p.worth * size / most, p.low / size, p.high / size, seconds=seconds)
     names: list[tuple[str, int]] = []
     rows = []
     for k, hours in enumerate(p.labour):
-        rows.append(_row(p.row(hours) / p.labour_limit[k], p.high, kept=_KEPT * tol))
+        rows.append(_row(p.row(hours) / p.labour_limit[k] * size, kept=_KEPT * tol))
         names.append(("labour", k))
     if rows:
         master.add(rows)
     best: Found | None = None
     known: set[int] = set()
     for round_number in range(1, _ROUNDS + 1):
-        y, duals = master.solve()
-        y = np.clip(y, p.low, p.high)
+        shares, duals = master.solve()
+        y = np.clip(shares * size, p.low, p.high)
+        duals = duals * most
         prices, wages = np.zeros(len(p.labels)), np.zeros(len(p.labour_limit))
         for (kind, k), dual in zip(names, duals, strict=True):
             if kind == "labour":
@@ -96,19 +102,20 @@ def search(problem: Problem, *, tol: float, seconds: float) -> Found:
         for i in over:
             unit = np.zeros(len(p.labels))
             unit[i] = 1.0
-            fresh.append(_row(p.row(unit) / p.capacity[i], p.high, kept=_KEPT * tol))
+            fresh.append(_row(p.row(unit) / p.capacity[i] * size, kept=_KEPT * tol))
             names.append(("capacity", i))
             known.add(i)
         master.add(fresh)
     assert best is not None
+    if best.bound - best.objective > max(tol, _ROUNDING) * max(abs(best.bound), 1e-300):
+        raise unclosed((best.bound - best.objective) / abs(best.bound))
     return best
 
 
-def _row(row: Floats, high: Floats, *, kept: float) -> tuple[np.ndarray, Floats]:
+def _row(row: Floats, *, kept: float) -> tuple[np.ndarray, Floats]:
     """Return a row without its smallest entries, which together are worth no more than `kept` of the limit."""
-    part = row * high
-    order = np.argsort(part)
-    away = order[: int(np.searchsorted(np.cumsum(part[order]), kept))]
+    order = np.argsort(row)
+    away = order[: int(np.searchsorted(np.cumsum(row[order]), kept))]
     stays = np.ones(len(row), dtype=bool)
     stays[away] = False
     columns = np.flatnonzero(stays)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opsroom.base.errors import NotFoundError
-from opsroom.faces.figures import credit, flows, generic, output, record, relief, work
+from opsroom.faces.figures import credit, flows, generic, output, plan, record, relief, work
 from opsroom.faces.figures.figure import Figure
 from opsroom.faces.reader import Desk
 
@@ -26,6 +26,8 @@ SPECIAL: dict[str, Builder] = {
     "nowcast.gdp--due": output.due,
     "flows.weekly": flows.gaps,
     "flows.resilience": flows.resilience,
+    "propagation.path": plan.path,
+    "propagation.section": plan.sections,
     "loans.section": credit.states,
     "loans.section--warnings": credit.warnings,
     "liquidity.section": credit.liquidity,
@@ -33,6 +35,8 @@ SPECIAL: dict[str, Builder] = {
     "relief.options--classes": relief.classes,
     "relief.options--costs": relief.costs,
     "relief.deadline": relief.deadline,
+    "allocation.section": plan.scarce,
+    "allocation.rule": plan.rules,
     "relief.outcome": record.outcome,
     "data.revisions": record.revisions,
     "data.quality": record.quality,

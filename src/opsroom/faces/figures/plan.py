@@ -1,0 +1,137 @@
+"""Figures of planning: what is scarce and what that is worth, and how far a shock travels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opsroom.base.charts import Caption
+from opsroom.faces import words as w
+from opsroom.faces.codes import section_name
+from opsroom.faces.figures.figure import Figure, source_of, table
+from opsroom.faces.reader import Desk, day_of, number, records
+
+
+def scarce(desk: Desk) -> Figure | None:
+    """Shadow prices of what is scarce, the dearest first, with how far the measured capacities leave them open."""
+    release = desk.get("allocation.section")
+    rows = [r for r in records(release) if (number(r, "price") or 0.0) > 0.0]
+    if release is None or not rows:
+        return None
+    rows.sort(key=lambda r: (-float(r["price"]), str(r["section"])))
+    shown = [{**r, "name": section_name(desk, str(r["section"]))} for r in rows]
+    columns = ("section", "name", "capacity", "price", "price_less", "price_more", "price_lower", "price_upper")
+    caption = Caption(
+        w.say("fig.allocation.finding", name=shown[0]["name"], price=w.number(float(shown[0]["price"]), 2),
+              n=str(len(shown))),
+        w.say("fig.allocation.unit", week=w.period(str(release.facts.get("week", "")))),
+        source_of(release), day_of(release.day).isoformat(),
+    )  # fmt: skip
+
+    def draw() -> Any:
+        from opsroom.base.charts_bars import interval_dots
+
+        return interval_dots(
+            shown,
+            category="name",
+            value="price",
+            lower="price_lower",
+            upper="price_upper",
+            caption=caption,
+            format=".2f",
+        )
+
+    return Figure(
+        "allocation.section", "options", caption, columns, table(shown, columns), (release,), draw, how="how.allocation"
+    )
+
+
+def rules(desk: Desk) -> Figure | None:
+    """What each rule of allocation is worth, under the registered weights and under equal ones."""
+    release = desk.get("allocation.rule")
+    rows = [r for r in records(release) if number(r, "worth") is not None]
+    if release is None or not rows:
+        return None
+    rows.sort(key=lambda r: (-float(r["worth"]), str(r["rule"])))
+    shown = [{**r, "name": w.label("rule", str(r["rule"]))} for r in rows]
+    plain = [r for r in shown if r["rule"] != "optimum"]
+    if not plain:
+        return None
+    columns = ("rule", "name", "worth", "worth_equal", "least")
+    caption = Caption(
+        w.say("fig.rules.finding", name=plain[0]["name"], worth=w.percent(float(plain[0]["worth"]), 0)),
+        w.say("fig.rules.unit"), source_of(release), day_of(release.day).isoformat(),
+    )  # fmt: skip
+
+    def draw() -> Any:
+        from opsroom.base.charts_bars import interval_dots
+
+        return interval_dots(shown, category="name", value="worth", other="worth_equal", caption=caption, format=".0f")
+
+    return Figure(
+        "allocation.rule", "options", caption, columns, table(shown, columns), (release,), draw, how="how.allocation"
+    )
+
+
+def path(desk: Desk) -> Figure | None:
+    """Output by scenario beside what was measured."""
+    release = desk.get("propagation.path")
+    rows = [r for r in records(release) if number(r, "output") is not None]
+    if release is None or not rows:
+        return None
+    names = list(dict.fromkeys(str(r["scenario"]) for r in rows))
+    merged: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        at = merged.setdefault(str(row["date"]), {"date": row["date"]})
+        place = names.index(str(row["scenario"]))
+        at[f"line{place}"] = row["output"]
+        at["measured"] = row.get("measured")
+        if place == 0:
+            at["lower"], at["upper"] = row.get("lower"), row.get("upper")
+    drawn = [merged[day] for day in sorted(merged)]
+    last = drawn[-1]
+    columns = tuple(c for c in release.columns if c != "status")
+    ends = "; ".join(f"{name}: {w.percent(float(last[f'line{k}']), 0)}" for k, name in enumerate(names))
+    caption = Caption(
+        w.say("fig.propagation.finding", at=w.day(str(last["date"])), ends=ends),
+        w.say("fig.propagation.unit"), source_of(release), day_of(release.day).isoformat(),
+    )  # fmt: skip
+
+    def draw() -> Any:
+        from opsroom.base.charts_lines import line_band
+
+        lines = {f"line{k}": name for k, name in enumerate(names)} | {"measured": w.say("chart.measured")}
+        return line_band(
+            drawn, x="date", lines=lines, band=("lower", "upper"), caption=caption,
+            band_label=w.say("chart.draws", name=names[0]),
+        )  # fmt: skip
+
+    return Figure(
+        "propagation.path", "output", caption, columns, table(rows, columns), (release,), draw, how="how.propagation"
+    )
+
+
+def sections(desk: Desk) -> Figure | None:
+    """What each section makes now, and at the end of the horizon if restrictions stay."""
+    release = desk.get("propagation.section")
+    rows = [r for r in records(release) if number(r, "output") is not None]
+    if release is None or not rows:
+        return None
+    rows.sort(key=lambda r: (float(r["output"]), str(r["section"])))
+    shown = [{**r, "name": section_name(desk, str(r["section"]))} for r in rows]
+    starved = [r for r in shown if (number(r, "inputs") or 0.0) > 0.0]
+    columns = ("section", "name", "output", "ahead", "measured", "own", "inputs", "lacked")
+    finding = "fig.sections_made.finding_inputs" if starved else "fig.sections_made.finding"
+    caption = Caption(
+        w.say(finding, name=shown[0]["name"], output=w.percent(float(shown[0]["output"]), 0), n=str(len(starved))),
+        w.say("fig.sections_made.unit"), source_of(release), day_of(release.day).isoformat(),
+    )  # fmt: skip
+
+    def draw() -> Any:
+        from opsroom.base.charts_bars import interval_dots
+
+        return interval_dots(shown, category="name", value="output", other="ahead", caption=caption, format=".0f")
+
+    return Figure(
+        "propagation.section", "output", caption, columns, table(shown, columns), (release,), draw,
+        how="how.propagation",
+    )  # fmt: skip

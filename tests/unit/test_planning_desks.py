@@ -1,0 +1,146 @@
+"""The desks that plan on what the room has published: allocation and propagation."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import linprog
+
+from opsroom.base.codes import SECTION_OF_DIVISION
+from opsroom.base.errors import SettingsError, UsageError
+from opsroom.base.settings import DeskSettings
+from opsroom.room import Room
+from opsroom.room.desks.propagation import ahead, shocked
+from opsroom.room.desks.sectortable import last_of
+
+DAY = dt.date(2020, 3, 4)
+TABLE = {"table": "io_table", "household": ["P3"], "other": ["P51", "P6"]}
+MEASURED = {"series": "resumption.section", "measure": "capacity", "by": "section", "where": {"size": "_T"}}
+ALLOCATION = {
+    **TABLE, "objectives": "objectives",
+    "capacity": {**MEASURED, "lower": "capacity_lower", "upper": "capacity_upper"},
+}  # fmt: skip
+PROPAGATION = {
+    **TABLE, "restrictions": "restrictions", "measured": MEASURED, "labour_share": 0.6, "stock_days": 20,
+    "critical": ["D"], "demand": {"I": 0.5}, "start": dt.date(2020, 1, 20), "horizon_weeks": 6,
+    "scenarios": [{"name": "stay", "lift_weeks": 0}, {"name": "lifted", "lift_weeks": 4}],
+}  # fmt: skip
+
+
+def test_the_plan_is_the_optimum_of_the_published_tables(own_room: Path) -> None:
+    with Room.open(own_room, actor="test") as room:
+        moment = room.moment(DAY)
+        outcome = room.run_desk(DeskSettings("allocation", "allocation", ALLOCATION), moment, DAY, {})
+        table = room.table("io_table", as_of=DAY).to_pandas()
+        released = [r for r in room.releases().history("resumption.section") if r.day <= DAY]
+    by_section, by_rule = outcome.cells
+    assert by_section.public  # it rests on public tables and on what is out
+    assert by_rule.public
+
+    # the same by plain pandas and a plain linear programme
+    table["from"] = table["supplier"].map(SECTION_OF_DIVISION)
+    table["to"] = table["user"].map(lambda code: SECTION_OF_DIVISION.get(code, "final"))
+    wide = table.pivot_table(index="from", columns="to", values="amount", aggfunc="sum", fill_value=0) / 100
+    sections = [s for s in wide.index if wide.loc[s].sum() > 0]
+    final = wide.loc[sections, "final"].clip(lower=0)
+    z = wide.reindex(index=sections, columns=sections, fill_value=0)
+    x = z.sum(axis=1) + final
+    seen: dict[str, float] = {}
+    for release in released:
+        frame = release.to_frame(where={"size": "_T"}).dropna(subset=["capacity"])
+        seen |= dict(zip(frame["section"], frame["capacity"], strict=True))
+    share = pd.Series(seen).reindex(sections)
+    share = share.fillna(np.average(share.dropna(), weights=x[share.notna()])).clip(1, 100) / 100
+    weight = pd.Series(1.0, index=sections)
+    weight.update(pd.Series({"A": 1.3, "D": 1.3, "E": 1.2, "Q": 2.0, "R": 0.8}))  # Q as of March
+    floor = pd.Series(0.0, index=sections)
+    floor.update(pd.Series({"A": 0.3, "D": 0.3, "Q": 0.3}))
+    n = len(sections)
+    a = (z / x).to_numpy()
+    unit = float(x.mean())
+    best = linprog(
+        -np.r_[np.zeros(n), weight],
+        A_ub=np.hstack([a - np.eye(n), np.eye(n)]), b_ub=np.zeros(n),
+        bounds=np.column_stack([np.r_[np.zeros(n), floor * final / unit], np.r_[share * x / unit, final / unit]]),
+    )  # fmt: skip
+    frame = by_section.frame.set_index("section")
+    if best.status == 2:  # floors that cannot be met are said, not planned
+        pytest.fail("Meridia's floors should be possible on this day")
+    plan = frame["optimum"] / 100 * final[frame.index]
+    assert float(weight[frame.index] @ plan) == pytest.approx(-best.fun * unit, rel=2e-3)  # published to a decimal
+    worth = by_rule.frame.set_index("rule")
+    assert worth.loc["optimum", "worth"] == 100.0
+    assert (worth["worth"] <= 100.0).all()
+    assert (frame["price_lower"] <= frame["price"]).all()
+    assert (frame["price_less"] >= frame["price_more"]).all()
+    assert set(frame.index[frame["price"] > 0]) <= set(frame.index[frame["capacity"] < 100])
+
+
+def test_what_nobody_weighs_is_not_planned(own_room: Path) -> None:
+    with Room.open(own_room, actor="test") as room:
+        settings = DeskSettings("allocation", "allocation", ALLOCATION)
+        early = dt.date(2019, 1, 1)
+        assert room.run_desk(settings, room.moment(early), early, {}).note.startswith("nothing known of")
+        nothing = DeskSettings("allocation", "allocation", {**ALLOCATION, "capacity": {**MEASURED, "series": "none"}})
+        assert "nothing published" in room.run_desk(nothing, room.moment(DAY), DAY, {}).note
+        wrong = DeskSettings("allocation", "allocation", {**ALLOCATION, "table": "restrictions"})
+        with pytest.raises(SettingsError, match="no input-output table"):
+            room.run_desk(wrong, room.moment(DAY), DAY, {})
+
+
+def test_a_path_begins_at_what_was_measured_and_rests_on_no_later_figure(own_room: Path) -> None:
+    settings = DeskSettings("propagation", "propagation", PROPAGATION)
+    with Room.open(own_room, actor="test") as room:
+        outcome = room.run_desk(settings, room.moment(DAY), DAY, {})
+        last = max(r.day for r in room.releases().history("resumption.section"))
+    assert last > DAY  # the room knows more than the desk may
+    path, sections = (cells.frame for cells in outcome.cells)
+    assert all(cells.public for cells in outcome.cells)
+    stay, lifted = (path[path["scenario"] == name].set_index("date") for name in ("stay", "lifted"))
+    known = stay[stay["measured"].notna()]
+    assert len(known) >= 3
+    assert known.index.max() <= DAY.isoformat()
+    # a section makes no more than it was measured to be able to: the whole neither
+    assert (known["output"] <= known["measured"].clip(upper=100) + 1.5).all()
+    assert (stay["lower"] <= stay["upper"]).all()
+    assert lifted["output"].iloc[-1] > stay["output"].iloc[-1] + 5
+    assert (sections["output"].between(0, 101)).all()
+    assert list(path.columns) == ["date", "scenario", "output", "lower", "upper", "measured"]
+
+
+def test_losses_go_straight_between_measurements_and_then_with_restrictions() -> None:
+    days = pd.date_range("2020-01-01", periods=9)
+    strength = pd.Series([0.0, 0.5, 0.8, 0.8, 0.8, 0.8, 0.4, 0.4, 0.0], index=days)
+    measured = pd.DataFrame({"A": [60.0, 20.0], "B": [100.0, 110.0]}, index=days[[2, 4]])
+    found = shocked(measured, strength, pd.Series({"A": 0.5, "B": 0.0}))
+    assert found.lost["A"].to_list() == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 0.8, 0.4, 0.4, 0.0])
+    assert found.lost["B"].to_list() == pytest.approx([0.0] * 9)
+    assert found.unwanted["A"].to_list() == pytest.approx((strength / 2).to_list())
+    stays = shocked(measured, pd.Series(0.0, index=days), pd.Series({"A": 0.5, "B": 0.0}))
+    assert stays.lost["A"].iloc[-1] == pytest.approx(0.8)  # without restrictions there is nothing to be lifted
+
+
+def test_restrictions_stay_or_are_lifted_evenly() -> None:
+    known = pd.Series([0.2, 0.6, 0.9], index=pd.date_range("2020-01-01", periods=3))
+    stays, lifted = (ahead(known, dt.date(2020, 1, 2), 2, lift) for lift in (0, 1))
+    assert stays.to_list() == [0.2] + [0.6] * 15  # what was known later plays no part
+    assert lifted.to_list() == pytest.approx([0.2, 0.6, *(0.6 * (1 - k / 7) for k in range(1, 8)), *[0.0] * 7])
+
+
+def test_periods_of_releases_have_last_days() -> None:
+    assert last_of("2020-W07") == dt.date(2020, 2, 16)
+    assert last_of("2020-02-29") == dt.date(2020, 2, 29)
+
+
+def test_a_register_without_a_weight_for_a_section_is_refused(own_room: Path) -> None:
+    from opsroom.decide import objectives
+
+    with Room.open(own_room, actor="test") as room:
+        frame = room.table("objectives", as_of=DAY).to_pandas()
+    lacking = frame[~((frame["kind"] == "weight") & (frame["product"] == "_T"))]
+    with pytest.raises(UsageError, match="no weight on 2020-03-04"):
+        objectives(lacking, DAY).weights(pd.Index(["A", "B"]))
