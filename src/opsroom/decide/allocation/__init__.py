@@ -1,6 +1,6 @@
 """Allocation under scarcity: the best use under stated values, with its bound and its shadow prices.
 
->>> from opsroom.decide.allocation import allocate, explain, ration, shadow_ranges
+>>> from opsroom.decide.allocation import allocate, explain, plan, ration, shadow_ranges
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
     from opsroom.decide.allocation.allocating import AllocationResult, allocate, explain
+    from opsroom.decide.allocation.planning import PlanResult, plan
     from opsroom.decide.allocation.ranges import shadow_ranges
     from opsroom.decide.allocation.rationing import ration
 
 _HOMES = {
     "AllocationResult": ".allocating",
+    "PlanResult": ".planning",
     "allocate": ".allocating",
     "explain": ".allocating",
+    "plan": ".planning",
     "ration": ".rationing",
     "shadow_ranges": ".ranges",
 }
 
-__all__ = ["AllocationResult", "allocate", "explain", "ration", "shadow_ranges"]
+__all__ = ["AllocationResult", "PlanResult", "allocate", "explain", "plan", "ration", "shadow_ranges"]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)
