@@ -12,7 +12,7 @@ from scipy.optimize import linprog
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.decide import allocate
-from opsroom.decide.allocation import explain, ration, shadow_ranges
+from opsroom.decide.allocation import explain, possible_share, ration, shadow_ranges
 from opsroom.decide.allocation.prices import repaired, search_prices
 from opsroom.decide.allocation.problem import pose
 from opsroom.decide.allocation.search import bound
@@ -131,6 +131,10 @@ def test_floors_that_cannot_be_met_are_explained() -> None:
     assert f"only {100 * 8 / output[1]:.0f} %" in said
     assert f"steel ({100 * output[1] / 8 - 100:,.0f} % more than there is)" in said
     assert explain(a, floor=0.3, **given) == "The floors can be met together."
+    share = possible_share(a, floor=0.9, **given)
+    assert share == pytest.approx(8 / output[1])
+    assert allocate(a, value=1.0, rules={"floor": share * 0.9}, **given).objective > 0
+    assert possible_share(a, floor=0.3, **given) == 1.0
 
 
 def test_sparse_tables_and_unlimited_products_do_as_well() -> None:

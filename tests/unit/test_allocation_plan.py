@@ -147,7 +147,7 @@ def balance(found: PlanResult, g: dict[str, object]) -> None:
             grown = 0.9 * found.capacity[t - 1] + found.built[t - 1]
             assert (found.capacity[t] <= grown + 1e-7).all()
         assert (g["labour"] @ x <= g["labour_limit"][t] + 1e-7).all()  # type: ignore[operator,index]
-        assert float(np.asarray(g["emissions"]) @ x.to_numpy()) <= 14.0 + 1e-7
+        assert float(np.asarray(g["emissions"])[0] @ x.to_numpy()) <= 14.0 + 1e-7
 
 
 def test_a_price_is_what_one_more_unit_adds_in_its_period() -> None:

@@ -62,14 +62,16 @@ def test_the_plan_is_the_optimum_of_the_published_tables(own_room: Path) -> None
     n = len(sections)
     a = (z / x).to_numpy()
     unit = float(x.mean())
+    load = float((np.linalg.solve(np.eye(n) - a, floor * final) / (share * x)).max())
+    floor = floor / max(load * (1 + 1e-8), 1.0)  # floors that cannot be met together are met in part, all alike
+    assert by_section.facts["floors_met"] == pytest.approx(100.0 / max(load, 1.0), abs=0.06)
     best = linprog(
         -np.r_[np.zeros(n), weight],
         A_ub=np.hstack([a - np.eye(n), np.eye(n)]), b_ub=np.zeros(n),
         bounds=np.column_stack([np.r_[np.zeros(n), floor * final / unit], np.r_[share * x / unit, final / unit]]),
     )  # fmt: skip
     frame = by_section.frame.set_index("section")
-    if best.status == 2:  # floors that cannot be met are said, not planned
-        pytest.fail("Meridia's floors should be possible on this day")
+    assert best.status == 0
     plan = frame["optimum"] / 100 * final[frame.index]
     assert float(weight[frame.index] @ plan) == pytest.approx(-best.fun * unit, rel=2e-3)  # published to a decimal
     worth = by_rule.frame.set_index("rule")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
-    from opsroom.decide.allocation.allocating import AllocationResult, allocate, explain
+    from opsroom.decide.allocation.allocating import AllocationResult, allocate, explain, possible_share
     from opsroom.decide.allocation.planning import PlanResult, plan
     from opsroom.decide.allocation.ranges import shadow_ranges
     from opsroom.decide.allocation.rationing import ration
@@ -21,10 +21,11 @@ _HOMES = {
     "allocate": ".allocating",
     "explain": ".allocating",
     "plan": ".planning",
+    "possible_share": ".allocating",
     "ration": ".rationing",
     "shadow_ranges": ".ranges",
 }
 
-__all__ = ["AllocationResult", "PlanResult", "allocate", "explain", "plan", "ration", "shadow_ranges"]
+__all__ = ["AllocationResult", "PlanResult", "allocate", "explain", "plan", "possible_share", "ration", "shadow_ranges"]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from opsroom._version import __version__
 from opsroom.base.errors import UsageError
@@ -172,9 +173,8 @@ def explain(
         Least final use, as in the rules of `allocate`; other arguments as there.
     """
     problem = posed(A, demand, 1.0, capacity, labour, labour_limit, max_demand_ratio, {"floor": floor})
-    used, hours = problem.load(problem.output(problem.low))
+    load = _loads(problem)
     names = [*(str(label) for label in problem.labels), *problem.skills]
-    load = np.concatenate([used, hours])
     over = np.flatnonzero(load > 1.0 + 1e-9)
     if not len(over):
         return "The floors can be met together."
@@ -183,6 +183,27 @@ def explain(
     wanting = "; ".join(f"{names[k]} ({100.0 * load[k] - 100.0:,.0f} % more than there is)" for k in order[:5])
     more = "" if len(order) <= 5 else f", and {len(order) - 5} others"
     return f"The floors cannot be met together, only {share:.0f} % of each. They take too much of: {wanting}{more}."
+
+
+def possible_share(
+    A: Any,
+    demand: Any,
+    *,
+    floor: Any,
+    capacity: Any = None,
+    labour: Any = None,
+    labour_limit: Any = None,
+    max_demand_ratio: float = 1.05,
+) -> float:
+    """Return the share of every floor, 1 at most, that can be met together; arguments as in `explain`."""
+    problem = posed(A, demand, 1.0, capacity, labour, labour_limit, max_demand_ratio, {"floor": floor})
+    worst = float(_loads(problem).max(initial=0.0))
+    return 1.0 if worst <= 1.0 + 1e-9 else (1.0 - 1e-9) / worst
+
+
+def _loads(problem: Problem) -> NDArray[np.float64]:
+    """Return what the floors take of each mean, as a share of what there is."""
+    return np.concatenate(problem.load(problem.output(problem.low)))
 
 
 def posed(

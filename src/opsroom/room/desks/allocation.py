@@ -36,6 +36,7 @@ class AllocationDesk:
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return ``allocation.section`` (uses and shadow prices) and ``allocation.rule`` (what each rule costs)."""
         from opsroom.decide import objectives
+        from opsroom.decide.allocation import explain, possible_share
 
         names = [str(settings.require("table")), str(settings.require("objectives"))]
         for name in names:
@@ -54,39 +55,23 @@ class AllocationDesk:
         for column in ("value", "lower", "upper"):
             filled, unseen = fill(found[column], sections, table.output)
             shares[column] = filled.clip(LEAST, 100.0) / 100.0
-        ratio = float(settings.get("max_ratio", 1.0))
-        given: dict[str, Any] = {
-            "A": table.coefficients,
-            "demand": wanted,
-            "value": register.weights(sections),
-            "max_demand_ratio": ratio,
-            "rules": _rules(register.floors(sections), register.classes(sections), wanted),
-        }
-        try:
-            plan = _plan(given, table.output, shares)
-        except FitError as error:
-            if error.code != "OPS-M180":
-                raise
-            from opsroom.decide.allocation import explain
-
-            words = explain(
-                given["A"], wanted, floor=given["rules"]["floor"], capacity=shares["value"] * table.output,
-                max_demand_ratio=ratio,
-            )  # fmt: skip
-            return DeskOutcome(None, note=words)
+        floors = register.floors(sections) * wanted
+        means = {"A": table.coefficients, "demand": wanted, "max_demand_ratio": float(settings.get("max_ratio", 1.0))}
+        able = shares["value"] * table.output
+        met = possible_share(**means, floor=floors, capacity=able)
+        rules = {"floor": met * floors, "classes": register.classes(sections)}
+        given = {**means, "value": register.weights(sections), "rules": rules}
+        plan = _plan(given, table.output, shares)
         facts = {
             "week": newest,
             "year": table.year,
             "unseen": unseen,
             "owners": register.owners().to_dict("records"),
             "title": "Allocation under scarcity",
+            "floors_met": round(100.0 * met, 1),
+            "floors": explain(**means, floor=floors, capacity=able),
         }
         return DeskOutcome(plan, tuple(_cells(view, plan, wanted, shares["value"], facts)))
-
-
-def _rules(floors: pd.Series, classes: pd.Series | None, wanted: pd.Series) -> dict[str, Any]:
-    rules: dict[str, Any] = {"floor": floors * wanted}
-    return rules if classes is None else {**rules, "classes": classes}
 
 
 def _plan(given: dict[str, Any], normal: pd.Series, shares: Mapping[str, pd.Series]) -> dict[str, Any]:
@@ -100,7 +85,9 @@ def _plan(given: dict[str, Any], normal: pd.Series, shares: Mapping[str, pd.Seri
     for column in ("lower", "upper"):
         try:
             prices[column] = allocate(**given, capacity=shares[column] * normal).shadow_prices
-        except FitError:  # floors that the lower bound of capacity cannot meet
+        except FitError as error:
+            if error.code != "OPS-M180":  # floors that the lower bound of capacity cannot meet
+                raise
             prices[column] = pd.Series(math.nan, index=best.shadow_prices.index)
     ranges = shadow_ranges(**given, capacity=shares["value"] * normal)
     means = {k: given[k] for k in ("A", "demand", "max_demand_ratio")} | {"capacity": shares["value"] * normal}
