@@ -56,7 +56,11 @@ class AllocationDesk:
             filled, unseen = fill(found[column], sections, table.output)
             shares[column] = filled.clip(LEAST, 100.0) / 100.0
         floors = register.floors(sections) * wanted
-        means = {"A": table.coefficients, "demand": wanted, "max_demand_ratio": float(settings.get("max_ratio", 1.0))}
+        means: dict[str, Any] = {
+            "A": table.coefficients,
+            "demand": wanted,
+            "max_demand_ratio": float(settings.get("max_ratio", 1.0)),
+        }
         able = shares["value"] * table.output
         met = possible_share(**means, floor=floors, capacity=able)
         rules = {"floor": met * floors, "classes": register.classes(sections)}
