@@ -287,7 +287,7 @@ def _never_short(
 @nb.njit(cache=True)
 def _reach_of(path: Ints) -> Ints:  # pragma: no cover - compiled
     """Return the lowest and the highest path over draws, (sections, 2, months)."""
-    sections, horizon, draws = path.shape
+    sections, horizon, _ = path.shape
     reach = np.empty((sections, 2, horizon), dtype=np.int64)
     for s in range(sections):
         for t in range(horizon):

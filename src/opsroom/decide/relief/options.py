@@ -200,9 +200,7 @@ def schedule(
     The assumption that fails most often: every company that may use the holiday does, and in full.
     """
     mask = np.ones(len(loans)) if covered is None else covered.astype(np.float64)
-    found = service(
-        terms(holiday, start), mask, loans.rate, loans.principal, loans.outstanding, horizon
-    )
+    found = service(terms(holiday, start), mask, loans.rate, loans.principal, loans.outstanding, horizon)
     return Schedule(*found)
 
 

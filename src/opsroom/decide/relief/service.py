@@ -78,7 +78,11 @@ def service(
 ) -> tuple[Ints, Ints, Ints, Ints, Ints]:  # pragma: no cover - compiled
     """Return what is paid, what of interest and principal rests, what is waived and owed, (companies, months)."""
     n = len(outstanding)
-    paid, waived, owed = np.zeros((n, horizon), np.int64), np.zeros((n, horizon), np.int64), np.zeros((n, horizon), np.int64)
+    paid, waived, owed = (
+        np.zeros((n, horizon), np.int64),
+        np.zeros((n, horizon), np.int64),
+        np.zeros((n, horizon), np.int64),
+    )
     held, principal = np.zeros((n, horizon), np.int64), np.zeros((n, horizon), np.int64)
     for i in range(n):
         if outstanding[i] == 0.0:
@@ -102,7 +106,7 @@ def cumulated(
         balance, postponed, pool, total = outstanding[i], 0.0, 0.0, 0
         for t in range(into.shape[1]):
             found = _month(given, t, mask[i], rate[i], instalment[i], (balance, postponed, pool))
-            total += np.int64(found[0])
+            total += int(found[0])
             into[i, t] = total
             balance, postponed, pool = found[4], found[5], found[6]
 
@@ -117,6 +121,6 @@ def deferred(
         balance, postponed, pool = outstanding[i], 0.0, 0.0
         for t in range(horizon):
             found = _month(given, t, 1.0, rate[i], instalment[i], (balance, postponed, pool))
-            total += np.int64(found[1]) + np.int64(found[2])
+            total += int(found[1]) + int(found[2])
             balance, postponed, pool = found[4], found[5], found[6]
     return total

@@ -116,7 +116,7 @@ def _never(months: Months, horizon: int) -> bool:  # pragma: no cover - compiled
     """Say whether a company runs out in no draw."""
     least = horizon
     for month in months:
-        least = min(least, np.int64(month))
+        least = min(least, int(month))
     return least >= horizon
 
 

@@ -39,7 +39,8 @@ class Mark:
         A row that is delivered between the two is then read and looked for again, never missed.
         """
         return cls(
-            view.as_of, {d: (view.last_delivery(d), view.spec(d)) if view.has(d) else None for d in dict.fromkeys(datasets)}
+            view.as_of,
+            {d: (view.last_delivery(d), view.spec(d)) if view.has(d) else None for d in dict.fromkeys(datasets)},
         )
 
     def holds(self, view: View) -> bool:
