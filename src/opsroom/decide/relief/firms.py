@@ -275,7 +275,7 @@ def _latest(table: pd.DataFrame, key: str, when: str, now: pd.Timestamp) -> pd.D
     kept = np.flatnonzero(days <= now.to_datetime64())
     kept = kept[np.argsort(days[kept], kind="stable")]
     kept = kept[~pd.Index(table[key].to_numpy()[kept]).duplicated(keep="last")]
-    rows = table.iloc[kept]
+    rows: pd.DataFrame = table.iloc[kept]
     return rows.assign(**{when: pd.to_datetime(rows[when])})
 
 

@@ -148,7 +148,7 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
     if kept is not None and kept[0] == names and kept[2].holds(view.day, known.months) and kept[1].holds(view):
         return kept[2]
     view.memory.pop(place, None)  # not twice in memory
-    mark = Mark.of(view, [accounts, *reports])
+    mark = Mark.of(view, [*reports, accounts])
     since = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
     found = [view.frame(name, [c for c in _MONTHS if c in view.fields(name)], period_from=since) for name in reports]
     work = Groundwork.of(
