@@ -43,8 +43,8 @@ class LoansDesk:
         place = f"loans.last.{settings.name}"
         kept: _Kept | None = view.memory.get(place)
         if kept is None or not kept.stands(view, settings):
-            others = [str(name) for name in (names.get("accounts"), settings.get("collections")) if name]
-            mark = Mark.of(view, [names["loans"], names["register"], *others])
+            others = [str(name) for name in (settings.get("collections"), names.get("accounts")) if name]
+            mark = Mark.of(view, [*others, names["loans"], names["register"]])
             found = _figures(view, settings, names)
             if isinstance(found, str):
                 return DeskOutcome(None, note=found)
@@ -81,13 +81,15 @@ def _figures(
     from opsroom.warn.delinquency import delinquency, same_until
 
     books = names.get("accounts")
+    collections = optional_frame(view, settings, "collections")
+    accounts = view.frame(books, list(_ACCOUNTS)) if books and view.has(books) else None
     loans, register = view.frame(names["loans"], list(_LOANS)), view.frame(names["register"], list(_REGISTER))
     try:
         result = delinquency(
             loans,
             register=register,
-            collections=optional_frame(view, settings, "collections"),
-            accounts=view.frame(books, list(_ACCOUNTS)) if books and view.has(books) else None,
+            collections=collections,
+            accounts=accounts,
             as_of=view.day,
         )
     except FitError as error:
