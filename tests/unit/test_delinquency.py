@@ -11,7 +11,7 @@ from scipy import stats
 
 from opsroom.base.errors import DataError, UsageError
 from opsroom.base.results import TOTAL, Charted, Result
-from opsroom.warn.delinquency import DelinquencyResult, delinquency
+from opsroom.warn.delinquency import DelinquencyResult, delinquency, same_until
 from opsroom.warn.loan_states import company_months, loan_states
 from opsroom.warn.own_history import own_history
 
@@ -321,3 +321,24 @@ def test_refusals() -> None:
         delinquency(good, as_of=DAY, history_months=3)
     with pytest.raises(UsageError, match="OPS-U100"):
         own_history(np.ones((1, 3)), np.ones((1, 2)), np.arange(3))
+
+
+def test_the_same_tables_say_the_same_until_something_that_lies_ahead() -> None:
+    loans, accounts, collections = economy(60, unable_now=0.3)
+    entered = [*[pd.Timestamp("2015-01-01")] * 59, pd.Timestamp("2020-04-20 12:00")]
+    register = pd.DataFrame(
+        {"enterprise_id": range(60), "valid_from": entered, "legal_form": "LTD", "group_id": range(60), "section": "C"}
+    )
+    ahead = loans[loans["month"] == MONTHS[-1]].assign(month=pd.Timestamp("2020-05-01"), days_past_due=90)
+    loans = pd.concat([loans, ahead], ignore_index=True)
+
+    def found(day: dt.date) -> pd.DataFrame:
+        given = {"register": register, "accounts": accounts, "collections": collections}
+        return delinquency(loans, as_of=day, **given).companies
+
+    # the entry counts from the day after, the month from its first day
+    for day, last in ((DAY, dt.date(2020, 4, 20)), (dt.date(2020, 4, 21), dt.date(2020, 4, 30))):
+        assert same_until(loans, register, as_of=day) == last
+        pd.testing.assert_frame_equal(found(day), found(last))
+        assert not found(last).equals(found(last + dt.timedelta(days=1)))
+    assert same_until(loans, register, as_of=dt.date(2020, 5, 1)) == dt.date.max - dt.timedelta(days=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,9 @@ import pandas as pd
 import pytest
 
 from opsroom.economy import World, meridia
-from opsroom.economy.horizon import MONTHS_SIMULATED, month_number
-from opsroom.economy.money import Books
+from opsroom.economy.balances import sums_of
+from opsroom.economy.horizon import MONTHS_SIMULATED, STATE_FIRST, day_number, month_number
+from opsroom.economy.money import Books, keep_books
 from opsroom.economy.sectors import DIVISIONS
 
 
@@ -172,3 +175,53 @@ def test_a_longer_simulation_begins_with_the_shorter(world: World) -> None:
     short, long = works.books(months=20), works.books(months=36)
     assert np.array_equal(short.values, long.values[:, :20])
     assert np.array_equal(short.lending.records, long.lending.records[:, :20])
+
+
+@pytest.mark.parametrize("relief", [True, False])
+def test_books_taken_up_where_they_stopped_are_those_kept_in_one_go(runs: dict[bool, Books], relief: bool) -> None:
+    works = meridia(3_000, seed=7).workshop[0]
+    whole, sums = runs[relief], sums_of(runs[relief])
+    for first in (32, 36):  # relief is on offer from month 32 on
+        begun = keep_books(
+            works.operation, works.scenario, works.activity, relief=relief, months=first, pauses=[first]
+        ).paused[first]
+        activity = np.concatenate([works.activity, works._later_activity])
+        rest = keep_books(works.operation, works.scenario, activity, relief=relief, begin=(first, begun))
+        assert np.array_equal(rest.values[:, first:], whole.values[:, first:])
+        assert np.array_equal(rest.lending.records[:, first:], whole.lending.records[:, first:])
+        later = sums_of(rest, first)
+        assert all(np.array_equal(later[name], values[first:]) for name, values in sums.items())
+
+
+@pytest.mark.parametrize("policy", [True, False])
+def test_what_a_chunk_leaves_behind_is_the_same_from_noted_stocks_and_from_the_start(policy: bool) -> None:
+    works = meridia(300, seed=3, policy=policy).workshop[0]
+    alone = replace(works, spool=None)
+    for relief in (True, False):
+        noted, again, afresh = works.outcome(relief=relief), works.outcome(relief=relief), alone.outcome(relief=relief)
+        for name in ("cash_out", "failed", "took_relief"):
+            assert np.array_equal(getattr(noted, name), getattr(afresh, name))
+            assert np.array_equal(getattr(again, name), getattr(afresh, name))
+        assert list(noted.sums) == list(afresh.sums)
+        assert all(np.array_equal(noted.sums[name], afresh.sums[name]) for name in afresh.sums)
+    assert works.outcome(relief=True).took_relief.min() < MONTHS_SIMULATED
+
+
+def test_days_of_enterprises_are_those_of_their_establishments(world: World) -> None:
+    """The compiled count is, to the last bit, what the laid-out states of the establishments add up to."""
+    works = world.workshop[0]
+    owner = works.chunk.establishments.enterprise
+    share = works.chunk.establishments.share[:, None].astype(np.float32)
+    assert np.bincount(owner).max() > 2
+    for start in (STATE_FIRST, dt.date(2020, 3, 1), dt.date(2020, 5, 20)):
+        days = day_number(start) + np.arange(33)
+        working, capacity = works.operation.enterprises(days)
+        state = works.operation.state(days)
+        sums = []
+        for part in (state.at_work * share, state.capacity * share):
+            total = np.zeros((works.chunk.count, len(days)), dtype=np.float32)
+            np.add.at(total, owner, part)
+            sums.append(total)
+        np.testing.assert_array_equal(working, sums[0] >= 0.5)
+        np.testing.assert_array_equal(capacity, np.minimum(sums[1], np.float32(1)))
+        assert state.remote.any() or start == STATE_FIRST

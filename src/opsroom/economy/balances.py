@@ -25,23 +25,25 @@ FLOW_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def sums_of(books: Books) -> dict[str, Ints]:
-    """Return a chunk's monthly sums over its active companies, and of its loans and stocks."""
-    active = books.active
-    sums = {name: (books[name] * active).sum(axis=1) for name in FLOW_COLUMNS}
-    cash = books["cash"] * active
-    undrawn = books["undrawn_credit"] * active
-    sums["cash"] = cash.sum(axis=1) - books["liquidated"].sum(axis=1)
-    sums["liquidated"] = books["liquidated"].sum(axis=1)
-    sums["repaid_loans"] = books.lending["paid"].sum(axis=(1, 2))
+def sums_of(books: Books, first: int = 0) -> dict[str, Ints]:
+    """Return a chunk's monthly sums over its active companies, and of its loans and stocks, from a month on."""
+    back = max(first - 1, 0)  # credit lines are compared with the month before
+    active = books.active[back:]
+    sums = {name: (books[name][back:] * active).sum(axis=1) for name in FLOW_COLUMNS}
+    cash = books["cash"][back:] * active
+    undrawn = books["undrawn_credit"][back:] * active
+    liquidated = books["liquidated"][back:].sum(axis=1)
+    sums["cash"] = cash.sum(axis=1) - liquidated
+    sums["liquidated"] = liquidated
+    sums["repaid_loans"] = books.lending["paid"][back:].sum(axis=(1, 2))
     before = np.concatenate([undrawn[:1], undrawn[:-1]])
     change = np.where(np.concatenate([active[:1], active[:-1]]), undrawn - before, undrawn - books.firms.limit) * active
     change[0] = (undrawn[0] - books.firms.limit) * active[0]
     sums["drawn"] = np.maximum(-change, 0).sum(axis=1)
     sums["repaid_lines"] = np.maximum(change, 0).sum(axis=1)
     for name in ("outstanding", "charged", "new", "written_off"):
-        sums[f"loans_{name}"] = books.lending[name].sum(axis=(1, 2))
-    return sums
+        sums[f"loans_{name}"] = books.lending[name][back:].sum(axis=(1, 2))
+    return {name: x[first - back :] for name, x in sums.items()}
 
 
 def payment_flows(sums: Mapping[str, Ints]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from opsroom.economy.horizon import Bools, Floats, Ints, month_days
 from opsroom.economy.population import Chunk
@@ -24,6 +25,9 @@ RECORDED: Final = (
     "loan", "outstanding", "interest_due", "principal_due", "paid", "days_past_due", "forborne", "rate_bp",
     "months_left", "charged", "new", "written_off", "arrears",
 )  # fmt: skip
+
+_STOCKS: Final = ("outstanding", "left", "arrears", "past_due", "generation")
+"""What of a loan goes over from month to month, beside its terms."""
 
 
 @dataclass
@@ -92,6 +96,17 @@ class Lending:
         """Return a recorded column (month x slot x enterprise)."""
         values: Ints = self.records[RECORDED.index(name)]
         return values
+
+    def noted(self) -> dict[str, Floats | Ints]:
+        """Return all that goes over from a month to the next, one entry a company."""
+        slots = {f"{name}{k}": getattr(self, name)[k].copy() for name in _STOCKS for k in range(SLOTS)}
+        return slots | {"borrower": self.borrower}
+
+    def take_up(self, noted: pa.Table) -> None:
+        """Go on from what was noted."""
+        self.borrower = noted.column("borrower").to_numpy().copy()
+        for name in _STOCKS:
+            setattr(self, name, np.stack([noted.column(f"{name}{k}").to_numpy() for k in range(SLOTS)]))
 
     def indebted(self) -> Bools:
         """Return which companies owe anything."""

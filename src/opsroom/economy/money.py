@@ -6,10 +6,12 @@ change by exactly what is booked (see `Books`). The run with relief and the run 
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from opsroom.economy.firms import TAX, Firms, season_table
 from opsroom.economy.horizon import (
@@ -43,6 +45,12 @@ COLUMNS: Final = (
     "fixed_paid", "taxes_paid", "old_bills_paid", "receivables", "payables", "lent", "founded", "liquidated",
 )  # fmt: skip
 """Columns of `Books.values`; from ``injected`` on they are known to the truth only."""
+
+_STOCKS: Final = (
+    "cash", "undrawn", "receivables", "payables", "backlog", "staff", "luck", "strained", "cash_out", "took", "failed",
+    "died",
+)  # fmt: skip
+"""What of a company goes over from month to month, beside its loans."""
 
 _INDEX: Final = {name: n for n, name in enumerate(COLUMNS)}
 
@@ -78,6 +86,8 @@ class Books:
     """Day on which it ended, for whatever reason."""
     firms: Firms
     lending: Lending
+    paused: Mapping[int, pa.Table]
+    """Month → the stocks at its beginning, where a pause was asked for: from there books can be kept on."""
 
     def __getitem__(self, name: str) -> Ints:
         """Return a column (month x enterprise)."""
@@ -85,10 +95,10 @@ class Books:
         return column
 
 
-def monthly_activity(operation: Operation) -> Floats:
-    """Return each enterprise's mean capacity by month from `FIRST_MONTH` on (month x enterprise)."""
+def monthly_activity(operation: Operation, first_month: int = FIRST_MONTH, months: int = MONTHS_SIMULATED) -> Floats:
+    """Return each enterprise's mean capacity from a month on, up to a number of months (month x enterprise)."""
     out = []
-    for month in range(FIRST_MONTH, MONTHS_SIMULATED):
+    for month in range(first_month, months):
         first, last = month_days(month)
         out.append(operation.enterprises(np.arange(first, last + 1))[1].mean(axis=1))
     return np.array(out, dtype=np.float64)
@@ -101,6 +111,8 @@ def keep_books(
     *,
     relief: bool,
     months: int = MONTHS_SIMULATED,
+    pauses: Container[int] = (),
+    begin: tuple[int, pa.Table] | None = None,
 ) -> Books:
     """Simulate a chunk's books from 2017-07 on.
 
@@ -111,16 +123,30 @@ def keep_books(
     scenario
         Collections and relief.
     activity
-        From `monthly_activity`.
+        From `monthly_activity`, of the months up to `months`.
     relief
         Whether the scenario's payment holiday is on offer.
     months
         How many months to simulate; a longer run begins with the shorter one.
+    pauses
+        Months at whose beginning the stocks are noted, and the end of the run where it is among them.
+    begin
+        Month to begin with, and the stocks noted at its beginning, of a run of the same draws: the books of earlier
+        months stay empty. Relief must not have been on offer before, or have been on offer in both.
     """
     run = _Run(operation, scenario, relief=relief, months=months)
-    for t in range(months):
+    first, noted = begin or (0, None)
+    if noted is not None:
+        run.take_up(first, noted)
+    paused = {}
+    for t in range(first, months):
+        if t in pauses:
+            paused[t] = run.noted(t)
         run.month(t, activity[t - FIRST_MONTH] if t >= FIRST_MONTH else np.ones(operation.chunk.count))
+    if months in pauses:
+        paused[months] = run.noted(months)
     return Books(
+        paused=paused,
         values=run.values,
         active=run.active,
         cash_out=run.cash_out,
@@ -172,6 +198,21 @@ class _Run:
         self.took = np.full(n, MONTHS_SIMULATED, dtype=np.int64)
         self.failed = np.full(n, OPEN_END, dtype=np.int64)
         self.died = chunk.enterprises.died
+
+    def noted(self, t: int) -> pa.Table:
+        """Return all that goes over from a month to the next, one row a company."""
+        there = self.active[t - 1] if t else np.zeros(self.chunk.count, dtype=bool)
+        columns = {name: np.array(getattr(self, name)) for name in _STOCKS} | {"there": there}
+        return pa.table(columns | self.lending.noted())
+
+    def take_up(self, t: int, noted: pa.Table) -> None:
+        """Go on from the stocks noted at the beginning of a month."""
+        for name in _STOCKS:
+            setattr(self, name, noted.column(name).to_numpy().copy())
+        self.lending.take_up(noted)
+        if t:  # what a month is compared with
+            self.active[t - 1] = noted.column("there").to_numpy()
+            self._write(t - 1, undrawn_credit=self.undrawn)
 
     def month(self, t: int, act: Floats) -> None:
         """Live through one month."""

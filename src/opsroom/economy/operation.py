@@ -185,6 +185,8 @@ class Operation:
 
         An enterprise is at work when establishments with at least half of its jobs are.
         """
+        if days[-1] >= self.pressure.first:
+            return self._counted(days)
         s = self.chunk.establishments
         state = self.state(days)
         main = np.diff(s.enterprise, prepend=-1) > 0
@@ -197,3 +199,23 @@ class Operation:
             np.add.at(total, s.enterprise[~main], part[~main])
             totals.append(total)
         return totals[0] >= 0.5, np.minimum(totals[1], np.float32(1))
+
+    def _counted(self, days: Ints) -> tuple[Bools, Reals]:
+        """Do what `enterprises` does, without laying out the state of each establishment."""
+        from opsroom.economy.operation_kernel import enterprise_days
+
+        e, s, t = self.chunk.enterprises, self.chunk.establishments, self.traits
+        columns = self.pressure.column_of(days)
+        stands, exposure = self._standing
+        working, capacity = (np.zeros((self.chunk.count, len(days)), dtype=np.float32) for _ in range(2))
+        hit, floor, far = (t[name].astype(np.float32) for name in ("hit", "floor", "remote_capacity"))
+        enterprise_days(
+            days,
+            np.ascontiguousarray(self.pressure.table[:, :, columns]),
+            self.pressure.slump[columns].astype(np.float32),
+            (s.enterprise, s.region, e.section[s.enterprise]),
+            (stands, exposure, s.share.astype(np.float32), s.first, np.minimum(s.last, self.died[s.enterprise])),
+            (hit, floor, far, t["remote_from"], t["relapse_from"], t["relapse_to"]),
+            (working, capacity),
+        )
+        return working >= 0.5, np.minimum(capacity, np.float32(1))

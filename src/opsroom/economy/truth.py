@@ -201,9 +201,12 @@ def cohort(chunk: Chunk, died: Ints, day: dt.date) -> Bools:
 
 def at_work_frame(workshop: Workshop) -> pd.DataFrame:
     """Return the daily truth of who is at work, cell by cell."""
+    from opsroom.economy.operation_kernel import count_at_work
+
     days = np.arange(day_number(STATE_FIRST), day_number(METERS_LAST) + 1)
     cells = len(REGIONS) * len(SECTION_CODES) * len(SIZES)
-    sums = np.zeros((len(SUMS), cells, len(days)))
+    counts = np.zeros((len(SUMS) - 1, cells, len(days)), dtype=np.int64)
+    done = np.zeros((cells, len(days)))
     for number in workshop.chunks:
         works = workshop[number]
         e = works.chunk.enterprises
@@ -214,13 +217,14 @@ def at_work_frame(workshop: Workshop) -> pd.DataFrame:
         working, capacity = works.operation.enterprises(days)
         working, capacity = working[inside], capacity[inside]
         starts = np.flatnonzero(np.diff(cell, prepend=-1))
-        one, jobs, sales = np.ones(len(inside)), e.employees[inside], e.sales[inside].astype(np.float64)
-        parts = [w[:, None] * m for w in (one, jobs, sales) for m in (np.ones_like(capacity), working)]
-        for position, part in enumerate([*parts, sales[:, None] * capacity]):
-            sums[position][cell[starts]] += np.add.reduceat(part, starts, axis=0)
-    used = np.flatnonzero(sums[0, :, 0])
+        sales = e.sales[inside]
+        count_at_work(cell, e.employees[inside], sales, working, counts)
+        if len(starts):
+            done[cell[starts]] += np.add.reduceat(sales.astype(np.float64)[:, None] * capacity, starts, axis=0)
+    sums = [*counts, np.rint(done).astype(np.int64)]
+    used = np.flatnonzero(counts[0, :, 0])
     index = pd.MultiIndex.from_product([[pd.Timestamp(day_date(int(d))) for d in days], used])
-    frame = pd.DataFrame({n: np.rint(sums[k][used].T.ravel()).astype(np.int64) for k, n in enumerate(SUMS)})
+    frame = pd.DataFrame({n: sums[k][used].T.ravel() for k, n in enumerate(SUMS)})
     code = index.get_level_values(1).to_numpy()
     size, rest = code % len(SIZES), code // len(SIZES)
     frame.insert(0, "date", index.get_level_values(0))

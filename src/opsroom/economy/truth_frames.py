@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from opsroom.economy.balances import national_accounts, payment_flows, stocks, sums_of
+from opsroom.economy.balances import national_accounts, payment_flows, stocks
 from opsroom.economy.horizon import METERS_LAST, STATE_FIRST, Ints, day_date, day_number
 from opsroom.economy.population import ENTERPRISE_BASE
 from opsroom.economy.scenario import REGIONS
@@ -88,8 +88,8 @@ def _simulate(workshop: Workshop, *, relief: bool) -> _Run:
     sums: dict[str, Ints] = {}
     for number in workshop.chunks:
         works = workshop[number]
-        books = works.books(relief=relief)
-        for name, values in sums_of(books).items():
+        books = works.outcome(relief=relief)
+        for name, values in books.sums.items():
             sums[name] = sums[name] + values if name in sums else values
         frame = pd.DataFrame(_head(works))
         frame["cash_out"] = month_or_none(books.cash_out)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
+from opsroom.economy.balances import sums_of
 from opsroom.economy.electricity import Electricity
 from opsroom.economy.horizon import (
     HISTORY_KNOWN,
@@ -46,6 +49,22 @@ class _Recent:
     tables: dict[str, pa.Table]
     late: list[Ints]
     market: Market
+    sums: dict[str, Ints]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run of all of a chunk's books leaves behind: monthly sums, and who failed; see `Books`."""
+
+    sums: dict[str, Ints]
+    cash_out: Ints
+    failed: Ints
+    took_relief: Ints
+
+    @classmethod
+    def of(cls, books: Books, sums: dict[str, Ints]) -> Outcome:
+        """Return what books leave behind, given their sums."""
+        return cls(sums, books.cash_out, books.failed, books.took_relief)
 
 
 @dataclass(frozen=True)
@@ -64,27 +83,67 @@ class ChunkWorks:
 
     @cached_property
     def activity(self) -> Floats:
-        """Monthly capacity before failures (month x enterprise)."""
-        operation = Operation(self.chunk, self.pressure, self.chunk.enterprises.died)
-        return monthly_activity(operation)
+        """Monthly capacity before failures in the months that are delivered (month x enterprise)."""
+        return monthly_activity(self._before_failures, months=MONTHS_DELIVERED)
+
+    @cached_property
+    def _later_activity(self) -> Floats:
+        """Monthly capacity in the months after: for the truth alone."""
+        return monthly_activity(self._before_failures, MONTHS_DELIVERED)
+
+    @property
+    def _before_failures(self) -> Operation:
+        return Operation(self.chunk, self.pressure, self.chunk.enterprises.died)
 
     def books(self, *, relief: bool | None = None, months: int = MONTHS_SIMULATED) -> Books:
         """Return the books, with the scenario's relief or without; made anew on each call."""
-        operation = Operation(self.chunk, self.pressure, self.chunk.enterprises.died)
-        on = self.policy if relief is None else relief
-        return keep_books(operation, self.scenario, self.activity, relief=on, months=months)
+        return self._kept(relief=self.policy if relief is None else relief, months=months)
+
+    def _kept(
+        self, *, relief: bool, months: int, pauses: Container[int] = (), begin: tuple[int, pa.Table] | None = None
+    ) -> Books:
+        activity = self.activity
+        if months > MONTHS_DELIVERED:
+            activity = np.concatenate([activity, self._later_activity])
+        return keep_books(
+            self._before_failures, self.scenario, activity, relief=relief, months=months, pauses=pauses, begin=begin
+        )
+
+    @property
+    def _fork(self) -> int:
+        """Month before which books with and without relief are the same, as far as books are delivered."""
+        return min(max(month_number(self.scenario.relief.start), 0), MONTHS_DELIVERED)
+
+    def outcome(self, *, relief: bool) -> Outcome:
+        """Return what the books of all months leave behind, with the scenario's relief or without.
+
+        The months whose books were kept for delivery are not lived through again: stocks put aside then are taken up.
+        """
+        recent = self._recent
+        first = MONTHS_DELIVERED if relief == self.policy else self._fork
+        noted = None if self.spool is None else self.spool.take(f"stocks {first} {relief}-{self.chunk.number}")
+        if noted is None:
+            books = self.books(relief=relief)
+            return Outcome.of(books, sums_of(books))
+        books = self._kept(relief=relief, months=MONTHS_SIMULATED, begin=(first, noted))
+        later = sums_of(books, first)
+        return Outcome.of(books, {name: np.concatenate([x[:first], later[name]]) for name, x in recent.sums.items()})
 
     @cached_property
     def _recent(self) -> _Recent:
-        books = self.books(months=MONTHS_DELIVERED)
+        pauses = () if self.spool is None else (self._fork, MONTHS_DELIVERED)
+        books = self._kept(relief=self.policy, months=MONTHS_DELIVERED, pauses=pauses)
         tables = {
             name: monthly_table(name, self.chunk, books, HISTORY_MONTHS, MONTHS_DELIVERED - 1) for name in MONTHLY
         }
         if self.spool is not None:
             for name in MONTHLY:  # a longer run begins with the shorter one, so this is the history, too
                 self.spool.put(f"{name}-{self.chunk.number}", self._history(name, books))
+            for relief in (True, False):
+                first = MONTHS_DELIVERED if relief == self.policy else self._fork
+                self.spool.put(f"stocks {first} {relief}-{self.chunk.number}", books.paused[first])
         late = [report_delay(self.chunk, books, m) for m in range(HISTORY_MONTHS, MONTHS_DELIVERED)]
-        return _Recent(books.died, tables, late, market_of(self.chunk, books))
+        return _Recent(books.died, tables, late, market_of(self.chunk, books), sums_of(books))
 
     @property
     def died(self) -> Ints:

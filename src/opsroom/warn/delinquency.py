@@ -294,6 +294,32 @@ def delinquency(
     )
 
 
+def same_until(loans: pd.DataFrame, register: pd.DataFrame | None, *, as_of: dt.date) -> dt.date:
+    """Return the last day as of which `delinquency` finds in the same tables what it finds as of a day.
+
+    Loan months and entries of the register that lie ahead are left out until their day; nothing else hangs on it.
+
+    Parameters
+    ----------
+    loans, register
+        As in `delinquency`.
+    as_of
+        The day.
+    """
+    now = np.datetime64(as_of, "D")
+    months = pd.to_datetime(loans["month"]).to_numpy().astype("datetime64[M]")
+    ahead = [months[months > now.astype("datetime64[M]")].astype("datetime64[D]")]
+    if register is not None:
+        # an entry within a day counts from the next day on
+        entered = pd.to_datetime(register["valid_from"]).to_numpy().astype("datetime64[ns]")
+        later = entered[entered > now]
+        day = later.astype("datetime64[D]")
+        ahead.append(day + (day.astype("datetime64[ns]") < later))
+    next_day = min((days.min() for days in ahead if len(days)), default=np.datetime64(dt.date.max, "D"))
+    found: dt.date = (next_day - np.timedelta64(1, "D")).astype(object)
+    return found
+
+
 def _named(months: pd.Series[pd.Timestamp]) -> pd.Categorical[str]:
     """Return months as text, written out once each."""
     codes, unique = pd.factorize(months, sort=True)

@@ -14,7 +14,7 @@ from opsroom.base.cells import parts_from_panel
 from opsroom.base.errors import FitError, UsageError
 from opsroom.base.results import Cells, Measure, Part
 from opsroom.decide.relief.kernel import compiled_paths
-from opsroom.decide.relief.options import schedule
+from opsroom.decide.relief.options import paid_until
 from opsroom.decide.relief.recovery import DAYS_PER_MONTH
 from opsroom.decide.relief.result import ReliefResult, bounds
 from opsroom.decide.relief.run import loans_of
@@ -191,10 +191,9 @@ def deadline(
         rows = subset[at : at + _CHUNK]
         problem = result.problem.rows(rows)
         part = loans.of(rows)
-        dues = [schedule(part, chosen, horizon=horizon, start=float(s)).paid.cumsum(axis=1) for s in (first, *starts)]
+        dues = paid_until(part, chosen, horizon=horizon, starts=[first, *starts.tolist()])
         found = (reached, decisive, by_firm[at : at + _CHUNK])
-        stacked = np.stack(dues)
-        _reach(*compiled_paths(problem), problem.dues[0], stacked, starts, within, found)
+        _reach(*compiled_paths(problem), problem.dues[0], dues, starts, within, found)
     if not decisive.any():
         raise FitError(
             f"option {chosen.name!r} is decisive for no company that runs out in these weeks.",

@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.errors import DataError
+from opsroom.decide.relief.dated import Dated
 from opsroom.decide.relief.habits import Habits
 from opsroom.decide.relief.response import Response
+from opsroom.decide.relief.standing import Standing
 
 FIRM_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -174,43 +176,57 @@ def firms_from_tables(
     Present sales are, in this order: those that `capacity` stands for; the last reported month, where it is not
     older than two months; normal sales.
     """
+    standing = Standing.of(Dated.of(accounts), Dated.of(firm_months), as_of, normal_until)
+    return firms_of(
+        register,
+        loans,
+        standing,
+        resumption_states,
+        activity_months=activity_months,
+        response=response,
+        as_of=as_of,
+        habits=habits,
+        roll=roll,
+    )
+
+
+def firms_of(
+    register: pd.DataFrame,
+    loans: pd.DataFrame,
+    standing: Standing,
+    resumption_states: pd.DataFrame | None = None,
+    *,
+    activity_months: pd.DataFrame | None = None,
+    response: Response | None = None,
+    as_of: dt.date,
+    habits: Habits | None = None,
+    roll: bool = True,
+) -> pd.DataFrame:
+    """Do what `firms_from_tables` does, given what accounts and reports say as of the day."""
     sold = response or Response(1.0, 0.0)
     now = pd.Timestamp(as_of)
-    end = pd.Timestamp(normal_until) if normal_until else pd.Timestamp(now.year - 1, 12, 31)
-    firms = _active(register, now)
-    accounts, firm_months = (_dated(t, now, end) for t in (accounts, firm_months))
-    # found once a table: the last month of each company is looked at again and again
-    newest, reported = (_last_rows(t, "enterprise_id", "month", now) for t in (accounts, firm_months))
-    columns = ["enterprise_id", "month", "cash", "undrawn_credit", "fixed_costs", "materials_ppm"]
-    firms = firms.merge(accounts[columns].iloc[newest], on="enterprise_id")
+    firms = standing.of_companies(_active(register, now))
     if firms.empty:
         raise DataError("no active company has accounts as of that day.", code="OPS-D076")
-    for table, rows, column, months in (
-        (firm_months, reported, "sales", 12),
-        (firm_months, reported, "wage_bill", 3),
-        (accounts, newest, "tax_due", 12),
-    ):
-        firms = firms.merge(_normal(table, rows, column, end, months), on="enterprise_id", how="left")
-    firms = firms.merge(_last_sales(firm_months, reported), on="enterprise_id", how="left")
-    firms = firms.rename(columns={"sales": "sales_normal"})
     firms = firms.merge(_loan_totals(loans, now), on="enterprise_id", how="left")
     empty = ("wage_bill", "tax_due", "sales_normal", "employees", *_OF_LOANS)
     firms[list(empty)] = firms[list(empty)].fillna(0)
     firms["forborne"] = firms["forborne"].eq(True)  # missing where there is no loan
     firms["sales_now"] = _present(firms, resumption_states, now, sold)
     begins = now.replace(day=1)
+    found: dict[pd.Timestamp, pd.Series[int]] = {}
 
     def sales_of(month: pd.Timestamp) -> pd.Series[int]:
         """Return the sales of a month: reported, else those of its activity, else the present ones."""
-        reported = firm_months[firm_months["month"] == month].drop_duplicates("enterprise_id", keep="last")
-        sales = firms["enterprise_id"].map(reported.set_index("enterprise_id")["sales"]).astype(np.float64)
-        if activity_months is not None:
-            then = activity_months[activity_months["month"] == month].set_index("enterprise_id")["capacity"]
-            share = firms["enterprise_id"].map(then.astype(np.float64)).to_numpy(dtype=np.float64)
-            sales = sales.fillna(firms["sales_normal"] * pd.Series(sold.sales(share), index=firms.index))
-        whole = np.rint(sales.fillna(firms["sales_now"]).to_numpy(dtype=np.float64))
-        found: pd.Series[int] = pd.Series(whole, index=firms.index).astype(np.int64)
-        return found
+        if month not in found:
+            sales = pd.Series(standing.reported(firms, month), index=firms.index)
+            if activity_months is not None:
+                then = activity_months[activity_months["month"] == month].set_index("enterprise_id")["capacity"]
+                share = firms["enterprise_id"].map(then.astype(np.float64)).to_numpy(dtype=np.float64)
+                sales = sales.fillna(firms["sales_normal"] * pd.Series(sold.sales(share), index=firms.index))
+            whole = np.rint(sales.fillna(firms["sales_now"]).to_numpy(dtype=np.float64))
+            found[month] = pd.Series(whole, index=firms.index).astype(np.int64)
+        return found[month]
 
     firms["sales_before"] = sales_of(begins - pd.DateOffset(months=1))
     if roll:
@@ -254,24 +270,13 @@ def _whole(values: pd.Series[float], column: str) -> pd.Series[int]:
 
 
 def _latest(table: pd.DataFrame, key: str, when: str, now: pd.Timestamp) -> pd.DataFrame:
-    """Return each key's last row on or before a day."""
-    rows = table.iloc[_last_rows(table, key, when, now)]
-    return rows.assign(**{when: pd.to_datetime(rows[when])})
-
-
-def _last_rows(table: pd.DataFrame, key: str, when: str, now: pd.Timestamp) -> Ints:
-    """Return the numbers of each key's last row on or before a day, in the order of time; of two on a day the later."""
+    """Return each key's last row on or before a day, in the order of time; of two on a day the later."""
     days = pd.to_datetime(table[when]).to_numpy()
-    rows = np.flatnonzero(days <= now.to_datetime64())
-    rows = rows[np.argsort(days[rows], kind="stable")]
-    return np.asarray(rows[~pd.Index(table[key].to_numpy()[rows]).duplicated(keep="last")], dtype=np.int64)
-
-
-def _dated(table: pd.DataFrame, now: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-    """Return the months that matter, with dates as such: those of the normal year and since."""
-    month = pd.to_datetime(table["month"])
-    inside = (month <= now) & (month > min(end, now - pd.DateOffset(months=6)) - pd.DateOffset(months=13))
-    return table[inside].assign(month=month[inside])
+    kept = np.flatnonzero(days <= now.to_datetime64())
+    kept = kept[np.argsort(days[kept], kind="stable")]
+    kept = kept[~pd.Index(table[key].to_numpy()[kept]).duplicated(keep="last")]
+    rows: pd.DataFrame = table.iloc[kept]
+    return rows.assign(**{when: pd.to_datetime(rows[when])})
 
 
 def _active(register: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
@@ -282,20 +287,6 @@ def _active(register: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
             ended |= pd.to_datetime(rows[column]) <= now
     rows = rows[~ended & (rows["legal_form"] != SOLE)]
     return rows[["enterprise_id", "group_id", "section", "region", "size_class", "employees"]]
-
-
-def _normal(table: pd.DataFrame, rows: Ints, column: str, end: pd.Timestamp, months: int) -> pd.DataFrame:
-    """Return the mean of the months up to `end`; of a company born since, its last value, which stands in `rows`."""
-    last = table[["enterprise_id", column]].iloc[rows].set_index("enterprise_id")[column]
-    inside = (table["month"] <= end) & (table["month"] > end - pd.DateOffset(months=months))
-    mean = table.loc[inside, ["enterprise_id", column]].groupby("enterprise_id")[column].mean().reindex(last.index)
-    whole = np.rint(mean.fillna(last).to_numpy(dtype=np.float64))
-    return pd.DataFrame({"enterprise_id": last.index.to_numpy(), column: whole})
-
-
-def _last_sales(firm_months: pd.DataFrame, rows: Ints) -> pd.DataFrame:
-    last = firm_months[["enterprise_id", "month", "sales"]].iloc[rows]
-    return last.rename(columns={"sales": "sales_last", "month": "sales_month"})
 
 
 def _loan_totals(loans: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:

@@ -105,19 +105,25 @@ class Habits:
             return self
         both, usual = panel.both, usual_year(panel)
         lag = _lag(panel, both, self.receipt_lag)
-        wage_flex = _flex(panel, panel.wages, both, usual[0], usual[1], self.wage_flex)
-        instrumented = _instrumented(panel, both, usual, activity)
-        return replace(
+        found = replace(
             self,
-            wage_flex=wage_flex if instrumented is None else instrumented,
+            wage_flex=_flex(panel, panel.wages, both, usual[0], usual[1], self.wage_flex),
             tax_flex=_flex(panel, panel.tax, both, usual[0], usual[2], self.tax_flex),
             receipt_lag=lag,
             cushion=_cushion(panel, both, usual[0], lag, self.cushion),
         )
+        return found.following(panel, activity)
+
+    def following(self, panel: Panel, activity: pd.DataFrame | None) -> Habits:
+        """Return the habits with the wage flex that known activity tells, where it tells any; see `of_panel`."""
+        found = _instrumented(panel, activity) if panel.last >= 0 else None
+        return self if found is None else replace(self, wage_flex=found)
 
 
 def usual_year(panel: Panel) -> tuple[Floats, Floats, Floats]:
     """Return each company's mean sales, wages and tax over the year that ended six months before the last."""
+    if panel.usual is not None:
+        return panel.usual
     stop = panel.last - _RECENT + 1
     start = max(stop - 12, 0)
     seen = panel.both[:, start : max(stop, 0)]
@@ -147,20 +153,25 @@ def _flex(panel: Panel, payment: Floats, both: Flags, sales: Floats, usual: Floa
     return float(np.clip(fall / (1.0 - share[fallen]).sum(), 0.0, 1.0))
 
 
-def _instrumented(
-    panel: Panel, both: Flags, usual: tuple[Floats, Floats, Floats], activity: pd.DataFrame | None
-) -> float | None:
+def _instrumented(panel: Panel, activity: pd.DataFrame | None) -> float | None:
     """Return how wages follow last month's sales as far as known activity moves these; None if it does not."""
     if activity is None:
         return None
     share = activity.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")["capacity"]
     z = share.reindex(panel.ids).to_numpy(dtype=np.float64)
-    known = both[:, panel.last] & np.isfinite(z) & (usual[0] > 0) & (usual[1] > 0)
+    usual, last = usual_year(panel), panel.last
+    known = (
+        np.isfinite(panel.liquid[:, last])
+        & np.isfinite(panel.sales[:, last])
+        & np.isfinite(z)
+        & (usual[0] > 0)
+        & (usual[1] > 0)
+    )
     if int(known.sum()) < _LEAST:
         return None
     z = np.clip(z[known], 0.0, 2.0)
-    sales = np.clip(panel.sales[known, panel.last] / usual[0][known], 0.0, 2.0)
-    wages = np.clip(panel.wages[known, panel.last] / usual[1][known], 0.0, 2.0)
+    sales = np.clip(panel.sales[known, last] / usual[0][known], 0.0, 2.0)
+    wages = np.clip(panel.wages[known, last] / usual[1][known], 0.0, 2.0)
     z = z - z.mean()
     moved = z * (sales - sales.mean())
     if moved.mean() <= _SURE * moved.std() / np.sqrt(len(z)):

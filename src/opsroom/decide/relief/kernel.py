@@ -204,19 +204,9 @@ def _begin(
 
 
 @nb.njit(cache=True)
-def _liquidity(
-    start: Ints,
-    company: tuple[int, int, int, int, int, int],
-    keep: Ints,
-    key: int,
-    path: Ints,
-    noise: int,
-    deviation: Ints,
-    x: Ints,
-) -> None:  # pragma: no cover - compiled
-    """Fill x[t, d]: cash and undrawn credit before any loan service, at the end of month t."""
-    horizon, draws = x.shape
-    for d in range(draws):
+def _deviations(key: int, noise: int, deviation: Ints) -> None:  # pragma: no cover - compiled
+    """Fill deviation[d]: how far the company's activity lies from its section's, fixed point."""
+    for d in range(len(deviation)):
         h = np.uint64(key) + np.uint64(d + 1) * np.uint64(_GOLDEN)
         h = (h ^ (h >> np.uint64(30))) * np.uint64(_MIX1)
         h = (h ^ (h >> np.uint64(27))) * np.uint64(_MIX2)
@@ -229,6 +219,19 @@ def _liquidity(
             + np.int64(h >> np.uint64(48))
         )
         deviation[d] = ((raw - _CENTRE) * noise) >> SHIFT
+
+
+@nb.njit(cache=True)
+def _liquidity(
+    start: Ints,
+    company: tuple[int, int, int, int, int, int],
+    keep: Ints,
+    path: Ints,
+    deviation: Ints,
+    x: Ints,
+) -> None:  # pragma: no cover - compiled
+    """Fill x[t, d]: cash and undrawn credit before any loan service, at the end of month t."""
+    horizon, draws = x.shape
     margin, moving, outgo, gap, gap_before, lag = company
     for t in range(horizon):
         for d in range(draws):
@@ -242,6 +245,54 @@ def _liquidity(
             paid = activity + (((then - activity) * lag) >> SHIFT)
             flow = ((margin * paid) >> SHIFT) - ((moving * activity) >> SHIFT) - outgo
             x[t, d] = before + (flow if flow >= 0 else (flow * keep[d]) >> SHIFT)
+
+
+@nb.njit(cache=True)
+def _never_short(
+    start: int,
+    company: tuple[int, int, int, int, int, int],
+    most_kept: int,
+    reach: Ints,
+    luck: tuple[int, int],
+    most_due: Ints,
+) -> bool:  # pragma: no cover - compiled
+    """Say whether a company surely pays its dues in every draw, by bounds on activity that hold in all of them.
+
+    Most companies never run out, and for them the draws need not be gone through. `start` is the least liquidity of
+    any draw, `reach` the lowest and highest path by month, `luck` the lowest and highest deviation. Cash flow is,
+    up to rounding, linear in the month's activity and rises with that of the month before, so it is least at an end
+    of the range; what rounding may take is taken off. True is certain, False is not.
+    """
+    margin, moving, outgo, gap, gap_before, lag = company
+    if start < 0 or margin < 0 or moving < 0 or not 0 <= lag <= ONE:
+        return False
+    slack = (margin >> SHIFT) + 4
+    then = min(max(ONE - gap_before, 0), 2 * ONE)
+    x = start
+    for t in range(len(most_due)):
+        ends = ((gap * reach[0, t]) >> SHIFT, (gap * reach[1, t]) >> SHIFT)
+        low = min(max(ONE - max(ends[0], ends[1]) + luck[0], 0), 2 * ONE)
+        high = min(max(ONE - min(ends[0], ends[1]) + luck[1], 0), 2 * ONE)
+        paid = low + (((then - low) * lag) >> SHIFT)
+        flow = ((margin * paid) >> SHIFT) - ((moving * low) >> SHIFT)
+        paid = high + (((then - high) * lag) >> SHIFT)
+        flow = min(flow, ((margin * paid) >> SHIFT) - ((moving * high) >> SHIFT)) - outgo - slack
+        x += flow if flow >= 0 else (flow * most_kept) >> SHIFT
+        if x < most_due[t]:
+            return False
+        then = low
+    return True
+
+
+@nb.njit(cache=True)
+def _reach_of(path: Ints) -> Ints:  # pragma: no cover - compiled
+    """Return the lowest and the highest path over draws, (sections, 2, months)."""
+    sections, horizon, _ = path.shape
+    reach = np.empty((sections, 2, horizon), dtype=np.int64)
+    for s in range(sections):
+        for t in range(horizon):
+            reach[s, 0, t], reach[s, 1, t] = path[s, t].min(), path[s, t].max()
+    return reach
 
 
 @nb.njit(cache=True)
@@ -264,12 +315,26 @@ def _recursion(
     by_draw = np.zeros((2, options, draws), dtype=np.int64)
     x = np.empty((horizon, draws), dtype=np.int64)
     deviation = np.empty(draws, dtype=np.int64)
-    lowest = np.empty(horizon, dtype=np.int64)
+    lowest, most_due = np.empty(horizon, dtype=np.int64), np.empty(horizon, dtype=np.int64)
     start = np.empty(draws, dtype=np.int64)
+    reach = _reach_of(path)
+    most_kept = keep.max()
+    widest = ((-_CENTRE * noise) >> SHIFT, (_CENTRE * noise) >> SHIFT)
     for i in range(n):
         _begin(begun, i, keep, start)
         company = (margin[i], moving[i], outgo[i], gap[i], gap_before[i], lag)
-        _liquidity(start, company, keep, key[i], path[section[i]], noise, deviation, x)
+        most_due[:] = dues[0, i]
+        for o in range(1, options):
+            for t in range(horizon):
+                most_due[t] = max(most_due[t], dues[o, i, t])
+        least = start.min()
+        if _never_short(least, company, most_kept, reach[section[i]], widest, most_due):
+            continue
+        _deviations(key[i], noise, deviation)
+        luck = (deviation.min(), deviation.max())
+        if _never_short(least, company, most_kept, reach[section[i]], luck, most_due):
+            continue
+        _liquidity(start, company, keep, path[section[i]], deviation, x)
         for d in range(draws):
             if start[d] < 0:
                 x[0, d] = start[d]  # out before the first month: out in it under every option
@@ -332,7 +397,8 @@ def _paths(
     for i in range(len(margin)):
         _begin(begun, i, keep, start[i])
         company = (margin[i], moving[i], outgo[i], gap[i], gap_before[i], lag)
-        _liquidity(start[i], company, keep, key[i], path[section[i]], noise, deviation, x[i])
+        _deviations(key[i], noise, deviation)
+        _liquidity(start[i], company, keep, path[section[i]], deviation, x[i])
     return x, start
 
 

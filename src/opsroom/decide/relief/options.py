@@ -8,7 +8,7 @@ be paid. What is not paid is either owed later (deferred) or, for interest where
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from opsroom.base.errors import UsageError
+from opsroom.decide.relief.service import cumulated, service, terms
+from opsroom.decide.relief.service import deferred as deferred_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -123,6 +125,12 @@ class Loans:
         """Number of companies."""
         return len(self.outstanding)
 
+    @property
+    def rate(self) -> Floats:
+        """Interest of a month, implied by the first that is due."""
+        zero = np.zeros(len(self))
+        return np.asarray(np.divide(self.interest, self.outstanding, out=zero, where=self.outstanding > 0))
+
     def of(self, rows: Ints | Flags) -> Loans:
         """Return the loans of some companies."""
         return Loans(self.outstanding[rows], self.interest[rows], self.principal[rows])
@@ -191,54 +199,26 @@ def schedule(
 
     The assumption that fails most often: every company that may use the holiday does, and in full.
     """
-    n = len(loans)
-    mask = np.ones(n) if covered is None else covered.astype(np.float64)
-    rate = np.divide(loans.interest, loans.outstanding, out=np.zeros(n), where=loans.outstanding > 0)
-    end = start + holiday.length
-    on_interest = float(holiday.covers in ("interest", "both"))
-    on_principal = float(holiday.covers in ("principal", "both"))
-    free = 0.0 if holiday.accrues else 1.0
-    balance = loans.outstanding.copy()
-    postponed, pool = np.zeros(n), np.zeros(n)
-    out = {key: np.zeros((n, horizon), dtype=np.int64) for key in ("paid", "int", "prin", "waived", "owed")}
-    first_after = int(np.ceil(end - 1e-9))
-    for t in range(horizon):
-        share = mask * max(0.0, min(t + 1.0, end) - max(float(t), start))
-        regular, extra = np.rint(balance * rate), np.rint((postponed + pool) * rate)
-        due = np.minimum(loans.principal, balance)
-        waived = np.rint(free * share * (on_interest * regular + extra))
-        held = np.rint(share * on_interest * (regular + extra)) * (1.0 - free)
-        held_principal = np.rint(share * on_principal * due)
-        back_postponed, back_pool = _catch_up(holiday, t, first_after, share, loans.principal - due, postponed, pool)
-        out["owed"][:, t] = balance + postponed + pool
-        out["waived"][:, t], out["int"][:, t], out["prin"][:, t] = waived, held, held_principal
-        repaid = due - held_principal + back_postponed + back_pool
-        out["paid"][:, t] = regular + extra - waived - held + repaid
-        balance -= due
-        postponed += held_principal - back_postponed
-        pool += held - back_pool
-    return Schedule(out["paid"], out["int"], out["prin"], out["waived"], out["owed"])
+    mask = np.ones(len(loans)) if covered is None else covered.astype(np.float64)
+    found = service(terms(holiday, start), mask, loans.rate, loans.principal, loans.outstanding, horizon)
+    return Schedule(*found)
+
+
+def paid_until(loans: Loans, holiday: Holiday, *, horizon: int, starts: Sequence[float]) -> Ints:
+    """Return what `schedule` has paid up to each month if the holiday starts then: (starts, companies, months)."""
+    result = np.empty((len(starts), len(loans), horizon), dtype=np.int64)
+    mask, rate = np.ones(len(loans)), loans.rate
+    for row, start in enumerate(starts):
+        cumulated(terms(holiday, start), mask, rate, loans.principal, loans.outstanding, result[row])
+    return result
 
 
 def deferred_sum(loans: Loans, holiday: Holiday, *, horizon: int) -> float:
     """Return what `schedule` defers of all loans: the months after the holiday defer nothing and are not looked at."""
     months = min(horizon, math.ceil(holiday.length - 1e-9))
-    return float(schedule(loans, holiday, horizon=months).deferred.sum()) if months > 0 else 0.0
-
-
-def _catch_up(
-    holiday: Holiday, t: int, first_after: int, share: Floats, room: Floats, postponed: Floats, pool: Floats
-) -> tuple[Floats, Floats]:
-    """Return what is repaid this month of postponed principal and of deferred interest."""
-    if holiday.catch_up is None:
-        # appended to the term: the instalment goes on once the regular balance no longer takes it up
-        pace = np.floor(room * (1.0 - share))
-        back = np.minimum(pace, postponed)
-        return back, np.minimum(pace - back, pool)
-    left = holiday.catch_up - (t - first_after)
-    if t < first_after or left < 1:
-        return np.zeros_like(postponed), np.zeros_like(pool)
-    return np.rint(postponed / left), np.rint(pool / left)
+    if months <= 0:
+        return 0.0
+    return float(deferred_of(terms(holiday, 0.0), loans.rate, loans.principal, loans.outstanding, months))
 
 
 def stretch(

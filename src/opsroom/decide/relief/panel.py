@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from opsroom.decide.relief.dated import Dated, places
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -35,6 +37,9 @@ class Panel:
         Of the month.
     paid_in
         Receipts; ``None`` where they are not reported.
+    usual, seasons
+        Sales, wages and tax of a usual month, and the season of each month, of a panel that has lost the months on
+        which they rest; see `usual_year` and `season`.
     """
 
     ids: Ints
@@ -46,6 +51,8 @@ class Panel:
     sales: Floats
     wages: Floats
     paid_in: Floats | None
+    usual: tuple[Floats, Floats, Floats] | None = None
+    seasons: Floats | None = None
 
     @property
     def both(self) -> npt.NDArray[np.bool_]:
@@ -55,8 +62,10 @@ class Panel:
     @property
     def last(self) -> int:
         """Column of the last month in which any company has both, -1 if none has."""
-        known = np.flatnonzero(self.both.any(axis=0))
-        return int(known[-1]) if len(known) else -1
+        for column in range(self.sales.shape[1] - 1, -1, -1):
+            if (np.isfinite(self.liquid[:, column]) & np.isfinite(self.sales[:, column])).any():
+                return column
+        return -1
 
     def column(self, month: int) -> int | None:
         """Return the column of a month (since 1970), or None outside."""
@@ -90,11 +99,16 @@ def company_panel(accounts: pd.DataFrame, firm_months: pd.DataFrame, *, as_of: d
     months
         How many months are kept.
     """
+    return panel_of(Dated.of(accounts), Dated.of(firm_months), as_of=as_of, months=months)
+
+
+def panel_of(accounts: Dated, reports: Dated, *, as_of: dt.date, months: int = MONTHS) -> Panel:
+    """Do what `company_panel` does with tables whose companies are numbered already."""
     first = month_number(as_of) - months + 1
-    ids = np.sort(pd.unique(accounts["enterprise_id"].to_numpy(dtype=np.int64)))
+    ids = accounts.ids
     cash, undrawn, fixed, materials, tax = spread(accounts, ids, first, months, _ACCOUNTS)
-    names = [c for c in _REPORTS if c in firm_months.columns]
-    found = dict(zip(names, spread(firm_months, ids, first, months, names), strict=True))
+    names = [c for c in _REPORTS if c in reports.table.columns]
+    found = dict(zip(names, spread(reports, ids, first, months, names), strict=True))
     return Panel(
         ids, first, cash + undrawn, fixed, materials / 1e6, tax,
         found["sales"], found["wage_bill"], found.get("payments_in"),
@@ -102,17 +116,16 @@ def company_panel(accounts: pd.DataFrame, firm_months: pd.DataFrame, *, as_of: d
 
 
 def spread(
-    table: pd.DataFrame, ids: Ints, first: int, months: int, columns: tuple[str, ...] | list[str], *, add: bool = False
+    table: Dated, ids: Ints, first: int, months: int, columns: tuple[str, ...] | list[str], *, add: bool = False
 ) -> list[Floats]:
     """Return columns of a table of company months as (companies, months); the last row of a month counts, or all."""
-    number = month_numbers(table["month"]) - first
-    firm = table["enterprise_id"].to_numpy(dtype=np.int64)
-    row = np.minimum(np.searchsorted(ids, firm), max(len(ids) - 1, 0))
-    kept = np.flatnonzero((number >= 0) & (number < months) & (ids[row] == firm)) if len(ids) else np.zeros(0, int)
+    number = (month_numbers(pd.Series(table.dates.view("datetime64[ns]"))) - first)[table.date]
+    row = places(ids, table.ids)[table.firm]
+    kept = np.flatnonzero((number >= 0) & (number < months) & (row >= 0))
     at = row[kept] * months + number[kept]
     result = []
     for column in columns:
-        values = table[column].to_numpy(dtype=np.float64)[kept]
+        values = table.table[column].to_numpy(dtype=np.float64)[kept]
         if add:
             flat = np.asarray(np.bincount(at, weights=values, minlength=len(ids) * months), dtype=np.float64)
         else:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from opsroom.decide.relief.dated import Dated
 from opsroom.decide.relief.habits import Habits, usual_year
 from opsroom.decide.relief.panel import Panel, spread
 
@@ -23,6 +24,7 @@ PRIOR_ERROR = 0.25
 """Error of the logarithm of what drains before anything is rehearsed, and of its change until the forecast's end."""
 _GRID = np.linspace(-1.0, 0.6, 17)
 _LEAST = 10
+_DUES = ("interest_due", "principal_due")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,10 @@ def _counts(
 ) -> tuple[Floats, Floats]:
     """Return companies newly out by month, expected (months, values of k) and observed (months,)."""
     sales, wages, tax = usual_year(panel)
-    due = _dues(panel, loans)
+    due, both = _dues(panel, loans), panel.both
     expected, observed = np.zeros((len(columns), len(logs))), np.zeros(len(columns))
     for row, c in enumerate(columns):
-        known = panel.both[:, c] & panel.both[:, c - 1] & (panel.liquid[:, c - 1] > 0) & (sales > 0)
+        known = both[:, c] & both[:, c - 1] & (panel.liquid[:, c - 1] > 0) & (sales > 0)
         now, then = panel.sales[known, c], panel.sales[known, c - 1]
         activity = np.clip(now / sales[known], 0.0, 2.0)
         receipts = (1.0 - habits.receipt_lag) * now + habits.receipt_lag * then
@@ -116,10 +118,8 @@ def _counts(
 
 def _dues(panel: Panel, loans: pd.DataFrame) -> Floats:
     """Return what fell due on loans that were not forborne."""
-    open_loans = loans[~loans["forborne"].to_numpy(dtype=bool)]
-    parts = spread(
-        open_loans, panel.ids, panel.first, panel.liquid.shape[1], ["interest_due", "principal_due"], add=True
-    )
+    open_loans = loans.loc[~loans["forborne"].to_numpy(dtype=bool), ["enterprise_id", "month", *_DUES]]
+    parts = spread(Dated.of(open_loans), panel.ids, panel.first, panel.liquid.shape[1], _DUES, add=True)
     return np.asarray(parts[0] + parts[1])
 
 

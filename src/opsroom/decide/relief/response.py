@@ -64,11 +64,12 @@ class Response:
             row = np.minimum(np.searchsorted(panel.ids, ids[rows]), len(panel.ids) - 1)
             here = panel.ids[row] == ids[rows]
             row, share = row[here], np.clip(capacity[rows][here], 0.0, 2.0)
-            known = np.isfinite(share) & panel.both[row, column] & (sales[row] > 0)
+            both = np.isfinite(panel.liquid[row, column]) & np.isfinite(panel.sales[row, column])
+            known = np.isfinite(share) & both & (sales[row] > 0)
             if not known.any():
                 continue
             row, fall = row[known], 1.0 - share[known]
-            sold = np.clip(panel.sales[row, column] / (sales[row] * _season(panel, column)), 0.0, 2.0)
+            sold = np.clip(panel.sales[row, column] / (sales[row] * season(panel, column)), 0.0, 2.0)
             if fall.mean() < _LEAST_FALL:
                 continue
             weight = (fall.mean() / _SEASON_ERROR) ** 2
@@ -80,12 +81,16 @@ class Response:
         return np.asarray(np.clip(1.0 - self.share * (1.0 - capacity), 0.0, 2.0))
 
 
-def _season(panel: Panel, column: int) -> float:
+def season(panel: Panel, column: int) -> float:
     """Return what the same month a year before was of the mean of the year up to it; 1 where it is not known."""
+    if panel.seasons is not None:
+        return float(panel.seasons[column])
     before = column - _YEAR
     if before < _YEAR // 2:
         return 1.0
     span = slice(max(before - _YEAR, 0), before)
-    kept = panel.both[:, before] & panel.both[:, span].all(axis=1)
+    both = np.isfinite(panel.liquid[:, span.start : before + 1])
+    both &= np.isfinite(panel.sales[:, span.start : before + 1])
+    kept = both.all(axis=1)
     year = panel.sales[kept, span].mean(axis=1).sum() if kept.any() else 0.0
     return float(panel.sales[kept, before].sum() / year) if year > 0 else 1.0

@@ -201,7 +201,6 @@ def make_problem(
     horizon = plans[0].paid.shape[1]
     outgo, moving = monthly_outgo(firms), moving_outgo(firms, habits)
     tax = firms["tax_due"].to_numpy(dtype=np.float64)
-    rows = {section: row for row, section in enumerate(sections)}
 
     def gap_of(column: str) -> Ints:
         return np.rint((1.0 - activity(firms, firms[column])) * ONE).astype(np.int64)
@@ -223,13 +222,20 @@ def make_problem(
         gap_before=gap_of("sales_before"),
         lag=round(habits.receipt_lag * ONE),
         keep=_kept(habits, draws=draws, seed=seed),
-        section=np.array([rows[s] for s in firms["section"]], dtype=np.int64),
+        section=_rows_of(firms["section"], sections),
         key=keys(firms["enterprise_id"].to_numpy(dtype=np.int64), seed),
         path=np.rint(paths * ONE).astype(np.int64),
         noise=noise_scale(recovery.idiosyncratic),
         dues=np.stack([p.paid.cumsum(axis=1) for p in plans]),
         tax_share=np.rint(np.divide(tax, outgo, out=np.zeros(len(firms)), where=outgo > 0) * ONE).astype(np.int64),
     )
+
+
+def _rows_of(values: pd.Series[str], sections: Sequence[str]) -> Ints:
+    """Return where each value stands among the sections."""
+    rows = {section: row for row, section in enumerate(sections)}
+    codes, names = pd.factorize(values)
+    return np.array([rows[name] for name in names], dtype=np.int64)[codes]
 
 
 def _kept(habits: Habits, *, draws: int, seed: int) -> Ints:

@@ -112,6 +112,15 @@ def classify(without: int, after: int, expiry: int, horizon: int) -> int:
 
 
 @nb.njit(cache=True)
+def _never(months: Months, horizon: int) -> bool:  # pragma: no cover - compiled
+    """Say whether a company runs out in no draw."""
+    least = horizon
+    for month in months:
+        least = min(least, int(month))
+    return least >= horizon
+
+
+@nb.njit(cache=True)
 def _count(
     months: Months,
     section: Ints,
@@ -134,9 +143,20 @@ def _count(
     by_firm = np.zeros((options, n, horizon), dtype=np.int32)
     class_by_firm = np.zeros((options, n, 4), dtype=np.int32)
     loss_by_firm = np.zeros((2, options, n), dtype=np.int64)
+    never = np.empty(n, dtype=np.bool_)
+    for i in range(n):
+        never[i] = _never(months[0, i], horizon)
+    spared = np.zeros((2, sections), dtype=np.int64)
     for o in range(options):
+        spared[:] = 0
         for i in range(n):
             s = section[i]
+            if never[i] and _never(months[o, i], horizon):
+                if covered[o, i]:  # a windfall in every draw
+                    spared[0, s] += 1
+                    spared[1, s] += jobs[i]
+                    class_by_firm[o, i, WINDFALL] = draws
+                continue
             for d in range(draws):
                 t = months[o, i, d]
                 if t < horizon:
@@ -156,4 +176,7 @@ def _count(
                     class_by_firm[o, i, kind] += 1
                     if t < horizon and months[0, i, d] >= horizon:
                         harmed[o, d] += 1
+        for s in range(sections):
+            classes[o, s, WINDFALL] += spared[0, s]
+            class_jobs[o, s, WINDFALL] += spared[1, s]
     return illiquid, at_risk, classes, class_jobs, harmed, loss, by_firm, class_by_firm, loss_by_firm

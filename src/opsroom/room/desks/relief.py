@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 from opsroom.base.errors import DataError, FitError
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desks.unchanged import Mark
 from opsroom.room.standard import missing_tables, standard_view
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from opsroom.base.results import Cells
+    from opsroom.decide.relief.groundwork import Groundwork
     from opsroom.measure.resumption import ResumptionResult
 
 
@@ -66,30 +68,29 @@ class ReliefDesk:
             return DeskOutcome(None, note=f"no study could be made ({error.code})")
 
     def _study(self, view: View, settings: DeskSettings, names: list[str]) -> DeskOutcome:
-        from opsroom.decide.relief import Habits, Recovery, Response, deadline, firms_from_tables, liquidity, relief
-        from opsroom.decide.relief.panel import company_panel
+        from opsroom.decide.relief import Recovery, Response, deadline, liquidity, relief
+        from opsroom.decide.relief.firms import firms_of
         from opsroom.decide.relief.rehearsal import rehearse
 
         known = self._activity(view, settings)
-        register, accounts, loans, months = self._tables(view, names)
-        panel = company_panel(accounts, months, as_of=view.day)
-        habits, response = Habits().of_panel(panel, known.states), Response(1.0, 0.0)
+        work = _groundwork(view, settings, names, known)
+        register, loans = _tables(view, names)
+        habits, response = work.habits.following(work.panel, known.states), Response(1.0, 0.0)
         if known.months is not None:
-            response = Response().fit(panel, known.months)
-        rehearsed = rehearse(panel, loans, habits)
+            response = Response().fit(work.panel, known.months)
+        rehearsed = rehearse(work.panel, loans, habits)
         habits = rehearsed.habits
-        firms = firms_from_tables(
+        firms = firms_of(
             register,
-            accounts,
             loans,
-            months,
+            work.standing,
             known.states,
             activity_months=known.months,
             response=response,
             as_of=view.day,
             habits=habits,
         )
-        del register, accounts, loans, months, panel  # much memory: the rest needs the companies alone
+        del register, loans  # the rest needs the companies alone
         now = liquidity(firms, as_of=view.day, habits=habits)
         study = relief(
             firms,
@@ -119,20 +120,6 @@ class ReliefDesk:
         source = "; ".join(dict.fromkeys(view.spec(n).source or view.spec(n).provider for n in names))
         return DeskOutcome((now, study, last), tuple(replace(c, source=c.source or source) for c in cells))
 
-    def _tables(self, view: View, names: list[str]) -> list[pd.DataFrame]:
-        """Read the tables, as far back as normal sales and habits need: two years, of loans five months."""
-        years = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
-        recent = (view.day.replace(day=1) - dt.timedelta(days=150)).replace(day=1)
-        register, accounts, loans, *reports = names
-        found = [view.frame(name, None, period_from=years) for name in reports]
-        months = found[0] if len(found) == 1 else found[0].merge(found[1], on=["enterprise_id", "month"])
-        return [
-            view.frame(register, [c for c in _REGISTER if c in view.fields(register)]),
-            view.frame(accounts, list(_ACCOUNTS), period_from=years),
-            view.frame(loans, list(_LOANS), period_from=recent),
-            months[[c for c in _MONTHS if c in months.columns]],
-        ]
-
     def _activity(self, view: View, settings: DeskSettings) -> _Activity:
         """Return what the resumption desk knows of activity, where it has run."""
         from opsroom.measure.resumption import ResumptionResult
@@ -146,6 +133,42 @@ class ReliefDesk:
         path = (daily / 100.0).rename("capacity").rename_axis("date").reset_index()
         path = path[path["date"] > str(found.holiday[1])]
         return _Activity(found.states, path if len(path) >= 14 else None, _by_month(found), found.reference_date)
+
+
+def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Activity) -> Groundwork:
+    """Return what accounts and monthly reports tell: kept from the last run while it still is what is known.
+
+    They are read as far back as normal sales and habits need, two years.
+    """
+    from opsroom.decide.relief.groundwork import Groundwork
+
+    place = f"relief.groundwork.{settings.name}"
+    _, accounts, _, *reports = names
+    kept: tuple[list[str], Mark, Groundwork] | None = view.memory.get(place)
+    if kept is not None and kept[0] == names and kept[2].holds(view.day, known.months) and kept[1].holds(view):
+        return kept[2]
+    view.memory.pop(place, None)  # not twice in memory
+    mark = Mark.of(view, [*reports, accounts])
+    since = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
+    found = [view.frame(name, [c for c in _MONTHS if c in view.fields(name)], period_from=since) for name in reports]
+    work = Groundwork.of(
+        view.frame(accounts, list(_ACCOUNTS), period_from=since),
+        found[0] if len(found) == 1 else found[0].merge(found[1], on=["enterprise_id", "month"]),
+        as_of=view.day,
+        activity_months=known.months,
+    )
+    view.memory[place] = names, mark, work
+    return work
+
+
+def _tables(view: View, names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the register, and five months of loans."""
+    register, _, loans, *_ = names
+    recent = (view.day.replace(day=1) - dt.timedelta(days=150)).replace(day=1)
+    return (
+        view.frame(register, [c for c in _REGISTER if c in view.fields(register)]),
+        view.frame(loans, list(_LOANS), period_from=recent),
+    )
 
 
 def _by_month(found: ResumptionResult) -> pd.DataFrame:
