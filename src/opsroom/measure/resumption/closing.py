@@ -127,9 +127,7 @@ def _follow(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _quietest_week(
-    q: Any, known: Any, use: Any, usual: Any, rank: Any, sigma: float, since: int
-) -> tuple[float, int]:
+def _quietest_week(q: Any, known: Any, use: Any, usual: Any, rank: Any, sigma: float, since: int) -> tuple[float, int]:
     """Return the level of the quietest week and whether it was flat (1), told nothing (2) or worked (0)."""
     days = len(q)
     best, at = np.inf, -1

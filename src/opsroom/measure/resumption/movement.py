@@ -121,7 +121,7 @@ def movements(fortnight: Fortnight, group: Ints) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "group": group[company],
-            "component": np.array(CAUSES, dtype=object)[cause],
+            "component": pd.Categorical.from_codes(cause, categories=list(CAUSES)),
             "points": 100 * causes[company, cause] / base,
         }
     )
