@@ -57,7 +57,7 @@ def contributions(previous: ResumptionResult, current: ResumptionResult) -> pd.D
     before, after = old.column(previous.reference_date), new.column(current.reference_date)
     same = new.column(previous.reference_date)
     ids = [panel.companies["enterprise_id"].to_numpy() for panel in (old, new)]
-    if np.array_equal(*ids):
+    if np.array_equal(ids[0], ids[1]):
         every = ids[0]
         at_old = at_new = row_old = row_new = np.arange(len(every))
     else:
@@ -79,17 +79,17 @@ def contributions(previous: ResumptionResult, current: ResumptionResult) -> pd.D
         revised[at_old] -= share_old * was
         active = np.zeros(len(every))
         active[at_new] = share_new * moved_since
-        for component, value in enumerate((active, np.where(late, revised, 0.0), np.where(late, 0.0, revised))):
+        for cause, value in enumerate((active, np.where(late, revised, 0.0), np.where(late, 0.0, revised))):
             moved = np.flatnonzero(value)
             groups.append(group[moved])
             points.append(100.0 * value[moved])
-            kinds.append(np.full(len(moved), component * len(WEIGHTS) + number, dtype=np.int64))
-    component, weight_code = np.divmod(np.concatenate(kinds), len(WEIGHTS))
+            kinds.append(np.full(len(moved), cause * len(WEIGHTS) + number, dtype=np.int64))
+    component, weight_code = np.divmod(np.concatenate(kinds).astype(np.int64), len(WEIGHTS))
     return pd.DataFrame(
         {
             "group": np.concatenate(groups),
-            "component": pd.Categorical.from_codes(component, categories=list(COMPONENTS[:-1])),
-            "weight": pd.Categorical.from_codes(weight_code, categories=list(WEIGHTS)),
+            "component": pd.Categorical.from_codes(component, categories=pd.Index(COMPONENTS[:-1])),
+            "weight": pd.Categorical.from_codes(weight_code, categories=pd.Index(WEIGHTS)),
             "points": np.concatenate(points),
         }
     )
