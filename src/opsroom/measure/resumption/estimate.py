@@ -222,6 +222,8 @@ def _panel(
     code = code.astype(np.int64)
     group = np.unique(code * 2 + locked, return_inverse=True)[1].astype(np.int64)
     facts = evidence(observed, part, miss=miss, group=group, holiday=span)
+    naive, seen = _naive(observed.use.ratio, span[0] - start), observed.seen
+    del observed  # what was laid out of it stands in the evidence: so much less is held while states are inferred
     states = infer(facts, learn(facts))
     telling = facts.closed.mean(axis=1) < TELLING
     measured = part.fitted & telling & (facts.miss < 2).any(axis=1)
@@ -234,8 +236,7 @@ def _panel(
     tally = Tally.of(low, stratum=stratum, prior=prior)
     working, capacity = _laid_out(states, at_work(tally, since=since), code, lit, filled)
     doubt = doubts(facts, states, tally, section=code, prior=prior, since=since, filled=filled)
-    naive = _naive(observed.use.ratio, span[0] - start)
-    panel = Panel(companies, start, working, capacity, observed.seen, naive, doubt, groundwork.shelf)
+    panel = Panel(companies, start, working, capacity, seen, naive, doubt, groundwork.shelf)
     return panel, states, miss
 
 
