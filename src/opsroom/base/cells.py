@@ -19,6 +19,7 @@ and for a share's numerator ``n`` with denominator ``d``, on the groups that con
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -159,8 +160,13 @@ def _sorted(frames: list[pd.DataFrame], dimensions: Sequence[str]) -> pd.DataFra
     if not frames:
         raise UsageError("there is no unit to make cells from.", remedy="Hand over at least one unit.")
     # A code that is its own only child occurs on two levels with the same content: keep one.
-    result = pd.concat(frames, ignore_index=True).drop_duplicates(list(dimensions))
-    return result.sort_values(list(dimensions), kind="stable", ignore_index=True)
+    result = pd.concat(frames, ignore_index=True)
+    keys = result[list(dimensions)]  # of the many columns only these are looked through
+    again = keys.duplicated().to_numpy()
+    if again.any():
+        result, keys = result[~again], keys[~again]
+    order = keys.reset_index(drop=True).sort_values(list(dimensions), kind="stable").index
+    return result.take(order.to_numpy()).reset_index(drop=True)
 
 
 def _numbers(column: Values, part: str) -> Values:
@@ -187,13 +193,18 @@ def _with_rests(data: dict[str, Weighted], shares: Mapping[str, str]) -> dict[st
         if numerator not in data or denominator not in data:
             raise UsageError(f"share {numerator!r}/{denominator!r} names a part that has no values.")
         part, whole = data[numerator], data[denominator]
-        rest = part.lacking(whole)
+        if part.weight is whole.weight and part.fact.dtype == whole.fact.dtype == np.uint8:  # yes and no
+            rest = Weighted(part.weight, whole.fact.view(np.int8) - part.fact.view(np.int8))
+        else:
+            rest = part.lacking(whole)
         if rest.dtype.kind == "f":  # laid out, with weights of 1
             slack = 1e-9 * float(np.abs(whole.laid_out()).max(initial=1.0))
             outside = bool((rest.fact < -slack).any())
             rest = Weighted(rest.weight, np.maximum(rest.fact, 0))
         else:
             outside = rest.negative
+            if rest.fact.dtype == np.int8 and not outside:
+                rest = Weighted(rest.weight, rest.fact.view(np.uint8))
         if part.negative or outside:
             raise UsageError(f"part {numerator!r} is not contained in {denominator!r} in every unit.")
         complete[numerator + _REST] = rest
@@ -233,9 +244,10 @@ class Cube:
             raise UsageError(f"column {group!r} lacks the enterprise group of some unit.")
         self.dimensions = tuple(dimensions)
         hashes = _hash_groups(labels)
-        cells = np.ravel_multi_index([d[0][0] for d in levels], [max(len(d[0][1]), 1) for d in levels])
-        unique, self.finest = np.unique(cells, return_inverse=True)
+        sizes = [max(len(d[0][1]), 1) for d in levels]
+        unique, self.finest = _dense(np.ravel_multi_index([d[0][0] for d in levels], sizes), int(np.prod(sizes)))
         self.n_finest = len(unique)
+        self.by_group = _ranked(groups, np.arange(len(groups)), len(hashes))
         member = [(hashes >> np.uint64(16 * f)) % np.uint64(SKETCH_SETS) for f in range(SKETCH_FAMILIES)]
         self.slots = np.column_stack(
             [family * SKETCH_SETS + m.astype(np.int64)[groups] for family, m in enumerate(member)]
@@ -257,10 +269,11 @@ class Cube:
         complete = _with_rests(data, shares)
         signed = {part for part in data if data[part].negative}
         sketches = {part: self._sketch(x) for part, x in data.items()}
+        stacks = _Stack.of(complete)
         made = []
         for margin in self.margins:
             if len(margin.rows):
-                table = margin.frame(self.dimensions, complete, signed, sketches, periods=len(codes))
+                table = margin.frame(self.dimensions, list(complete), stacks, signed, sketches, periods=len(codes))
                 if period is not None:
                     table.insert(0, period, np.tile(np.asarray(codes, dtype=object), margin.cells))
                 made.append(table)
@@ -279,11 +292,13 @@ class _Margin:
     """One combination of levels: which units, sorted by cell and group, make which cell."""
 
     def __init__(self, codes: list[Ints], names: list[list[str]], groups: Ints, hashes: Hashes, cube: Cube) -> None:
-        keep = np.flatnonzero(np.all([c >= 0 for c in codes], axis=0))
+        there = np.all([c >= 0 for c in codes], axis=0)
+        kept = cube.by_group if there.all() else cube.by_group[there[cube.by_group]]
         sizes = [max(len(n), 1) for n in names]
-        cell = np.ravel_multi_index([c[keep] for c in codes], sizes).astype(np.int64)
-        order = np.argsort(cell * len(hashes) + groups[keep], kind="stable")
-        self.rows = keep[order]
+        cell = np.ravel_multi_index([c[kept] for c in codes], sizes).astype(np.int64)
+        # Sorted by group already, and then by cell without disturbing that.
+        order = _ranked(cell, np.arange(len(cell)), int(np.prod(sizes)))
+        self.rows = kept[order]
         cell = cell[order]
         group = groups[self.rows]
         new = np.ones(len(cell), dtype=bool)
@@ -300,7 +315,8 @@ class _Margin:
             for name, index in zip(names, np.unravel_index(unique, sizes), strict=True)
         ]
         inside = np.full(cube.n_finest, -1, dtype=np.int64)
-        inside[cube.finest[self.rows]] = np.searchsorted(unique, cell)
+        runs = np.diff(np.append(np.flatnonzero(np.diff(cell, prepend=-1)), len(cell)))
+        inside[cube.finest[self.rows]] = np.repeat(np.arange(len(unique)), runs)
         self.finest = np.flatnonzero(inside >= 0)
         self.inside = inside[self.finest]
 
@@ -312,7 +328,8 @@ class _Margin:
     def frame(
         self,
         dimensions: Sequence[str],
-        data: Mapping[str, Weighted],
+        parts: Sequence[str],
+        stacks: Sequence[_Stack],
         signed: set[str],
         sketches: Mapping[str, Values],
         *,
@@ -321,19 +338,13 @@ class _Margin:
         """Return the parts of the cells of this combination, one row a cell and period."""
         import pandas as pd
 
-        from opsroom.base.cells_kernel import contributors
-
         def spread(found: Values) -> Values:
             return found.ravel() if found.shape[1] == periods else np.repeat(found[:, 0], periods)
 
         columns: dict[str, Any] = {d: np.repeat(c, periods) for d, c in zip(dimensions, self.coordinates, strict=True)}
-        for part, x in data.items():
-            shape = (self.cells, x.fact.shape[1])
-            total, size = np.zeros(shape, x.dtype), np.zeros(shape, x.dtype)
-            top, who = np.zeros((TOP, *shape), x.dtype), np.zeros((TOP, *shape), np.int64)
-            number = contributors(
-                x.weight, x.fact, self.rows, self.starts, self.bounds, self.holders, total, size, top, who
-            )
+        found = self._contributors(stacks)
+        for part in parts:
+            total, size, number, top, who = found[part]
             rest = part.endswith(_REST)
             joint = part + ("_" if rest else "__")
             if not rest:
@@ -349,6 +360,46 @@ class _Margin:
             columns[f"{part}__sketch"] = spread(_pack(table.reshape(-1, _WIDTH)).reshape(table.shape[:2]))
         return pd.DataFrame(columns)
 
+    def _contributors(self, stacks: Sequence[_Stack]) -> dict[str, tuple[Values, Values, Values, Values, Ints]]:
+        """Return total, size, number, largest and their codes of each part, one stack of parts at a time."""
+        from opsroom.base.cells_kernel import contributors
+
+        found = {}
+        for stack in stacks:
+            x = stack.data
+            shape = (self.cells, x.fact.shape[1])
+            total, size = np.zeros(shape, x.dtype), np.zeros(shape, x.dtype)
+            top, who = np.zeros((TOP, *shape), x.dtype), np.zeros((TOP, *shape), np.int64)
+            number = contributors(
+                x.weight, x.fact, self.rows, self.starts, self.bounds, self.holders, total, size, top, who
+            )
+            for part, at in stack.parts.items():
+                found[part] = total[:, at], size[:, at], number[:, at], top[:, :, at], who[:, :, at]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """Parts of the same weights, their facts side by side: gone through together, in one loop over the units."""
+
+    data: Weighted
+    parts: dict[str, slice]
+
+    @classmethod
+    def of(cls, data: Mapping[str, Weighted]) -> list[_Stack]:
+        """Stack what can be."""
+        alike: dict[tuple[int, str], list[str]] = {}
+        for part, x in data.items():
+            alike.setdefault((id(x.weight), x.fact.dtype.str), []).append(part)
+        made = []
+        for parts in alike.values():
+            facts = [data[part].fact for part in parts]
+            ends = np.cumsum([fact.shape[1] for fact in facts]).tolist()
+            spans = {part: slice(end - fact.shape[1], end) for part, fact, end in zip(parts, facts, ends, strict=True)}
+            fact = facts[0] if len(facts) == 1 else np.concatenate(facts, axis=1)
+            made.append(cls(Weighted(data[parts[0]].weight, fact), spans))
+        return made
+
 
 def _levels(
     frame: pd.DataFrame, dimension: str, parents: Mapping[str, str], *, total: bool
@@ -356,7 +407,16 @@ def _levels(
     """Return per level of a dimension the code number of each unit (-1: none) and the codes' names."""
     import pandas as pd
 
-    raw, uniques = pd.factorize(frame[dimension], sort=True)
+    column = frame[dimension]
+    if isinstance(column.dtype, pd.CategoricalDtype):  # numbered already: only those that occur are to be sorted
+        codes = column.cat.codes.to_numpy()
+        present = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=1))
+        rank, uniques = pd.factorize(column.cat.categories[present], sort=True)
+        lookup = np.full(len(column.cat.categories) + 1, -1, dtype=np.int64)  # the last stands for -1, none
+        lookup[present] = rank
+        raw = lookup[codes]
+    else:
+        raw, uniques = pd.factorize(column, sort=True)
     if (raw < 0).any():
         raise UsageError(f"dimension {dimension!r} lacks the code of some unit.")
     current: list[str | None] = [str(u) for u in uniques]
@@ -398,6 +458,27 @@ def _hash_groups(labels: Any) -> Hashes:  # an Index or array of any label type
 def _nonzero(holders: Ints) -> Ints:
     """Keep 0 free: it says that there is no holder."""
     return np.where(holders == 0, 1, holders)
+
+
+def _dense(keys: Ints, size: int) -> tuple[Ints, Ints]:
+    """Return the keys that occur, sorted, and where each is among them; keys are below `size`."""
+    if size > 4 * len(keys) + 1024:
+        unique, at = np.unique(keys, return_inverse=True)
+        return unique, at.astype(np.int64)
+    occurs = np.zeros(size, dtype=bool)
+    occurs[keys] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[keys]
+
+
+def _ranked(keys: Ints, rows: Ints, size: int) -> Ints:
+    """Return rows in the order of their keys, equal ones in the order given; keys are below `size`."""
+    from opsroom.base.cells_kernel import counted
+
+    if size > 4 * len(keys) + 1024:
+        return rows[np.argsort(keys, kind="stable")]
+    out = np.empty(len(keys), dtype=np.int64)
+    counted(np.asarray(keys, dtype=np.int64), np.asarray(rows, dtype=np.int64), np.zeros(size + 1, np.int64), out)
+    return out
 
 
 def _runs(keys: Ints) -> Ints:

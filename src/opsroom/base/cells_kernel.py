@@ -117,3 +117,23 @@ def sketch(weight: Ints, x: Values, finest: Ints, slots: Ints, table: Values) ->
             if v != 0:
                 for f in range(slots.shape[1]):
                     cell[p, slots[u, f]] += v
+
+
+@njit(cache=True, nogil=True)
+def counted(keys: Ints, rows: Ints, begin: Ints, out: Ints) -> None:
+    """Fill `out` with the rows in the order of their keys, equal ones in the order given.
+
+    Parameters
+    ----------
+    keys, rows
+        Whole numbers from 0 on, and what goes with each.
+    begin
+        Zeros, one more than the largest key may be: used as working space.
+    """
+    for i in range(len(keys)):
+        begin[keys[i] + 1] += 1
+    for k in range(1, len(begin)):
+        begin[k] += begin[k - 1]
+    for i in range(len(keys)):
+        out[begin[keys[i]]] = rows[i]
+        begin[keys[i]] += 1

@@ -9,6 +9,9 @@ import numpy as np
 
 from opsroom.measure.adjust.select_kernel import select
 
+TOGETHER = 8
+"""Series worked on side by side; each comes out as it would alone."""
+
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, error_model="numpy")
 def fit_rows(
@@ -44,59 +47,69 @@ def fit_rows(
     for t in range(days):
         for i in range(size):
             whole[i] += products[t, i]
-    value, residual, weight, prior = np.empty(days), np.empty(days), np.empty(days), np.empty(days)
-    packed, moment, beta = np.empty(size), np.empty(terms), np.empty(terms)
-    load = np.empty(days)
-    gram, ranked = np.empty((terms, terms)), np.empty(days)
-    for u in range(len(y)):
-        count = 0
-        for t in range(days):
-            seen = np.isfinite(y[u, t])
-            value[t] = y[u, t] if seen else 0.0
-            prior[t] = weights[u, t] if seen else 0.0
-            weight[t] = prior[t]
-            if prior[t] > 0:
-                count += 1
-        rows[u] = count
-        spread = 0.0
+    value, prior, weight = np.empty((TOGETHER, days)), np.empty((TOGETHER, days)), np.empty((TOGETHER, days))
+    packed, lacks = np.empty((TOGETHER, size)), np.empty((days, TOGETHER))
+    residual, load, ranked = np.empty(days), np.empty(days), np.empty(days)
+    moment, beta, gram = np.empty(terms), np.empty(terms), np.empty((terms, terms))
+    for start in range(0, len(y), TOGETHER):
+        some = min(TOGETHER, len(y) - start)
+        for c in range(some):
+            u, count = start + c, 0
+            for t in range(days):
+                seen = np.isfinite(y[u, t])
+                value[c, t] = y[u, t] if seen else 0.0
+                prior[c, t] = weights[u, t] if seen else 0.0
+                weight[c, t] = prior[c, t]
+                if prior[c, t] > 0:
+                    count += 1
+            rows[u] = count
+            scale[u] = 0.0
         for _ in range(steps):
-            packed[:] = whole
-            for t in range(days):
-                lack = weight[t] - 1.0
-                if lack != 0.0:
-                    for i in range(size):
-                        packed[i] += lack * products[t, i]
-                load[t] = weight[t] * value[t]
-            for k in range(terms):
-                total, term = 0.0, x[k]
+            for c in range(some):
+                packed[c] = whole
                 for t in range(days):
-                    total += load[t] * term[t]
-                moment[k] = total
-            at = 0
-            for k in range(terms):
-                for j in range(k, terms):
-                    gram[j, k] = packed[at] + ridge[j, k]
-                    at += 1
-            if not _solve(gram, moment, beta):
-                return False
-            residual[:] = value
-            for k in range(terms):
-                factor, term = beta[k], x[k]
+                    lacks[t, c] = weight[c, t] - 1.0
+            # Day by day for all of them: the products of a day are many, those of all days more than stays at hand.
+            for t in range(days):
+                for c in range(some):
+                    lack = lacks[t, c]
+                    if lack != 0.0:
+                        for i in range(size):
+                            packed[c, i] += lack * products[t, i]
+            for c in range(some):
+                u = start + c
                 for t in range(days):
-                    residual[t] -= factor * term[t]
-            used = 0
-            for t in range(days):
-                residual[t] = abs(residual[t])
-                if prior[t] > 0:
-                    ranked[used] = residual[t]
-                    used += 1
-            spread = 1.4826 * select(ranked, used, (used - 1) // 2) if used > 0 else 0.0
-            cap = huber * max(spread, 1e-37)
-            for t in range(days):
-                weight[t] = prior[t] * cap / residual[t] if residual[t] > cap else prior[t]
-        for k in range(terms):
-            coef[u, k] = beta[k]
-        scale[u] = spread
+                    load[t] = weight[c, t] * value[c, t]
+                for k in range(terms):
+                    total, term = 0.0, x[k]
+                    for t in range(days):
+                        total += load[t] * term[t]
+                    moment[k] = total
+                at = 0
+                for k in range(terms):
+                    for j in range(k, terms):
+                        gram[j, k] = packed[c, at] + ridge[j, k]
+                        at += 1
+                if not _solve(gram, moment, beta):
+                    return False
+                residual[:] = value[c]
+                for k in range(terms):
+                    factor, term = beta[k], x[k]
+                    for t in range(days):
+                        residual[t] -= factor * term[t]
+                used = 0
+                for t in range(days):
+                    residual[t] = abs(residual[t])
+                    if prior[c, t] > 0:
+                        ranked[used] = residual[t]
+                        used += 1
+                spread = 1.4826 * select(ranked, used, (used - 1) // 2) if used > 0 else 0.0
+                cap = huber * max(spread, 1e-37)
+                for t in range(days):
+                    weight[c, t] = prior[c, t] * cap / residual[t] if residual[t] > cap else prior[c, t]
+                for k in range(terms):
+                    coef[u, k] = beta[k]
+                scale[u] = spread
     return True
 
 

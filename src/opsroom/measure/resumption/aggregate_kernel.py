@@ -27,22 +27,32 @@ def add_companies(
         Added to, (8, groups, days): sums of working, capacity, squared-weight binary variance, squared-weight
         squared capacity, squared-weight capacity, naive reading there, naive reading on, reading there.
     """
+    days = working.shape[1]
     for u in range(working.shape[0]):
         g = code[u]
         if g < 0:
             continue
         w = weight[u]
-        for t in range(working.shape[1]):
-            p, c = float(working[u, t]), float(capacity[u, t])
-            doubtful = misread + (1.0 - 2.0 * misread) * p
-            out[0, g, t] += w * p
-            out[1, g, t] += w * c
-            out[2, g, t] += w * w * doubtful * (1.0 - doubtful)
-            out[3, g, t] += w * w * c * c
-            out[4, g, t] += w * w * c
-            if naive[u, t] >= 0:
-                out[5, g, t] += w
-            if naive[u, t] == 1:
-                out[6, g, t] += w
-            if seen[u, t]:
-                out[7, g, t] += w
+        square = w * w
+        resumed, used, noise, squares, crossed, known, on, there = (
+            out[0, g], out[1, g], out[2, g], out[3, g], out[4, g], out[5, g], out[6, g], out[7, g],
+        )  # fmt: skip
+        at_work, use, reading, reports = working[u], capacity[u], naive[u], seen[u]
+        # One sum at a time and without a branch, so that the compiler uses vectors.
+        for t in range(days):
+            resumed[t] += w * float(at_work[t])
+        for t in range(days):
+            used[t] += w * float(use[t])
+        for t in range(days):
+            doubtful = misread + (1.0 - 2.0 * misread) * float(at_work[t])
+            noise[t] += square * doubtful * (1.0 - doubtful)
+        for t in range(days):
+            squares[t] += square * float(use[t]) * float(use[t])
+        for t in range(days):
+            crossed[t] += square * float(use[t])
+        for t in range(days):
+            known[t] += w if reading[t] >= 0 else 0.0
+        for t in range(days):
+            on[t] += w if reading[t] == 1 else 0.0
+        for t in range(days):
+            there[t] += w if reports[t] else 0.0

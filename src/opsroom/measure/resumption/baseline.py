@@ -173,21 +173,23 @@ class Baseline:
         rows = own.get_indexer(pd.MultiIndex.from_arrays(list(chains.key.T)))
         return np.where(rows >= 0, self.chain_level[np.maximum(rows, 0)], 0).astype(np.float32)
 
-    def normal(self, around: Surroundings) -> tuple[F32, F32]:
-        """Return the weather-and-season level and the day type's factor, each (companies, days).
-
-        The first is what a workday would use, relative to the chain level; the second is the normal
-        day type's use relative to a workday, 1 on a workday.
-        """
-        days = len(around.weekday)
-        level = np.empty((len(self.enterprise), days), dtype=np.float32)
+    def workday(self, around: Surroundings) -> F32:
+        """Return what a workday would use in the weather and season, relative to the usual level, (companies, days)."""
+        level = np.empty((len(self.enterprise), len(around.weekday)), dtype=np.float32)
         for code, region in enumerate(self.regions):
             at = np.flatnonzero(self.region == code)
             if len(at):
-                x = around.smooth_terms(around.regions.index(region))
-                level[at] = self.coef[at, :1] + self.coef[at, 1 : 1 + N_SMOOTH] @ x.T
-        kinds = self.coef[:, 1 + N_SMOOTH :] @ around.type_terms().T
-        return np.exp(level), np.exp(kinds)
+                own = self.coef[at, 1 : 1 + N_SMOOTH] @ around.smooth_terms(around.regions.index(region)).T
+                own += self.coef[at, :1]
+                level[at] = np.exp(own, out=own)
+        return level
+
+    def day_type(self, around: Surroundings) -> F32:
+        """Return the normal use of the type of day relative to a workday, 1 on a workday, (companies, days)."""
+        # Days come in few types: each is worked out once.
+        types, at = np.unique(around.type_terms(), axis=0, return_inverse=True)
+        factors = np.exp(self.coef[:, 1 + N_SMOOTH :] @ types.T)
+        return np.take(factors, at.ravel(), axis=1)
 
 
 def content_hash(links: pd.DataFrame, *arrays: npt.NDArray[Any]) -> str:

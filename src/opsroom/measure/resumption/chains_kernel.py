@@ -56,9 +56,20 @@ def add_up(
         joined[:] = 0.0
         for i in range(bounds[u], bounds[u + 1]):
             chain = order[i]
+            first, last = links[chain], links[chain + 1]
+            if last - first == 1 and level[chain] >= 0.0:  # most have one meter throughout
+                if level[chain] > 0.0:
+                    whole += level[chain]
+                    mended, left = _add_meter(
+                        values, offset, row[first], low[first], high[first], share[first], level[chain],
+                        slip, slip_from, slip_to, wild, total, seen, joined,
+                    )  # fmt: skip
+                    repaired += mended
+                    dropped += left
+                continue
             value[:] = np.nan
             known[:] = False
-            for link in range(links[chain], links[chain + 1]):
+            for link in range(first, last):
                 part, meter = share[link], row[link]
                 for t in range(low[link], high[link]):
                     known[t] = True
@@ -92,6 +103,43 @@ def add_up(
             ratio[u, t] = total[t] / seen[t] if whole > 0.0 and seen[t] > 0.5 * joined[t] else np.nan
             active[u, t] = np.int8(np.ceil(100.0 * joined[t] / whole)) if whole > 0.0 else np.int8(0)
     return repaired, dropped
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_meter(
+    values: Any, offset: int, meter: int, low: int, high: int, part: Any, usual: Any, slip: float, slip_from: float,
+    slip_to: float, wild: float, total: Any, seen: Any, joined: Any,
+) -> tuple[int, int]:  # fmt: skip
+    """Add what one meter tells of its chain, as `add_up` does: plain readings without a branch, others after."""
+    for t in range(low, high):
+        joined[t] += usual
+    if meter < 0:
+        return 0, 0
+    scale = max(usual, np.float32(1e-6))
+    begin, end = max(low, -offset), min(high, values.shape[1] - offset)
+    odd = 0
+    reading = values[meter]
+    for t in range(begin, end):
+        here = reading[t + offset] * part
+        size = here / scale
+        there = abs(here) < np.inf
+        slipped = (slip_from < size) & (size < slip_to)
+        wildly = (size > wild) | ((1 / slip_to < size) & (size < 1 / slip_from))
+        plain = there & (not (slipped | wildly))
+        total[t] += here if plain else 0.0
+        seen[t] += usual if plain else 0.0
+        odd += there & (slipped | wildly)
+    if odd == 0:
+        return 0, 0
+    repaired = 0
+    for t in range(begin, end):
+        here = reading[t + offset] * part
+        size = here / scale
+        if np.isfinite(here) and slip_from < size < slip_to:
+            total[t] += here / np.float32(slip)
+            seen[t] += usual
+            repaired += 1
+    return repaired, odd - repaired
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -37,7 +37,8 @@ def change(previous: ResumptionResult, current: ResumptionResult) -> pd.DataFram
     up to then have arrived for the first time; revision, where readings were changed, the register
     was, or later days taught more about the same readings. The rest is activity. Sums are exact.
     """
-    points = contributions(previous, current).groupby(["component", "weight"], sort=False)["points"].sum()
+    moved = contributions(previous, current)
+    points = moved.groupby(["component", "weight"], sort=False, observed=True)["points"].sum()
     rows = []
     for weight in WEIGHTS:
         parts = {c: float(points.get((c, weight), 0.0)) for c in COMPONENTS[:-1]}
@@ -56,39 +57,42 @@ def contributions(previous: ResumptionResult, current: ResumptionResult) -> pd.D
     before, after = old.column(previous.reference_date), new.column(current.reference_date)
     same = new.column(previous.reference_date)
     ids = [panel.companies["enterprise_id"].to_numpy() for panel in (old, new)]
-    every = np.union1d(*ids)
-    at_old, at_new = (np.searchsorted(every, own) for own in ids)
+    if np.array_equal(ids[0], ids[1]):
+        every = ids[0]
+        at_old = at_new = row_old = row_new = np.arange(len(every))
+    else:
+        every = np.union1d(*ids)
+        at_old, at_new = (np.searchsorted(every, own) for own in ids)
+        _, row_old, row_new = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)
     group = np.zeros(len(every), dtype=np.int64)
     group[at_old], group[at_new] = old.companies["group"].to_numpy(), new.companies["group"].to_numpy()
-    _, row_old, row_new = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)
     late = np.zeros(len(every), dtype=np.bool_)
     late[at_new[row_new]] = _arrived(old, new, row_old, row_new, before, same)
+    was, then, now = old.working[:, before], new.working[:, same], new.working[:, after]
+    moved_since = now - then
 
-    pieces = []
-    for weight in WEIGHTS:
+    groups, points, kinds = [], [], []
+    for number, weight in enumerate(WEIGHTS):
         share_old, share_new = _shares(old, weight), _shares(new, weight)
         revised = np.zeros(len(every))
-        np.add.at(revised, at_new, share_new * new.working[:, same])
-        np.subtract.at(revised, at_old, share_old * old.working[:, before])
+        revised[at_new] = share_new * then
+        revised[at_old] -= share_old * was
         active = np.zeros(len(every))
-        active[at_new] = share_new * (new.working[:, after] - new.working[:, same])
-        for component, value in (
-            ("activity", active),
-            ("late_data", np.where(late, revised, 0.0)),
-            ("revision", np.where(late, 0.0, revised)),
-        ):
+        active[at_new] = share_new * moved_since
+        for cause, value in enumerate((active, np.where(late, revised, 0.0), np.where(late, 0.0, revised))):
             moved = np.flatnonzero(value)
-            pieces.append(
-                pd.DataFrame(
-                    {
-                        "group": group[moved],
-                        "component": component,
-                        "weight": weight,
-                        "points": 100.0 * value[moved],
-                    }
-                )
-            )
-    return pd.concat(pieces, ignore_index=True)
+            groups.append(group[moved])
+            points.append(100.0 * value[moved])
+            kinds.append(np.full(len(moved), cause * len(WEIGHTS) + number, dtype=np.int64))
+    component, weight_code = np.divmod(np.concatenate(kinds).astype(np.int64), len(WEIGHTS))
+    return pd.DataFrame(
+        {
+            "group": np.concatenate(groups),
+            "component": pd.Categorical.from_codes(component, categories=pd.Index(COMPONENTS[:-1])),
+            "weight": pd.Categorical.from_codes(weight_code, categories=pd.Index(WEIGHTS)),
+            "points": np.concatenate(points),
+        }
+    )
 
 
 def _shares(panel: Panel, weight: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -77,26 +77,40 @@ def closed_now(
 def _follow(
     q: Any, nu: Any, closed: Any, closed_sd: Any, sigma: Any, trusted: Any, since: int, out: Any, sd: Any
 ) -> None:
-    """Fill `out` (companies, days) and `sd` (companies,), company by company."""
+    """Fill `out` (companies, days) and `sd` (companies,), company by company.
+
+    The days with a reading are set side by side first, so that sums over a span of days run without asking.
+    """
     n, days = q.shape
-    ratio, shows = np.zeros(days), np.zeros(days)
+    known, rank = np.zeros(days, np.bool_), np.zeros(days + 1, np.int64)
+    use, usual = np.zeros(days), np.zeros(days)
+    ratio, shows = np.zeros(days), np.zeros(days + 1, np.int64)
     for u in range(n):
+        count = 0
+        for t in range(days):
+            known[t] = np.isfinite(q[u, t])
+            use[count], usual[count] = q[u, t], nu[u, t]
+            count += known[t]
+            rank[t + 1] = count
         base = closed[u]
         sd[u] = max(closed_sd[u], 1e-4)
         if trusted[u]:
+            shown_days = 0
             for t in range(days):
-                shows[t] = 1.0 if np.isfinite(q[u, t]) and nu[u, t] <= base + NEAR else 0.0
-                ratio[t] = min(max(q[u, t] / max(nu[u, t], 1e-3), 0.3), 2.0) if shows[t] > 0.0 else 0.0
+                if known[t] and nu[u, t] <= base + NEAR:
+                    ratio[shown_days] = min(max(q[u, t] / max(nu[u, t], 1e-3), 0.3), 2.0)
+                    shown_days += 1
+                shows[t + 1] = shown_days
         for start in range(0, days, BLOCK):
-            total, count = 0.0, 0.0
+            total, first, last = 0.0, 0, 0
             if trusted[u]:
-                for t in range(max(start - REACH, 0), min(start + BLOCK + REACH, days)):
-                    total += ratio[t]
-                    count += shows[t]
-            move = (total + PRIOR_DAYS) / (count + PRIOR_DAYS)
+                first, last = shows[max(start - REACH, 0)], shows[min(start + BLOCK + REACH, days)]
+                for i in range(first, last):
+                    total += ratio[i]
+            move = (total + PRIOR_DAYS) / (last - first + PRIOR_DAYS)
             for t in range(start, min(start + BLOCK, days)):
                 out[u, t] = base * move
-        level, kind = _quietest_week(q[u], nu[u], sigma[u], since)
+        level, kind = _quietest_week(q[u], known, use, usual, rank, sigma[u], since)
         flat, plain = kind == 1, kind == 2
         if trusted[u]:
             shown = flat and level < base - max(2 * closed_sd[u], 3 * sigma[u] * base)
@@ -107,29 +121,28 @@ def _follow(
                 out[u, t] = level
             noise = sigma[u] * level / np.sqrt(SEEN_OF_WEEK)
             sd[u] = max(noise, 1e-4) if flat else max(noise, VAGUE)
-        _flat_weeks(q[u], nu[u], sigma[u], since, out[u])
+        _flat_weeks(use, usual, rank, sigma[u], since, out[u])
         for t in range(days):
             out[u, t] = min(max(out[u, t], LOWEST), HIGHEST)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _quietest_week(q: Any, nu: Any, sigma: float, since: int) -> tuple[float, int]:
+def _quietest_week(q: Any, known: Any, use: Any, usual: Any, rank: Any, sigma: float, since: int) -> tuple[float, int]:
     """Return the level of the quietest week and whether it was flat (1), told nothing (2) or worked (0)."""
     days = len(q)
     best, at = np.inf, -1
-    total, count = 0.0, 0
+    total = 0.0
     for t in range(since, days):
-        if np.isfinite(q[t]):
+        if known[t]:
             total += q[t]
-            count += 1
-        if t - WEEK >= since and np.isfinite(q[t - WEEK]):
+        if t - WEEK >= since and known[t - WEEK]:
             total -= q[t - WEEK]
-            count -= 1
+        count = rank[t + 1] - rank[max(t + 1 - WEEK, since)]
         if t - since >= WEEK - 1 and count >= SEEN_OF_WEEK and total / count < best:
             best, at = total / count, t - WEEK + 1
     if at < 0:
         return 1.0, 0
-    slope, spread = _slope(q, nu, at, at + WEEK)
+    slope, spread, _ = _slope(use, usual, rank[at], rank[at + WEEK])
     error = sigma * best / np.sqrt(max(spread, 1e-6))
     level = best * (1 + sigma / np.sqrt(SEEN_OF_WEEK))
     if error >= TELLING:
@@ -138,39 +151,32 @@ def _quietest_week(q: Any, nu: Any, sigma: float, since: int) -> tuple[float, in
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _slope(q: Any, nu: Any, low: int, high: int) -> tuple[float, float]:
-    """Return the slope of use on normal use over the days known, and normal use's sum of squares."""
-    count, total, usual = 0, 0.0, 0.0
-    for t in range(low, high):
-        if np.isfinite(q[t]):
-            count += 1
-            total += q[t]
-            usual += nu[t]
-    if count == 0:
-        return 0.0, 0.0
+def _slope(use: Any, usual: Any, low: int, high: int) -> tuple[float, float, float]:
+    """Return the slope of use on normal use, normal use's sum of squares, and mean use over days with a reading."""
+    if high <= low:
+        return 0.0, 0.0, 0.0
+    total, normal = 0.0, 0.0
+    for i in range(low, high):
+        total += use[i]
+        normal += usual[i]
+    mean, typical = total / (high - low), normal / (high - low)
     cross, spread = 0.0, 0.0
-    for t in range(low, high):
-        if np.isfinite(q[t]):
-            cross += (q[t] - total / count) * (nu[t] - usual / count)
-            spread += (nu[t] - usual / count) ** 2
-    return cross / max(spread, 1e-6), spread
+    for i in range(low, high):
+        cross += (use[i] - mean) * (usual[i] - typical)
+        spread += (usual[i] - typical) ** 2
+    return cross / max(spread, 1e-6), spread, mean
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _flat_weeks(q: Any, nu: Any, sigma: float, since: int, level: Any) -> None:
+def _flat_weeks(use: Any, usual: Any, rank: Any, sigma: float, since: int, level: Any) -> None:
     """Move `level` to the mean of flat use, over four weeks around each fortnight from `since` on."""
-    days = len(q)
+    days = len(level)
     for start in range(since, days, BLOCK):
         low, high = max(start - REACH // 2, since), min(start + BLOCK + REACH // 2, days)
-        count, total = 0, 0.0
-        for t in range(low, high):
-            if np.isfinite(q[t]):
-                count += 1
-                total += q[t]
+        count = rank[high] - rank[low]
         if count < 10:
             continue
-        slope, spread = _slope(q, nu, low, high)
-        mean = total / count
+        slope, spread, mean = _slope(use, usual, rank[low], rank[high])
         error = sigma * mean / np.sqrt(max(spread, 1e-6))
         move = mean / level[start]
         if error < TELLING / 2 and slope < CARETAKER / 2 + 2 * error and 1 / FAR < move < FAR:

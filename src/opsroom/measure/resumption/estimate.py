@@ -180,7 +180,6 @@ def resumption(
     observed = observe(
         readings, groundwork, weather=tables[2], calendar=tables[3], start=start, days=ordinal(day) - start + 1
     )
-    observed = _trimmed(observed)
     rest = _pandas(restrictions) if restrictions is not None else None
     panel, states, miss = _panel(observed, groundwork, holiday, telework, rest)
     national = aggregate(panel)
@@ -200,25 +199,6 @@ def resumption(
 def _pandas(table: Frame) -> pd.DataFrame:
     """Return a small table as pandas."""
     return table if isinstance(table, pd.DataFrame) else table.to_pandas()
-
-
-def _trimmed(observed: Observed) -> Observed:
-    """Leave out the days after the last reading: nothing is known of them."""
-    any_seen = np.flatnonzero(observed.seen.any(axis=0))
-    if not len(any_seen):
-        raise FitError("no company has a reading in the window.", remedy="Check dates and meter links.")
-    days = int(any_seen[-1]) + 1
-    return Observed(
-        use=replace(
-            observed.use,
-            ratio=np.ascontiguousarray(observed.use.ratio[:, :days]),
-            active=np.ascontiguousarray(observed.use.active[:, :days]),
-        ),
-        around=observed.around.between(0, days),
-        q=np.ascontiguousarray(observed.q[:, :days]),
-        nu=np.ascontiguousarray(observed.nu[:, :days]),
-        seen=np.ascontiguousarray(observed.seen[:, :days]),
-    )  # fmt: skip
 
 
 def _panel(
@@ -242,6 +222,8 @@ def _panel(
     code = code.astype(np.int64)
     group = np.unique(code * 2 + locked, return_inverse=True)[1].astype(np.int64)
     facts = evidence(observed, part, miss=miss, group=group, holiday=span)
+    naive, seen = _naive(observed.use.ratio, span[0] - start), observed.seen
+    del observed  # what was laid out of it stands in the evidence: so much less is held while states are inferred
     states = infer(facts, learn(facts))
     telling = facts.closed.mean(axis=1) < TELLING
     measured = part.fitted & telling & (facts.miss < 2).any(axis=1)
@@ -254,8 +236,7 @@ def _panel(
     tally = Tally.of(low, stratum=stratum, prior=prior)
     working, capacity = _laid_out(states, at_work(tally, since=since), code, lit, filled)
     doubt = doubts(facts, states, tally, section=code, prior=prior, since=since, filled=filled)
-    naive = _naive(observed.use.ratio, span[0] - start)
-    panel = Panel(companies, start, working, capacity, observed.seen, naive, doubt, groundwork.shelf)
+    panel = Panel(companies, start, working, capacity, seen, naive, doubt, groundwork.shelf)
     return panel, states, miss
 
 

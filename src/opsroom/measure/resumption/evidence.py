@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from opsroom.base.errors import FitError
 from opsroom.measure.resumption.baseline import Baseline, Surroundings
 from opsroom.measure.resumption.closing import closed_now
 from opsroom.measure.resumption.groundwork import Groundwork
@@ -45,16 +46,33 @@ def observe(
     start: int,
     days: int,
 ) -> Observed:
-    """Return use relative to what a workday would have used, with the normal factor of the day."""
+    """Return use relative to what a workday would have used, with the normal factor of the day.
+
+    Days after the last reading are left out: nothing is known of them.
+
+    Raises
+    ------
+    FitError
+        If no company has a reading in the window.
+    """
     baseline = groundwork.baseline
     use = company_use(
         readings, groundwork.chains, start=start, days=days, enterprises=baseline.enterprise, level=groundwork.level
     )
     around = Surroundings.of(weather, calendar, start=start, days=days)
-    level, nu = baseline.normal(around)
+    level = baseline.workday(around)
+    seen = np.isfinite(use.ratio)
+    known = np.flatnonzero(seen.any(axis=0))
+    if not len(known):
+        raise FitError("no company has a reading in the window.", remedy="Check dates and meter links.")
+    if known[-1] + 1 < days:
+        last = int(known[-1]) + 1
+        ratio, active = np.ascontiguousarray(use.ratio[:, :last]), np.ascontiguousarray(use.active[:, :last])
+        level, seen = np.ascontiguousarray(level[:, :last]), np.ascontiguousarray(seen[:, :last])
+        use, around = replace(use, ratio=ratio, active=active), around.between(0, last)
     q = np.divide(use.ratio, level, out=level)
     q[~baseline.fitted] = np.nan
-    return Observed(use, around, q, nu, np.isfinite(use.ratio))
+    return Observed(use, around, q, baseline.day_type(around), seen)
 
 
 def silence(seen: Bools, active: npt.NDArray[np.int8], region: Ints, gone: Ints, start: int) -> npt.NDArray[np.int8]:

@@ -20,6 +20,9 @@ Rows = npt.NDArray[np.int32]
 MORE_METERS, MORE_DAYS = 1024, 42
 """Room for growth is made so many rows or columns at a time."""
 
+MORE_PART = 32
+"""Room for growth is at least such a part of the meters that there are: each time all readings are copied."""
+
 
 class MeterDays:
     """The reading of each meter and day, float32, NaN where there is none.
@@ -109,7 +112,7 @@ class MeterDays:
         self._ids = np.concatenate([self._ids, new])
         self._find = _Finder(self._ids)
         if len(self._ids) > len(self._values):
-            spare = 0 if self._only or not len(self._values) else MORE_METERS
+            spare = 0 if self._only or not len(self._values) else max(MORE_METERS, len(self._ids) // MORE_PART)
             self._resize(len(self._ids) + spare, self._values.shape[1])
 
     def _reach(self, days: int) -> None:

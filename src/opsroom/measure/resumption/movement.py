@@ -58,14 +58,14 @@ class Fortnight:
             return None
         days = slice(end - 2 * WEEK, end)
         baseline, chains = groundwork.baseline, groundwork.chains
-        level, kind = baseline.normal(observed.around.between(days.start, days.stop))
+        level = baseline.workday(observed.around.between(days.start, days.stop))
         at = np.searchsorted(baseline.enterprise, chains.enterprise)
         levels = np.maximum(observed.use.level, 0)
         usual = np.bincount(at, levels, minlength=len(baseline.enterprise)).astype(np.float64)
         rows: Ints = np.searchsorted(baseline.enterprise, groundwork.companies["enterprise_id"].to_numpy())
         ratio = observed.use.ratio[rows, days].copy()
         ratio[~baseline.fitted[rows]] = np.nan  # without a normal there is no telling why
-        return cls(last, usual[rows], ratio, level[rows], kind[rows])
+        return cls(last, usual[rows], ratio, level[rows], observed.nu[rows, days])
 
     @property
     def days(self) -> tuple[dt.date, dt.date]:
@@ -121,7 +121,7 @@ def movements(fortnight: Fortnight, group: Ints) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "group": group[company],
-            "component": np.array(CAUSES, dtype=object)[cause],
+            "component": pd.Categorical.from_codes(cause, categories=pd.Index(CAUSES)),
             "points": 100 * causes[company, cause] / base,
         }
     )
