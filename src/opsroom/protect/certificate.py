@@ -17,7 +17,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from opsroom.base.errors import DisclosureError
-from opsroom.protect.system import System, components
+from opsroom.protect.system import Insiders, System, components
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -164,6 +164,7 @@ class Reach:
     def __init__(self, system: System) -> None:
         self.system = system
         self.label = components(system)
+        self.insiders = Insiders(system)
         self._equations = sp.csc_array(system.equations)
         self._asked: dict[int, tuple[Ints, Any]] = {}
 
@@ -182,7 +183,7 @@ class Reach:
         most = np.full(len(columns), np.inf)
         if gap.insider:
             members = (gap.insider,) if gap.insider > 0 else tuple(system.peers[-1 - gap.insider])
-            knows = system.knowledge(members)
+            knows = self.insiders.knowledge(members)
             whole = np.isin(columns, knows.whole)
             least[whole] = most[whole] = 0.0
             inside = np.isin(knows.quantities, columns)
@@ -232,6 +233,7 @@ def _infeasible() -> Any:
 class _Proof:
     def __init__(self, system: System, known: Flags, moves: sp.csc_array) -> None:
         self.system = system
+        self.insiders = Insiders(system)
         self.moves = moves
         value, at, shift = system.value, moves.indices, moves.data
         self.column = np.repeat(np.arange(moves.shape[1]), np.diff(moves.indptr))
@@ -302,7 +304,7 @@ class _Proof:
         self, members: tuple[int, ...], target: int, direction: int, numbers: Ints, width: float = np.inf
     ) -> bool:
         """Say whether contributors are taken in by a witness that goes to the end that they can believe."""
-        knows = self.system.knowledge(members)
+        knows = self.insiders.knowledge(members)
         if target in knows.whole:
             return True
         value = float(self.system.value[target])
