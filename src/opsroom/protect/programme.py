@@ -52,13 +52,13 @@ class Moves:
         self._columns = columns
         self._programmes: dict[int, tuple[Ints, Programme]] = {}
         self._label: Ints | None = None
-        self._relations = tuple(
+        self._relations: Any = tuple(
             part.astype(kind)
             for side in (lines, columns)
             for part, kind in ((side.indptr, np.int32), (side.indices, np.int32), (side.data, np.float64))
         )
         most = min(_BASIS, lines.shape[0])
-        self._room = (
+        self._room: Any = (
             np.full(2 * n, -1, dtype=np.int32), np.zeros(n), np.zeros(n, dtype=bool), np.zeros(lines.shape[0]),
             np.full(lines.shape[0], -1, dtype=np.int32), np.zeros((most, most)), np.zeros(n),
         )  # fmt: skip
@@ -88,9 +88,8 @@ class Moves:
         quantities, ascending, and their shifts; or None where there is no move
         """
         self.asked += 1
-        outcome, count, _ = cheapest(
-            target, need, room, price, closed, *self._relations, *self._room, self._at, self._shift
-        )
+        given = (target, need, room, price, closed, *self._relations, *self._room, self._at, self._shift)
+        outcome, count, _ = cheapest(*given)
         if outcome == FOUND:
             return self._at[:count].copy(), self._shift[:count].copy()
         if outcome == NONE:

@@ -45,7 +45,7 @@ def _tilt(q: int) -> float:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _rooms(q: int, size: float, room: Floats) -> float:
     """Return how far a quantity may fall, where the need is one."""
-    far = room[q] / size
+    far: float = room[q] / size
     if far < _LEAST:
         return 0.0
     return min(far, _FAR)

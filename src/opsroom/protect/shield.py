@@ -3,8 +3,8 @@
 For each sensitive quantity, upwards and downwards, the cheapest move (`opsroom.protect.programme`) is looked
 for that shifts it to the end of its protection interval without shifting anything that is known; what the move
 shifts and is still shown gets hidden. A move is kept as a *witness*: a table that every attacker must think
-possible, and most serve several quantities at once (`opsroom.protect.pool`). Then it is looked for what was hidden in vain, dearest
-first. The checker (`opsroom.protect.certificate`) verifies the witnesses by itself.
+possible, and most serve several quantities at once (`opsroom.protect.pool`). Then it is looked for what was
+hidden in vain, dearest first. The checker (`opsroom.protect.certificate`) verifies the witnesses by itself.
 
 The order (widest interval first) and the charge for a quantity by the share of the need that runs through it
 follow Kelly, Golden & Assad (1992) and Fischetti & Salazar (2001); that one witness serves many quantities,

@@ -111,7 +111,9 @@ class Insiders:
         none = np.zeros(0, dtype=np.int64)
         rows = np.concatenate([none, *(self._rows[s] for s in inside)])
         held, which, many = np.unique(rows, return_inverse=True, return_counts=True)
-        parts = np.bincount(which, np.concatenate([np.zeros(0), *(self._parts[s] for s in inside)]), len(held))
+        weights = np.concatenate([np.zeros(0), *(self._parts[s] for s in inside)])
+        parts = np.zeros(len(held))
+        np.add.at(parts, which.ravel(), weights)
         alone = [self._system.alone[m] for m in members if m in self._system.alone]
         together = held[(many > 1) & (many == self._told[held])]  # what only they contribute to
         whole = np.unique(np.concatenate([none, *alone, together])).astype(np.int64)
