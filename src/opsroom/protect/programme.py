@@ -29,7 +29,7 @@ _SMALL = 1e-9
 """What counts as no move at all, relative to the need."""
 
 
-_BASIS = 512
+_BASIS = 2_000
 """The largest basis of a move that is looked for from where nothing moves."""
 
 

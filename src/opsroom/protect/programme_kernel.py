@@ -89,6 +89,7 @@ def cheapest(
     mended = np.empty(most, dtype=np.int32)
     amount = np.zeros(most)
     rho, column, b = np.zeros(most), np.zeros(most), np.zeros(most)
+    some = np.empty(most, dtype=np.int32)
     k = 0
     near = np.empty(256, dtype=np.int32)
     entries = np.empty(256, dtype=np.int32)
@@ -272,10 +273,15 @@ def cheapest(
                 factor = -col_a[e] if entering & 1 else col_a[e]
                 for i in range(k):
                     column[i] += inverse[i, j] * factor
-        for i in range(k):
+        n_some = 0
+        for j in range(k):
+            if b[j] != 0.0:
+                some[n_some] = j
+                n_some += 1
+        for i in range(k if n_some else 0):
             move = 0.0
-            for j in range(k):
-                move -= inverse[i, j] * b[j]
+            for h in range(n_some):
+                move -= inverse[i, some[h]] * b[some[h]]
             if move != 0.0:
                 amount[i] += move
                 p = basic[i] >> 1
@@ -291,13 +297,18 @@ def cheapest(
                             n_rows += 1
                             line[r] = -2
                         gap[r] += col_a[e] * move
-        # The new basis.
+        # The new basis. What is zero in the inverse, and most of it is, stays so untouched.
+        n_some = 0
+        for j in range(k):
+            if abs(rho[j]) > 1e-14:
+                some[n_some] = j
+                n_some += 1
         if is_row:
             for i in range(k):
-                if column[i] != 0.0:
+                if abs(column[i]) > 1e-14:
                     factor = column[i] / pivot
-                    for j in range(k):
-                        inverse[i, j] -= factor * rho[j]
+                    for h in range(n_some):
+                        inverse[i, some[h]] -= factor * rho[some[h]]
                     inverse[i, k] = -factor
                 else:
                     inverse[i, k] = 0.0
@@ -314,10 +325,10 @@ def cheapest(
                 break  # rounding has grown too large
             for j in range(k):
                 inverse[i, j] /= column[i]
-            for h in range(k):
-                if h != i and column[h] != 0.0:
-                    for j in range(k):
-                        inverse[h, j] -= column[h] * inverse[i, j]
+            for g in range(k):
+                if g != i and abs(column[g]) > 1e-14:
+                    for h in range(n_some):
+                        inverse[g, some[h]] -= column[g] * inverse[i, some[h]]
             old = basic[i]
             spot[old] = -1 if toward > 0 else -3
             basic[i], amount[i] = entering, begin + change
