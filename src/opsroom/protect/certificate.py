@@ -8,7 +8,7 @@ checks them by sparse products and comparisons alone, and shares no code with wh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from opsroom.base.errors import DisclosureError
-from opsroom.protect.system import System, components
+from opsroom.protect.system import Insiders, System, components
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -140,19 +140,30 @@ def examine(system: System, known: Flags, witnesses: sp.csc_array) -> tuple[list
     quantity can believe no end of the interval below its part; the table on the way to the witness at which its
     part is reached takes it in, since possible tables form a convex set.
     """
-    proof = _Proof(system, known, sp.csc_array(witnesses))
-    gaps: list[Gap] = []
-    slack = np.inf
-    targets = np.flatnonzero(system.sensitive & ~known & ~system.fixed).tolist()
-    for target in targets:
-        for direction, width in ((1, system.above[target]), (-1, system.below[target])):
-            if width <= 0:
-                continue
-            found, reach = proof.unproved(target, direction, float(width))
-            gaps += [Gap(target, direction, insider) for insider in found]
-            if not found:
-                slack = min(slack, reach / float(width) - 1)
-    return gaps, max(float(slack), 0.0) if np.isfinite(slack) else 1.0
+    moves = sp.csc_array(witnesses, copy=True)
+    moves.sum_duplicates()  # what is said twice of a quantity is judged together
+    proof = _Proof(system, known, moves)
+    open_now = system.sensitive & ~known & ~system.fixed
+    width = np.stack([system.below, system.above], axis=1).ravel()  # a goal is twice a quantity, and one for upwards
+    goals = np.flatnonzero(np.repeat(open_now, 2) & (width > 0))
+    best, told = proof.reached(goals, width)
+    gaps = [Gap(int(g) >> 1, 1 if g & 1 else -1, 0) for g in goals[best[goals] == 0].tolist()]
+    for goal, insider in told:
+        if insider != proof.sole[goal >> 1] and not proof.settled((insider,), goal):
+            gaps.append(Gap(goal >> 1, 1 if goal & 1 else -1, insider))
+    for goal in goals[best[goals] > 0].tolist() if system.peers else ():
+        peers = system.peers.get(goal >> 1)
+        if peers and not proof.settled(peers, goal, float(width[goal])):
+            gaps.append(Gap(goal >> 1, 1 if goal & 1 else -1, -1 - (goal >> 1)))
+    whole = np.ones(len(width), dtype=bool)
+    whole[[2 * g.quantity + (g.direction > 0) for g in gaps]] = False
+    proved = goals[whole[goals]]
+    slack = float((best[proved] / width[proved]).min(initial=np.inf)) - 1
+    return sorted(gaps, key=_order), max(slack, 0.0) if np.isfinite(slack) else 1.0
+
+
+def _order(gap: Gap) -> tuple[int, int, int]:
+    return gap.quantity, -gap.direction, gap.insider
 
 
 class Reach:
@@ -164,6 +175,7 @@ class Reach:
     def __init__(self, system: System) -> None:
         self.system = system
         self.label = components(system)
+        self.insiders = Insiders(system)
         self._equations = sp.csc_array(system.equations)
         self._asked: dict[int, tuple[Ints, Any]] = {}
 
@@ -182,7 +194,7 @@ class Reach:
         most = np.full(len(columns), np.inf)
         if gap.insider:
             members = (gap.insider,) if gap.insider > 0 else tuple(system.peers[-1 - gap.insider])
-            knows = system.knowledge(members)
+            knows = self.insiders.knowledge(members)
             whole = np.isin(columns, knows.whole)
             least[whole] = most[whole] = 0.0
             inside = np.isin(knows.quantities, columns)
@@ -232,6 +244,7 @@ def _infeasible() -> Any:
 class _Proof:
     def __init__(self, system: System, known: Flags, moves: sp.csc_array) -> None:
         self.system = system
+        self.insiders = Insiders(system)
         self.moves = moves
         value, at, shift = system.value, moves.indices, moves.data
         self.column = np.repeat(np.arange(moves.shape[1]), np.diff(moves.indptr))
@@ -251,58 +264,75 @@ class _Proof:
         self.sole = np.zeros(system.size, dtype=np.int64)
         for insider, quantities in system.alone.items():
             self.sole[quantities] = insider
-        rows = sp.csr_array(sp.csc_array((np.arange(1, len(at) + 1), at, moves.indptr), shape=moves.shape))
-        self.rows = rows
-        self._betrayed: dict[int, tuple[dict[int, set[int]], set[int]]] = {}
+        self.rows = sp.csr_array(sp.csc_array((np.arange(1, len(at) + 1), at, moves.indptr), shape=moves.shape))
+        # Below what somebody unknown believes: what goes so low serves that quantity alone.
+        lows = np.bincount(self.column[self.low], minlength=moves.shape[1])
+        lowest = np.full(moves.shape[1], -1, dtype=np.int64)
+        lowest[self.column[self.low]] = at[self.low]
+        self.only = np.where(lows == 0, -1, np.where(lows == 1, lowest, -2))
+        """The only quantity that a witness can serve; -1 where any, -2 where none."""
 
-    def betrayed(self, witness: int) -> tuple[Mapping[int, set[int]], set[int]]:
-        """Return contributor → the quantities by which it tells a witness, and the quantities below their floor."""
-        if witness not in self._betrayed:
-            found: dict[int, set[int]] = {}
-            inside = range(self.moves.indptr[witness], self.moves.indptr[witness + 1])
-            low: set[int] = set()
-            for e in inside:
-                q = int(self.moves.indices[e])
-                if self.sole[q] and self.moves.data[e] != 0:
-                    found.setdefault(int(self.sole[q]), set()).add(q)
-                for k in np.flatnonzero(self.told[e]).tolist():
-                    found.setdefault(int(self.system.who[q, k]), set()).add(q)
-                if self.low[e]:
-                    low.add(q)
-            self._betrayed[witness] = (found, low)
-        return self._betrayed[witness]
+    def reached(self, goals: Ints, width: Floats) -> tuple[Floats, list[tuple[int, int]]]:
+        """Return how far the best witness goes for each goal, and who tells from the true table all that reach one.
 
-    def unproved(self, target: int, direction: int, width: float) -> tuple[list[int], float]:
-        """Return the attackers (0: anybody) against whom a goal has no witness, and how far the best goes."""
-        a, b = self.rows.indptr[target], self.rows.indptr[target + 1]
-        entries = self.rows.data[a:b] - 1
-        reach = direction * self.moves.data[entries]
-        numbers = self.column[entries]
-        able = ~self.void[numbers] & (reach > 0)
-        best = 0.0
-        left: set[int] | None = None
-        for witness, far in zip(numbers[able].tolist(), reach[able].tolist(), strict=True):
-            tells, low = self.betrayed(witness)
-            if far < width * (1 - TOLERANCE) or low - {target}:
-                continue
-            best = max(best, far)
-            # By the target itself nobody is betrayed: the way to the witness goes through its part.
-            against = {i for i, quantities in tells.items() if quantities - {target}}
-            left = against if left is None else left & against
-        if left is None:
-            return [0], best
-        sole = int(self.sole[target])
-        gaps = [i for i in sorted(left) if i != sole and not self._settled((i,), target, direction, numbers[able])]
-        peers = self.system.peers.get(target)
-        if peers and not self._settled(peers, target, direction, numbers[able], width):
-            gaps.append(-1 - target)
-        return gaps, best
+        By the target itself nobody is betrayed: the way to the witness goes through its part.
+        """
+        at, shift = self.moves.indices.astype(np.int64), self.moves.data
+        goal = 2 * at + (shift > 0)
+        wanted = np.zeros(len(width), dtype=bool)
+        wanted[goals] = True
+        only = self.only[self.column]
+        pair = wanted[goal] & ~self.void[self.column] & (np.abs(shift) >= width[goal] * (1 - TOLERANCE))
+        pair &= (only == -1) | (only == at)
+        goal, witness, far = goal[pair], self.column[pair], np.abs(shift)[pair]
+        best = np.zeros(len(width))
+        np.maximum.at(best, goal, far)
+        teller, insider, single = self._tellers()
+        start = np.searchsorted(teller, np.arange(self.moves.shape[1] + 1))
+        # Who tells a witness by its target alone does not count: how many of those are there for each pair?
+        by_one = single >= 0
+        key, times = np.unique(teller[by_one] * self.system.size + single[by_one], return_counts=True)
+        mine = witness * self.system.size + (goal >> 1)
+        place = np.minimum(np.searchsorted(key, mine), max(len(key) - 1, 0))
+        excused = np.where(key[place] == mine, times[place], 0) if len(key) else np.zeros(len(mine), dtype=np.int64)
+        silent = start[witness + 1] - start[witness] == excused
+        done = np.zeros(len(width), dtype=bool)
+        done[goal[silent]] = True
+        left = ~done[goal]
+        goal, witness = goal[left], witness[left]
+        count = np.bincount(goal, minlength=len(width))
+        each = start[witness + 1] - start[witness]
+        which = np.repeat(np.arange(len(goal)), each)
+        entry = np.arange(len(which)) - np.repeat(np.cumsum(each) - each, each) + start[witness][which]
+        against = single[entry] != goal[which] >> 1
+        names, number = np.unique(insider, return_inverse=True)
+        told = goal[which][against] * max(len(names), 1) + number.ravel()[entry[against]]
+        found, times = np.unique(told, return_counts=True)
+        by_all = found[times == count[found // max(len(names), 1)]]
+        return best, [(int(f) // len(names), int(names[int(f) % len(names)])) for f in by_all.tolist()]
 
-    def _settled(
-        self, members: tuple[int, ...], target: int, direction: int, numbers: Ints, width: float = np.inf
-    ) -> bool:
+    def _tellers(self) -> tuple[Ints, Ints, Ints]:
+        """Return witness, contributor who tells it from the true table, and by which quantity (-1: by several)."""
+        at, column = self.moves.indices.astype(np.int64), self.column
+        alone = (self.sole[at] != 0) & (self.moves.data != 0)
+        entry, k = np.nonzero(self.told)
+        witness = np.concatenate([column[alone], column[entry]])
+        insider = np.concatenate([self.sole[at[alone]], self.system.who[at[entry], k]])
+        quantity = np.concatenate([at[alone], at[entry]])
+        order = np.lexsort((quantity, insider, witness))
+        witness, insider, quantity = witness[order], insider[order], quantity[order]
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (witness[1:] != witness[:-1]) | (insider[1:] != insider[:-1])
+        heads = np.flatnonzero(new)
+        if not len(heads):
+            return witness, insider, quantity
+        least, most = np.minimum.reduceat(quantity, heads), np.maximum.reduceat(quantity, heads)
+        return witness[heads], insider[heads], np.where(least == most, least, -1)
+
+    def settled(self, members: tuple[int, ...], goal: int, width: float = np.inf) -> bool:
         """Say whether contributors are taken in by a witness that goes to the end that they can believe."""
-        knows = self.system.knowledge(members)
+        target, direction = goal >> 1, 1 if goal & 1 else -1
+        knows = self.insiders.knowledge(members)
         if target in knows.whole:
             return True
         value = float(self.system.value[target])
@@ -311,19 +341,20 @@ class _Proof:
             width = min(width, value - float(own[0]))
             if width <= TOLERANCE * abs(value):
                 return True
-        part = np.full(self.system.size, -np.inf)
-        part[knows.quantities] = knows.parts
-        part[target] = -np.inf
-        for witness in numbers.tolist():
+        moved = self.rows.data[self.rows.indptr[target] : self.rows.indptr[target + 1]] - 1
+        for entry in moved[direction * self.moves.data[moved] >= width * (1 - TOLERANCE)].tolist():
+            witness = int(self.column[entry])
             a, b = self.moves.indptr[witness], self.moves.indptr[witness + 1]
-            at, shift = self.moves.indices[a:b], self.moves.data[a:b]
-            far = direction * float(shift[at == target][0])
-            end, slack = self.system.value[at] + shift, TOLERANCE * np.abs(self.system.value[at])
+            at = self.moves.indices[a:b]
+            end, slack = self.system.value[at] + self.moves.data[a:b], TOLERANCE * np.abs(self.system.value[at])
+            place = np.minimum(np.searchsorted(knows.quantities, at), len(knows.quantities) - 1)
+            mine = (knows.quantities[place] == at) & (at != target) if len(knows.quantities) else np.zeros(b - a, bool)
+            low = end[mine] < knows.parts[place[mine]] - slack[mine]
             if (
-                far >= width * (1 - TOLERANCE)
+                not self.void[witness]
+                and self.only[witness] in (-1, target)
+                and not low.any()
                 and not np.isin(at, knows.whole).any()
-                and not (end < part[at] - slack).any()
-                and not self.betrayed(witness)[1] - {target}
             ):
                 return True
         return False

@@ -19,8 +19,6 @@ from opsroom.protect.quantities import REST, Key, Quantities, read_quantities, t
 from opsroom.protect.rules import Rules
 from opsroom.protect.shield import Shielded, shield
 from opsroom.protect.system import System, components, relations
-from opsroom.protect.tabulate import whole_axis
-from opsroom.protect.tiles import WHOLE, Tile, tiles_of
 from opsroom.protect.vintage import compare
 
 Floats = npt.NDArray[np.float64]
@@ -98,8 +96,7 @@ def judge(cells: Cells, rules: Rules, past: Sequence[Past], *, entry: int) -> Ve
     hidden = np.zeros(len(gives), dtype=bool)
     if _offered_before(cells, past):
         system, hidden = _unsettled(system, pool, gives, entry)
-    tiles = _tiles(cells, pool) if system.size > WHOLE // 2 else None  # a cell has several parts here
-    found = shield(system, gives, price, hidden=hidden, tiles=tiles)
+    found = shield(system, gives, price, hidden=hidden)
     judgement = _remember(cells, quantities, numbers, lines, extra, found, local, entry)
     certificate = certify(
         system, found.known, found.witnesses, attackers=rules.attackers, key=judgement.to_bytes(), lost=found.open
@@ -368,32 +365,6 @@ def _unsettled(system: System, pool: _Pool, gives: Sequence[tuple[int, ...]], en
     settled = (label >= 0) & ~touched[label]
     hidden = np.fromiter((any(settled[q] for q in quantities) for quantities in gives), dtype=bool, count=len(gives))
     return replace(system, sensitive=system.sensitive & ~settled), hidden
-
-
-def _tiles(cells: Cells, pool: _Pool) -> list[Tile]:
-    """Return tiles over the additive dimensions; a tile holds all vintages, periods and parts of its cells."""
-    additive = [k for k, d in enumerate(cells.dimensions) if d in cells.additive]
-    columns = np.array(list(pool.keys), dtype=np.int64)
-    short = [tuple(key[k] for k in additive) for key in pool.keys.values()]
-    axes, place = [], []
-    for at, k in enumerate(additive):
-        codes = [key[at] for key in short]
-        axis = whole_axis(cells.dimensions[k], codes, cells.hierarchies.get(cells.dimensions[k], {}))
-        position = {code: n for n, code in enumerate(axis.codes)}
-        axes.append(axis)
-        place.append(np.array([position[code] for code in codes], dtype=np.int64))
-    if not axes:
-        return [Tile(columns, columns, columns)]
-    spots, which, many = np.unique(np.stack(place, axis=1), axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(which.ravel(), kind="stable")
-    start = np.concatenate([[0], np.cumsum(many)])
-
-    def spread(found: Ints) -> Ints:
-        parts = [order[start[c] : start[c + 1]] for c in found.tolist()]
-        return np.sort(columns[np.concatenate(parts)]) if parts else columns[:0]
-
-    tiles = tiles_of(axes, spots, many.astype(np.float64))
-    return [Tile(spread(t.cells), spread(t.native), spread(t.wide)) for t in tiles]
 
 
 def _price(

@@ -1,8 +1,9 @@
-"""Linear programmes over tables that an attacker thinks possible, solved by HiGHS from the last basis.
+"""Linear programmes over tables that an attacker thinks possible: the cheapest moves.
 
 A *move* is a difference d between such a table and the true one: ``equations @ d = 0``, zero where the value
-is known. `Programme.move` finds the cheapest move that shifts one quantity by a given amount; a second
-question to the same programme starts from the basis of the first and takes a few pivots.
+is known. `Moves.move` finds the cheapest move that shifts one quantity by a given amount, by a dual simplex method
+that starts where nothing moves and touches little more than the move (`opsroom.protect.programme_kernel`). What is
+too large or too close for that is asked of HiGHS, from the last basis: `Programme`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,108 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from opsroom.protect.programme_kernel import FOUND, NONE, cheapest
+from opsroom.protect.system import System, components, spanning
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 _FAR = 1e5
 """A capacity of so many times the need is no limit."""
 
 _SMALL = 1e-9
 """What counts as no move at all, relative to the need."""
+
+
+_BASIS = 2_000
+"""The largest basis of a move that is looked for from where nothing moves."""
+
+
+class Moves:
+    """The moves of a system.
+
+    Parameters
+    ----------
+    system
+        The quantities. Relations that follow from others are left out.
+    """
+
+    def __init__(self, system: System) -> None:
+        n = system.size
+        lines = sp.csr_array(spanning(system.equations))
+        columns = sp.csc_array(lines)
+        self.system = system
+        self.asked = self.elsewhere = 0
+        """How many moves were looked for, and for how many of them HiGHS was asked."""
+        self._columns = columns
+        self._programmes: dict[int, tuple[Ints, Programme]] = {}
+        self._label: Ints | None = None
+        self._relations: Any = tuple(
+            part.astype(kind)
+            for side in (lines, columns)
+            for part, kind in ((side.indptr, np.int32), (side.indices, np.int32), (side.data, np.float64))
+        )
+        most = min(_BASIS, lines.shape[0])
+        self._room: Any = (
+            np.full(2 * n, -1, dtype=np.int32), np.zeros(n), np.zeros(n, dtype=bool), np.zeros(lines.shape[0]),
+            np.full(lines.shape[0], -1, dtype=np.int32), np.zeros((most, most)), np.zeros(n),
+        )  # fmt: skip
+        self._at, self._shift = np.zeros(n, dtype=np.int64), np.zeros(n)
+
+    def move(
+        self, target: int, need: float, *, room: Floats, price: Floats, closed: Flags
+    ) -> tuple[Ints, Floats] | None:
+        """Find the cheapest move that shifts a quantity.
+
+        Parameters
+        ----------
+        target
+            The quantity.
+        need
+            By how much, up or (negative) down.
+        room
+            How far each quantity may fall, shape (n,); ``inf`` where there is no limit.
+        price
+            What it costs to use a quantity at all, shape (n,), positive. The programme charges it by the part of the
+            need, or of the room where that is less, that runs through the quantity.
+        closed
+            Quantities that must not move, shape (n,).
+
+        Returns
+        -------
+        quantities, ascending, and their shifts; or None where there is no move
+        """
+        self.asked += 1
+        given = (target, need, room, price, closed, *self._relations, *self._room, self._at, self._shift)
+        outcome, count, _ = cheapest(*given)
+        if outcome == FOUND:
+            return self._at[:count].copy(), self._shift[:count].copy()
+        if outcome == NONE:
+            return None
+        self.elsewhere += 1
+        columns, programme = self._around(target)
+        found = programme.move(
+            int(np.searchsorted(columns, target)),
+            need,
+            room=room[columns],
+            price=price[columns],
+            closed=closed[columns],
+        )
+        if found is None:
+            return None
+        inside = np.flatnonzero(found)
+        return columns[inside], found[inside]
+
+    def _around(self, target: int) -> tuple[Ints, Programme]:
+        """Return all that is connected with a quantity, and the programme on it."""
+        if self._label is None:
+            self._label = components(self.system)
+        label = int(self._label[target])
+        if label not in self._programmes:
+            columns = np.flatnonzero(self._label == label)
+            self._programmes[label] = columns, Programme(sp.csc_array(self._columns[:, columns]))
+        return self._programmes[label]
 
 
 class Programme:

@@ -3,8 +3,8 @@
 For each sensitive quantity, upwards and downwards, the cheapest move (`opsroom.protect.programme`) is looked
 for that shifts it to the end of its protection interval without shifting anything that is known; what the move
 shifts and is still shown gets hidden. A move is kept as a *witness*: a table that every attacker must think
-possible, and most serve several quantities at once. Then it is looked for what was hidden in vain, dearest
-first. The checker (`opsroom.protect.certificate`) verifies the witnesses by itself.
+possible, and most serve several quantities at once (`opsroom.protect.pool`). Then it is looked for what was
+hidden in vain, dearest first. The checker (`opsroom.protect.certificate`) verifies the witnesses by itself.
 
 The order (widest interval first) and the charge for a quantity by the share of the need that runs through it
 follow Kelly, Golden & Assad (1992) and Fischetti & Salazar (2001); that one witness serves many quantities,
@@ -19,34 +19,31 @@ with linear constraints, Management Science 47.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from opsroom.protect.programme import Programme
-from opsroom.protect.shield_kernel import room, tells
-from opsroom.protect.system import Knowledge, System, components
-from opsroom.protect.tiles import Tile
+from opsroom.protect.pool import Pool
+from opsroom.protect.programme import Moves
+from opsroom.protect.system import Insiders, System
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-Goal = tuple[int, int]
-"""A sensitive quantity and a direction: +1 to the upper end of its interval, -1 to the lower."""
-
-_NEARLY = 1 - 1e-9
-
-_EFFORT = 500
-"""Programmes that may be solved in any case to publish again what was hidden in vain."""
+Knows = tuple[Ints, Ints, Floats]
+"""What somebody knows entirely, what in part, and how far that may fall in its eyes."""
 
 _PARTS = (0.5, 0.25, 0.125, 0.03125)
 """What is tried of the way to a goal that no table reaches whatever is hidden."""
 
 _FREE = 1e-5
 """Price of moving what is hidden anyway, where the middle price is 1: fewer quantities make a better witness."""
+
+_EFFORT = 2_000
+"""Programmes that may be solved in any case to publish again what was hidden in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +69,12 @@ class Shielded:
     open: tuple[tuple[int, int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Witness:
-    at: Ints
-    shift: Floats
-    target: int
-    reaches: frozenset[Goal]
-    betrayed: frozenset[int]
-    """Contributors who know by a quantity other than the target that it is not the true table."""
-    own: frozenset[int]
-    """Those who know it by the target; on the way to it there is a table that tells them nothing."""
-
-    def tells(self, goal: Goal) -> frozenset[int]:
-        """Return who is not taken in by the table as a witness for a goal."""
-        return self.betrayed if goal[0] == self.target else self.betrayed | self.own
-
-
 def shield(
     system: System,
     units: Sequence[tuple[int, ...]],
     price: Floats,
     *,
     hidden: Flags | None = None,
-    tiles: Sequence[Tile] | None = None,
     minimal: bool = True,
 ) -> Shielded:
     """Choose what to hide, with the witnesses that it is enough.
@@ -109,9 +89,6 @@ def shield(
         Price of hiding each unit, positive, shape (units,).
     hidden
         Units that are hidden in any case, shape (units,); those that give a sensitive quantity always are.
-    tiles
-        Parts within which moves are looked for, for systems too large to be looked at whole; then in what is
-        around the part, and then everywhere.
     minimal
         Publish again what was hidden in vain.
 
@@ -120,340 +97,221 @@ def shield(
     Shielded
     """
     work = _Work(system, units, price, hidden)
-    places = _connected(system) if tiles is None else _tiled(system, tiles)
     for insiders in (False, True):
-        for place in places:
-            work.cover(place, insiders=insiders)
+        work.cover(insiders=insiders)
     if minimal:
-        work.clean(places)
+        work.clean()
     return work.result()
 
 
-@dataclass(slots=True)
-class _Place:
-    """Some columns of the system, in order, with a programme on them that is laid out when it is first asked."""
-
-    equations: sp.csc_array
-    columns: Ints
-    goals: list[Goal]
-    around: Callable[[], _Place] | None = None
-    """A larger place, for what cannot be reached in this one."""
-    _programme: Programme | None = None
-
-    def programme(self) -> Programme:
-        """Return the programme on the columns."""
-        if self._programme is None:
-            self._programme = Programme(sp.csc_array(self.equations[:, self.columns]))
-        return self._programme
-
-    def at(self, quantities: Ints) -> Ints:
-        """Return the place of each quantity among the columns, or -1."""
-        found = np.minimum(np.searchsorted(self.columns, quantities), len(self.columns) - 1)
-        return np.where(self.columns[found] == quantities, found, -1)
-
-
-@dataclass(slots=True)
 class _Work:
-    system: System
-    units: Sequence[tuple[int, ...]]
-    price: Floats
-    given: Flags | None
-    hidden: Flags = field(init=False)
-    shown: Ints = field(init=False)
-    """How many shown units give each quantity."""
-    giving: list[list[int]] = field(init=False)
-    charge: Floats = field(init=False)
-    """Price of hiding each quantity."""
-    pool: list[_Witness] = field(init=False, default_factory=list)
-    alive: list[bool] = field(init=False, default_factory=list)
-    reached: dict[Goal, list[int]] = field(init=False, default_factory=dict)
-    settled: dict[tuple[Goal, int], list[int]] = field(init=False, default_factory=dict)
-    """Witnesses for one contributor alone, who knows of the lower end of an interval that it is not so low."""
-    using: list[list[int]] = field(init=False)
-    open: set[tuple[int, int, int]] = field(init=False, default_factory=set)
-    above: Floats = field(init=False)
-    below: Floats = field(init=False)
-    """How far it is to the goals; less than the system asks for where that cannot be reached."""
-    partly: dict[tuple[int, int, int], float] = field(init=False, default_factory=dict)
-    """Which part of the way to a goal is gone where no more can be, against an insider or (0) everybody."""
-    sole: Ints = field(init=False)
-    """The only contributor of each quantity, or 0."""
-    known_by: dict[int, Knowledge] = field(init=False, default_factory=dict)
-    effort: int = field(init=False, default=0)
-    """How many more programmes may be solved to publish again what was hidden in vain."""
-    told_peers: dict[tuple[int, int], bool] = field(init=False, default_factory=dict)
+    """A pattern in the making. A goal is twice a quantity, and one more for upwards."""
 
-    def __post_init__(self) -> None:
-        system, n = self.system, self.system.size
-        self.hidden = np.zeros(len(self.units), dtype=bool) if self.given is None else self.given.copy()
-        self.above, self.below = system.above.copy(), system.below.copy()
+    def __init__(self, system: System, units: Sequence[tuple[int, ...]], price: Floats, hidden: Flags | None) -> None:
+        n = system.size
+        self.system, self.units = system, units
+        self.forced = np.zeros(len(units), dtype=bool) if hidden is None else hidden.copy()
+        """Units that are hidden in any case."""
+        middle = float(np.median(price)) if len(price) else 1.0
+        self.price = price / (middle if middle > 0 else 1.0)
         self.shown = np.zeros(n, dtype=np.int64)
-        self.giving = [[] for _ in range(n)]
-        self.using = [[] for _ in range(n)]
-        for unit, quantities in enumerate(self.units):
-            if any(system.sensitive[q] for q in quantities):
-                self.hidden[unit] = True
+        """How many shown units give each quantity."""
+        self.giving: list[list[int]] = [[] for _ in range(n)]
+        sensitive = system.sensitive.tolist()
+        for unit, quantities in enumerate(units):
+            if any(sensitive[q] for q in quantities):
+                self.forced[unit] = True
             for q in quantities:
                 self.giving[q].append(unit)
-                self.shown[q] += not self.hidden[unit]
-        self.sole = np.zeros(n, dtype=np.int64)
-        for insider, cells in system.alone.items():
-            self.sole[cells] = insider
-        middle = float(np.median(self.price)) if len(self.price) else 1.0
-        self.price = self.price / (middle if middle > 0 else 1.0)
-        self.charge = np.zeros(n)
+                self.shown[q] += not self.forced[unit]
+        self.hidden = self.forced.copy()
+        self.charge = np.full(n, _FREE)
+        """Price of moving each quantity: that of hiding the shown units that give it."""
         for q in np.flatnonzero(self.shown).tolist():
             self.charge[q] = self._charge(q)
+        self.known = (self.shown > 0) | system.fixed
+        self.free = np.full(n, _FREE)
+        self.above, self.below = system.above.copy(), system.below.copy()
+        """How far it is to the goals; less than the system asks for where that cannot be reached."""
+        self.partly: dict[tuple[int, int], float] = {}
+        """Which part of the way to a goal is gone where no more can be, against an insider or (0) everybody."""
+        self.open: set[tuple[int, int]] = set()
+        self.sole = np.zeros(n, dtype=np.int64)
+        """The only contributor of each quantity, or 0."""
+        for insider, cells in system.alone.items():
+            self.sole[cells] = insider
+        self.pool = Pool(system, self.above, self.below, self.sole)
+        self.settled: dict[tuple[int, int], list[int]] = {}
+        """Witnesses for one contributor alone, who knows of the lower end of an interval that it is not so low."""
+        self.moves = Moves(system)
+        self.room: Floats = np.maximum(system.value - system.floor, 0.0)
+        self.insiders = Insiders(system)
+        self.told: dict[int, Knows] = {}
+        self.effort = 0
+        """How many more programmes may be solved to publish again what was hidden in vain."""
 
     def _charge(self, quantity: int) -> float:
         return float(sum(self.price[u] for u in self.giving[quantity] if not self.hidden[u]))
 
-    def known(self) -> Flags:
-        """Return what is known: given by a shown unit, or fixed."""
-        flags: Flags = (self.shown > 0) | self.system.fixed
-        return flags
-
-    def _need(self, goal: Goal, insiders: Collection[int]) -> float:
-        target, sign = goal
-        width = float(self.above[target] if sign > 0 else -self.below[target])
-        return width * min((self.partly.get((*goal, i), 1.0) for i in insiders), default=1.0)
-
-    def lacking(self, goal: Goal) -> frozenset[int] | None:
-        """Return the insiders against whom a goal has no witness; None if it has none at all."""
-        left: frozenset[int] | None = None
-        target = goal[0]
-        peers = -1 - target if target in self.system.peers else 0
-        taken = not peers or self._taken_in(goal, peers)
-        for number in self.reached.get(goal, ()):
-            if self.alive[number]:
-                told = self.pool[number].tells(goal)
-                left = told if left is None else left & told
-                taken = taken or (self.pool[number].target == target and not self._tells_peers(number, peers))
-                if not left and taken:
-                    return left
-        if left is None:
-            return None
-        return frozenset(i for i in left if not self._taken_in(goal, i)) | (frozenset() if taken else {peers})
-
-    def _taken_in(self, goal: Goal, insider: int) -> bool:
-        """Say whether an insider needs no witness of its own for a goal, or has one."""
-        if insider == self.sole[goal[0]] or (*goal, insider) in self.open:
-            return True
-        if insider < 0 and goal[0] in self.knows(insider).whole:
-            return True
-        return any(self.alive[number] for number in self.settled.get((goal, insider), ()))
-
-    def move(self, place: _Place, goal: Goal, closed: Flags, price: Floats, insiders: Collection[int]) -> Floats | None:
-        """Look for the cheapest move to a goal that takes contributors in; one shift for each column."""
-        system, columns = self.system, place.columns
-        target = int(np.searchsorted(columns, goal[0]))
-        room = system.value[columns] - system.floor[columns]
-        room[target] = system.value[goal[0]] - system.base[goal[0]]
-        need = self._need(goal, insiders)
-        closed = closed.copy()
-        for insider in insiders:
-            knows = self.knows(insider)
-            mine = place.at(knows.whole)
-            closed[mine[mine >= 0]] = True
-            mine = place.at(knows.quantities)
-            left = (system.value[knows.quantities] - knows.parts)[mine >= 0]
-            mine = mine[mine >= 0]
-            room[mine] = np.minimum(room[mine], left)
-            if need < 0:
-                need = max(need, -float(left[mine == target].min(initial=-need)))
-        if need == 0:
-            return None
-        return place.programme().move(target, need, room=np.maximum(room, 0.0), price=price, closed=closed)
-
-    def knows(self, insider: int) -> Knowledge:
-        """Return what a contributor knows, or (below zero) the peers of quantity ``-1 - insider``."""
-        if insider not in self.known_by:
-            members = (insider,) if insider > 0 else tuple(self.system.peers[-1 - insider])
-            self.known_by[insider] = self.system.knowledge(members)
-        return self.known_by[insider]
-
-    def _tells_peers(self, number: int, insider: int) -> bool:
-        """Say whether the peers of a quantity can tell a witness for it from the true table."""
-        if (number, insider) not in self.told_peers:
-            witness, knows = self.pool[number], self.knows(insider)
-            other = witness.at != -1 - insider
-            at, end = witness.at[other], (self.system.value[witness.at] + witness.shift)[other]
-            part = np.full(self.system.size, -np.inf)
-            part[knows.quantities] = knows.parts
-            slack = 1e-9 * np.abs(self.system.value[at])
-            self.told_peers[number, insider] = bool(np.isin(at, knows.whole).any() or (end < part[at] - slack).any())
-        return self.told_peers[number, insider]
-
-    def keep(self, place: _Place, move: Floats, goal: Goal, insiders: Collection[int]) -> bool:
-        """Keep a move, both ways, as far as it may be stretched; say whether it serves its goal."""
-        inside = np.flatnonzero(move)
-        at, shift = place.columns[inside], move[inside]
-        serves = False
-        for sign in (1, -1):
-            seen: set[tuple[frozenset[Goal], frozenset[int]]] = set()
-            for stretch in self._stretches(at, sign * shift, goal[0]):
-                witness = self._witness(at, sign * shift * stretch, goal[0])
-                as_asked = sign > 0 and stretch == 1.0
-                for_one = as_asked and goal not in witness.reaches
-                content = (witness.reaches, witness.betrayed)
-                if not (witness.reaches or for_one) or (content in seen and not for_one):
-                    continue
-                seen.add(content)
-                number = self._add(witness)
-                told = bool(witness.tells(goal).intersection(insiders))
-                told = told or any(i < 0 and self._tells_peers(number, i) for i in insiders)
-                if for_one and not told:  # it goes as low as its one insider can believe
-                    told = len(insiders) != 1
-                    for insider in insiders if not told else ():
-                        self.settled.setdefault((goal, insider), []).append(number)
-                serves = serves or (sign > 0 and (for_one or goal in witness.reaches) and not told)
-        return serves
-
-    def _add(self, witness: _Witness) -> int:
-        number = len(self.pool)
-        self.pool.append(witness)
-        self.alive.append(True)
-        for q in witness.at.tolist():
-            self.using[q].append(number)
-        for reached in witness.reaches:
-            self.reached.setdefault(reached, []).append(number)
-        return number
-
-    def _stretches(self, at: Ints, shift: Floats, target: int) -> list[float]:
-        """Return how far to stretch a move: not at all, until a contributor could tell, until nobody believes it."""
+    def goals(self) -> list[int]:
+        """Return what is to be reached, widest interval first."""
         system = self.system
-        full, soft = room(at, shift, target, system.value, system.base, system.floor, system.part, self.sole)
-        # A hair less than all the room: rounding must not carry a value beyond its floor.
-        found = {t * (1 - 1e-12) for t in (full, soft) if np.isfinite(t)} | ({1.0} if full > _NEARLY else set())
-        return sorted(t for t in found if t > 1e-9)
+        mine = np.flatnonzero(system.sensitive & ~system.fixed)
+        width = np.maximum(system.above, system.below)[mine]
+        order = mine[np.argsort(-width, kind="stable")]
+        both = np.stack([2 * order + 1, 2 * order], axis=1).ravel()
+        far = np.stack([system.above[order], system.below[order]], axis=1).ravel()
+        found: list[int] = both[far > 0].tolist()
+        return found
 
-    def _witness(self, at: Ints, shift: Floats, target: int) -> _Witness:
-        system, n = self.system, len(at) * (self.system.who.shape[1] + 1)
-        goals, betrayed, own = (np.empty(size, dtype=np.int64) for size in (2 * len(at), n, n))
-        reached, others, mine = tells(
-            at, shift, target, _NEARLY, system.value, system.floor, system.who, system.part, self.sole,
-            system.sensitive, self.above, self.below, goals, betrayed, own,
-        )  # fmt: skip
-        return _Witness(
-            at, shift, target, frozenset((g >> 1, 1 if g & 1 else -1) for g in goals[:reached].tolist()),
-            frozenset(betrayed[:others].tolist()), frozenset(own[:mine].tolist()),
-        )  # fmt: skip
+    def knows(self, insider: int) -> Knows:
+        """Return what a contributor knows, or (below zero) the peers of quantity ``-1 - insider``."""
+        if insider not in self.told:
+            members = (insider,) if insider > 0 else tuple(self.system.peers[-1 - insider])
+            found = self.insiders.knowledge(members)
+            left = np.maximum(self.system.value[found.quantities] - found.parts, 0.0)
+            self.told[insider] = found.whole, found.quantities, left
+        return self.told[insider]
+
+    def _need(self, goal: int, insiders: Collection[int]) -> float:
+        width = float(self.above[goal >> 1] if goal & 1 else -self.below[goal >> 1])
+        return width * min((self.partly.get((goal, i), 1.0) for i in insiders), default=1.0)
+
+    def wanted(self, goal: int, *, insiders: bool = True) -> list[int] | None:
+        """Return against whom a goal has no witness yet: insiders, nobody for all the world; None if it has all."""
+        left, taken = self.pool.lacking(goal)
+        if left is None:
+            return None if (goal, 0) in self.open else []
+        if not insiders:
+            return None
+        found = [i for i in left.tolist() if not self._taken_in(goal, i)]
+        peers = -1 - (goal >> 1)
+        if not taken and not self._taken_in(goal, peers):
+            found.append(peers)
+        return sorted(found) or None
+
+    def _taken_in(self, goal: int, insider: int) -> bool:
+        """Say whether an insider needs no witness of its own for a goal, or has one."""
+        if (goal, insider) in self.open:
+            return True
+        if insider < 0 and (goal >> 1) in self.knows(insider)[0]:
+            return True
+        return any(self.pool.alive[number] for number in self.settled.get((goal, insider), ()))
+
+    def reach(self, goal: int, closed: Flags, price: Floats, insiders: Collection[int], *, buy: bool = False) -> bool:
+        """Look for the cheapest move to a goal that takes contributors in, and keep it; say whether it serves.
+
+        Parameters
+        ----------
+        goal, insiders
+            What is to be reached, and who is to believe it.
+        closed, price
+            What must not move, and what it costs to move the rest, shape (n,).
+        buy
+            Hide what the move takes.
+        """
+        system, target = self.system, goal >> 1
+        need = self._need(goal, insiders)
+        told = [self.knows(i) for i in insiders]
+        whole = np.concatenate([k[0] for k in told]) if told else np.zeros(0, dtype=np.int64)
+        partly = np.concatenate([[target], *(k[1] for k in told)]).astype(np.int64)
+        left = np.concatenate([[system.value[target] - system.base[target]], *(k[2] for k in told)])
+        before = closed[whole], self.room[partly]
+        closed[whole] = True
+        self.room[target] = left[0]
+        np.minimum.at(self.room, partly, left)
+        if need < 0 and told:  # nobody believes it to be less than its own part
+            need = max(need, -float(left[1:][partly[1:] == target].min(initial=-need)))
+        found = self.moves.move(target, need, room=self.room, price=price, closed=closed) if need else None
+        closed[whole], self.room[partly] = before
+        if found is None:
+            return False
+        if buy:
+            self.hide(found[0].tolist())
+        serves, settled = self.pool.keep(*found, goal, insiders)
+        if settled >= 0:
+            for insider in insiders:
+                self.settled.setdefault((goal, insider), []).append(settled)
+        return serves
 
     def hide(self, quantities: Iterable[int]) -> None:
         """Hide all units that give quantities away."""
         for q in quantities:
+            if not self.shown[q]:
+                continue
             for unit in self.giving[q]:
                 if not self.hidden[unit]:
                     self.hidden[unit] = True
                     for other in self.units[unit]:
                         self.shown[other] -= 1
-                        self.charge[other] = self._charge(other)
+                        self.known[other] = self.system.fixed[other] or self.shown[other] > 0
+                        self.charge[other] = self._charge(other) if self.shown[other] else _FREE
 
-    def cover(self, place: _Place, *, insiders: bool) -> None:
-        """Find witnesses for all goals of a place: against everybody, or against each insider, too."""
-        ladder = [place]
-        for goal in place.goals:
-            while (lacking := self._wanted(goal, insiders=insiders)) is not None:
-                at = 0
-                while not self._found(ladder[at], goal, lacking):
-                    at += 1
-                    if at == len(ladder):
-                        beyond = ladder[-1].around
-                        if beyond is None:
-                            self._concede(ladder[-1], goal, min(lacking, default=0))
-                            break
-                        ladder.append(beyond())
+    def cover(self, *, insiders: bool) -> None:
+        """Find witnesses for all goals: against everybody, or against each insider, too."""
+        for goal in self.goals():
+            while (lacking := self.wanted(goal, insiders=insiders)) is not None:
+                if not self._found(goal, lacking):
+                    self._concede(goal, min(lacking, default=0))
 
-    def _concede(self, place: _Place, goal: Goal, insider: int) -> None:
+    def _found(self, goal: int, lacking: Collection[int]) -> bool:
+        """Find a witness against several insiders at once, with what is hidden anyway or not, or against the first."""
+        if len(lacking) > 1 and (self.reach(goal, self.known, self.free, lacking) or self._bought(goal, lacking)):
+            return True
+        return self._bought(goal, sorted(lacking)[:1])
+
+    def _bought(self, goal: int, insiders: Collection[int]) -> bool:
+        """Reach a goal against insiders (none: everybody) by hiding what it takes."""
+        return self.reach(goal, self.system.fixed, self.charge, insiders, buy=True)
+
+    def _concede(self, goal: int, insider: int) -> None:
         """Go as much of the way to a goal as can be gone, and if none can, leave it open."""
-        target, sign = goal
-        width = self.above if sign > 0 else self.below
+        width, target = self.above if goal & 1 else self.below, goal >> 1
         asked = float(width[target])
         for part in _PARTS:
-            self.partly[(*goal, insider)] = part if insider else 1.0
+            self.partly[goal, insider] = part if insider else 1.0
             if not insider:
                 width[target] = asked * part
-            if self._bought(place, goal, [insider] if insider else []):
-                self.partly[(*goal, insider)] = part
-                if not insider:  # the way itself is shorter now
-                    self.partly[(*goal, insider)] = 1.0
+            if self._bought(goal, [insider] if insider else []):
+                # Against everybody the way itself is shorter now.
+                self.partly[goal, insider] = part if insider else 1.0
                 return
-        self.open.add((*goal, insider))
+        self.open.add((goal, insider))
 
-    def _found(self, place: _Place, goal: Goal, lacking: frozenset[int]) -> bool:
-        """Find a witness against several insiders at once, with what is hidden anyway or not, or against the first."""
-        if len(lacking) > 1 and (self._free(place, goal, lacking) or self._bought(place, goal, lacking)):
-            return True
-        return self._bought(place, goal, sorted(lacking)[:1])
-
-    def _bought(self, place: _Place, goal: Goal, insiders: Collection[int]) -> bool:
-        """Reach a goal against insiders (none: everybody) by hiding what it takes."""
-        fixed = self.system.fixed[place.columns]
-        price = np.where(self.shown[place.columns] > 0, self.charge[place.columns], _FREE)
-        move = self.move(place, goal, fixed, price, insiders)
-        if move is None:
-            return False
-        self.hide(place.columns[np.flatnonzero(move)].tolist())
-        return self.keep(place, move, goal, insiders)
-
-    def _free(self, place: _Place, goal: Goal, insiders: frozenset[int]) -> bool:
-        """Try to take several insiders in at once with what is hidden anyway."""
-        known = self.known()[place.columns]
-        move = self.move(place, goal, known, np.full(len(known), _FREE), insiders)
-        return move is not None and self.keep(place, move, goal, insiders)
-
-    def _wanted(self, goal: Goal, *, insiders: bool = True) -> frozenset[int] | None:
-        """Return against whom a goal has no witness yet: insiders, nobody for all the world; None if it has all."""
-        lacking = self.lacking(goal)
-        if lacking is None:
-            return None if (*goal, 0) in self.open else frozenset()
-        return lacking if insiders and lacking else None
-
-    def clean(self, places: Sequence[_Place]) -> None:
+    def clean(self) -> None:
         """Publish again what was hidden in vain, dearest first."""
-        known = self.known()
-        home: dict[Goal, _Place] = {}
-        for place in places:
-            narrow = _narrowed(place, ~known)
-            home |= dict.fromkeys([(t, s) for t, _ in place.goals for s in (1, -1)], narrow)
-        sensitive = self.system.sensitive
-        forced = np.array([any(sensitive[q] for q in quantities) for quantities in self.units], dtype=bool)
-        if self.given is not None:
-            forced |= self.given
         # Among what is hidden the dear units are avoided: they are the next to be shown again.
-        worth = np.full(self.system.size, _FREE)
-        rest = np.flatnonzero(self.hidden & ~forced)
+        worth = self.free.copy()
+        rest = np.flatnonzero(self.hidden & ~self.forced)
         for unit in rest.tolist():
             worth[list(self.units[unit])] += self.price[unit]
-        self.effort = _EFFORT + len(self.pool) // 2
+        self.effort = _EFFORT + len(self.pool)
         for unit in rest[np.argsort(-self.price[rest], kind="stable")].tolist():
             if self.effort > 0:
-                self._show_again(unit, home, worth)
+                self._show_again(unit, worth)
 
-    def _show_again(self, unit: int, home: Mapping[Goal, _Place], worth: Floats) -> None:
-        quantities = self.units[unit]
-        fresh = [q for q in quantities if self.shown[q] == 0 and not self.system.fixed[q]]
-        dying = sorted({number for q in fresh for number in self.using[q] if self.alive[number]})
-        touched = {goal for number in dying for goal in self.pool[number].reaches}
-        touched |= {(self.pool[number].target, sign) for number in dying for sign in (1, -1)}
-        for number in dying:
-            self.alive[number] = False
-        self.shown[list(quantities)] += 1
-        if all(self._cover_again(goal, home[goal], worth) for goal in sorted(touched)):
+    def _show_again(self, unit: int, worth: Floats) -> None:
+        quantities = np.array(self.units[unit], dtype=np.int64)
+        fresh = quantities[(self.shown[quantities] == 0) & ~self.system.fixed[quantities]]
+        dying, touched = self.pool.dying(fresh)
+        self.pool.alive[dying] = False
+        self.shown[quantities] += 1
+        self.known[fresh] = True
+        if all(self._cover_again(goal, worth) for goal in touched.tolist()):
             self.hidden[unit] = False
             return
-        self.shown[list(quantities)] -= 1
-        for number in dying:
-            self.alive[number] = True
+        self.shown[quantities] -= 1
+        self.known[fresh] = False
+        self.pool.alive[dying] = True
 
-    def _cover_again(self, goal: Goal, place: _Place, worth: Floats) -> bool:
+    def _cover_again(self, goal: int, worth: Floats) -> bool:
         """Say whether a goal is still reached against everybody, and keep the witnesses that show it."""
-        while (lacking := self._wanted(goal)) is not None:
-            known = self.known()[place.columns]
-            for insiders in (lacking, sorted(lacking)[:1]):
+        if not self.system.sensitive[goal >> 1] or (self.above if goal & 1 else self.below)[goal >> 1] <= 0:
+            return True
+        while (lacking := self.wanted(goal)) is not None:
+            for insiders in (lacking, lacking[:1]):
                 self.effort -= 1
-                move = self.move(place, goal, known, worth[place.columns], insiders)
-                if move is not None and self.keep(place, move, goal, insiders):
+                if self.reach(goal, self.known, worth, insiders):
                     break
                 if len(lacking) <= 1:
                     return False
@@ -463,62 +321,5 @@ class _Work:
 
     def result(self) -> Shielded:
         """Return what was found."""
-        alive = [w for w, lives in zip(self.pool, self.alive, strict=True) if lives]
-        start = np.cumsum([0, *(len(w.at) for w in alive)])
-        at = np.concatenate([w.at for w in alive]) if alive else np.zeros(0, dtype=np.int64)
-        shift = np.concatenate([w.shift for w in alive]) if alive else np.zeros(0)
-        table = sp.csc_array((shift, at, start), shape=(self.system.size, len(alive)))
-        return Shielded(self.hidden, self.known(), table, tuple(sorted(self.open | set(self.partly))))
-
-
-def _connected(system: System) -> list[_Place]:
-    """Return the quantities connected with each target through relations between quantities that are not fixed."""
-    label = components(system)
-    wanted = np.unique(label[system.sensitive & ~system.fixed])
-    order = np.argsort(label, kind="stable")
-    bounds = np.searchsorted(label[order], [wanted, wanted + 1])
-    parts = [np.sort(order[a:b]) for a, b in bounds.T]
-    equations = sp.csc_array(system.equations)
-    return [_Place(equations, part, _goals(system, part)) for part in parts]
-
-
-def _tiled(system: System, tiles: Sequence[Tile]) -> list[_Place]:
-    """Return a place for each tile with targets, and beyond it what is around it, and everything."""
-    targets = system.sensitive & ~system.fixed
-    equations = sp.csc_array(system.equations)
-    whole: list[_Place] = []
-
-    def everything() -> _Place:
-        if not whole:
-            whole.append(_Place(equations, np.flatnonzero(~system.fixed), []))
-        return whole[0]
-
-    places = []
-    for tile in tiles:
-        goals = _goals(system, tile.native[targets[tile.native]])
-        if goals:
-
-            def wide(columns: Ints = tile.wide) -> _Place:
-                return _Place(equations, columns, [], everything)
-
-            places.append(_Place(equations, tile.cells, goals, wide))
-    native = np.zeros(system.size, dtype=bool)
-    for tile in tiles:
-        native[tile.native] = True
-    if rest := _goals(system, np.flatnonzero(~native)):  # sums that are no cells
-        places.append(replace(everything(), goals=rest))
-    return places
-
-
-def _goals(system: System, columns: Ints) -> list[Goal]:
-    """Return what is to be reached, widest interval first."""
-    mine = columns[(system.sensitive & ~system.fixed)[columns]]
-    width = np.maximum(system.above, system.below)[mine]
-    order = mine[np.argsort(-width, kind="stable")].tolist()
-    ends = ((1, system.above), (-1, system.below))
-    return [(t, sign) for t in order for sign, far in ends if far[t] > 0]
-
-
-def _narrowed(place: _Place, unknown: Flags) -> _Place:
-    """Return a place without what is known."""
-    return _Place(place.equations, place.columns[unknown[place.columns]], place.goals)
+        lost = ((goal >> 1, 1 if goal & 1 else -1, i) for goal, i in self.open | set(self.partly))
+        return Shielded(self.hidden, self.known.copy(), self.pool.table(), tuple(sorted(lost)))

@@ -71,6 +71,27 @@ class System:
         """Number of quantities."""
         return len(self.value)
 
+
+class Insiders:
+    """What each contributor of a system knows, looked up by contributor.
+
+    Parameters
+    ----------
+    system
+        The quantities.
+    """
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        rows, columns = np.nonzero(system.who)
+        names = system.who[rows, columns]
+        order = np.lexsort((rows, names))
+        self._rows, self._parts = rows[order], system.part[rows, columns][order]
+        self._names, start = np.unique(names[order], return_index=True)
+        self._start = np.append(start, len(order))
+        self._told = (system.who != 0).sum(axis=1)
+        self._known: dict[tuple[int, ...], Knowledge] = {}
+
     def knowledge(self, members: tuple[int, ...]) -> Knowledge:
         """Return what contributors know together: all of what nobody else contributes to, and their parts of the rest.
 
@@ -79,16 +100,64 @@ class System:
         members
             One contributor, or several who pool what they know.
         """
-        among = np.isin(self.who, members) & (self.who != 0)
-        part = np.where(among, self.part, 0.0).sum(axis=1)
-        closed = np.zeros(self.size, dtype=bool)
-        for member in members:
-            if member in self.alone:
-                closed[self.alone[member]] = True
-        if len(members) > 1:  # what only they contribute to
-            closed |= (among.sum(axis=1) > 1) & (among.sum(axis=1) == (self.who != 0).sum(axis=1))
-        held = np.flatnonzero(among.any(axis=1) & ~closed)
-        return Knowledge(np.flatnonzero(closed), held, part[held])
+        if members not in self._known:
+            self._known[members] = self._find(members)
+        return self._known[members]
+
+    def _find(self, members: tuple[int, ...]) -> Knowledge:
+        places = [int(k) for m in members if (k := np.searchsorted(self._names, m)) < len(self._names)
+                  and self._names[k] == m]  # fmt: skip
+        inside = [slice(self._start[k], self._start[k + 1]) for k in places]
+        none = np.zeros(0, dtype=np.int64)
+        rows = np.concatenate([none, *(self._rows[s] for s in inside)])
+        held, which, many = np.unique(rows, return_inverse=True, return_counts=True)
+        weights = np.concatenate([np.zeros(0), *(self._parts[s] for s in inside)])
+        parts = np.zeros(len(held))
+        np.add.at(parts, which.ravel(), weights)
+        alone = [self._system.alone[m] for m in members if m in self._system.alone]
+        together = held[(many > 1) & (many == self._told[held])]  # what only they contribute to
+        whole = np.unique(np.concatenate([none, *alone, together])).astype(np.int64)
+        rest = ~np.isin(held, whole)
+        return Knowledge(whole, held[rest].astype(np.int64), parts[rest])
+
+
+def spanning(equations: sp.csr_array) -> sp.csr_array:
+    """Return relations of which all others follow, of those that say what a total is the sum of.
+
+    Hierarchies on several dimensions imply each other: a total of totals is a sum along each of them. The first
+    relation of each total is kept. With totals replaced by what they are sums of, as long as there are any, every
+    relation becomes one between quantities that are no totals; where nothing is left of it, it follows from the
+    relations kept.
+    """
+    lines = sp.csr_array(equations)
+    rows, size = lines.shape
+    negative = lines.copy()
+    negative.data = np.minimum(negative.data, 0.0)
+    negative.eliminate_zeros()
+    one = np.flatnonzero(np.diff(negative.indptr) == 1)
+    one = one[negative.data[negative.indptr[one]] == -1.0]  # a total on one side, what it is the sum of on the other
+    heads, first = np.unique(negative.indices[negative.indptr[one]], return_index=True)
+    chosen = one[first]
+    rest = np.setdiff1d(np.arange(rows), chosen)
+    if not len(rest):
+        return lines
+    inside = sp.csr_array((np.ones(len(heads)), (heads, heads)), shape=(size, size))
+    select = sp.csr_array((np.ones(len(heads)), (heads, chosen)), shape=(size, rows))
+    down = sp.csr_array(select @ lines + inside)  # what each total is the sum of
+    keep = sp.csr_array(sp.eye_array(size) - inside)
+    open_: sp.csr_array = sp.csr_array(lines[rest])
+    for _ in range(64):
+        totals = sp.csr_array(open_ @ inside)
+        totals.eliminate_zeros()
+        if not totals.nnz:
+            break
+        open_ = sp.csr_array(open_ @ keep + totals @ down)
+        open_.data[np.abs(open_.data) < 1e-9] = 0.0
+        open_.eliminate_zeros()
+    else:
+        return lines  # sums run in a circle
+    needed = rest[np.diff(open_.indptr) > 0]
+    return sp.csr_array(lines[np.sort(np.concatenate([chosen, needed]))])
 
 
 def components(system: System) -> Ints:

@@ -17,7 +17,6 @@ from opsroom.protect.rules import Rules
 from opsroom.protect.shield import shield
 from opsroom.protect.system import System
 from opsroom.protect.tabulate import Tabulation, tabulate
-from opsroom.protect.tiles import WHOLE, tiles_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,9 +162,7 @@ def protect_table(
     system = system_of(made, sensitive, width, rules, fixed=_positions(made, published))
     units = [(q,) for q in range(len(made.value))]
     costs = _prices(made, price)
-    large = len(made.value) > WHOLE
-    tiles = tiles_of(made.axes, made.place, made.contributors.astype(np.float64)) if large else None
-    found = shield(system, units, costs, tiles=tiles, minimal=minimal)
+    found = shield(system, units, costs, minimal=minimal)
     if found.open:
         raise DisclosureError(
             "the table cannot be published: some number in it would stay open to a close estimate.",
