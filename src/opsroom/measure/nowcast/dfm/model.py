@@ -413,14 +413,17 @@ class FittedFactorModel:
             What is nowcast.
         refit
             The model fitted to the later vintage; its nowcast is then where the news lead to, and what learning the
-            parameters again has added is a piece of its own.
+            parameters again has added is a piece of its own. Where its parameters are these, there is none.
         """
         new = gather(updated_monthly, updated_quarterly, names=self.grid.names)
         new = replace(new, monthly=self.grid.monthly)
         after, weights = None, None
-        if self.robust is not None:
+        kept = refit is not None and refit.parameters.equals(self.parameters)
+        if refit is not None and kept:
+            new, weights = refit.grid, refit.weights
+        elif self.robust is not None:
             weights = self.updated(new).weights
-        if refit is not None:
+        if refit is not None and not kept:
             after = refit.nowcast(target, period, parameter_uncertainty=False).mean
         return explain(
             self.parameters, self.grid, new, target, period, weights_old=self.weights, weights_new=weights,

@@ -116,6 +116,16 @@ class FactorParameters:
         loadings = np.where(self.loads, self.loadings @ root, 0.0)
         return replace(self, loadings=loadings, transition=np.hstack(turned), innovation=np.eye(r))
 
+    def equals(self, other: FactorParameters) -> bool:
+        """Say whether these are the same parameters, number by number."""
+        if self is other:
+            return True
+        plain = ("names", "monthly", "factor_names", "blocks", "ar1")
+        arrays = ("loads", "loadings", "transition", "innovation", "memory", "variance", "center", "scale", "own_lags")
+        return all(getattr(self, name) == getattr(other, name) for name in plain) and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays
+        )
+
     def to_frame(self) -> pd.DataFrame:
         """Return one row a series: loadings, memory, variance, center, scale."""
         frame = pd.DataFrame(self.loadings, index=list(self.names), columns=list(self.factor_names))
