@@ -12,8 +12,8 @@ import pandas as pd
 from opsroom._version import __version__
 from opsroom.base.errors import FitError, UsageError
 from opsroom.base.progress import track
-from opsroom.measure.nowcast.dfm.parameters import FactorParameters
 from opsroom.measure.nowcast.dfm.model import FittedFactorModel
+from opsroom.measure.nowcast.dfm.parameters import FactorParameters
 from opsroom.measure.nowcast.engine import Learnt, learn, nowcast
 from opsroom.measure.nowcast.spec import SeriesSpec, Settings
 
@@ -126,6 +126,7 @@ def rehearse(
     quarters_ahead: int = 0,
     earlier: Backtest | None = None,
     learn_on: Callable[[dt.date], dt.date] | None = None,
+    models: Mapping[dt.date, FittedFactorModel] | None = None,
 ) -> Backtest:
     """Nowcast as of each past day with that day's vintage, and score against the first releases.
 
@@ -150,6 +151,9 @@ def rehearse(
     learn_on
         Day → as of which day its parameters are learnt, with that day's vintage, such as `learning_days` gives;
         absent: each day's own. Where the fit of that day is refused, or has other series, the day's own serves.
+    models
+        What was learnt already as of days that `learn_on` will name, each begun where `Backtest.begin` of the
+        rehearsal until then says: it is not learnt again.
 
     Raises
     ------
@@ -158,13 +162,13 @@ def rehearse(
     """
     rows: list[dict[str, object]] = []
     refused: list[tuple[dt.date, str]] = []
-    models: dict[dt.date, FittedFactorModel] = {}
+    learnt: dict[dt.date, FittedFactorModel] = {}
     vain: set[dt.date] = set()
     last: dt.date | None = None
     if earlier is not None and not earlier.frame.empty:
         records = earlier.frame.to_dict("records")
         rows = [_scored({str(k): v for k, v in row.items()}, first_releases) for row in records]
-        refused, models = list(earlier.refused), dict(earlier.models)
+        refused, learnt = list(earlier.refused), dict(earlier.models)
         done = max([*earlier.frame["day"], *(day for day, _ in refused)])
         days = [day for day in days if day > done]
     for day in track(list(days), "nowcasts of past days"):
@@ -172,12 +176,11 @@ def rehearse(
             raise UsageError("the days of a rehearsal must ascend.", remedy="Sort them.")
         last = day
         on = day if learn_on is None else learn_on(day)
-        if on < day and on not in models and on not in vain:
+        if on < day and on not in learnt and on not in vain:
             try:
-                found = learn(
-                    panel_as_of(on), target=target, as_of=on, specs=specs, settings=settings, start=_before(models, on)
-                )
-                models[on] = found.model
+                learnt[on] = (models or {}).get(on) or learn(
+                    panel_as_of(on), target=target, as_of=on, specs=specs, settings=settings, start=_before(learnt, on)
+                ).model
             except FitError:
                 vain.add(on)
         past = pd.DataFrame(rows, columns=list(COLUMNS)) if rows else None
@@ -191,20 +194,20 @@ def rehearse(
                 lags=lags(day) if callable(lags) else lags,
                 settings=settings,
                 calendar=False,
-                start=_before(models, day),
-                learnt=Learnt(on, models[on]) if on < day and on in models else None,
+                start=_before(learnt, day),
+                learnt=Learnt(on, learnt[on]) if on < day and on in learnt else None,
                 quarters_ahead=quarters_ahead,
             )
         except FitError as error:
             refused.append((day, error.code))
             continue
         if result.learnt_on == day:
-            models[day] = result.workings.fitted
+            learnt[day] = result.workings.fitted
         limit = pd.Period(day, freq="Q") + quarters_ahead
         for q in result.quarters:
             if pd.Period(q.quarter.replace("-", ""), freq="Q") <= limit:
                 rows.append(_scored(_open(day, q), first_releases))
-    return Backtest(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(refused), models)
+    return Backtest(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(refused), learnt)
 
 
 def _before(models: Mapping[dt.date, FittedFactorModel], day: dt.date) -> FactorParameters | None:

@@ -45,9 +45,7 @@ def learning_days(rhythm: Rhythm, target: pd.DataFrame, *, timezone: str = "UTC"
     (datetime.date(2019, 11, 14), datetime.date(2020, 2, 14))
     """
     if rhythm not in RHYTHMS:
-        raise UsageError(
-            f"the rhythm {rhythm!r} of learning is not known.", remedy=f"Use one of {', '.join(RHYTHMS)}."
-        )
+        raise UsageError(f"the rhythm {rhythm!r} of learning is not known.", remedy=f"Use one of {', '.join(RHYTHMS)}.")
     if rhythm == "day":
         return lambda day: day
     if rhythm == "month":

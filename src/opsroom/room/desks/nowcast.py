@@ -134,6 +134,7 @@ class NowcastDesk:
             settings=model_settings(settings),
             earlier=view.memory.get(place),
             learn_on=learn_on,
+            models={on: known.model for on, known in kept_models(view, settings).items() if known is not None},
         )
         rehearsed: Backtest = view.memory[place]
         return rehearsed
@@ -221,7 +222,7 @@ class Models:
             return None
         if self.rehearsal is not None and on in self.rehearsal.models:
             return Learnt(on, self.rehearsal.models[on])
-        kept: dict[dt.date, Learnt | None] = self.view.memory.setdefault(f"nowcast.learnt.{self.settings.name}", {})
+        kept = kept_models(self.view, self.settings)
         if on not in kept:
             start = None if self.rehearsal is None else self.rehearsal.begin(on)
             try:
@@ -300,9 +301,13 @@ def read_vintages(view: View, datasets: list[str], series: list[str]) -> pd.Data
     return long.sort_values(["known_at"], kind="stable", ignore_index=True)
 
 
-def learning(
-    view: View, settings: DeskSettings, vintages: pd.DataFrame, target: str
-) -> Callable[[dt.date], dt.date]:
+def kept_models(view: View, settings: DeskSettings) -> dict[dt.date, Learnt | None]:
+    """Return the models that were learnt last, by day as of which; None where the fit was refused."""
+    kept: dict[dt.date, Learnt | None] = view.memory.setdefault(f"nowcast.learnt.{settings.name}", {})
+    return kept
+
+
+def learning(view: View, settings: DeskSettings, vintages: pd.DataFrame, target: str) -> Callable[[dt.date], dt.date]:
     """Return the function that says as of which day the parameters of a day's nowcast are learnt."""
     from opsroom.measure.nowcast import learning_days
     from opsroom.measure.nowcast.rhythm import RHYTHMS
