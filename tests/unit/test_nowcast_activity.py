@@ -96,8 +96,8 @@ def test_the_nowcast_reads_it_from_the_day_on_which_it_can_be_made(room: Room) -
     assert outcome.public
     due = [r for r in outcome.result.calendar if r.series == "activity_business"]
     assert [r.date for r in due] == [dt.date(2020, 1, 28)]  # the week from the 20th, known on the Tuesday after it
-    learnt = room.memory["nowcast.rehearsal.nowcast"].parameters
-    reads = {day: "activity_business" in known.names for day, known in learnt.items()}
+    learnt = room.memory["nowcast.rehearsal.nowcast"].models
+    reads = {day: "activity_business" in known.grid.names for day, known in learnt.items()}
     assert reads == {day: day > dt.date(2018, 12, 31) for day in reads}
     assert len(set(reads.values())) == 2
 

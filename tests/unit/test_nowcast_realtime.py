@@ -64,7 +64,7 @@ def test_a_replay_beats_the_autoregression_and_can_be_continued() -> None:
     more = rehearse(vintage, days, target="gdp", specs=SPECS, first_releases=outcomes, settings=settings, earlier=part)
     pd.testing.assert_frame_equal(more.frame, whole.frame)
     # A search begins from what was learnt before the day, and from nothing learnt on it or later.
-    learnt = whole.parameters
+    learnt = {day: model.parameters for day, model in whole.models.items()}
     assert whole.begin(days[0]) is None
     assert whole.begin(days[5]) is learnt[days[4]]
     assert whole.begin(days[5] + dt.timedelta(days=1)) is learnt[days[5]]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opsroom.measure.nowcast.dfm.parameters import FactorParameters
     from opsroom.measure.nowcast.dfm.robust import Robust
     from opsroom.measure.nowcast.dfm.scoring import BacktestResult
-    from opsroom.measure.nowcast.engine import nowcast
+    from opsroom.measure.nowcast.engine import Learnt, learn, nowcast
     from opsroom.measure.nowcast.fine.model import FittedFineModel
     from opsroom.measure.nowcast.fine.parameters import FineParameters
     from opsroom.measure.nowcast.fred import FredPanel, read_fred, stationary, without_outliers
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from opsroom.measure.nowcast.revisions.model import RevisionModel
     from opsroom.measure.nowcast.revisions.results import FittedRevisions, RevisionForecast, revise
     from opsroom.measure.nowcast.revisions.triangle import release_triangle
+    from opsroom.measure.nowcast.rhythm import learning_days
     from opsroom.measure.nowcast.spec import SeriesSpec, Settings
     from opsroom.measure.nowcast.targets import Targeted, choose_series, targeted
 
@@ -50,6 +51,7 @@ _HOMES = {
     "Forecast": ".beside.result",
     "FittedFineModel": ".fine.model",
     "Lags": ".releases",
+    "Learnt": ".engine",
     "Midas": ".beside.midas",
     "MixedBvar": ".beside.bvar",
     "News": ".news",
@@ -70,7 +72,9 @@ _HOMES = {
     "first_growth": ".replay",
     "first_seen": ".calendar",
     "from_statsmodels": ".dfm.model",
+    "learn": ".engine",
     "learn_lags": ".releases",
+    "learning_days": ".rhythm",
     "loglike": ".dfm.model",
     "nowcast": ".engine",
     "pseudo_vintages": ".calendar",
@@ -101,6 +105,7 @@ __all__ = [
     "Forecast",
     "FredPanel",
     "Lags",
+    "Learnt",
     "Midas",
     "MixedBvar",
     "News",
@@ -121,7 +126,9 @@ __all__ = [
     "first_growth",
     "first_seen",
     "from_statsmodels",
+    "learn",
     "learn_lags",
+    "learning_days",
     "loglike",
     "nowcast",
     "pool",

@@ -77,9 +77,8 @@ def bridge(panel: Panel, row: int) -> Benchmark:
     for i in np.flatnonzero(~panel.quarterly):
         x = _extended(panel.values[: row + 1, i])
         aggregate = np.full(len(y), np.nan)
-        for q, end in enumerate(ends):
-            if 4 <= end <= row:
-                aggregate[q] = float(GROWTH @ x[end - 4 : end + 1][::-1]) / GROWTH.sum()
+        inside = (ends >= 4) & (ends <= row)
+        aggregate[inside] = x[ends[inside, None] - np.arange(5)] @ GROWTH / GROWTH.sum()
         used = ~np.isnan(y) & ~np.isnan(aggregate)
         if used.sum() < _LEAST or np.isnan(aggregate[at]):
             continue

@@ -11,6 +11,7 @@ import pandas as pd
 
 from opsroom.base.errors import FitError
 from opsroom.measure.nowcast.benchmark import ar1, bridge
+from opsroom.measure.nowcast.dfm.grid import gather
 from opsroom.measure.nowcast.dfm.model import DynamicFactorModel, FittedFactorModel
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters
 from opsroom.measure.nowcast.dfm.results import quantiles
@@ -34,6 +35,14 @@ class Workings:
     settings: Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A model as it was learnt as of a day, for the nowcasts of later days to keep its parameters."""
+
+    day: dt.date
+    model: FittedFactorModel
+
+
 def nowcast(
     panel: pd.DataFrame | Mapping[str, pd.Series],
     *,
@@ -45,6 +54,8 @@ def nowcast(
     settings: Settings | None = None,
     calendar: bool = True,
     start: FactorParameters | None = None,
+    learnt: Learnt | None = None,
+    quarters_ahead: int = 1,
 ) -> NowcastResult:
     """Nowcast the target's growth in the quarters that have no first release yet.
 
@@ -73,6 +84,11 @@ def nowcast(
     start
         Parameters of an earlier vintage to begin from: quicker, and steadier in a shock. Left aside where the series
         are not the same, or where the search from there does not converge.
+    learnt
+        The model as `learn` found it on an earlier vintage: its parameters are kept, and only what errors weigh is
+        found for this vintage's data. Left aside where the series are not the same. Absent: learnt from this vintage.
+    quarters_ahead
+        Quarters after that of `as_of` that are nowcast.
 
     Returns
     -------
@@ -96,14 +112,16 @@ def nowcast(
     """
     settings = settings or Settings()
     grid = build_panel(panel, target=target, specs=specs, as_of=as_of, settings=settings)
-    fitted = fit(grid, specs, settings, start=start)
+    fitted = None if learnt is None else reread(learnt.model, grid)
+    learnt_on = as_of if fitted is None or learnt is None else learnt.day
+    fitted = fitted or fit(grid, specs, settings, start=start)
     known_lags = {s.name: s.publication_lag_days for s in specs if s.publication_lag_days is not None}
     known_lags |= dict(lags or {})
     due = tuple(upcoming(panel, specs=specs, lags=known_lags, as_of=as_of)) if calendar else ()
     today = quarter_of(12 * as_of.year + as_of.month - 1)
     released = np.flatnonzero(~np.isnan(grid.values[:, 0]))
     first = quarter_of(grid.first_month + int(released[-1])) + 1
-    wanted = list(pd.period_range(first, max(today, first) + 1, freq="Q"))
+    wanted = list(pd.period_range(first, max(today, first) + quarters_ahead, freq="Q"))
     wanted = [q for q in wanted if grid.index(q) < grid.months]
     if not wanted:
         raise FitError(
@@ -127,7 +145,32 @@ def nowcast(
         calendar=due,
         workings=Workings(grid, fitted, settings),
         titles={s.name: s.title or s.name for s in specs if s.name in grid.names},
+        learnt_on=learnt_on,
     )
+
+
+def learn(
+    panel: pd.DataFrame | Mapping[str, pd.Series],
+    *,
+    target: str,
+    as_of: dt.date,
+    specs: Sequence[SeriesSpec],
+    settings: Settings | None = None,
+    start: FactorParameters | None = None,
+) -> Learnt:
+    """Learn the model from one vintage, for the nowcasts of later days; arguments and errors as in `nowcast`.
+
+    Answers: what did the data of that day teach, to be kept until it is time to learn again?
+    """
+    settings = settings or Settings()
+    grid = build_panel(panel, target=target, specs=specs, as_of=as_of, settings=settings)
+    return Learnt(as_of, fit(grid, specs, settings, start=start))
+
+
+def reread(model: FittedFactorModel, panel: Panel) -> FittedFactorModel | None:
+    """Return the model on another vintage, parameters as they are; None where the series are not the same."""
+    grid = gather(*panel.tables())
+    return model.updated(grid) if grid.names == model.grid.names else None
 
 
 def _known_by(history: pd.DataFrame | None, as_of: dt.date, released: set[str]) -> pd.DataFrame | None:

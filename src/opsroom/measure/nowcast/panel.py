@@ -148,7 +148,11 @@ def build_panel(
     frame = long_frame(panel)
     today = 12 * as_of.year + as_of.month - 1
     last = quarter_end(quarter_of(today) + 1)
-    groups = {str(name): group for name, group in frame.groupby("series", sort=True)}
+    code, found = pd.factorize(frame["series"], sort=True)
+    order = np.argsort(code, kind="stable")
+    bounds = np.searchsorted(code[order], np.arange(len(found) + 1))
+    day, value = frame["period"].to_numpy("datetime64[D]"), frame["value"].to_numpy(np.float64)
+    groups = {str(name): order[bounds[k] : bounds[k + 1]] for k, name in enumerate(found)}
     goal = find_spec(specs, target)
     if target not in groups:
         raise FitError(
@@ -158,12 +162,14 @@ def build_panel(
         )
     ordered = [replace(goal, frequency="Q", transform="pch")]
     ordered += [s for s in specs if s.name != target and s.name in groups]
-    columns: list[tuple[SeriesSpec, pd.Series]] = []
+    columns: list[tuple[SeriesSpec, Ints, Floats]] = []
     for spec in ordered:
-        series = monthly_values(groups[spec.name], spec)
+        rows = groups[spec.name]
+        number, series = transformed(day[rows], value[rows], spec)
+        kept = ~np.isnan(series) & (number <= last)
         if settings.start is not None:
-            series = series[series.index >= 12 * settings.start]
-        columns.append((spec, series[series.index <= last].dropna()))
+            kept &= number >= 12 * settings.start
+        columns.append((spec, number[kept], series[kept]))
     quarters = len(columns[0][1])
     if quarters < settings.min_quarters:
         raise FitError(
@@ -171,29 +177,29 @@ def build_panel(
             code="OPS-M102",
             remedy="Ingest a longer history of the target.",
         )
-    usable = [columns[0], *((s, x) for s, x in columns[1:] if len(x) >= (24 if s.frequency != "Q" else 12))]
+    usable = [columns[0], *(c for c in columns[1:] if len(c[1]) >= (24 if c[0].frequency != "Q" else 12))]
     if len(usable) < 2:
         raise FitError(
             "no indicator has enough history (24 months, or 12 quarters).",
             code="OPS-M103",
             remedy="Add monthly series to the panel and to the specifications.",
         )
-    if max(int(x.index.max()) for _, x in usable[1:]) < today - 6:
+    if max(int(number[-1]) for _, number, _ in usable[1:]) < today - 6:
         raise FitError(
             "no indicator has an observation of the last half year before the as-of day.",
             code="OPS-M104",
             remedy="Ingest newer data, or choose an earlier day.",
         )
-    first = min(int(x.index.min()) for _, x in usable)
+    first = min(int(number[0]) for _, number, _ in usable)
     values = np.full((last - first + 1, len(usable)), np.nan)
-    for column, (_, x) in enumerate(usable):
-        values[x.index.to_numpy(np.int64) - first, column] = x.to_numpy(np.float64)
-    quarterly = np.array([s.frequency == "Q" for s, _ in usable])
+    for column, (_, number, series) in enumerate(usable):
+        values[number - first, column] = series
+    quarterly = np.array([s.frequency == "Q" for s, _, _ in usable])
     # A quarter's growth reaches four months back; the first two quarters of the grid cannot be explained.
     values[:4, quarterly] = np.nan
     return Panel(
         first_month=first,
-        names=tuple(s.name for s, _ in usable),
+        names=tuple(s.name for s, _, _ in usable),
         quarterly=quarterly,
         values=values,
     )
@@ -208,34 +214,63 @@ def blocks_of(specs: Sequence[SeriesSpec], names: Sequence[str]) -> dict[str, li
 
 def monthly_values(group: pd.DataFrame, spec: SeriesSpec) -> pd.Series:
     """Return a series' levels (``period``, ``value``) transformed, by month numbers (quarters: their last month)."""
-    days = pd.DatetimeIndex(group["period"])
-    value = group["value"].to_numpy(np.float64)
+    number, series = transformed(
+        pd.to_datetime(group["period"]).to_numpy("datetime64[D]"), group["value"].to_numpy(np.float64), spec
+    )
+    return pd.Series(series, index=number)
+
+
+def transformed(day: NDArray[np.datetime64], level: Floats, spec: SeriesSpec) -> tuple[Ints, Floats]:
+    """Return month numbers in a row (quarters: their last months), and a series' levels transformed; NaN in holes.
+
+    Parameters
+    ----------
+    day
+        A day in each level's period.
+    level
+        As published.
+    spec
+        How the series enters.
+    """
     if spec.frequency in ("W", "D"):
         if spec.frequency == "W":
-            days = days - pd.to_timedelta(days.day_of_week, unit="D") + pd.Timedelta(days=3)
-        levels = _monthly_mean(days, value, spec.frequency)
+            day = day + (3 - _weekday(day)).astype("timedelta64[D]")
+        number, level = _monthly_mean(_month(day), level, spec.frequency)
     else:
-        number = np.asarray(12 * days.year + days.month - 1, dtype=np.int64)
+        number = _month(day)
         if spec.frequency == "Q":
             number = number - number % 3 + 2
-        levels = pd.Series(value, index=number)
-        if not levels.index.is_unique:
+        if len(np.unique(number)) < len(number):
             raise UsageError(
                 f"series {spec.name!r} has several values in one period of frequency {spec.frequency}.",
                 remedy="Correct the frequency in its specification.",
             )
+    if not len(number):
+        return number, level
     step = 3 if spec.frequency == "Q" else 1
-    full = levels.sort_index()
-    full = full.reindex(range(int(full.index.min()), int(full.index.max()) + 1, step))
-    return _apply(full, spec.transform, per_year=12 // step)
+    every: Ints = np.arange(int(number.min()), int(number.max()) + 1, step)
+    full = np.full(len(every), np.nan)
+    full[(number - every[0]) // step] = level
+    return every, _apply(full, spec.transform, per_year=12 // step)
 
 
-def _monthly_mean(days: pd.DatetimeIndex, value: Floats, frequency: str) -> pd.Series:
-    number = np.asarray(12 * days.year + days.month - 1, dtype=np.int64)
-    grouped = pd.Series(value).groupby(number)
-    mean, count = grouped.mean(), grouped.count()
-    expected = np.array([_expected(int(m), frequency) for m in mean.index])
-    return mean[count.to_numpy() >= _PARTIAL * expected]
+def _month(day: NDArray[np.datetime64]) -> Ints:
+    """Return ``12 * year + month - 1``."""
+    return day.astype("datetime64[M]").astype(np.int64) + 12 * 1970
+
+
+def _weekday(day: NDArray[np.datetime64]) -> Ints:
+    """Return 0 for a Monday to 6 for a Sunday; the first day of 1970 was a Thursday."""
+    return (day.astype("datetime64[D]").astype(np.int64) + 3) % 7
+
+
+def _monthly_mean(number: Ints, value: Floats, frequency: str) -> tuple[Ints, Floats]:
+    known = ~np.isnan(value)
+    months, at = np.unique(number[known], return_inverse=True)
+    count = np.bincount(at, minlength=len(months))
+    mean = np.bincount(at, weights=value[known], minlength=len(months)) / np.maximum(count, 1)
+    full = count >= _PARTIAL * np.array([_expected(int(m), frequency) for m in months])
+    return months[full], mean[full]
 
 
 def _expected(month: int, frequency: str) -> int:
@@ -246,18 +281,24 @@ def _expected(month: int, frequency: str) -> int:
     return len(range(first_thursday, length, 7))
 
 
-def _apply(x: pd.Series, transform: Transform, *, per_year: int) -> pd.Series:
+def _apply(x: Floats, transform: Transform, *, per_year: int) -> Floats:
     if transform == "lin":
         return x
     if transform == "chg":
-        return x.diff()
+        return x - _before(x, 1)
     if transform == "ch1":
-        return x.diff(per_year)
-    positive = x.where(x > 0)
+        return x - _before(x, per_year)
+    positive = np.where(x > 0, x, np.nan)
     if transform == "log":
-        return 100.0 * pd.Series(np.log(positive.to_numpy(np.float64)), index=x.index)
+        return np.asarray(100.0 * np.log(positive))
     if transform == "pch":
-        return 100.0 * (positive / positive.shift(1) - 1.0)
+        return 100.0 * (positive / _before(positive, 1) - 1.0)
     if transform == "pc1":
-        return 100.0 * (positive / positive.shift(per_year) - 1.0)
-    return 100.0 * ((positive / positive.shift(1)) ** per_year - 1.0)
+        return 100.0 * (positive / _before(positive, per_year) - 1.0)
+    return np.asarray(100.0 * ((positive / _before(positive, 1)) ** per_year - 1.0))
+
+
+def _before(x: Floats, steps: int) -> Floats:
+    out = np.full(len(x), np.nan)
+    out[steps:] = x[: len(x) - steps] if steps < len(x) else np.nan
+    return out

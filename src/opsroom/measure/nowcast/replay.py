@@ -12,8 +12,9 @@ import pandas as pd
 from opsroom._version import __version__
 from opsroom.base.errors import FitError, UsageError
 from opsroom.base.progress import track
+from opsroom.measure.nowcast.dfm.model import FittedFactorModel
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters
-from opsroom.measure.nowcast.engine import nowcast
+from opsroom.measure.nowcast.engine import Learnt, learn, nowcast
 from opsroom.measure.nowcast.spec import SeriesSpec, Settings
 
 PanelAsOf = Callable[[dt.date], "pd.DataFrame | Mapping[str, pd.Series]"]
@@ -54,21 +55,21 @@ class Backtest:
         where there is no first release yet.
     refused
         Days whose fit was refused, with the reason's code.
-    parameters
-        Day → what was learnt on it, for a search on a later day to begin from.
+    models
+        Day as of which the parameters were learnt → the model that was: for the nowcasts of later days, and for a
+        search on a later day to begin from.
     """
 
     frame: pd.DataFrame
     refused: tuple[tuple[dt.date, str], ...]
-    parameters: Mapping[dt.date, FactorParameters] = field(default_factory=dict)
+    models: Mapping[dt.date, FittedFactorModel] = field(default_factory=dict)
 
     def begin(self, day: dt.date) -> FactorParameters | None:
         """Return what was learnt last before a day; None where nothing was.
 
         A nowcast that begins there is the same whenever it is made, and whatever was asked before.
         """
-        before = [known for known in self.parameters if known < day]
-        return self.parameters[max(before)] if before else None
+        return _before(self.models, day)
 
     def scores(self) -> pd.DataFrame:
         """Return RMSE, mean error, coverage and ratio to the AR(1), overall and by horizon of 30 days."""
@@ -124,6 +125,8 @@ def rehearse(
     lags: Mapping[str, int] | LagsAsOf | None = None,
     quarters_ahead: int = 0,
     earlier: Backtest | None = None,
+    learn_on: Callable[[dt.date], dt.date] | None = None,
+    models: Mapping[dt.date, FittedFactorModel] | None = None,
 ) -> Backtest:
     """Nowcast as of each past day with that day's vintage, and score against the first releases.
 
@@ -145,6 +148,12 @@ def rehearse(
     earlier
         A rehearsal of earlier days with the same series and settings, to be continued: its days are not run
         again, only scored again.
+    learn_on
+        Day → as of which day its parameters are learnt, with that day's vintage, such as `learning_days` gives;
+        absent: each day's own. Where the fit of that day is refused, or has other series, the day's own serves.
+    models
+        What was learnt already as of days that `learn_on` will name, each begun where `Backtest.begin` of the
+        rehearsal until then says: it is not learnt again.
 
     Raises
     ------
@@ -153,18 +162,27 @@ def rehearse(
     """
     rows: list[dict[str, object]] = []
     refused: list[tuple[dt.date, str]] = []
-    learnt: dict[dt.date, FactorParameters] = {}
+    learnt: dict[dt.date, FittedFactorModel] = {}
+    vain: set[dt.date] = set()
     last: dt.date | None = None
     if earlier is not None and not earlier.frame.empty:
         records = earlier.frame.to_dict("records")
         rows = [_scored({str(k): v for k, v in row.items()}, first_releases) for row in records]
-        refused, learnt = list(earlier.refused), dict(earlier.parameters)
+        refused, learnt = list(earlier.refused), dict(earlier.models)
         done = max([*earlier.frame["day"], *(day for day, _ in refused)])
         days = [day for day in days if day > done]
     for day in track(list(days), "nowcasts of past days"):
         if last is not None and day < last:
             raise UsageError("the days of a rehearsal must ascend.", remedy="Sort them.")
         last = day
+        on = day if learn_on is None else learn_on(day)
+        if on < day and on not in learnt and on not in vain:
+            try:
+                learnt[on] = (models or {}).get(on) or learn(
+                    panel_as_of(on), target=target, as_of=on, specs=specs, settings=settings, start=_before(learnt, on)
+                ).model
+            except FitError:
+                vain.add(on)
         past = pd.DataFrame(rows, columns=list(COLUMNS)) if rows else None
         try:
             result = nowcast(
@@ -176,17 +194,25 @@ def rehearse(
                 lags=lags(day) if callable(lags) else lags,
                 settings=settings,
                 calendar=False,
-                start=learnt[max(learnt)] if learnt else None,
+                start=_before(learnt, day),
+                learnt=Learnt(on, learnt[on]) if on < day and on in learnt else None,
+                quarters_ahead=quarters_ahead,
             )
         except FitError as error:
             refused.append((day, error.code))
             continue
-        learnt[day] = result.workings.fitted.parameters
+        if result.learnt_on == day:
+            learnt[day] = result.workings.fitted
         limit = pd.Period(day, freq="Q") + quarters_ahead
         for q in result.quarters:
             if pd.Period(q.quarter.replace("-", ""), freq="Q") <= limit:
                 rows.append(_scored(_open(day, q), first_releases))
     return Backtest(pd.DataFrame(rows, columns=list(COLUMNS)), tuple(refused), learnt)
+
+
+def _before(models: Mapping[dt.date, FittedFactorModel], day: dt.date) -> FactorParameters | None:
+    known = [when for when in models if when < day]
+    return models[max(known)].parameters if known else None
 
 
 def _open(day: dt.date, q: object) -> dict[str, object]:

@@ -90,6 +90,8 @@ class NowcastResult:
         Panel, fit and settings, needed by `news`.
     titles
         Series → name for readers.
+    learnt_on
+        As of which day the parameters were learnt: `as_of`, or earlier.
     """
 
     as_of: dt.date
@@ -101,6 +103,7 @@ class NowcastResult:
     calendar: tuple[NextRelease, ...]
     workings: Workings
     titles: Mapping[str, str]
+    learnt_on: dt.date
 
     @property
     def headline(self) -> QuarterNowcast:
@@ -154,6 +157,8 @@ class NowcastResult:
         report = self.workings.fitted.report
         if report is not None:
             lines.append(f"  fit: {report.cells} observations, converged in {report.steps} steps")
+        else:
+            lines.append(f"  parameters as learnt on {self.learnt_on.isoformat()}")
         return "\n".join(lines)
 
     def to_frame(self) -> pd.DataFrame:
@@ -188,6 +193,7 @@ class NowcastResult:
             "next_release": _due(self.next_release),
             "calendar": [_due(r) for r in self.calendar[:12]],
             "titles": dict(self.titles),
+            "learnt_on": self.learnt_on.isoformat(),
         }
         if previous is not None and news is not None:
             facts["previous"] = {"day": previous.as_of.isoformat(), "growth": round(news.before, 2)}

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from opsroom.measure.activity import ActivityResult
 
 
+MOST_KEPT = 2
+"""Moments whose index is kept: one that is published, and one that is looked back to."""
+
+
 class ActivityDesk:
     """Read activity off electricity."""
 
@@ -60,8 +64,25 @@ def index_of(view: View, settings: DeskSettings) -> ActivityResult:
     """Return the index of an activity desk as of the view's day; its dataset is known then.
 
     What the normal spans teach is kept in the room's memory: the next day's index, and a past day's, need not learn
-    it again while they are known as they were.
+    it again while they are known as they were. So is the index made last as of each of a few moments: a desk that
+    reads the index of another has it as that one made it.
     """
+    dataset = str(settings.require("dataset"))
+    made: dict[object, tuple[ActivityResult, int, bool]] = view.memory.setdefault(f"activity.made.{settings.name}", {})
+    # A delivery that came since may tell more of the same moment.
+    key = (view.as_of, view.day, view.last_delivery(dataset))
+    if key in made:
+        result, version, public = made[key]
+        view.uses(DeskOutcome(result, provenance={dataset: version}, public=public))
+        return result
+    result = _made(view, settings)
+    made[key] = (result, view.provenance[dataset], not view.spec(dataset).confidential)
+    while len(made) > MOST_KEPT:
+        del made[next(iter(made))]
+    return result
+
+
+def _made(view: View, settings: DeskSettings) -> ActivityResult:
     from opsroom.measure.activity import activity_index
 
     load = in_local_time(series_frame(view, settings), settings)

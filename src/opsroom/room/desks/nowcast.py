@@ -7,7 +7,9 @@ quarterly level; absent: the only quarterly series); ``[[desks.series]]`` tables
 ``series`` (one of its series), ``name``, and as above ``transform`` (absent: ``chg``), ``block``, ``category``,
 ``title``, ``publication_lag_days``; ``backtest_from`` (first quarter of the real-time rehearsal, such as ``2012-Q1``;
 absent: none, and the interval is labelled the model's alone); ``step_days`` (days between two rehearsed vintages,
-default 45).
+default 45); ``learn`` (when the model's parameters are learnt again: ``release``, the default, as of the day on which
+a quarter of the target is first released; ``month``, as of a month's first day; ``day``, as of each day itself; in
+between, each day's data are read with the parameters that are known).
 """
 
 from __future__ import annotations
@@ -28,11 +30,13 @@ from opsroom.room.desks.series_guess import guess_series, guess_target
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opsroom.measure.nowcast import Backtest, Lags, NowcastResult, SeriesSpec, Settings
+    from opsroom.measure.nowcast import Backtest, Lags, Learnt, NowcastResult, SeriesSpec, Settings
 
 
 BAND = 30
 """Days of horizon that are scored together."""
+MOST_KEPT = 4
+"""Days whose model is kept in memory; it is learnt again, to the same end, when it is asked for later."""
 
 
 class NowcastDesk:
@@ -55,14 +59,16 @@ class NowcastDesk:
         if not target:
             return DeskOutcome(None, note=why)
         lags = lags_of(inputs.vintages, specs)
-        rehearsal = self._rehearsal(view, settings, inputs, specs, target, lags)
+        learn_on = learning(view, settings, inputs.vintages, target)
+        rehearsal = self._rehearsal(view, settings, inputs, specs, target, lags, learn_on)
         history = None if rehearsal is None else rehearsal.to_frame()
+        models = Models(view, settings, inputs, specs, target, rehearsal)
 
         def at(day: dt.date, moment: dt.datetime) -> NowcastResult:
             return nowcast(
                 inputs.at(day, moment), target=target, as_of=day, specs=specs, history=history,
                 lags=lags.by(moment), settings=model_settings(settings),
-                start=None if rehearsal is None else rehearsal.begin(day),
+                start=None if rehearsal is None else rehearsal.begin(day), learnt=models.as_of(day, learn_on(day)),
             )  # fmt: skip
 
         try:
@@ -101,6 +107,7 @@ class NowcastDesk:
         specs: list[SeriesSpec],
         target: str,
         lags: Lags,
+        learn_on: Callable[[dt.date], dt.date],
     ) -> Backtest | None:
         """Rehearse past vintages once a quarter: what the room would have said, day by day, before it began."""
         from opsroom.measure.nowcast import first_growth, rehearse
@@ -117,18 +124,17 @@ class NowcastDesk:
             day += step
         place = f"nowcast.rehearsal.{settings.name}"
 
-        def moment(d: dt.date) -> dt.datetime:
-            return end_of_day(d, view.settings.timezone)
-
         view.memory[place] = rehearse(
-            lambda d: inputs.at(d, moment(d)),
+            inputs.at_end_of,
             days,
             target=target,
             specs=specs,
             first_releases=outcomes,
-            lags=lambda d: lags.by(moment(d)),
+            lags=lambda d: lags.by(end_of_day(d, view.settings.timezone)),
             settings=model_settings(settings),
             earlier=view.memory.get(place),
+            learn_on=learn_on,
+            models={on: known.model for on, known in kept_models(view, settings).items() if known is not None},
         )
         rehearsed: Backtest = view.memory[place]
         return rehearsed
@@ -191,6 +197,44 @@ class Inputs:
         then = self.view if day == self.view.day else self.view.at(day)
         made = [found for index in self.indices if (found := index.at(then)) is not None]
         return pd.concat([panel_at(self.vintages, moment), *made], ignore_index=True)
+
+    def at_end_of(self, day: dt.date) -> pd.DataFrame:
+        """Return what was known at the end of a day, as far as it is known by the view's moment."""
+        return self.at(day, end_of_day(day, self.view.settings.timezone))
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The model as learnt as of earlier days: by the rehearsal, or here, from the vintage of that day."""
+
+    view: View
+    settings: DeskSettings
+    inputs: Inputs
+    specs: list[SeriesSpec]
+    target: str
+    rehearsal: Backtest | None
+
+    def as_of(self, day: dt.date, on: dt.date) -> Learnt | None:
+        """Return what the nowcast of `day` keeps of an earlier day `on`; None where it learns from its own data."""
+        from opsroom.measure.nowcast import Learnt, learn
+
+        if on >= day:
+            return None
+        if self.rehearsal is not None and on in self.rehearsal.models:
+            return Learnt(on, self.rehearsal.models[on])
+        kept = kept_models(self.view, self.settings)
+        if on not in kept:
+            start = None if self.rehearsal is None else self.rehearsal.begin(on)
+            try:
+                kept[on] = learn(
+                    self.inputs.at_end_of(on), target=self.target, as_of=on, specs=self.specs, start=start,
+                    settings=model_settings(self.settings),
+                )  # fmt: skip
+            except FitError:
+                kept[on] = None  # that day's data do not allow of a fit: the day's own may
+            while len(kept) > MOST_KEPT:
+                del kept[next(iter(kept))]
+        return kept[on]
 
 
 def indices_of(view: View, settings: DeskSettings, names: set[str]) -> list[Index]:
@@ -255,6 +299,28 @@ def read_vintages(view: View, datasets: list[str], series: list[str]) -> pd.Data
     long = pd.concat(pieces, ignore_index=True)
     long["period"] = pd.to_datetime(long["period"])
     return long.sort_values(["known_at"], kind="stable", ignore_index=True)
+
+
+def kept_models(view: View, settings: DeskSettings) -> dict[dt.date, Learnt | None]:
+    """Return the models that were learnt last, by day as of which; None where the fit was refused."""
+    kept: dict[dt.date, Learnt | None] = view.memory.setdefault(f"nowcast.learnt.{settings.name}", {})
+    return kept
+
+
+def learning(view: View, settings: DeskSettings, vintages: pd.DataFrame, target: str) -> Callable[[dt.date], dt.date]:
+    """Return the function that says as of which day the parameters of a day's nowcast are learnt."""
+    from opsroom.measure.nowcast import learning_days
+    from opsroom.measure.nowcast.rhythm import RHYTHMS
+
+    rhythm = settings.get("learn", "release")
+    if rhythm not in RHYTHMS:
+        raise SettingsError(
+            f"room.toml: desk {settings.name!r}: learn = {rhythm!r} is no rhythm of learning.",
+            remedy=f"Use one of: {', '.join(RHYTHMS)}.",
+            code="OPS-C006",
+        )
+    known = vintages[vintages["series"] == target]
+    return learning_days(rhythm, known[["period", "known_at", "value"]], timezone=str(view.settings.timezone))
 
 
 def panel_at(vintages: pd.DataFrame, moment: dt.datetime) -> pd.DataFrame:

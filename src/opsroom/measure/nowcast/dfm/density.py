@@ -25,7 +25,72 @@ _WINDOW = 6
 _LIFT = 1e-2
 
 
-def parameter_variance(view: Look, row: int, column: int) -> float:
+@dataclass(frozen=True, slots=True)
+class Curvature:
+    """How sharply the data tell the parameters of one series and of the factors.
+
+    Attributes
+    ----------
+    p
+        Where the search ended.
+    moved
+        The parameters moved a little one by one; None beyond the stationary region, which is taken as known.
+    values, vectors
+        Observed information in these directions, by its eigenvectors.
+    """
+
+    p: FactorParameters
+    moved: tuple[FactorParameters | None, ...]
+    values: Floats
+    vectors: Floats
+
+    @classmethod
+    def of(
+        cls, p: FactorParameters, column: int, gradient_at: Callable[[FactorParameters], tuple[Floats, Floats]]
+    ) -> Curvature:
+        """Take differences of the score.
+
+        Parameters
+        ----------
+        p
+            Where the search ended.
+        column
+            The series.
+        gradient_at
+            Free parameters, and the derivative of the log likelihood in them, at given parameters.
+        """
+        positions = _positions(p, column)
+        theta, gradient = gradient_at(p)
+        information: Floats = np.zeros((len(positions), len(positions)))
+        moved: list[FactorParameters | None] = []
+        for k, position in enumerate(positions):
+            there = theta.copy()
+            there[position] += _STEP
+            q = unpack(there, p)
+            try:
+                information[k] = -(gradient_at(q)[1] - gradient)[positions] / _STEP
+            except FitError:
+                moved.append(None)
+            else:
+                moved.append(q)
+        values, vectors = np.linalg.eigh(0.5 * (information + information.T))
+        return cls(p, tuple(moved), values, vectors)
+
+    def variance(self, mean: Callable[[FactorParameters], float]) -> float:
+        """Return the variance that the estimated parameters add to a mean, given as a function of them."""
+        base = mean(self.p)
+        slope: Floats = np.array([0.0 if q is None else (mean(q) - base) / _STEP for q in self.moved])
+        along = self.vectors.T @ slope
+        safe = self.values > 1e-6 * max(float(self.values.max(initial=0.0)), 1e-300)
+        return float((along[safe] ** 2 / self.values[safe]).sum())
+
+
+def curvature(view: Look, column: int) -> Curvature:
+    """Return how sharply a panel tells the parameters of one series and of the factors."""
+    return Curvature.of(view.parameters, column, lambda q: gradient_at(view.cells, q))
+
+
+def parameter_variance(view: Look, row: int, column: int, curved: Curvature) -> float:
     """Return the variance of a cell's mean that comes from estimated parameters, standardised.
 
     Delta method. The parameters varied are those that the target's mean moves with most: its loadings, its memory,
@@ -37,50 +102,7 @@ def parameter_variance(view: Look, row: int, column: int) -> float:
         there = Look(view.grid, view.cells, smooth(view.cells, q, moments=False))
         return cell(there, row, column, variance=False).mean
 
-    found = delta_variance(view.parameters, column, lambda q: gradient_at(view.cells, q), mean)
-    return found + mean_variance(view.cells.layout.values[:, column])
-
-
-def delta_variance(
-    p: FactorParameters,
-    column: int,
-    gradient_at: Callable[[FactorParameters], tuple[Floats, Floats]],
-    mean: Callable[[FactorParameters], float],
-) -> float:
-    """Return the variance that the estimated parameters of one series and of the factors add to a mean.
-
-    Parameters
-    ----------
-    p
-        Where the search ended.
-    column
-        The series.
-    gradient_at
-        Free parameters, and the derivative of the log likelihood in them, at given parameters.
-    mean
-        The mean at given parameters.
-    """
-    positions = _positions(p, column)
-    theta, gradient = gradient_at(p)
-    base = mean(p)
-    size = len(positions)
-    information: Floats = np.zeros((size, size))
-    slope: Floats = np.zeros(size)
-    for k, position in enumerate(positions):
-        moved = theta.copy()
-        moved[position] += _STEP
-        q = unpack(moved, p)
-        try:
-            turned, there = gradient_at(q)[1], mean(q)
-        except FitError:
-            continue  # beyond the stationary region: this direction is taken as known
-        information[k] = -(turned - gradient)[positions] / _STEP
-        slope[k] = (there - base) / _STEP
-    information = 0.5 * (information + information.T)
-    values, vectors = np.linalg.eigh(information)
-    along = vectors.T @ slope
-    safe = values > 1e-6 * max(float(values.max(initial=0.0)), 1e-300)
-    return float((along[safe] ** 2 / values[safe]).sum())
+    return curved.variance(mean) + mean_variance(view.cells.layout.values[:, column])
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,28 +97,6 @@ def add_special(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def spreads(special: Any, memory: Any, weights: Any, opening: Any, spread: Any, slope: Any) -> None:
-    """Fill in each special cell's relative variance given the cell before, and its derivative in the memory.
-
-    A hole adds up the innovations of all its months, each with its own weight, so that filling it later changes
-    nothing else: the model is one joint distribution. Before the panel the error is stationary, with innovations of
-    the variance `opening`.
-    """
-    for k in range(len(special)):
-        t, i, back = special[k, 0], special[k, 1], special[k, 2]
-        rho = memory[i]
-        total, bend = 0.0, 0.0
-        if back < 0:
-            base = 1.0 / (1.0 - rho * rho)
-            total = opening[i] * base
-            bend = opening[i] * (2.0 * rho * base * base)
-        for s in range(back + 1, t + 1):
-            bend = rho * rho * bend + 2.0 * rho * total
-            total = rho * rho * total + 1.0 / weights[s, i]
-        spread[k], slope[k] = total, bend
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
 def quarter_rows(
     t: int, q: int, at: Any, own_at: Any, lead: int, load: Any, memory: float, where: Any, last: Any, middle: Any
 ) -> None:

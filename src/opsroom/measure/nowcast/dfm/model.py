@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
 
 from opsroom.base.errors import UsageError
-from opsroom.measure.nowcast.dfm.density import in_shock, parameter_variance, spread
+from opsroom.measure.nowcast.dfm.density import Curvature, curvature, in_shock, parameter_variance, spread
 from opsroom.measure.nowcast.dfm.drift import levels as moving_means
 from opsroom.measure.nowcast.dfm.drift import placed
 from opsroom.measure.nowcast.dfm.estimate import FitReport, estimate
@@ -282,6 +282,8 @@ class FittedFactorModel:
     report: FitReport | None
     block_of: Mapping[str, str]
     level: Floats | None = None
+    _views: dict[int, Look] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _curvatures: dict[tuple[int, int], Curvature] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @property
     def loglike(self) -> float:
@@ -335,7 +337,9 @@ class FittedFactorModel:
         if self.robust is not None and variance > 0:
             variance, doubt = spread(view, self.robust, row, column)
         scale = float(self.parameters.scale[column])
-        own = parameter_variance(view, row, column) if parameter_uncertainty and variance > 0 else 0.0
+        own = 0.0
+        if parameter_uncertainty and variance > 0:
+            own = parameter_variance(view, row, column, self._curved(view, column))
         mean = float(self.parameters.center[column]) + scale * found.mean
         if self.level is not None:
             mean += float(placed(self.level, self.grid, view.grid)[row, column])
@@ -413,14 +417,17 @@ class FittedFactorModel:
             What is nowcast.
         refit
             The model fitted to the later vintage; its nowcast is then where the news lead to, and what learning the
-            parameters again has added is a piece of its own.
+            parameters again has added is a piece of its own. Where its parameters are these, there is none.
         """
         new = gather(updated_monthly, updated_quarterly, names=self.grid.names)
         new = replace(new, monthly=self.grid.monthly)
         after, weights = None, None
-        if self.robust is not None:
+        kept = refit is not None and refit.parameters.equals(self.parameters)
+        if refit is not None and kept:
+            new, weights = refit.grid, refit.weights
+        elif self.robust is not None:
             weights = self.updated(new).weights
-        if refit is not None:
+        if refit is not None and not kept:
             after = refit.nowcast(target, period, parameter_uncertainty=False).mean
         return explain(
             self.parameters, self.grid, new, target, period, weights_old=self.weights, weights_new=weights,
@@ -445,10 +452,21 @@ class FittedFactorModel:
         return replace(self, grid=grid, weights=weights, report=None, level=level)
 
     def _view(self, row: int) -> Look:
+        """Return the panel up to a row at least, smoothed; made once, as several questions are asked of it."""
         grid = self.grid.through(row)
-        lead = 4 if len(grid.names) > grid.monthly else 0
-        weights = None if self.weights is None else carried(self.weights, self.grid, grid, lead)
-        return look(self._flat(grid), self.parameters, weights, moments=True)
+        found = self._views.get(len(grid.values))
+        if found is None:
+            lead = 4 if len(grid.names) > grid.monthly else 0
+            weights = None if self.weights is None else carried(self.weights, self.grid, grid, lead)
+            found = look(self._flat(grid), self.parameters, weights, moments=True)
+            self._views[len(grid.values)] = found
+        return found
+
+    def _curved(self, view: Look, column: int) -> Curvature:
+        at = len(view.grid.values), column
+        if at not in self._curvatures:
+            self._curvatures[at] = curvature(view, column)
+        return self._curvatures[at]
 
     def _flat(self, grid: Grid) -> Grid:
         """Return a grid without its slowly moving mean."""

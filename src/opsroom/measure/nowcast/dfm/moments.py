@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from opsroom.measure.nowcast.dfm import kernels
+from opsroom.measure.nowcast.dfm import kernels, sums
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints
 from opsroom.measure.nowcast.dfm.smooth import Cells, Smoothed
 
@@ -75,9 +75,7 @@ def moments(cells: Cells, found: Smoothed) -> Moments:
     cov = np.zeros((max(order, 1) + 1, layout.months, r, r))
     if layout.chain is not None:
         return _of_factors(found, cov)
-    kernels.lagged(found.near, first, start, at, r, cov.shape[0] - 1, cov)
-    for lag in range(cov.shape[0]):
-        cov[lag, lag:] += mean[lag:, :, None] * mean[: layout.months - lag, None, :]
+    sums.products(found.near, first, start, at, r, found.mean, cov)
     here = mean[lead:]
     then = np.vstack([mean[lead - 1 : -1]]) if lead else np.vstack([np.zeros((1, r)), mean[:-1]])
     before = cov[0, lead - 1 : -1] if lead else np.concatenate([np.zeros((1, r, r)), cov[0, :-1]])
@@ -112,10 +110,7 @@ def moments(cells: Cells, found: Smoothed) -> Moments:
 def _of_factors(found: Smoothed, cov: Floats) -> Moments:
     """Sum up the factors' own products alone."""
     layout, order, r = found.layout, found.parameters.order, found.parameters.factors
-    mean = found.factor_means
-    kernels.lagged(found.near, layout.first, layout.start, layout.factor_at, r, cov.shape[0] - 1, cov)
-    for lag in range(cov.shape[0]):
-        cov[lag, lag:] += mean[lag:, :, None] * mean[: layout.months - lag, None, :]
+    sums.products(found.near, layout.first, layout.start, layout.factor_at, r, found.mean, cov)
     none = np.zeros(0)
     lagged = lag_sums(cov, order, found.weights.calm)
     origin, steps = origin_products(cov, order), layout.months - order
@@ -124,20 +119,12 @@ def _of_factors(found: Smoothed, cov: Floats) -> Moments:
 
 def _special(found: Smoothed, cov: Floats) -> tuple[Floats, Floats]:
     layout, r = found.layout, found.parameters.factors
-    month, _, back = layout.special.T
-    then = np.maximum(back, 0)
-    mean = found.factor_means[layout.lead :]
-    out = np.stack([cov[0, month + layout.lead], np.zeros((len(month), r, r)), cov[0, then + layout.lead]])
-    held = np.flatnonzero(back >= 0)
-    f = np.arange(r)
-    row = (layout.factor_at[month[held] + layout.lead][:, None, None] + f[:, None]) + np.zeros(
-        (1, 1, r), dtype=np.int64
-    )
-    col = (layout.factor_at[back[held] + layout.lead][:, None, None] + f) + np.zeros((1, r, 1), dtype=np.int64)
-    out[1, held] = _pairs(found, row.ravel(), col.ravel()).reshape(-1, r, r)
-    out[1, held] += mean[month[held]][:, :, None] * mean[back[held]][:, None, :]
-    out[2, back < 0] = 0.0
-    return out, np.stack([mean[month], np.where((back >= 0)[:, None], mean[then], 0.0)])
+    gram, told = np.empty((3, len(layout.special), r, r)), np.empty((2, len(layout.special), r))
+    sums.of_special(
+        found.near, layout.first, layout.start, layout.factor_at, layout.lead, layout.special, found.mean, cov, gram,
+        told,
+    )  # fmt: skip
+    return gram, told
 
 
 def _pairs(found: Smoothed, row: Ints, col: Ints) -> Floats:
@@ -160,13 +147,9 @@ def _plain(found: Smoothed) -> Floats:
 
 def lag_sums(cov: Floats, order: int, calm: Floats) -> Floats:
     """Return `Moments.lagged` from the factors' products by lag and month."""
-    months, r = cov.shape[1], cov.shape[2]
-    weight = calm[order:]
+    r = cov.shape[2]
     out = np.empty((order + 1, order + 1, r, r))
-    for a in range(order + 1):
-        for b in range(a, order + 1):
-            out[a, b] = np.tensordot(weight, cov[b - a, order - a : months - a], axes=1)
-            out[b, a] = out[a, b].T
+    sums.by_lag(cov, calm, out)
     return out
 
 
@@ -252,12 +235,6 @@ def special_values(cells: Cells) -> tuple[Ints, Floats, Floats]:
     return own, layout.values[month, own], then
 
 
-def removed_error(r: int, load: Floats) -> Floats:
-    """Return the coefficients of the removed error on summed factors and the errors 0, 1, 3, 4 months back."""
-    tail = np.tile(np.array([1.0, 2.0, 2.0, 1.0]), (len(load), 1))
-    return -np.hstack([load, tail]) / 3.0
-
-
 def figure_values(cells: Cells) -> Floats:
     """Return the quarterly figures over three: what they are of the removed error."""
     layout = cells.layout
@@ -269,15 +246,9 @@ def own_rows(cells: Cells, m: Moments, p: FactorParameters) -> tuple[Floats, Flo
 
     The first month's own error is the one that the figure stands for.
     """
-    layout, r, n = cells.layout, p.factors, cells.layout.monthly
-    load = p.loadings[n + layout.quarters[:, 1]]
-    beta, y = removed_error(r, load), figure_values(cells)
-    with_all = np.einsum("ka,kab->kb", beta, m.figures)
-    square = y**2 + 2.0 * y * (beta * m.figure).sum(axis=1) + (with_all * beta).sum(axis=1)
-    with_next = y * m.figure[:, r + 1] + with_all[:, r + 1]
-    with_before = y * m.figure[:, r + 2] + with_all[:, r + 2]
-    opening = np.stack([square, with_before, m.figures[:, r + 2, r + 2]])
-    second = np.stack([m.figures[:, r + 1, r + 1], with_next, square])
+    quarters, load = cells.layout.quarters, p.loadings[cells.layout.monthly :]
+    opening, second = np.empty((3, len(quarters))), np.empty((3, len(quarters)))
+    sums.of_figures(quarters, figure_values(cells), load, m.figure, m.figures, opening, second)
     return opening, second
 
 

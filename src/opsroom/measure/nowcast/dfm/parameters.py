@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from opsroom.measure.nowcast.dfm import sums
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -95,11 +98,7 @@ class FactorParameters:
     @property
     def lags_used(self) -> Mask:
         """Where `transition` may differ from 0: within a block, up to its order."""
-        used = np.zeros(self.transition.shape, dtype=bool)
-        for block in self.blocks:
-            for lag in range(block.order):
-                used[np.ix_(block.factors, [lag * self.factors + f for f in block.factors])] = True
-        return used
+        return _lags_used(self.blocks, *self.transition.shape)
 
     @property
     def radius(self) -> float:
@@ -116,6 +115,16 @@ class FactorParameters:
         loadings = np.where(self.loads, self.loadings @ root, 0.0)
         return replace(self, loadings=loadings, transition=np.hstack(turned), innovation=np.eye(r))
 
+    def equals(self, other: FactorParameters) -> bool:
+        """Say whether these are the same parameters, number by number."""
+        if self is other:
+            return True
+        plain = ("names", "monthly", "factor_names", "blocks", "ar1")
+        arrays = ("loads", "loadings", "transition", "innovation", "memory", "variance", "center", "scale", "own_lags")
+        return all(getattr(self, name) == getattr(other, name) for name in plain) and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays
+        )
+
     def to_frame(self) -> pd.DataFrame:
         """Return one row a series: loadings, memory, variance, center, scale."""
         frame = pd.DataFrame(self.loadings, index=list(self.names), columns=list(self.factor_names))
@@ -123,6 +132,16 @@ class FactorParameters:
         if self.further is not None:
             own |= {f"memory{k + 2}": self.further[:, k] for k in range(self.further.shape[1])}
         return frame.assign(frequency=["M" if k < self.monthly else "Q" for k in range(len(self.names))], **own)
+
+
+@lru_cache(maxsize=64)
+def _lags_used(blocks: tuple[FactorBlock, ...], factors: int, width: int) -> Mask:
+    used = np.zeros((factors, width), dtype=bool)
+    for block in blocks:
+        for lag in range(block.order):
+            used[np.ix_(block.factors, [lag * factors + f for f in block.factors])] = True
+    used.flags.writeable = False  # it is handed to everyone who asks
+    return used
 
 
 def with_lags(p: FactorParameters, lags: Floats) -> FactorParameters:
@@ -143,15 +162,7 @@ def stationary(transition: Floats) -> Floats:
     2^40 months, so that a spectral radius of 1 - 1e-9 is still summed to the end. NaN where the sum has no end.
     """
     power = companion(transition)
-    total = np.zeros_like(power)
-    total[: len(transition), : len(transition)] = np.eye(len(transition))
-    for _ in range(40):
-        step = power @ total @ power.T
-        size = float(np.abs(step).max())
-        if not size < _ENDLESS:
-            return np.full_like(total, np.nan)
-        total = total + step
-        if size <= 1e-17 * float(np.abs(total).max()):
-            break
-        power = power @ power
+    total = np.empty_like(power)
+    if not sums.doubled(power, len(transition), _ENDLESS, total):
+        return np.full_like(total, np.nan)
     return 0.5 * (total + total.T)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from opsroom.base.errors import FitError
-from opsroom.measure.nowcast.dfm import kernels
+from opsroom.measure.nowcast.dfm import kernels, sums
 from opsroom.measure.nowcast.dfm.chained import add_chain, chain_spreads, odd_equations
 from opsroom.measure.nowcast.dfm.layout import Layout
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Ints, Mask, stationary
@@ -227,15 +227,9 @@ def special_cells(layout: Layout, p: FactorParameters, weights: Weights) -> Spec
 
     A hole of g months leaves memory**g of the cell before, and adds up the innovations between.
     """
-    month, series, back = layout.special.T
-    rho, gap = p.memory[series], np.where(back >= 0, month - back, 0)
-    decay = np.where(gap > 0, rho ** np.maximum(gap, 1), 0.0)
-    slope = np.where(gap > 0, gap * rho ** np.maximum(gap - 1, 0), 0.0)
-    spread, bend = np.empty(len(month)), np.empty(len(month))
-    kernels.spreads(layout.special, p.memory, weights.cell, weights.opening, spread, bend)
-    now = layout.values[month, series]
-    then = np.where(back >= 0, layout.values[np.maximum(back, 0), series], 0.0)
-    return Special(decay, spread, slope, bend, now - decay * then, 1.0 / (p.variance[series] * spread))
+    out = np.empty((6, len(layout.special)))
+    sums.special_terms(layout.special, layout.values, p.memory, p.variance, weights.cell, weights.opening, out)
+    return Special(*out)
 
 
 def smooth(cells: Cells, parameters: FactorParameters, *, moments: bool = True) -> Smoothed:

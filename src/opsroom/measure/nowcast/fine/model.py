@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from opsroom.measure.nowcast.dfm.density import SHOCK, delta_variance, mean_variance
+from opsroom.measure.nowcast.dfm.density import SHOCK, Curvature, mean_variance
 from opsroom.measure.nowcast.dfm.estimate import FitReport
 from opsroom.measure.nowcast.dfm.news import NewsResult
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats
@@ -192,7 +192,7 @@ def _parameter_variance(view: FineLook, row: int, column: int) -> float:
         return cell(there, row, column, variance=False).mean
 
     lags = _LAGS[view.grid.frequencies[column]]
-    found = delta_variance(view.parameters, column, gradient_at, mean)
+    found = Curvature.of(view.parameters, column, gradient_at).variance(mean)
     return found + mean_variance(view.pattern.values[:, column], lags=lags)
 
 
