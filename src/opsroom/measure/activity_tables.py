@@ -112,8 +112,7 @@ def by_row(normal: Normal) -> pd.DataFrame:
 
 def by_week(normal: Normal) -> pd.DataFrame:
     """Return complete weeks of a daily normal, dated by their Monday."""
-    dates = pd.DatetimeIndex(normal.observed.index)
-    days = dates.to_numpy("datetime64[D]").astype(np.int64)
+    days = pd.DatetimeIndex(normal.observed.index).to_numpy("datetime64[D]").astype(np.int64)
     monday = days - (days + 3) % 7  # the first day of 1970 was a Thursday
     pieces = {}
     for name in normal.observed.columns:
@@ -132,7 +131,7 @@ def by_week(normal: Normal) -> pd.DataFrame:
                 "observed": mean[0], "expected": mean[1], "gap": 100 * np.expm1(log_gap),
                 "lower": 100 * np.expm1(log_gap - width), "upper": 100 * np.expm1(log_gap + width),
             },
-            index=pd.DatetimeIndex(weeks[count == WEEK].astype("datetime64[D]")).as_unit(dates.unit),
+            index=pd.DatetimeIndex(weeks[count == WEEK].astype("datetime64[D]")).as_unit("us"),
         )  # fmt: skip
     return pd.concat(pieces, names=["series", "date"])[COLUMNS]
 
