@@ -15,6 +15,7 @@ Spans = tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
 
 COLUMNS = ["observed", "expected", "gap", "lower", "upper"]
 HOURS = 24
+WEEK = 7
 DAY = pd.Timedelta(days=1)
 
 
@@ -111,23 +112,27 @@ def by_row(normal: Normal) -> pd.DataFrame:
 
 def by_week(normal: Normal) -> pd.DataFrame:
     """Return complete weeks of a daily normal, dated by their Monday."""
-    daily = by_row(normal).dropna()
+    days = pd.DatetimeIndex(normal.observed.index).to_numpy("datetime64[D]").astype(np.int64)
+    monday = days - (days + 3) % 7  # the first day of 1970 was a Thursday
     pieces = {}
     for name in normal.observed.columns:
-        one = daily.xs(name, level="series")
-        dates = pd.DatetimeIndex(one.index)
-        monday = dates - pd.to_timedelta(dates.day_of_week, unit="D")
-        grouped = one[["observed", "expected"]].groupby(monday)
-        full = grouped.size() == 7
-        week = grouped.mean()[full]
-        shrink = span_ratio(normal.errors[normal.errors["series"] == name], 7)
-        half = half_of(pd.DataFrame(one)).groupby(monday).mean()[full] * shrink
-        log_gap = np.log(week["observed"] / week["expected"])
-        pieces[name] = week.assign(
-            gap=100 * np.expm1(log_gap),
-            lower=100 * np.expm1(log_gap - half),
-            upper=100 * np.expm1(log_gap + half),
+        daily = np.stack(
+            [normal.observed[name].to_numpy(), normal.log_expected[name].to_numpy(), normal.half_width[name].to_numpy()]
         )
+        known = ~np.isnan(daily).any(axis=0)
+        weeks, at, count = np.unique(monday[known], return_inverse=True, return_counts=True)
+        observed, centre, half = daily[:, known]
+        sums = [np.bincount(at, weights=part, minlength=len(weeks)) for part in (observed, np.exp(centre), half)]
+        mean = np.stack(sums)[:, count == WEEK] / WEEK
+        log_gap = np.log(mean[0] / mean[1])
+        width = mean[2] * span_ratio(normal.errors[normal.errors["series"] == name], WEEK)
+        pieces[name] = pd.DataFrame(
+            {
+                "observed": mean[0], "expected": mean[1], "gap": 100 * np.expm1(log_gap),
+                "lower": 100 * np.expm1(log_gap - width), "upper": 100 * np.expm1(log_gap + width),
+            },
+            index=pd.DatetimeIndex(weeks[count == WEEK].astype("datetime64[D]")).as_unit("us"),
+        )  # fmt: skip
     return pd.concat(pieces, names=["series", "date"])[COLUMNS]
 
 

@@ -368,10 +368,10 @@ def score_cells(rehearsal: Backtest) -> Cells:
     groups = [("all", known), *((f"{low} to {low + BAND - 1}", part) for low, part in known.groupby(bands))]
     rows: list[dict[str, Any]] = []
     for horizon, part in groups:
-        outcome = part["first_release"].to_numpy(float)
+        outcome, lower, upper = (part[name].to_numpy(float) for name in ("first_release", "lower90", "upper90"))
+        inside = (outcome >= lower) & (outcome <= upper)
         for method, column in (("room", "growth"), ("ar1", "ar1"), ("bridge", "bridge")):
             said = part[column].to_numpy(float)
-            inside = (outcome >= part["lower90"]) & (outcome <= part["upper90"])
             rows.append(
                 {
                     "horizon": horizon,
