@@ -62,11 +62,13 @@ def test_what_is_kept_is_what_a_run_afresh_finds(own_room: Path, kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("known", [dt.date(2020, 2, 20), dt.date(2020, 1, 15)], ids=["revised", "back-dated"])
-def test_a_changed_row_is_never_passed_over(own_room: Path, kind: str, known: dt.date) -> None:
+@pytest.mark.parametrize(
+    ("known", "day"), [(dt.date(2020, 2, 24), DAYS[2]), (dt.date(2020, 2, 14), DAYS[1])], ids=["revised", "back-dated"]
+)
+def test_a_changed_row_is_never_passed_over(own_room: Path, kind: str, known: dt.date, day: dt.date) -> None:
     dataset, column, value = {"loans": ("loans", "days_past_due", 90), "relief": ("accounts", "cash", 0)}[kind]
     with Room.open(own_room, actor="test") as room:
-        before = run(room, kind, DAYS[0])
+        before = run(room, kind, day, afresh=True)
         run(room, kind, DAYS[1])
         fields = [f.name for f in room.store.spec(dataset).fields]
         rows = room.store.arrow(dataset, room.moment(DAYS[0]), columns=fields)
@@ -74,12 +76,9 @@ def test_a_changed_row_is_never_passed_over(own_room: Path, kind: str, known: dt
         rows = rows.filter(pc.equal(rows["month"], last))
         poor = rows.set_column(fields.index(column), column, pa.array(np.full(len(rows), value)))
         room.ingest(dataset, poor, known, reason="a test")
-        after = run(room, kind, DAYS[1])
-        same(after, run(room, kind, DAYS[1], afresh=True))
-        assert not all(
-            a.frame.drop(columns=a.dimensions[0]).equals(b.frame.drop(columns=b.dimensions[0]))
-            for a, b in zip(before.cells, after.cells, strict=True)
-        )
+        after = run(room, kind, day)
+        same(after, run(room, kind, day, afresh=True))
+        assert not all(a.frame.equals(b.frame) for a, b in zip(before.cells, after.cells, strict=True))
 
 
 def test_an_earlier_day_is_not_told_what_a_later_one_knew(own_room: Path) -> None:
