@@ -113,7 +113,7 @@ def fit_rows(
     return True
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(inline="always", error_model="numpy")
 def _solve(gram: Any, moment: Any, beta: Any) -> bool:
     """Solve by Cholesky's method, with the lower triangle of `gram`, which is overwritten."""
     n = len(moment)

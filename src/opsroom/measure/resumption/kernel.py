@@ -1,4 +1,9 @@
-"""The forward-backward recursion over closed and degrees of open, many companies side by side."""
+"""The forward-backward recursion over closed and degrees of open, many companies side by side.
+
+Whatever the kernel calls is part of it (``inline="always"``): of a function of its own there would be two compiled
+versions, and fast arithmetic gives them other last bits. A process that compiles would then run the one, and a process
+that finds the kernel compiled the other, so that no day could be computed again to the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +40,7 @@ def fast_exp(x: Any) -> Any:
     return y
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@numba.njit(inline="always", fastmath=True, error_model="numpy")
 def emissions(
     rows: Any, q: Any, nu: Any, miss: Any, closed: Any, closed_sd: Any, sigma: Any, weight: Any, grid: Any,
     emit: Any,
@@ -80,7 +85,7 @@ def emissions(
                 out[b] = told[b] * like + (one - told[b])
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@numba.njit(inline="always", fastmath=True, error_model="numpy")
 def _silence_odds(rows: Any, miss: Any, silence: Any, back: Any, odds: Any) -> None:
     """Fill `odds` (days, lanes): how much likelier silence or its end is of a closed company than an open one."""
     one = np.float32(1.0)
@@ -104,7 +109,7 @@ def _silence_odds(rows: Any, miss: Any, silence: Any, back: Any, odds: Any) -> N
                 silent = False
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@numba.njit(inline="always", fastmath=True, error_model="numpy")
 def _forward(
     emit: Any, odds: Any, opening: Any, closing: Any, enter: Any, start: Any, moving: Any, jump: Any, alpha: Any
 ) -> None:  # fmt: skip
@@ -147,7 +152,7 @@ def _forward(
             scale[b] = one / max(first[b] + mass[b], np.float32(1e-30))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@numba.njit(inline="always", fastmath=True, error_model="numpy")
 def _step_back(
     emit: Any, odds: Any, before: Any, up: Any, down: Any, enter: Any, moving: Any, jump: Any, grid: Any,
     later: Any, seen: Any, into: Any, shut: Any, degree: Any, scale: Any,
@@ -187,7 +192,7 @@ def _step_back(
         degree[b] *= scale[b]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@numba.njit(inline="always", fastmath=True, error_model="numpy")
 def _count(
     rows: Any, live: Any, before: Any, up: Any, down: Any, enter: Any, later: Any, seen: Any, into: Any, shut: Any,
     scale: Any, moves: Any, n_enter: Any,
@@ -214,7 +219,7 @@ def _count(
     moves[3] += lost
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(inline="always", fastmath=True, error_model="numpy")
 def _count_silence(rows: Any, miss: Any, t: int, closed: Any, n_silence: Any) -> None:
     """Add who fell silent and who was heard again on a day, by the chance of being closed."""
     for b in range(LANES):

@@ -197,7 +197,8 @@ class _Smoother:
     def _run(self, rates: Rates, out: F32, *, counting: bool) -> list[_Counts]:
         facts = self._evidence
         days = facts.q.shape[1]
-        shared = [x.astype(np.float32) for x in (rates.opening, rates.closing, rates.enter, rates.start)]
+        # rows of days one after the other, so that the kernel is compiled for one layout
+        shared = [x.astype(np.float32, order="C") for x in (rates.opening, rates.closing, rates.enter, rates.start)]
         chances = [x.astype(np.float32) for x in (rates.silence, rates.return_, GRID)]
 
         def run(number: int) -> _Counts:
