@@ -7,8 +7,9 @@ all areas had the period.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -103,10 +104,10 @@ def rounds(tables: Sequence[pd.DataFrame], *, freq: str = "Q") -> Rounds:
     which = every["table"].to_numpy(), every["area"].map(index).to_numpy(), every["period"].to_numpy() - first
     values = every["value"].to_numpy(dtype=np.float64)
     cuts = [0, *(np.flatnonzero(moments[1:] != moments[:-1]) + 1).tolist(), len(moments)]
-    periods = pd.PeriodIndex.from_ordinals(np.arange(first, first + width), freq=freq)
+    periods = pd.period_range(pd.Period(ordinal=first, freq=freq), periods=width, freq=freq)
     found: list[Round] = []
     done = -1
-    for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, stop in pairwise(cuts):
         at = tuple(part[start:stop] for part in which)
         held[at] = values[start:stop]
         newest = _newest(np.isfinite(held).all(axis=0))

@@ -35,7 +35,8 @@ def vintages(view: View, settings: DeskSettings) -> pd.DataFrame:
         )
     value = str(settings.get("value") or only_measure(spec, settings))
     frame = view.vintages(spec.name, [names[0], spec.period, value])
-    return frame.rename(columns={names[0]: "series", spec.period: "period", value: "value"})
+    frame = frame.rename(columns={names[0]: "series", spec.period: "period", value: "value"})
+    return frame.sort_values(["known_at", "series", "period"], kind="stable", ignore_index=True)
 
 
 def by_area(frame: pd.DataFrame, name: str, *, nation: str = "") -> pd.DataFrame:

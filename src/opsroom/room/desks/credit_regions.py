@@ -53,12 +53,15 @@ class CreditRegionsDesk:
 
 
 def _cells(found: CreditRounds, settings: DeskSettings) -> Cells:
+    import pandas as pd
+
     area = str(settings.get("area", "region"))
     frame = found.frame.groupby("area", sort=True).tail(int(settings.get("last", 40)))
-    latest = found.latest.stack()
+    rows = found.latest.index.get_indexer(pd.Index(frame["period"]))
+    columns = found.latest.columns.get_indexer(pd.Index(frame["area"]))
     out = frame.assign(
         quarter=[format_period(p.start_time.date(), "Q") for p in frame["period"]],
-        index=[latest.get((p, a), float("nan")) for p, a in zip(frame["period"], frame["area"], strict=True)],
+        index=found.latest.to_numpy()[rows, columns],
         known=frame["known_at"].dt.strftime("%Y-%m-%d"),
     ).rename(columns={"area": area})
     numbers = ["by_credit", "by_output", "change", "gap", "index"]

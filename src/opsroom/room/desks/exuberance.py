@@ -24,11 +24,10 @@ from opsroom.room.desks.areas import by_area, content, vintages
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opsroom.warn.exuberance import ExuberanceResult, RatioRounds
+    from opsroom.warn.exuberance.rounds import Dated, RatioRounds
 
 NEEDS: dict[str, type | tuple[type, ...]] = {"name": str, "price": str, "fundamental": str}
 DATING_LEVEL = 0.95
-DATING_DRAWS = 1999
 OTHER_LAGS = (0, 1, 4)
 OTHER_KINDS = ("monte_carlo", "wild_bootstrap")
 OTHER_DRAWS = 199
@@ -43,7 +42,7 @@ class Watched:
     name: str
     title: str
     rounds: RatioRounds
-    dated: Mapping[str, ExuberanceResult]
+    dated: Mapping[str, Dated]
 
 
 class ExuberanceDesk:
@@ -81,29 +80,12 @@ def _outcome(
             continue
         rounds = watch_ratios(price, fundamental, freq=freq, lags=lags, level=level, families=len(tables))
         name = str(table["name"])
-        found.append(Watched(name, str(table.get("title", name.replace("_", " "))), rounds, _dated(rounds)))
+        found.append(
+            Watched(name, str(table.get("title", name.replace("_", " "))), rounds, rounds.dated(level=DATING_LEVEL))
+        )
     if not any(len(one.rounds.frame) for one in found):
         return DeskOutcome(tuple(found), note="the ratios are too short to be tested yet")
     return DeskOutcome(tuple(found), (_ratios(found, freq, settings), *_episodes(found, freq, settings)))
-
-
-def _dated(rounds: RatioRounds) -> dict[str, ExuberanceResult]:
-    """Return the test of each area's ratio as known today, episodes dated."""
-    from opsroom.base.errors import FitError
-    from opsroom.warn.exuberance import gsadf
-    from opsroom.warn.exuberance.rounds import LEAST
-
-    out = {}
-    for area in rounds.latest.columns:
-        series = rounds.latest[area].loc[: rounds.latest[area].last_valid_index()]
-        known = series[series.isna()[::-1].cumsum()[::-1] == 0]  # from the last gap on
-        try:
-            out[str(area)] = gsadf(
-                known, lags=rounds.lags, min_window=LEAST, draws=DATING_DRAWS, levels=(DATING_LEVEL,)
-            )
-        except FitError:  # too short, or with a gap: it has no row either
-            continue
-    return out
 
 
 def _ratios(found: Sequence[Watched], freq: str, settings: DeskSettings) -> Cells:
@@ -111,34 +93,32 @@ def _ratios(found: Sequence[Watched], freq: str, settings: DeskSettings) -> Cell
     import pandas as pd
 
     area = str(settings.get("area", "region"))
+    time = "quarter" if freq == "Q" else "month"
     pieces = []
     for one in found:
-        frame = one.rounds.frame[["area", "period", "known_at", "doubt_boom", "doubt_crash", "fall"]]
+        frame = one.rounds.frame.groupby("area", sort=True).tail(int(settings.get("last", 40)))
         scale = one.rounds.latest.apply(lambda column: 100.0 / column.dropna().iloc[:4].mean())
-        for code, rows in frame.groupby("area", sort=True):
-            if code not in one.dated:
-                continue
-            dated = one.dated[str(code)]
-            at = dated.to_frame().loc[rows["period"]]
-            pieces.append(
-                pd.DataFrame(
-                    {
-                        "quarter" if freq == "Q" else "month": [format_period(p.start_time.date(), freq)
-                                                                for p in rows["period"]],
-                        "ratio": one.name,
-                        area: code,
-                        "index": (at["value"] * scale[code]).to_numpy().round(1),
-                        "bsadf": at["bsadf"].to_numpy().round(2),
-                        "critical": at["critical"].to_numpy().round(2),
-                        "episode": np.where(at["episode"] > 0, "boom", np.where(at["episode"] < 0, "crash", "")),
-                        "doubt_boom": (100.0 * rows["doubt_boom"]).to_numpy().round(2),
-                        "doubt_crash": (100.0 * rows["doubt_crash"]).to_numpy().round(2),
-                        "fall": (100.0 * rows["fall"]).to_numpy().round(1),
-                        "known": rows["known_at"].dt.strftime("%Y-%m-%d").to_numpy(),
-                    }
-                ).iloc[-int(settings.get("last", 40)) :]
-            )  # fmt: skip
-    whole = pd.concat(pieces, ignore_index=True)
+        now: dict[tuple[object, object], tuple[float, float, float, str]] = {}
+        for code, dated in one.dated.items():
+            values = dated.series.to_numpy()[-len(dated.index) :] * scale[code]
+            for place, period in enumerate(dated.index):
+                inside = next((e.sign for e in dated.episodes if e.start <= period <= e.end), "")
+                now[code, period] = values[place], dated.bsadf[place], dated.critical[place], inside
+        keys = list(zip(frame["area"], frame["period"], strict=True))
+        kept = np.array([key in now for key in keys], dtype=bool)
+        frame, keys = frame[kept], [key for key in keys if key in now]
+        codes = {p: format_period(p.start_time.date(), freq) for p in set(frame["period"])}
+        piece = pd.DataFrame([now[key] for key in keys], columns=["index", "bsadf", "critical", "episode"])
+        piece.insert(0, time, [codes[p] for p in frame["period"]])
+        piece.insert(1, "ratio", one.name)
+        piece.insert(2, area, frame["area"].to_numpy())
+        for name in ("doubt_boom", "doubt_crash", "fall"):
+            piece[name] = (100.0 * frame[name]).to_numpy()
+        pieces.append(piece.assign(known=frame["known_at"].dt.strftime("%Y-%m-%d").to_numpy()))
+    whole = pd.concat(pieces, ignore_index=True).round(
+        {"index": 1, "bsadf": 2, "critical": 2, "doubt_boom": 2, "doubt_crash": 2, "fall": 1}
+    )
+    whole = whole.sort_values([whole.columns[1], area, time], kind="stable", ignore_index=True)
     dimensions = tuple(whole.columns[:3])
     attached = tuple(c for c in whole.columns[3:] if c != "index")
     some = found[0].rounds
@@ -160,26 +140,35 @@ def _ratios(found: Sequence[Watched], freq: str, settings: DeskSettings) -> Cell
 
 def _alarms(found: Sequence[Watched], freq: str) -> list[dict[str, Any]]:
     """Return the alarms of each ratio's last round, with what other lags and critical values say of them."""
-    out: list[dict[str, Any]] = []
+    from opsroom.warn.exuberance import gsadf
+
+    standing: list[tuple[float, str, str, Watched, dict[str, Any]]] = []
     for one in found:
         frame = one.rounds.frame
-        now = frame[frame["period"] == frame["period"].max()]
-        doubt = now[["doubt_boom", "doubt_crash"]].min(axis=1)
-        for row in now[doubt <= one.rounds.level].assign(doubt=doubt).sort_values("doubt").itertuples():
-            said = one.dated[str(row.area)].sensitivity(lags=OTHER_LAGS, kinds=OTHER_KINDS, draws=OTHER_DRAWS)
-            out.append(
-                {
-                    "ratio": one.name, "area": str(row.area), "direction": str(row.direction),
-                    "period": format_period(row.period.start_time.date(), freq),
-                    "doubt": round(100.0 * float(row.doubt), 3), "p_value": float(row.p_value),
-                    "others": [
-                        {"lags": r.lags, "critical_values": r.critical_values, "p_last": round(float(r.p_last), 4),
-                         "ongoing": bool(r.ongoing)}
-                        for r in said.itertuples()
-                    ],
-                }
-            )  # fmt: skip
-    return sorted(out, key=lambda alarm: (alarm["doubt"], alarm["ratio"], alarm["area"]))[:MOST_ALARMS]
+        for row in frame[frame["period"] == frame["period"].max()].to_dict("records"):
+            doubt = min(row["doubt_boom"], row["doubt_crash"])
+            if doubt <= one.rounds.level and row["area"] in one.dated:
+                standing.append((doubt, one.name, str(row["area"]), one, {str(k): v for k, v in row.items()}))
+    out = []
+    for doubt, name, area, one, row in sorted(standing, key=lambda alarm: alarm[:3])[:MOST_ALARMS]:
+        tested = gsadf(
+            one.dated[area].series, lags=one.rounds.lags, min_window=one.rounds.plan.least, draws=OTHER_DRAWS,
+            levels=(DATING_LEVEL,),
+        )  # fmt: skip
+        said = tested.sensitivity(lags=OTHER_LAGS, kinds=OTHER_KINDS).to_dict("records")
+        others = [
+            {"lags": r["lags"], "critical_values": r["critical_values"], "p_last": round(float(r["p_last"]), 4),
+             "ongoing": bool(r["ongoing"])}
+            for r in said
+        ]  # fmt: skip
+        out.append(
+            {
+                "ratio": name, "area": area, "direction": str(row["direction"]),
+                "period": format_period(row["period"].start_time.date(), freq),
+                "doubt": round(100.0 * doubt, 3), "p_value": float(row["p_value"]), "others": others,
+            }
+        )  # fmt: skip
+    return out
 
 
 def _episodes(found: Sequence[Watched], freq: str, settings: DeskSettings) -> tuple[Cells, ...]:

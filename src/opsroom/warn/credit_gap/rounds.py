@@ -54,8 +54,7 @@ class CreditRounds:
         last = self.frame["period"].max()
         now = self.frame[self.frame["period"] == last].sort_values("by_credit", ascending=False, kind="stable")
         told = [
-            f"{r.area} {r.by_credit:+.1f} % by credit, {r.by_output:+.1f} % by output"
-            for r in now.head(3).itertuples()
+            f"{r.area} {r.by_credit:+.1f} % by credit, {r.by_output:+.1f} % by output" for r in now.head(3).itertuples()
         ]
         return f"{last}, ratio of credit to output over {self.over} quarters: {'; '.join(told)}."
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         roc,
     )
     from opsroom.warn.early_warning.out_of_sample import RecursiveResult, recursive
+    from opsroom.warn.early_warning.spells import spells
     from opsroom.warn.early_warning.track import TrackRecord, track_record
 
 _HOMES = {
@@ -47,6 +48,7 @@ _HOMES = {
     "partial_auroc": ".measures",
     "recursive": ".out_of_sample",
     "roc": ".measures",
+    "spells": ".spells",
     "track_record": ".track",
 }
 
@@ -73,6 +75,7 @@ __all__ = [
     "partial_auroc",
     "recursive",
     "roc",
+    "spells",
     "track_record",
 ]
 

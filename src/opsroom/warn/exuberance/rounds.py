@@ -19,16 +19,17 @@ from opsroom._version import __version__
 from opsroom.base.errors import UsageError
 from opsroom.warn.as_known import rounds
 from opsroom.warn.exuberance import nulls
+from opsroom.warn.exuberance.critical import monte_carlo_values
 from opsroom.warn.exuberance.discovery import adjusted
 from opsroom.warn.exuberance.drawing import in_chunks, low_where_absent
-from opsroom.warn.exuberance.episodes import best_start
+from opsroom.warn.exuberance.episodes import Episode, best_start, date_stamps, periods_a_year, shortest
 from opsroom.warn.exuberance.result import CAVEAT
 from opsroom.warn.exuberance.sequences import FEWEST, Floats, Plan, plan_for, scaled, sequences
 
 LEAST = 12
 """Rows of the smallest window: three years of quarters. One window for all lengths, so that one set of draws does."""
 
-STEP = 32
+STEP = 64
 """Paths are drawn for the next multiple of so many observations: a date's statistic looks back only."""
 
 FALL_OVER = 3
@@ -38,6 +39,27 @@ COLUMNS = (
     "area", "period", "known_at", "ratio", "bsadf", "p_value", "q_value", "direction", "doubt_boom", "doubt_crash",
     "fall",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """One area's ratio as last known, dated.
+
+    Attributes
+    ----------
+    series
+        The stretch without a gap that was tested.
+    index, bsadf, critical
+        Dates of the statistic, the statistic, and the sequence that it is held against.
+    episodes
+        Oldest first.
+    """
+
+    series: pd.Series
+    index: pd.Index
+    bsadf: Floats
+    critical: Floats
+    episodes: tuple[Episode, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +87,47 @@ class RatioRounds:
     latest: pd.DataFrame
     level: float
     a_year: int
-    lags: int
+    plan: Plan
     draws: int
+
+    @property
+    def lags(self) -> int:
+        """Of the statistic and its critical values."""
+        return self.plan.lags
+
+    def dated(self, *, level: float = 0.95, draws: int = 1999, seed: int = 0) -> dict[str, Dated]:
+        """Return statistic, critical sequence and episodes of each area's ratio as last known.
+
+        Parameters
+        ----------
+        level, draws, seed
+            Of the critical sequence, by Monte Carlo, of the series' own length, lags and window.
+
+        Notes
+        -----
+        The same as `gsadf` says of each series alone, all series of a length at once.
+        """
+        tails = {area: _tail(self.latest[area]) for area in self.latest.columns}
+        by_length: dict[int, list[str]] = {}
+        for area, tail in tails.items():
+            if _length(tail.to_numpy(), self.plan):
+                by_length.setdefault(len(tail), []).append(str(area))
+        out = {}
+        for length, areas in by_length.items():
+            critical = monte_carlo_values(
+                length, lags=self.lags, min_window=self.plan.least, draws=draws, levels=(level,), seed=seed
+            ).bsadf[level].to_numpy()  # fmt: skip
+            values = [tails[area].to_numpy(dtype=np.float64) for area in areas]
+            paths = np.array([scaled(one) for one in values])
+            found = sequences(paths, self.plan).bsadf
+            for k, area in enumerate(areas):
+                index = tails[area].index
+                episodes = date_stamps(
+                    values[k], index, found[k], critical, self.plan, min_duration=shortest(length), any_start=True,
+                    walk=paths[k], years=periods_a_year(index),
+                )  # fmt: skip
+                out[area] = Dated(tails[area], index[self.plan.lead :], found[k], critical, episodes)
+        return {str(area): out[str(area)] for area in self.latest.columns if str(area) in out}
 
     def alarms(self, direction: str = "boom") -> pd.DataFrame:
         """Return the rows that are alarms."""
@@ -100,7 +161,7 @@ class RatioRounds:
 
 def watch_ratios(
     price: pd.DataFrame, fundamental: pd.DataFrame, *, freq: str = "Q", lags: int = 1, min_window: int = LEAST,
-    level: float = 0.05, families: int = 1, draws: int = 19_999, seed: int = 0,
+    level: float = 0.05, families: int = 1, draws: int = 9_999, seed: int = 0,
 ) -> RatioRounds:  # fmt: skip
     """Test ratios of prices to fundamentals, each period when it became known.
 
@@ -167,8 +228,14 @@ def watch_ratios(
     return RatioRounds(
         frame=pd.DataFrame(rows, columns=list(COLUMNS)),
         latest=pd.DataFrame(latest.T, index=known.periods, columns=list(known.areas)),
-        level=level, a_year=own * families, lags=lags, draws=draws,
+        level=level, a_year=own * families, plan=plan, draws=draws,
     )  # fmt: skip
+
+
+def _tail(series: pd.Series) -> pd.Series:
+    """Return the last stretch without a gap."""
+    known = series.loc[: series.last_valid_index()]
+    return known[known.isna()[::-1].cumsum()[::-1] == 0]
 
 
 def _length(values: Floats, plan: Plan) -> int:
