@@ -142,6 +142,11 @@ horizon = 12
 accrues = true
 
 [[desks]]
+kind = "bottlenecks"
+firm_months = "firm_months"
+register = "register"
+
+[[desks]]
 kind = "outcomes"
 accounts = "accounts"
 register = "register"
@@ -154,6 +159,9 @@ kind = "quality"
 
 [[desks]]
 kind = "scores"
+
+[[desks]]
+kind = "dependence"
 
 [[desks]]
 kind = "warnings"
@@ -198,6 +206,10 @@ have paid them back", levers = ["the countercyclical buffer, or a sectoral one",
 "a debt-service limit in the region"], \
 judged_by = {{series = "exuberance.ratios", measure = "fall", where = {{ratio = "price_to_rent"}}, raise_at = 10, \
 horizon = [1, 20]}}}},
+  {{name = "shortage", title = "Orders that pile up", series = "bottlenecks.orders", measure = "backlog_months", \
+by = ["section"], unit = "months of deliveries", raise_at = 2.5, clear_at = 2, false_alarm_cost = "a survey of the \
+section's suppliers", levers = ["ask the section's association which inputs are missing", \
+"a lane through the customs for them"]}},
 ]
 """
 

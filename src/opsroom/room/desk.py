@@ -226,10 +226,12 @@ def _load(kind: str) -> Desk:
 
 KINDS = (
     "activity",
+    "bottlenecks",
     "composite",
     "credit_gap",
     "credit_regions",
     "decisions",
+    "dependence",
     "events",
     "exuberance",
     "flows",
