@@ -127,7 +127,7 @@ def test_rules_are_judged_by_what_was_known_on_each_day(room: Room, desks: dict[
         for kind in ("exuberance", "credit_regions"):
             for cells in room.run_desk(desks[kind], room.moment(day), day, {}).cells:
                 told.setdefault(cells.name, []).append(Issued(day, cells))
-        view = View(room.store, settings, told, as_of=room.moment(day), day=day, upstream={}, memory={})  # type: ignore[arg-type]
+        view = View(room.store, settings, told, as_of=room.moment(day), day=day, upstream={}, memory={})
         inbox = DESK.run(view, DeskSettings("warnings", "warnings", {"rules": rules, "keep_days": 9999}))
         found[day] = inbox.cells[0]
     early, late = found[DAY], found[LATE]
@@ -140,8 +140,8 @@ def test_rules_are_judged_by_what_was_known_on_each_day(room: Room, desks: dict[
     ended = late.frame.set_index(["rule", "about"]).loc[("credit-boom", "R01")]
     assert (ended["state"], ended["crises"], ended["lead_quarters"]) == ("ended", 2, 20)
     # the same counts by hand, from the release alone
-    panel = panel_of(told["credit.region"][-1], _place("credit.region", "by_credit"))  # type: ignore[arg-type]
-    fall = panel_of(told["exuberance.ratios"][-1], _place("exuberance.ratios", "fall", ratio="price_to_rent"))  # type: ignore[arg-type]
+    panel = panel_of(told["credit.region"][-1], _place("credit.region", "by_credit"))
+    fall = panel_of(told["exuberance.ratios"][-1], _place("exuberance.ratios", "fall", ratio="price_to_rent"))
     starts = fall[fall["value"] >= 10].groupby("country")["quarter"].min().map(lambda q: pd.Period(q.replace("-", "")))
     assert set(starts.index) == {"R01", "R06"}
     hits = false = 0

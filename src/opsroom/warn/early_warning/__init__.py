@@ -9,6 +9,7 @@ from opsroom.base.lazy import lazily
 if TYPE_CHECKING:
     from opsroom.warn.early_warning.bootstrap import Blocks, interval
     from opsroom.warn.early_warning.evaluation import EvaluationResult, Sample, evaluate, lead_times
+    from opsroom.warn.early_warning.events import spells
     from opsroom.warn.early_warning.labels import Labels, Rule, label
     from opsroom.warn.early_warning.logit import LogitFit, fit_logit
     from opsroom.warn.early_warning.measures import (
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         roc,
     )
     from opsroom.warn.early_warning.out_of_sample import RecursiveResult, recursive
-    from opsroom.warn.early_warning.spells import spells
     from opsroom.warn.early_warning.track import TrackRecord, track_record
 
 _HOMES = {
@@ -48,7 +48,7 @@ _HOMES = {
     "partial_auroc": ".measures",
     "recursive": ".out_of_sample",
     "roc": ".measures",
-    "spells": ".spells",
+    "spells": ".events",
     "track_record": ".track",
 }
 
