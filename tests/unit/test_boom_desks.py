@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,17 @@ from opsroom.warn.exuberance import watch_ratios
 DAY = dt.date(2015, 6, 24)
 LATE = dt.date(2020, 1, 22)
 SETTINGS = 'schema_version = 1\n[room]\ntitle = "t"\n[publish]\ncadence = "weekly"\nweekday = "wednesday"\n'
+DESKS = """
+[[desks]]
+kind = "exuberance"
+dataset = "macro_q"
+ratios = [{name = "price_to_rent", price = "house_price", fundamental = "rent"}]
+[[desks]]
+kind = "credit_regions"
+dataset = "macro_q"
+credit = "credit"
+output = "income"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +55,7 @@ def room(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]
     frame["known"] = [at_six(day) for day in frame["vintage"]]
     import pyarrow as pa
 
-    with Room.create(folder, settings=SETTINGS, specs=[world.specs()["macro_q"]]) as opened:
+    with Room.create(folder, settings=SETTINGS + DESKS, specs=[world.specs()["macro_q"]]) as opened:
         early = frame[frame["vintage"] <= LATE].drop(columns="known")
         opened.ingest("macro_q", pa.Table.from_pandas(early, preserve_index=False), at_six(dt.date(2020, 1, 6)))
         yield opened
@@ -95,6 +107,20 @@ def test_what_rests_on_the_same_vintages_is_the_same(room: Room, desks: dict[str
     assert one.provenance == two.provenance
     before = dt.date(2009, 3, 4)
     assert "too short" in room.run_desk(desks["exuberance"], room.moment(before), before, {}).note
+
+
+def test_what_rests_on_no_new_vintage_is_not_published_again(room: Room, world: Any) -> None:
+    days = [dt.date(2014, 9, 3) + dt.timedelta(days=7 * k) for k in range(6)]
+    for day in days:
+        room.publish(day)
+    figures = world.workshop.official.releases("macro_q")
+    areas = figures["series"].str.contains(".", regex=False)
+    for name, codes in (("exuberance.ratios", ("house_price", "rent")), ("credit.region", ("credit", "income"))):
+        own = figures[(areas & figures["series"].str.startswith(codes)) | figures["series"].isin(codes)]
+        came = sorted(set(own["vintage"]))
+        new = [d for a, d in pairwise(days) if any(a < v <= d for v in came)]
+        assert [r.day for r in room.releases().history(name)] == [days[0], *new]
+        assert len(new) < len(days) - 1
 
 
 def test_rules_are_judged_by_what_was_known_on_each_day(room: Room, desks: dict[str, DeskSettings]) -> None:

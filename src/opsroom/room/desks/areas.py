@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from opsroom._version import __version__
 from opsroom.base.errors import SettingsError
+from opsroom.room.desk import earlier_release
 from opsroom.room.desks.publicdata import only_measure
 
 if TYPE_CHECKING:
@@ -57,11 +59,29 @@ def by_area(frame: pd.DataFrame, name: str, *, nation: str = "") -> pd.DataFrame
     return found.assign(area=area)[["area", "period", "known_at", "value"]]
 
 
+def said_before(view: View, name: str, key: str) -> str:
+    """Return why a series is not published again, where its last release rests on the same vintages; empty otherwise.
+
+    Parameters
+    ----------
+    view
+        What is out by the day.
+    name
+        Of the release series.
+    key
+        From `content`; a release carries it in its facts, as ``content``.
+    """
+    before = earlier_release(view, name)
+    if before is None or before.facts.get("content") != key:
+        return ""
+    return f"no new vintage since {before.day.isoformat()}"
+
+
 def content(*parts: Any) -> str:
     """Return a name for tables and settings: equal content, equal name."""
     import pandas as pd
 
-    found = hashlib.sha256()
+    found = hashlib.sha256(__version__.encode())
     for part in parts:
         if isinstance(part, pd.DataFrame):
             found.update(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes())

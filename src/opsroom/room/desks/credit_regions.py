@@ -17,7 +17,7 @@ from opsroom.base.periods import format_period
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
-from opsroom.room.desks.areas import by_area, content, vintages
+from opsroom.room.desks.areas import by_area, content, said_before, vintages
 
 if TYPE_CHECKING:
     from opsroom.warn.credit_gap import CreditRounds
@@ -46,13 +46,16 @@ class CreditRegionsDesk:
 
             kept.clear()
             found = watch_credit(credit, output, over=int(settings.get("over", 8)))
-            kept[key] = DeskOutcome(found, (_cells(found, settings),)) if len(found.frame) else DeskOutcome(
-                found, note="the ratios are too short for a change yet"
-            )  # fmt: skip
-        return kept[key]
+            kept[key] = (
+                DeskOutcome(found, (_cells(found, settings, key),))
+                if len(found.frame)
+                else DeskOutcome(found, note="the ratios are too short for a change yet")
+            )
+        said = said_before(view, "credit.region", key)
+        return DeskOutcome(kept[key].result, note=said) if said else kept[key]
 
 
-def _cells(found: CreditRounds, settings: DeskSettings) -> Cells:
+def _cells(found: CreditRounds, settings: DeskSettings, key: str) -> Cells:
     import pandas as pd
 
     area = str(settings.get("area", "region"))
@@ -74,7 +77,7 @@ def _cells(found: CreditRounds, settings: DeskSettings) -> Cells:
         frame=out[["quarter", area, "by_credit", *attached]].reset_index(drop=True),
         method="credit_rounds",
         facts={
-            "title": "Credit against output by region", "over": found.over,
+            "title": "Credit against output by region", "over": found.over, "content": key,
             "as_known": ["by_credit", "by_output", "change", "gap"],
         },
     )  # fmt: skip

@@ -19,7 +19,7 @@ from opsroom.base.periods import format_period
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
-from opsroom.room.desks.areas import by_area, content, vintages
+from opsroom.room.desks.areas import by_area, content, said_before, vintages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,13 +63,15 @@ class ExuberanceDesk:
         key = content(settings, *(one for pair in pairs for one in pair))
         if key not in kept:
             kept.clear()
-            kept[key] = _outcome(pairs, tables, view.spec(dataset).frequency, settings)
-        return kept[key]
+            kept[key] = _outcome(pairs, tables, view.spec(dataset).frequency, settings, key)
+        found = kept[key]
+        said = said_before(view, "exuberance.ratios", key)
+        return DeskOutcome(found.result, note=said) if said else found
 
 
 def _outcome(
     pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]], tables: Sequence[Mapping[str, Any]], freq: str,
-    settings: DeskSettings,
+    settings: DeskSettings, key: str,
 ) -> DeskOutcome:  # fmt: skip
     from opsroom.warn.exuberance import watch_ratios
 
@@ -85,10 +87,10 @@ def _outcome(
         )
     if not any(len(one.rounds.frame) for one in found):
         return DeskOutcome(tuple(found), note="the ratios are too short to be tested yet")
-    return DeskOutcome(tuple(found), (_ratios(found, freq, settings), *_episodes(found, freq, settings)))
+    return DeskOutcome(tuple(found), (_ratios(found, freq, settings, key), *_episodes(found, freq, settings)))
 
 
-def _ratios(found: Sequence[Watched], freq: str, settings: DeskSettings) -> Cells:
+def _ratios(found: Sequence[Watched], freq: str, settings: DeskSettings, key: str) -> Cells:
     import numpy as np
     import pandas as pd
 
@@ -133,7 +135,7 @@ def _ratios(found: Sequence[Watched], freq: str, settings: DeskSettings) -> Cell
             "titles": {one.name: one.title for one in found},
             "as_known": ["doubt_boom", "doubt_crash", "fall"],
             "level": 100.0 * some.level, "rounds_a_year": some.a_year, "lags": some.lags, "draws": some.draws,
-            "alarms": _alarms(found, freq),
+            "alarms": _alarms(found, freq), "content": key,
         },
     )  # fmt: skip
 
