@@ -70,6 +70,9 @@ def test_a_warning_carries_what_stands_beside_its_rule() -> None:
     }
     one, other = carried(["rule", "value"], [["a", 1], ["b", 2]], facts)
     assert one["levers"] == ["x"]
-    assert record_in_short(one["track"]) == "no event yet; 25 % false"
+    assert record_in_short(one) == "no event yet; 25 % false"
     assert other == {"rule": "b", "value": 2}
-    assert record_in_short(other.get("track")) == "-"
+    assert record_in_short(other) == "-"
+    assert (
+        record_in_short({"within_days": 9, "raised": 3.0, "followed": 2.0, "false": 1.0}) == "2 of 3 followed, 1 false"
+    )

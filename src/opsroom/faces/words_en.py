@@ -252,7 +252,7 @@ ENGLISH: dict[str, str] = {
     "fig.exuberance.alarm": "{title}: {sense} in {region} {at}, at a doubt of {doubt} %; {n} such in all",
     "fig.exuberance.boom": "running away upwards",
     "fig.exuberance.crash": "running away downwards",
-    "fig.exuberance.quiet": "No house price runs away from rents or incomes {at}",
+    "fig.exuberance.quiet": "No price runs away from what should carry it {at}",
     "fig.exuberance.unit": "{title}, first year = 100; the {n} regions furthest from it",
     "fig.credit_region.finding": "Credit moved its ratio to output by {credit} % in {region} {at}, output by {output} %",
     "fig.credit_region.unit": "change of the ratio over {quarters} quarters that credit brought about, %; the {n} largest",

@@ -28,16 +28,25 @@ def carried(
     return out
 
 
-def record_in_short(track: Mapping[str, Any] | None) -> str:
-    """Return a track record in a line for a table; a dash where there is none.
+def record_in_short(one: Mapping[str, Any]) -> str:
+    """Return a warning's record in a line for a table: its track record, or what followed in this room; else a dash.
+
+    Parameters
+    ----------
+    one
+        From `carried`.
 
     Examples
     --------
-    >>> record_in_short({"n_crises": 2, "warned": 1, "median_lead_time": 9.0, "false_alarms": 3, "correct_silence": 97})
+    >>> track = {"n_crises": 2, "warned": 1, "median_lead_time": 9.0, "false_alarms": 3, "correct_silence": 97}
+    >>> record_in_short({"track": track})
     '1 of 2 events, 9 quarters ahead; 3 % false'
     """
+    track = one.get("track")
     if not track:
-        return "-"
+        if "within_days" not in one or one.get("raised") is None:
+            return "-"
+        return f"{one['followed']:g} of {one['raised']:g} followed, {one['false']:g} false"
     calm = int(track["false_alarms"]) + int(track["correct_silence"])
     false = f"{100 * int(track['false_alarms']) / calm:.0f} % false" if calm else "no calm quarter"
     if not track["n_crises"]:

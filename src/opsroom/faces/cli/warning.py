@@ -40,7 +40,7 @@ def warning_list(
     if json:
         emit_json(found)
     else:
-        rows = [(*(one[c] for c in _COLUMNS), record_in_short(one.get("track"))) for one in found]
+        rows = [(*(one[c] for c in _COLUMNS), record_in_short(one)) for one in found]
         emit_table((*_COLUMNS, "record"), rows)
 
 

@@ -69,7 +69,7 @@ def credit(desk: Desk) -> Figure | None:
     for row in found:
         if row[area] in chosen:
             wide.setdefault(str(row[time]), {time: row[time]})[f"s{chosen.index(str(row[area]))}"] = row["by_credit"]
-    top = max(latest, key=lambda code: (float(latest[code]["by_credit"]), code))
+    top = chosen[0]
     caption = Caption(
         w.say(
             "fig.credit_region.finding", region=name_code(desk, area, top),

@@ -84,8 +84,8 @@ class ExcessDemand:
             frame=parts,
             parts=tuple(Part(part, "minor units") for part in columns),
             measures=(
-                Measure("orders_ratio", "ratio", "% of deliveries", ("m_orders", "m_deliveries"), scale=100.0),
                 Measure("backlog_months", "ratio", "periods of deliveries", ("m_backlog", "m_deliveries"), decimals=2),
+                Measure("orders_ratio", "ratio", "% of deliveries", ("m_orders", "m_deliveries"), scale=100.0),
             ),
             method=METHOD,
             source=source,
