@@ -25,7 +25,7 @@ def drawn(seed: int, *, areas: int = 3, quarters: int = 14) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["area", "period", "known_at", "value"]).sample(frac=1, random_state=seed)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_round_is_what_was_known_at_its_moment(seed: int) -> None:
     tables = [drawn(seed), drawn(seed + 100)]
     found = rounds(tables)

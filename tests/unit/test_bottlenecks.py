@@ -31,7 +31,7 @@ def links_of(rows: list[tuple[int, int, str, int]]) -> pd.DataFrame:
     return frame.assign(supplier_group=frame["supplier"] // 2, customer_group=frame["customer"] // 2)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(LINKS)
 def test_concentration_is_that_of_a_plain_loop(rows: list[tuple[int, int, str, int]]) -> None:
     found = supplier_concentration(links_of(rows), k=2).frame.set_index("product")
@@ -113,7 +113,7 @@ def test_backlogs_stretch_where_orders_exceed_deliveries() -> None:
         excess_demand(units.astype({"orders": float}).assign(orders=np.nan))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(1, 6), st.integers(0, 10_000))
 def test_import_content_is_that_of_the_inverse(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

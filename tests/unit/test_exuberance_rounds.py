@@ -10,7 +10,7 @@ from opsroom.base.errors import UsageError
 from opsroom.warn.exuberance import gsadf, watch_ratios
 from opsroom.warn.exuberance.critical import monte_carlo_values
 
-DRAWS = 3999
+DRAWS = 1999
 QUARTERS = pd.period_range("2005Q1", periods=40, freq="Q")
 
 
@@ -38,7 +38,7 @@ def test_statistics_and_p_values_are_those_of_the_series_as_known_then(world: tu
     price, rent = world
     found = watch_ratios(long(price), long(rent), draws=DRAWS)
     assert found.frame["period"].nunique() == 40 - 13  # the first 13 quarters are too short for windows of 12 rows
-    for quarter in ("2010Q2", "2012Q4", "2014Q4"):
+    for quarter in ("2010Q2", "2014Q4"):
         ratio = (price / rent).loc[:quarter]
         rows = found.frame[found.frame["period"] == pd.Period(quarter)].set_index("area")
         drawn = monte_carlo_values(len(ratio), lags=1, min_window=12, draws=999, seed=7)
