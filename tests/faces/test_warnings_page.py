@@ -28,6 +28,10 @@ def test_the_page_shows_what_stands_with_rule_record_cost_and_levers(client: Any
         "nobody can say whether it still holds",
         "No event is named",
         "Passenger trips furthest down",  # the evidence is drawn
+        # the record of the indicator at its threshold, with the number of events that it rests on
+        "(figures as first published): warned of 2 of 2 events 1 to 20 quarters ahead; signals in 7 of 8 quarters "
+        "before one, and in 3 of 200 calm ones. Outcomes are known to 2015 Q1, 13 areas. The first signal within the "
+        "horizon came 19 quarters before (median). Usefulness 0.86",
     ):
         assert words in text, words
     assert 'href="/warnings?as_of=2020-03-04"' in client.get("/?as_of=2020-03-04").text
@@ -72,3 +76,21 @@ def test_before_the_first_warning_the_page_says_so(client: Any) -> None:
 def test_a_state_that_there_is_not_is_refused(client: Any) -> None:
     assert client.get("/warnings?state=burning").status_code == 400
     assert client.get("/api/v1/warnings?state=burning").status_code == 400
+
+
+def test_rules_under_which_nothing_stands_are_shown_with_their_record(client: Any) -> None:
+    text = said(client, "/warnings?as_of=2020-03-04")
+    quiet = text[text.index("Watched, and quiet") :]
+    assert "Credit grows away from incomes" in quiet
+    assert "Warns at 15 % and more; ends below 10 %." in quiet
+    assert "No event to be judged by yet (figures as revised since): signals in 3 of 200 calm quarters" in quiet
+    assert "Watched, and quiet" not in said(client, "/warnings?as_of=2020-03-04&rule=loans")
+
+
+def test_each_warning_carries_levers_cost_and_record_of_its_rule(client: Any) -> None:
+    flows, loans = client.get("/api/v1/warnings?as_of=2020-03-04").json()
+    assert (flows["track"]["n_crises"], flows["track"]["median_lead_time"]) == (2, 19.0)
+    assert flows["track"]["sample"]["timing"] == "real-time"
+    assert flows["levers"] == ["ask the customs"]
+    assert flows["false_alarm_cost"] == "a day of staff time"
+    assert "track" not in loans

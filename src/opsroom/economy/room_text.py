@@ -110,6 +110,21 @@ flows = [
 ]
 
 [[desks]]
+kind = "exuberance"
+dataset = "macro_q"
+ratios = [
+  {{name = "price_to_rent", title = "House prices to rents", price = "house_price", fundamental = "rent"}},
+  {{name = "price_to_income", title = "House prices to incomes", price = "house_price", fundamental = "income"}},
+]
+
+[[desks]]
+kind = "credit_regions"
+dataset = "macro_q"
+credit = "credit"
+output = "income"
+national_output = "gdp_nominal"
+
+[[desks]]
 kind = "loans"
 loans = "loans"
 register = "register"
@@ -125,6 +140,11 @@ loans = "loans"
 months = 3
 horizon = 12
 accrues = true
+
+[[desks]]
+kind = "bottlenecks"
+firm_months = "firm_months"
+register = "register"
 
 [[desks]]
 kind = "outcomes"
@@ -179,6 +199,9 @@ kind = "quality"
 kind = "scores"
 
 [[desks]]
+kind = "dependence"
+
+[[desks]]
 kind = "warnings"
 rules = [
   {{name = "flows", title = "A flow far below its normal", series = "flows.weekly", measure = "gap", by = ["flow"], \
@@ -205,6 +228,26 @@ where = {{kind = "nowcast"}}, by = [], unit = "%", direction = "below", raise_at
 false_alarm_cost = "a supplementary budget drafted in vain", levers = ["automatic stabilisers first", \
 "see the options of relief"], followed_by = {{series = "nowcast.gdp", measure = "growth", \
 where = {{kind = "official"}}, by = [], direction = "below", raise_at = -1, within_days = 150}}}},
+  {{name = "exuberance-rents", title = "House prices run away from rents", series = "exuberance.ratios", \
+measure = "doubt_boom", where = {{ratio = "price_to_rent"}}, by = ["region"], unit = "% doubt", direction = "below", \
+raise_at = 5, clear_at = 50, false_alarm_cost = "mortgages refused to households that could have carried them", \
+levers = ["a lower loan-to-value limit in the region", "a sectoral buffer on mortgages"], judged_by = {{series = \
+"exuberance.ratios", measure = "fall", where = {{ratio = "price_to_rent"}}, raise_at = 10, horizon = [1, 20]}}}},
+  {{name = "exuberance-incomes", title = "House prices run away from incomes", series = "exuberance.ratios", \
+measure = "doubt_boom", where = {{ratio = "price_to_income"}}, by = ["region"], unit = "% doubt", direction = "below", \
+raise_at = 5, clear_at = 50, false_alarm_cost = "mortgages refused to households that could have carried them", \
+levers = ["a lower loan-to-value limit in the region", "a sectoral buffer on mortgages"], judged_by = {{series = \
+"exuberance.ratios", measure = "fall", where = {{ratio = "price_to_income"}}, raise_at = 10, horizon = [1, 20]}}}},
+  {{name = "credit-boom", title = "Credit grows away from incomes", series = "credit.region", measure = "by_credit", \
+by = ["region"], unit = "%", raise_at = 15, clear_at = 10, false_alarm_cost = "loans refused to companies that would \
+have paid them back", levers = ["the countercyclical buffer, or a sectoral one", \
+"a debt-service limit in the region"], \
+judged_by = {{series = "exuberance.ratios", measure = "fall", where = {{ratio = "price_to_rent"}}, raise_at = 10, \
+horizon = [1, 20]}}}},
+  {{name = "shortage", title = "Orders that pile up", series = "bottlenecks.orders", measure = "backlog_months", \
+by = ["section"], unit = "months of deliveries", raise_at = 2.5, clear_at = 2, false_alarm_cost = "a survey of the \
+section's suppliers", levers = ["ask the section's association which inputs are missing", \
+"a lane through the customs for them"]}},
 ]
 """
 

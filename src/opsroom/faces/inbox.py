@@ -11,6 +11,7 @@ from opsroom.faces import words as w
 from opsroom.faces.codes import name_code
 from opsroom.faces.figures import Figure, attempt
 from opsroom.faces.reader import Desk, number, records
+from opsroom.warn.carried import carried
 
 INBOX = "warnings.inbox"
 STATES = ("open", "new", "standing", "ended", "all")
@@ -68,6 +69,7 @@ class Group:
     title: str
     says: str
     record: str
+    track: str
     cost: str
     levers: tuple[str, ...]
     warnings: tuple[Mapping[str, str], ...]
@@ -75,9 +77,12 @@ class Group:
 
 
 def warnings(desk: Desk, filters: Filters | None = None) -> list[dict[str, Any]]:
-    """Return the published warnings as records, those that are asked for."""
+    """Return the published warnings that are asked for, each with its rule's levers, cost and track record."""
     filters = filters or Filters(state="all")
-    return [one for one in records(desk.get(INBOX)) if filters.keep(one)]
+    release = desk.get(INBOX)
+    if release is None:
+        return []
+    return [one for one in carried(release.columns, release.rows, release.facts) if filters.keep(one)]
 
 
 def choices(desk: Desk) -> dict[str, list[tuple[str, str]]]:
@@ -100,6 +105,14 @@ def groups(desk: Desk, filters: Filters) -> list[Group]:
         if own:
             out.append(_group(desk, rule, own))
     return out
+
+
+def quiet(desk: Desk, filters: Filters) -> list[Group]:
+    """Return the rules under which no warning is shown, where nothing but a state is asked for: they watch, too."""
+    if filters.rule or filters.about or filters.unread:
+        return []
+    shown = {str(one["rule"]) for one in warnings(desk, filters)}
+    return [_group(desk, rule, []) for rule in _rules(desk) if str(rule["rule"]) not in shown]
 
 
 def standing(desk: Desk) -> str:
@@ -128,6 +141,7 @@ def _group(desk: Desk, rule: Mapping[str, Any], found: Sequence[Mapping[str, Any
         title=str(rule["title"]),
         says=says,
         record=_record(rule),
+        track=_track(rule),
         cost=str(rule.get("false_alarm_cost") or ""),
         levers=tuple(str(one) for one in rule.get("levers") or ()),
         warnings=tuple(_facts(desk, one, unit) for one in found),
@@ -135,10 +149,41 @@ def _group(desk: Desk, rule: Mapping[str, Any], found: Sequence[Mapping[str, Any
     )
 
 
+def _track(rule: Mapping[str, Any]) -> str:
+    """Return how the indicator did at this threshold over the history that is out; empty where nothing judges it."""
+    track = rule.get("track")
+    if not track:
+        return ""
+    calm = int(track["false_alarms"]) + int(track["correct_silence"])
+    sample, horizon = track["sample"], track["rule"]["horizon"]
+    known = {
+        "false": int(track["false_alarms"]), "calm": calm, "last": w.period(str(track["last_label"])),
+        "areas": int(sample["countries"]), "timing": w.say(f"inbox.{track['timing']}"),
+    }  # fmt: skip
+    if not track["n_crises"]:
+        return w.say("inbox.untried", **known)
+    low, high = track["interval"]
+    lead = track["median_lead_time"]
+    return " ".join(
+        [
+            w.say(
+                "inbox.tried", crises=int(track["n_crises"]), warned=int(track["warned"]), first=int(horizon[0]),
+                until=int(horizon[1]), hits=int(track["hits"]), before=int(track["hits"]) + int(track["missed"]),
+                **known,
+            ),
+            "" if lead is None else w.say("inbox.lead", lead=w.number(float(lead), 0)),
+            w.say(
+                "inbox.use", use=w.number(float(track["usefulness"]), 2), low=w.number(float(low), 2),
+                high=w.number(float(high), 2), level=round(100 * float(track["level"])),
+            ),
+        ]
+    ).replace("  ", " ")  # fmt: skip
+
+
 def _record(rule: Mapping[str, Any]) -> str:
-    """Return the rule's track record in words: without an event to come before there is none, and this says so."""
+    """Return the rule's record over the room's own life; without an event to come before there is none."""
     if "within_days" not in rule:
-        return w.say("inbox.no_record")
+        return "" if rule.get("track") else w.say("inbox.no_record")
     return w.say(
         "inbox.record", raised=int(rule["raised"]), followed=int(rule["followed"]), false=int(rule["false"]),
         open=int(rule["open"]), missed=int(rule["missed"]), days=int(rule["within_days"]),

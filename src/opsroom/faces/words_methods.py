@@ -94,6 +94,22 @@ METHODS: dict[str, str] = {
         "proportion to restrictions. The band is that of drawn assumptions (who can do without what, stocks, losses, "
         "fear); it knows nothing of what the model leaves out (docs/methods/propagation.md)."
     ),
+    "how.credit_region": (
+        "Credit over a year's output, and how that ratio changed over two years, divided between credit and output by "
+        "Shapley values: a falling output is no credit boom. Each quarter by the figures of its day. Where regional "
+        "output is an index, no level means anything, so changes are in per cent of the ratio before."
+    ),
+    "how.exuberance": (
+        "The ratio of a price to what should carry it, tested for explosive growth (BSADF) each quarter by the figures "
+        "of its day. The doubt is the share of false alarms, over regions and a year of quarters, that one accepts "
+        "who takes it for a boom. Dates rest on the figures known today. Explosive is neither mispriced nor about to "
+        "crash."
+    ),
+    "how.bottlenecks": (
+        "New orders and unfilled orders over deliveries, of the companies that report all three. Orders placed twice "
+        "in a shortage look like demand. Dependence on a provider counts the release series that read its data: they "
+        "may change without it, which does not say that they would be lost."
+    ),
     "how.prices": "Growth of the price series over the same period a year before.",
     "how.levels": "The series as its provider published it, in the vintage known on the day shown.",
     "how.other": "See the release's own method note.",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import NotFoundError
 from opsroom.room.notify import tell, ways
+from opsroom.warn.carried import carried
 from opsroom.warn.noted import note
 
 if TYPE_CHECKING:
@@ -18,11 +19,14 @@ INBOX = "warnings.inbox"
 
 
 def published(releases: Releases, day: dt.date | None = None) -> list[dict[str, Any]]:
-    """Return the warnings as last published by a day, each as a record; the newest day where none is given."""
+    """Return the warnings as last published by a day, each with its rule's levers, cost and track record.
+
+    The newest day where none is given.
+    """
     release = releases.latest(INBOX) if day is None else releases.get(INBOX, day)
     if release is None:
         return []
-    return [dict(zip(release.columns, row, strict=True)) for row in release.rows]
+    return carried(release.columns, release.rows, release.facts)
 
 
 def take_note(room: Room, warning: str, *, who: str, words: str = "") -> None:

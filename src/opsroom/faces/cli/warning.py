@@ -34,12 +34,14 @@ def warning_list(
     """
     from opsroom.faces.cli.reading import open_releases
     from opsroom.room.warning import published
+    from opsroom.warn.carried import record_in_short
 
     found = [one for one in published(open_releases(room), as_of) if all or one["state"] != "ended"]
     if json:
         emit_json(found)
     else:
-        emit_table(_COLUMNS, [tuple(one[c] for c in _COLUMNS) for one in found])
+        rows = [(*(one[c] for c in _COLUMNS), record_in_short(one)) for one in found]
+        emit_table((*_COLUMNS, "record"), rows)
 
 
 @warning.command(name="acknowledge")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opsroom.base.errors import NotFoundError
-from opsroom.faces.figures import credit, flows, generic, output, plan, record, relief, work
+from opsroom.faces.figures import booms, credit, flows, generic, output, plan, record, relief, work
 from opsroom.faces.figures.figure import Figure
 from opsroom.faces.reader import Desk
 
@@ -31,6 +31,8 @@ SPECIAL: dict[str, Builder] = {
     "loans.section": credit.states,
     "loans.section--warnings": credit.warnings,
     "liquidity.section": credit.liquidity,
+    "exuberance.ratios": booms.ratios,
+    "credit.region": booms.credit,
     "relief.options": relief.paths,
     "relief.options--classes": relief.classes,
     "relief.options--costs": relief.costs,

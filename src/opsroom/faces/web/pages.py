@@ -161,6 +161,7 @@ class Pages:
             asked={"state": asked.state, "rule": asked.rule, "about": asked.about, "unread": asked.unread},
             choices=inbox.choices(desk),
             groups=[(g, self._svg(g.evidence) if g.evidence else "") for g in inbox.groups(desk, asked)],
+            quiet=inbox.quiet(desk, asked),
         )  # fmt: skip
 
     def decisions(self, request: Request) -> Response:

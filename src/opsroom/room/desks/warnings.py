@@ -5,7 +5,10 @@ Settings: ``[[desks.rules]]`` tables with ``name``, ``series`` (a release series
 ``below``), ``hold`` (publications in a row), ``where`` (codes that pick rows), ``by`` (the dimensions that a warning is
 about: default all but the period), ``title``, ``unit``, ``levers`` (words), ``false_alarm_cost`` (words), and
 ``followed_by``: ``series``, ``measure``, ``raise_at``, ``direction``, ``where``, ``by`` of the event that the warning
-is to come before, and ``within_days``. ``keep_days`` (default 365): how long an ended warning is shown.
+is to come before, and ``within_days``: counted over the room's own life. ``judged_by`` does the same over the history
+that a release holds: ``series``, ``measure``, ``raise_at``, ``direction``, ``where``, and ``horizon`` (quarters ahead,
+first and last) and ``after`` (quarters after an event that are left out). ``keep_days`` (default 365): how long an
+ended warning is shown.
 
 It reads what is published and nothing else, so that a warning betrays nothing that is not out.
 """
@@ -23,11 +26,13 @@ from opsroom.base.errors import SettingsError
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desks.judged import AFTER, Event, Place, track
 from opsroom.warn.noted import noted
 from opsroom.warn.watch import Key, Reading, Record, Rule, Warning, acknowledge, follow, watch
 
 if TYPE_CHECKING:
     from opsroom.protect.release import Release
+    from opsroom.warn.early_warning import TrackRecord
 
 Types = dict[str, type | tuple[type, ...]]
 
@@ -37,6 +42,7 @@ EVENT_ALLOWS: Types = {"clear_at": NUMBER, "direction": str, "hold": int, "where
 NEEDS: Types = {"name": str, **EVENT_NEEDS}
 ALLOWS: Types = {
     **EVENT_ALLOWS, "title": str, "unit": str, "levers": list, "false_alarm_cost": str, "followed_by": dict,
+    "judged_by": dict,
 }  # fmt: skip
 KEEP_DAYS = 365
 TEXTS = (
@@ -44,6 +50,9 @@ TEXTS = (
     "acknowledged_on", "words",
 )  # fmt: skip
 NUMBERS = ("threshold", "clear_at", "peak", "raised", "followed", "false", "open", "missed", "lead_days")
+JUDGED = {"hits": "hits", "false_alarms": "false_alarms", "crises": "n_crises", "warned": "warned",
+          "lead_quarters": "median_lead_time", "usefulness": "usefulness"}  # fmt: skip
+"""Columns of a warning that tell its indicator's record → attribute of `TrackRecord`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ class WarningsDesk:
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return ``warnings.inbox``: the warnings that stand, and those that have ended of late."""
         taken = noted(view.state, view.day)
-        found: list[tuple[Warning, Record | None]] = []
+        found: list[tuple[Warning, Record | None, TrackRecord | None]] = []
         facts: list[dict[str, Any]] = []
         for table in settings.tables("rules", needs=NEEDS, allows=ALLOWS):
             rule, source = _rule(table, str(table["name"])), _source(table)
@@ -74,17 +83,19 @@ class WarningsDesk:
                 within = _within(settings, rule, event)
                 happened = watch(_rule(event, "event"), readings(view, _source(event)), view.day)
                 record = follow(warnings, [(one.about, one.since) for one in happened], within=within, day=view.day)
-            found += [(one, record) for one in warnings]
+            judged = _judged(view, settings, rule, source, table.get("judged_by"))
+            found += [(one, record, judged) for one in warnings]
             by = [d for d, _ in warnings[0].about] if warnings else list(source.by or ())
-            facts.append(_facts(rule, source, record, within) | {"by": by})
+            carried = {} if judged is None else {"track": judged.facts()}
+            facts.append(_facts(rule, source, record, within) | {"by": by} | carried)
         keep = view.day - dt.timedelta(days=int(settings.get("keep_days", KEEP_DAYS)))
-        shown = [(one, record) for one, record in found if one.ended is None or one.ended >= keep]
+        shown = [one for one in found if one[0].ended is None or one[0].ended >= keep]
         if not shown:
             return DeskOutcome(None, note="nothing has crossed its threshold yet")
         known = {name: (who, day) for name, (who, day, _) in taken.items()}
-        marked = acknowledge([one for one, _ in shown], known, view.day)
+        marked = acknowledge([one for one, *_ in shown], known, view.day)
         words = {name: text for name, (_, _, text) in taken.items()}
-        rows = [_row(one, record, words) for one, (_, record) in zip(marked, shown, strict=True)]
+        rows = [_row(one, record, judged, words) for one, (_, record, judged) in zip(marked, shown, strict=True)]
         return DeskOutcome(marked, (_cells(rows, facts),))
 
 
@@ -96,8 +107,18 @@ def readings(view: View, source: Source) -> Iterator[Reading]:
             continue
         place = f"{release.id} {release.content_hash} {source!r}"
         if place not in kept:
-            kept[place] = list(_read(release, source))
+            kept[place] = _newest(_read(release, source))
         yield from kept[place]
+
+
+def _newest(said: Iterator[Reading]) -> list[Reading]:
+    """Return of each thing the number about the latest period: `watch` looks at no other, and histories are long."""
+    newest: dict[Key, Reading] = {}
+    for one in said:
+        before = newest.get(one.about)
+        if math.isfinite(one.value) and (before is None or one.period >= before.period):
+            newest[one.about] = one
+    return list(newest.values())
 
 
 def _read(release: Release, source: Source) -> Iterator[Reading]:
@@ -152,6 +173,33 @@ def _within(settings: DeskSettings, rule: Rule, event: Mapping[str, Any]) -> int
     return days
 
 
+def _judged(
+    view: View, settings: DeskSettings, rule: Rule, source: Source, event: Mapping[str, Any] | None
+) -> TrackRecord | None:
+    """Return the record of the rule's indicator by the event that it names."""
+    if event is None:
+        return None
+    own = DeskSettings(settings.kind, f"{settings.name}: rule {rule.name!r}", {"judged_by": event})
+    needs: Types = {**EVENT_NEEDS, "horizon": list}
+    own.tables("judged_by", needs=needs, allows={"direction": str, "where": dict, "after": int})
+    horizon = event["horizon"]
+    if len(horizon) != 2 or not all(isinstance(q, int) for q in horizon) or not 1 <= horizon[0] <= horizon[1]:
+        raise SettingsError(
+            f"room.toml: desk {settings.name!r}: rule {rule.name!r}: the horizon is not a first and a last quarter.",
+            remedy="Write horizon = [5, 12].",
+            code="OPS-C004",
+        )
+    other = _source(event)
+    at = _rule(event, "event")
+    return track(
+        view, rule, Place(source.series, source.measure, source.where, rule.raise_at, rule.direction),
+        Event(
+            Place(other.series, other.measure, other.where, at.raise_at, at.direction), (horizon[0], horizon[1]),
+            int(event.get("after", AFTER)),
+        ),
+    )  # fmt: skip
+
+
 def _facts(rule: Rule, source: Source, record: Record | None, within: int | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "rule": rule.name, "title": rule.title, "series": source.series, "measure": source.measure, "unit": rule.unit,
@@ -164,10 +212,11 @@ def _facts(rule: Rule, source: Source, record: Record | None, within: int | None
     return facts
 
 
-def _row(one: Warning, record: Record | None, words: Mapping[str, str]) -> dict[str, Any]:
+def _row(one: Warning, record: Record | None, judged: TrackRecord | None, words: Mapping[str, str]) -> dict[str, Any]:
     counts = dict.fromkeys(("raised", "followed", "false", "open", "missed", "lead_days"), math.nan)
     if record is not None:
         counts = {name: float(getattr(record, name)) for name in counts}
+    counts |= {name: math.nan if judged is None else float(getattr(judged, of)) for name, of in JUDGED.items()}
     return {
         "warning": one.id, "rule": one.rule.name, "about": one.codes, "state": one.state,
         "since": one.since.isoformat(), "since_period": one.since_period, "period": one.period,
@@ -187,7 +236,7 @@ def _cells(rows: Sequence[Mapping[str, Any]], facts: Sequence[Mapping[str, Any]]
     return Cells(
         name="warnings.inbox",
         dimensions=("warning",),
-        measures=(Measure("value", "public", "", attached=(*TEXTS, *NUMBERS), decimals=2),),
+        measures=(Measure("value", "public", "", attached=(*TEXTS, *NUMBERS, *JUDGED), decimals=2),),
         frame=frame,
         method="warnings",
         unit_kind="public",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from opsroom.warn.credit_gap.currency import CurrencyMismatch, currency_mismatch
     from opsroom.warn.credit_gap.debt_service import debt_service_ratio, from_own_mean
     from opsroom.warn.credit_gap.result import GapResult
+    from opsroom.warn.credit_gap.rounds import CreditRounds, watch_credit
     from opsroom.warn.credit_gap.sectors import SectorGaps, register_cells, sector_gaps
     from opsroom.warn.credit_gap.short import change_gap, growth_gap, hamilton_gap
     from opsroom.warn.credit_gap.trend import BURN_IN, LAMBDA, one_sided_trend
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BURN_IN": ".trend",
+    "CreditRounds": ".rounds",
     "CurrencyMismatch": ".currency",
     "GapResult": ".result",
     "LAMBDA": ".trend",
@@ -37,11 +39,13 @@ _HOMES = {
     "one_sided_trend": ".trend",
     "register_cells": ".sectors",
     "sector_gaps": ".sectors",
+    "watch_credit": ".rounds",
 }
 
 __all__ = [
     "BURN_IN",
     "LAMBDA",
+    "CreditRounds",
     "CurrencyMismatch",
     "GapResult",
     "SectorGaps",
@@ -60,6 +64,7 @@ __all__ = [
     "one_sided_trend",
     "register_cells",
     "sector_gaps",
+    "watch_credit",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -9,6 +9,7 @@ from opsroom.base.lazy import lazily
 if TYPE_CHECKING:
     from opsroom.warn.early_warning.bootstrap import Blocks, interval
     from opsroom.warn.early_warning.evaluation import EvaluationResult, Sample, evaluate, lead_times
+    from opsroom.warn.early_warning.events import spells
     from opsroom.warn.early_warning.labels import Labels, Rule, label
     from opsroom.warn.early_warning.logit import LogitFit, fit_logit
     from opsroom.warn.early_warning.measures import (
@@ -47,6 +48,7 @@ _HOMES = {
     "partial_auroc": ".measures",
     "recursive": ".out_of_sample",
     "roc": ".measures",
+    "spells": ".events",
     "track_record": ".track",
 }
 
@@ -73,6 +75,7 @@ __all__ = [
     "partial_auroc",
     "recursive",
     "roc",
+    "spells",
     "track_record",
 ]
 

@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import rankdata
 
 from opsroom.base.errors import FitError, UsageError
 
@@ -98,6 +97,8 @@ def auroc(score: npt.ArrayLike, label: npt.ArrayLike) -> float:
     """
     s, y = paired(score, label)
     ones = int(y.sum())
+    from scipy.stats import rankdata  # slow to load, and a track record needs no area
+
     above = float(rankdata(s)[y].sum()) - ones * (ones + 1) / 2.0
     return above / (ones * (len(y) - ones))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opsroom.warn.exuberance.explosive import gsadf
     from opsroom.warn.exuberance.panel import PanelResult, panel_gsadf
     from opsroom.warn.exuberance.result import ExuberanceResult
+    from opsroom.warn.exuberance.rounds import RatioRounds, watch_ratios
     from opsroom.warn.exuberance.screening import ScanResult, scan
     from opsroom.warn.exuberance.singularity import LpplsResult, lppls_confidence
     from opsroom.warn.exuberance.surveillance import MonitorResult, monitor
@@ -29,6 +30,7 @@ _HOMES = {
     "MonitorResult": ".surveillance",
     "OnlineDiscovery": ".discovery",
     "PanelResult": ".panel",
+    "RatioRounds": ".rounds",
     "ScanResult": ".screening",
     "gsadf": ".explosive",
     "lppls_confidence": ".singularity",
@@ -36,6 +38,7 @@ _HOMES = {
     "monte_carlo_values": ".critical",
     "panel_gsadf": ".panel",
     "scan": ".screening",
+    "watch_ratios": ".rounds",
 }
 
 __all__ = [
@@ -46,6 +49,7 @@ __all__ = [
     "MonitorResult",
     "OnlineDiscovery",
     "PanelResult",
+    "RatioRounds",
     "ScanResult",
     "gsadf",
     "lppls_confidence",
@@ -53,6 +57,7 @@ __all__ = [
     "monte_carlo_values",
     "panel_gsadf",
     "scan",
+    "watch_ratios",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

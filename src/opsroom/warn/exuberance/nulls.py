@@ -21,7 +21,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Floats]
@@ -52,6 +51,8 @@ class Steps:
         """Return levels, one row a path, that these shocks make; the first level is 0."""
         steps = shocks
         if len(self.weights):
+            from scipy.signal import lfilter  # slow to load, and only paths with memory need it
+
             steps = np.asarray(lfilter([1.0], np.concatenate([[1.0], -self.weights]), shocks, axis=1))
         out = np.zeros((len(steps), steps.shape[1] + 1))
         np.cumsum(steps, axis=1, out=out[:, 1:])

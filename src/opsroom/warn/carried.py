@@ -1,0 +1,56 @@
+"""What a published warning carries: its rule's levers and cost, and how often the indicator was right before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+RULE = ("title", "unit", "direction", "levers", "false_alarm_cost", "within_days", "track")
+"""Facts of the rule that go with each of its warnings."""
+
+
+def carried(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], facts: Mapping[str, Any]
+) -> list[dict[str, Any]]:  # rows and facts of a release: plain JSON
+    """Return the warnings of an inbox as records, each with what stands beside its rule.
+
+    Parameters
+    ----------
+    columns, rows, facts
+        Of the release ``warnings.inbox``.
+    """
+    rules = {str(rule["rule"]): rule for rule in facts.get("rules") or ()}
+    out = []
+    for row in rows:
+        one = dict(zip(columns, row, strict=True))
+        rule = rules.get(str(one.get("rule")), {})
+        out.append({**one, **{name: rule[name] for name in RULE if name in rule}})
+    return out
+
+
+def record_in_short(one: Mapping[str, Any]) -> str:
+    """Return a warning's record in a line for a table: its track record, or what followed in this room; else a dash.
+
+    Parameters
+    ----------
+    one
+        From `carried`.
+
+    Examples
+    --------
+    >>> track = {"n_crises": 2, "warned": 1, "median_lead_time": 9.0, "false_alarms": 3, "correct_silence": 97}
+    >>> record_in_short({"track": track})
+    '1 of 2 events, 9 quarters ahead; 3 % false'
+    """
+    track = one.get("track")
+    if not track:
+        if "within_days" not in one or one.get("raised") is None:
+            return "-"
+        return f"{one['followed']:g} of {one['raised']:g} followed, {one['false']:g} false"
+    calm = int(track["false_alarms"]) + int(track["correct_silence"])
+    false = f"{100 * int(track['false_alarms']) / calm:.0f} % false" if calm else "no calm quarter"
+    if not track["n_crises"]:
+        return f"no event yet; {false}"
+    lead = track.get("median_lead_time")
+    ahead = "" if lead is None else f", {lead:g} quarters ahead"
+    return f"{track['warned']} of {track['n_crises']} events{ahead}; {false}"
