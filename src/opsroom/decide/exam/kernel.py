@@ -18,7 +18,7 @@ MOST = 80
 _SHY = 0.995
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _factor(d: Floats, e: Floats) -> None:
     """Factorise: diagonal blocks `d` become lower triangles, blocks below them `e` what they are eliminated with."""
     blocks, n = d.shape[0], d.shape[1]
@@ -45,7 +45,7 @@ def _factor(d: Floats, e: Floats) -> None:
                 d[t, r, c] = np.sqrt(max(v, 1e-300)) if r == c else v / d[t, c, c]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _back(d: Floats, e: Floats, p: Floats) -> None:
     """Solve in place with what `_factor` left."""
     blocks, n = d.shape[0], d.shape[1]
@@ -69,7 +69,7 @@ def _back(d: Floats, e: Floats, p: Floats) -> None:
             p[t, r] = v / d[t, r, r]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _across(a: Floats, z: Floats, out: Floats) -> None:
     """Write what each week takes of its stores less what the week before left in them."""
     blocks, n = out.shape
@@ -84,7 +84,7 @@ def _across(a: Floats, z: Floats, out: Floats) -> None:
             out[t, i] = v
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _down(a: Floats, p: Floats, out: Floats) -> None:
     """Write what prices of stocks make each output, final use and leftover cost, less what they will bring."""
     blocks, n = p.shape
@@ -101,173 +101,113 @@ def _down(a: Floats, p: Floats, out: Floats) -> None:
             out[t, 0, i] = v
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _form(a: Floats, theta: Floats, d: Floats, e: Floats) -> None:
+    """Write the blocks of the system: what a change of each price moves in each week's balance."""
+    blocks, n = d.shape[0], d.shape[1]
+    for t in range(blocks):
+        for i in range(n):
+            for j in range(n):
+                v = 0.0
+                if t + 1 < blocks and j <= i:
+                    for k in range(n):
+                        v += a[t, i, k] * theta[t, 0, k] * a[t, j, k]
+                d[t, i, j] = v
+                e[t, i, j] = -theta[t - 1, 0, i] * a[t - 1, j, i] if t > 0 else 0.0
+            d[t, i, i] += theta[t, 1, i] + theta[t, 2, i]
+            if t > 0:
+                d[t, i, i] += theta[t - 1, 0, i] + theta[t - 1, 2, i]
+                e[t, i, i] -= theta[t - 1, 2, i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _reach(have: Floats, move: Floats) -> float:
+    """Return how far one can go without anything falling below 0, at most all the way."""
+    far = 1.0
+    for k in range(len(have)):
+        if move[k] < 0.0:
+            far = min(far, -have[k] / move[k])
+    return far
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def solve_weeks(
-    a: Floats, stock: Floats, cap: Floats, linear: Floats, curve: Floats, z: Floats, p: Floats, tol: float
+    a: Floats, stock: Floats, most: Floats, linear: Floats, curve: Floats, z: Floats, p: Floats, tol: float
 ) -> int:
     """Find the best weeks; return the number of steps, or -1.
 
-    `z` holds output, final use and leftover by week (weeks + 1, 3, sectors), positive to start with and below the
-    capacities, and the optimum afterwards; its last week has no output, its final use is what is kept of value.
-    `p` holds prices of stocks by week. `linear` and `curve` are the gradient at 0 and the second derivative of what is
-    to be minimised.
+    `z` holds output, final use and leftover by week (weeks + 1, 3, sectors), positive to start with and below `most`,
+    and the optimum afterwards; its last week has no output, and its final use is what is kept of value. `most` is
+    infinite where there is no limit. `p` holds prices of stocks by week. `linear` and `curve` are the gradient at 0
+    and the second derivative of what is to be minimised.
     """
-    blocks, n = p.shape
-    weeks = blocks - 1
-    low, high = np.ones_like(z), np.zeros_like(z)  # multipliers of z >= 0 and of z <= cap
-    room = np.ones_like(z)
-    grade, theta, r = np.zeros_like(z), np.zeros_like(z), np.zeros_like(z)
-    dz, dlow, dhigh, pull = np.zeros_like(z), np.zeros_like(z), np.zeros_like(z), np.zeros_like(z)
+    shape = z.shape
+    flat, upper, slope, bend = z.reshape(-1), most.reshape(-1), linear.reshape(-1), curve.reshape(-1)
+    count = len(flat)
+    scale_b, scale_c = 1.0 + np.abs(stock).max(), 1.0 + np.abs(slope).max()
+    low, high, room = np.full(count, 0.1 * scale_c), np.full(count, 0.1 * scale_c), np.ones(count)
+    for k in range(count):
+        if np.isinf(upper[k]):
+            high[k] = 0.0
+    # no output in the last week: neither a variable nor a multiplier
+    idle = count - 3 * shape[2]
+    low[idle : idle + shape[2]] = 0.0
+    bounds = (low > 0.0).sum() + (high > 0.0).sum()
+    grade, theta, right, dz = np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count)
+    dlow, dhigh, pull, part = np.zeros(count), np.zeros(count), np.zeros(shape), np.zeros(shape)
     short, dp = np.zeros_like(p), np.zeros_like(p)
-    d, e = np.zeros((blocks, n, n)), np.zeros((blocks, n, n))
-    scale_b = 1.0 + np.abs(stock).max()
-    scale_c = 1.0 + np.abs(linear).max()
-    count = 0
-    mu = 0.0
-    for t in range(blocks):
-        for s in range(3):
-            if s == 0 and t == weeks:
-                continue
-            for i in range(n):
-                low[t, s, i] = 0.1 * scale_c
-                count += 1
-                if s == 0:
-                    high[t, s, i] = 0.1 * scale_c
-                    count += 1
+    d, e = np.zeros((shape[0], shape[2], shape[2])), np.zeros((shape[0], shape[2], shape[2]))
+    pulled, parts = pull.reshape(-1), part.reshape(-1)
     for step in range(MOST):
-        # residuals
         _down(a, p, pull)
         _across(a, z, short)
-        worst_d, worst_p, mu = 0.0, 0.0, 0.0
-        worth = 0.0
-        for t in range(blocks):
-            for i in range(n):
+        for t in range(shape[0]):
+            for i in range(shape[2]):
                 short[t, i] = (stock[i] if t == 0 else 0.0) - short[t, i]
-                worst_p = max(worst_p, abs(short[t, i]))
-            for s in range(3):
-                if s == 0 and t == weeks:
-                    continue
-                for i in range(n):
-                    v = z[t, s, i]
-                    grade[t, s, i] = linear[t, s, i] + curve[t, s, i] * v + pull[t, s, i] - low[t, s, i]
-                    worth += (linear[t, s, i] + 0.5 * curve[t, s, i] * v) * v
-                    mu += low[t, s, i] * v
-                    if s == 0:
-                        room[t, s, i] = cap[t, i] - v
-                        grade[t, s, i] += high[t, s, i]
-                        mu += high[t, s, i] * room[t, s, i]
-                    worst_d = max(worst_d, abs(grade[t, s, i]))
-        gap = mu
-        mu /= count
-        if worst_p <= tol * scale_b and worst_d <= tol * scale_c and gap <= tol * (1.0 + abs(worth)):
+        gap, worth, worst = 0.0, 0.0, 0.0
+        for k in range(count):
+            grade[k] = slope[k] + bend[k] * flat[k] + pulled[k] - low[k] + high[k]
+            room[k] = upper[k] - flat[k] if high[k] > 0.0 else 1.0
+            gap += low[k] * flat[k] + high[k] * room[k]
+            worth += (slope[k] + 0.5 * bend[k] * flat[k]) * flat[k]
+            if low[k] > 0.0:
+                worst = max(worst, abs(grade[k]))
+                theta[k] = 1.0 / (bend[k] + low[k] / flat[k] + high[k] / room[k])
+        if np.abs(short).max() <= tol * scale_b and worst <= tol * scale_c and gap <= tol * (1.0 + abs(worth)):
             return step
-        # the system
-        d[:] = 0.0
-        e[:] = 0.0
-        for t in range(blocks):
-            for s in range(3):
-                if s == 0 and t == weeks:
-                    continue
-                for i in range(n):
-                    q = curve[t, s, i] + low[t, s, i] / z[t, s, i]
-                    if s == 0:
-                        q += high[t, s, i] / room[t, s, i]
-                    theta[t, s, i] = 1.0 / q
-        for t in range(blocks):
-            for i in range(n):
-                if t < weeks:
-                    for j in range(i + 1):
-                        v = 0.0
-                        for k in range(n):
-                            v += a[t, i, k] * theta[t, 0, k] * a[t, j, k]
-                        d[t, i, j] = v
-                d[t, i, i] += theta[t, 1, i] + theta[t, 2, i]
-                if t > 0:
-                    d[t, i, i] += theta[t - 1, 0, i] + theta[t - 1, 2, i]
-                    for j in range(n):
-                        e[t, i, j] = -theta[t - 1, 0, i] * a[t - 1, j, i]
-                    e[t, i, i] -= theta[t - 1, 2, i]
+        _form(a, theta.reshape(shape), d, e)
         _factor(d, e)
         # first without centring, to see how far one gets; then with as much of it as that says
-        centre = 0.0
-        reach = 1.0
+        centre, reach = 0.0, 1.0
         for attempt in range(2):
-            for t in range(blocks):
-                for s in range(3):
-                    if s == 0 and t == weeks:
-                        continue
-                    for i in range(n):
-                        c = centre - low[t, s, i] * z[t, s, i]
-                        if attempt == 1:
-                            c -= dz[t, s, i] * dlow[t, s, i]
-                        v = -grade[t, s, i] + c / z[t, s, i]
-                        if s == 0:
-                            c = centre - high[t, s, i] * room[t, s, i]
-                            if attempt == 1:
-                                c += dz[t, s, i] * dhigh[t, s, i]
-                            v -= c / room[t, s, i]
-                        r[t, s, i] = v
-            for t in range(blocks):
-                for s in range(3):
-                    for i in range(n):
-                        pull[t, s, i] = theta[t, s, i] * r[t, s, i]
-            _across(a, pull, dp)
-            for t in range(blocks):
-                for i in range(n):
-                    dp[t, i] -= short[t, i]
+            for k in range(count):
+                down = centre - low[k] * flat[k] - attempt * dz[k] * dlow[k]
+                up = (centre if high[k] > 0.0 else 0.0) - high[k] * room[k] + attempt * dz[k] * dhigh[k]
+                right[k] = -grade[k] + down / flat[k] - up / room[k]
+                parts[k] = theta[k] * right[k]
+            _across(a, part, dp)
+            dp -= short
             _back(d, e, dp)
             _down(a, dp, pull)
-            reach = 1.0
-            for t in range(blocks):
-                for s in range(3):
-                    if s == 0 and t == weeks:
-                        continue
-                    for i in range(n):
-                        move = theta[t, s, i] * (r[t, s, i] - pull[t, s, i])
-                        c = centre - low[t, s, i] * z[t, s, i]
-                        if attempt == 1:
-                            c -= dz[t, s, i] * dlow[t, s, i]
-                        dl = (c - low[t, s, i] * move) / z[t, s, i]
-                        if s == 0:
-                            c = centre - high[t, s, i] * room[t, s, i]
-                            if attempt == 1:
-                                c += dz[t, s, i] * dhigh[t, s, i]
-                            dh = (c + high[t, s, i] * move) / room[t, s, i]
-                            dhigh[t, s, i] = dh
-                            if dh < 0.0:
-                                reach = min(reach, -high[t, s, i] / dh)
-                            if move > 0.0:
-                                reach = min(reach, room[t, s, i] / move)
-                        dz[t, s, i] = move
-                        dlow[t, s, i] = dl
-                        if dl < 0.0:
-                            reach = min(reach, -low[t, s, i] / dl)
-                        if move < 0.0:
-                            reach = min(reach, -z[t, s, i] / move)
+            for k in range(count):
+                move = theta[k] * (right[k] - pulled[k])
+                down = centre - low[k] * flat[k] - attempt * dz[k] * dlow[k]
+                up = (centre if high[k] > 0.0 else 0.0) - high[k] * room[k] + attempt * dz[k] * dhigh[k]
+                dlow[k] = (down - low[k] * move) / flat[k] if low[k] > 0.0 else 0.0
+                dhigh[k] = (up + high[k] * move) / room[k]
+                dz[k] = move
+                parts[k] = -move if high[k] > 0.0 else 0.0
+            reach = min(_reach(flat, dz), _reach(low, dlow), _reach(high, dhigh), _reach(room, parts))
             if attempt == 0:
                 left = 0.0
-                for t in range(blocks):
-                    for s in range(3):
-                        if s == 0 and t == weeks:
-                            continue
-                        for i in range(n):
-                            left += (z[t, s, i] + reach * dz[t, s, i]) * (low[t, s, i] + reach * dlow[t, s, i])
-                            if s == 0:
-                                left += (room[t, s, i] - reach * dz[t, s, i]) * (
-                                    high[t, s, i] + reach * dhigh[t, s, i]
-                                )
-                left /= count
-                centre = mu * (left / mu) ** 3
+                for k in range(count):
+                    left += (flat[k] + reach * dz[k]) * (low[k] + reach * dlow[k])
+                    left += (room[k] + reach * parts[k]) * (high[k] + reach * dhigh[k])
+                centre = gap / bounds * (left / gap) ** 3
         far = min(1.0, _SHY * reach)
-        for t in range(blocks):
-            for i in range(n):
-                p[t, i] += far * dp[t, i]
-            for s in range(3):
-                if s == 0 and t == weeks:
-                    continue
-                for i in range(n):
-                    z[t, s, i] += far * dz[t, s, i]
-                    low[t, s, i] += far * dlow[t, s, i]
-                    if s == 0:
-                        high[t, s, i] += far * dhigh[t, s, i]
+        p += far * dp
+        for k in range(count):
+            flat[k] += far * dz[k]
+            low[k] += far * dlow[k]
+            high[k] += far * dhigh[k]
     return -1

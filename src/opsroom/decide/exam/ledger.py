@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opsroom.decide.exam.economy import Economy, Floats
+from opsroom.decide.exam.structure import Economy, Floats
 from opsroom.decide.exam.shocks import Course
 
 PASSES = 4
@@ -67,7 +67,7 @@ def carry_out(stock: Floats, make: Floats, ask: Floats, capacity: Floats, a: Flo
     final = np.minimum(np.minimum(ask, enough), stock - aside)
     used = np.minimum((a * x).sum(axis=1), aside)  # above it only by rounding
     lost = SPOILT * (aside - used)
-    return Week(x, used, final, lost, stock - used - final - lost + x)
+    return Week(x, used, final, lost, np.maximum(stock - used - final - lost, 0.0) + x)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,19 +8,42 @@ from dataclasses import dataclass
 import numpy as np
 
 from opsroom.base.errors import UsageError
-from opsroom.decide.exam.economy import Economy, Floats
+from opsroom.decide.exam.structure import Economy, Floats
 from opsroom.decide.exam.ledger import Run, Week, carry_out, collect
 from opsroom.decide.exam.programme import best_weeks
 from opsroom.decide.exam.shocks import Course, Draw
 
-AHEAD = 6
-"""Weeks that a plan covers; only its first is carried out."""
 LASTING = 0.5
 """Share of the variance of errors that stays with a sector's figure for good; the rest is new every week."""
 ODDS, SPREAD = 0.2, 0.4
 """What the planner expects of changes: their share, and the standard deviation of their logarithm."""
 DRIFT = 0.1
 """By what share a store is expected to differ from plan after a week."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """How the planner plans.
+
+    Attributes
+    ----------
+    ahead
+        Weeks that a plan covers; only its first is carried out.
+    caution
+        What the first unit left in a store is worth each week as a precaution against what is not announced, over
+        what the unit is worth; nothing at the usual cover.
+
+    Notes
+    -----
+    The defaults were chosen on seeds that no exam uses (docs/methods/exam.md).
+    """
+
+    ahead: int = 8
+    caution: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.ahead < 1 or self.caution < 0.0:
+            raise UsageError("a plan covers 1 week or more, and caution is 0 or more.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +83,9 @@ class _Errors:
     order: Floats
 
 
-def plan_weeks(e: Economy, drawn: Draw, truth: Course, known: Knowledge, *, seed: int, ahead: int = AHEAD) -> Run:
+def plan_weeks(
+    e: Economy, drawn: Draw, truth: Course, known: Knowledge, *, seed: int, rule: Planner | None = None
+) -> Run:
     """Let the planner decide every week on what is known then.
 
     Parameters
@@ -71,17 +96,18 @@ def plan_weeks(e: Economy, drawn: Draw, truth: Course, known: Knowledge, *, seed
         What the planner knows.
     seed
         Seed of errors: equal ones have the same errors at every size of noise, and the same sectors are seen first.
-    ahead
-        Weeks that a plan covers.
+    rule
+        How the planner plans.
 
     Notes
     -----
-    Figures of capacities, wants, recipes and stores are those of `delay` weeks ago, times their errors; announced
-    shocks are part of them. Unannounced ones are taken to stay as they are. Stores are carried forward from the last
-    figure by the planner's own plans of the weeks between. Every week the best weeks ahead are found on that, and
-    the first is ordered: outputs to make, final uses to deliver. What cannot be done is done as far as it goes
-    (`carry_out`).
+    Figures of capacities, wants, recipes and stores are those of `delay` weeks ago, times their errors, and are taken
+    for what they most likely mean (`likely`). Announced shocks are part of them; of others what may be expected is
+    (`Shock.expected`). Stores are carried forward from the last figure by the planner's own plans of the weeks between.
+    Every week the best weeks ahead are found on that, and the first is ordered: outputs to make, final uses to deliver.
+    What cannot be done is done as far as it goes (`carry_out`). Without any data the table is the plan.
     """
+    rule = rule or Planner()
     desk = _Desk(e, drawn, known, _errors(np.random.default_rng([seed, 2]), e.size, len(truth)))
     stock = e.stock
     held = [stock]
@@ -90,8 +116,8 @@ def plan_weeks(e: Economy, drawn: Draw, truth: Course, known: Knowledge, *, seed
     for t in range(len(truth)):
         make, ask, price, a = e.output, e.final, np.ones(e.size), e.a
         if desk.seen.any():
-            figures = desk.figures(t, min(ahead, len(truth) - t))
-            plan = best_weeks(e, desk.stock(t, held), figures)
+            figures = desk.figures(t, min(rule.ahead, len(truth) - t))
+            plan = best_weeks(e, desk.stock(t, held), figures, caution=rule.caution)
             make, ask, price, a = plan.output[0], plan.final[0], plan.price[0], figures.a[0]
         week = carry_out(stock, make, ask, truth.capacity[t], truth.a[t], e.enough(truth.wanted[t]))
         desk.change.append(make - a @ make - ask)
@@ -139,12 +165,16 @@ def likely(figure: Floats, table: Floats, noise: float) -> Floats:
     """
     if noise == 0.0:
         return figure
-    gap = np.log(np.maximum(figure, 1e-300) / np.where(table > 0.0, table, 1.0)) + 0.5 * noise**2
+    some = np.broadcast_to(table > 0.0, figure.shape)
+    usual = np.broadcast_to(table, figure.shape)[some]
+    gap = np.log(figure[some] / usual) + 0.5 * noise**2
     wide = noise**2 + SPREAD**2
     # odds of a change over none, in logarithms
     odds = math.log(ODDS / (1.0 - ODDS)) + 0.5 * math.log(noise**2 / wide) + 0.5 * gap**2 * (1 / noise**2 - 1 / wide)
     change = gap * SPREAD**2 / wide / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0)))
-    return np.asarray(np.where(table > 0.0, table * np.exp(change), 0.0), dtype=np.float64)
+    found = np.zeros(figure.shape)
+    found[some] = usual * np.exp(change)
+    return found
 
 
 class _Desk:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from opsroom.base.errors import FitError
-from opsroom.decide.exam.economy import RISING, STOCK_ELASTICITY, Economy, Floats
+from opsroom.decide.exam.structure import RISING, STOCK_ELASTICITY, Economy, Floats
 from opsroom.decide.exam.kernel import solve_weeks
 from opsroom.decide.exam.shocks import Course
 
@@ -26,7 +26,7 @@ class Plan:
     worth: float
 
 
-def best_weeks(e: Economy, stock: Floats, course: Course) -> Plan:
+def best_weeks(e: Economy, stock: Floats, course: Course, *, caution: float = 0.0) -> Plan:
     r"""Find the best weeks from given stores.
 
     Parameters
@@ -37,6 +37,8 @@ def best_weeks(e: Economy, stock: Floats, course: Course) -> Plan:
         What stands in the stores as the first week begins.
     course
         Capacities, wants and recipes of the weeks.
+    caution
+        What the first unit left in a store each week is worth as a precaution; 0 at the usual cover.
 
     Raises
     ------
@@ -62,14 +64,17 @@ def best_weeks(e: Economy, stock: Floats, course: Course) -> Plan:
     curve[:weeks, 1] = steep * unit**2 / course.wanted / total
     linear[weeks, 1] = -(1.0 + 1.0 / STOCK_ELASTICITY) * unit / total
     curve[weeks, 1] = unit**2 / (STOCK_ELASTICITY * e.stock) / total
+    linear[:weeks, 2] = -caution * unit / total
+    curve[:weeks, 2] = caution * unit**2 / (e.cover * e.output) / total
     held = np.maximum(stock / unit, _LEAST)
-    cap = course.capacity / unit
+    most = np.full((weeks + 1, 3, n), np.inf)
+    most[:weeks, 0] = course.capacity / unit
     z = np.full((weeks + 1, 3, n), 0.3)
-    z[:weeks, 0] = 0.8 * np.minimum(cap, 1.0)
+    z[:weeks, 0] = 0.8 * np.minimum(most[:weeks, 0], 1.0)
     z[:weeks, 1] = course.wanted / unit
     z[weeks, 1] = 1.0
     p = np.tile(unit / total, (weeks + 1, 1))
-    if solve_weeks(a, held, cap, linear, curve, z, p, TOL) < 0:
+    if solve_weeks(a, held, most, linear, curve, z, p, TOL) < 0:
         raise FitError("the planner's programme was not solved.", code="OPS-M183")
     worth = -total * float((linear * z + 0.5 * curve * z**2).sum())
     worth -= 0.5 * RISING * float(e.work @ e.output) * weeks  # the constant of the cost of work

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from opsroom.base.errors import UsageError
-from opsroom.decide.exam.economy import Economy, Floats
+from opsroom.decide.exam.structure import Economy, Floats
 
 WEEKS = 20
 LEAD = 4
@@ -36,20 +36,30 @@ class Shock:
 
     def profile(self, week: int) -> float:
         """Return how much of the shock is felt in a week: all of it, then less by equal steps."""
-        if week < self.start:
-            return 0.0
-        after = week - self.start - self.length
-        return 1.0 if after < 0 else max(0.0, 1.0 - (after + 1) / (_RECOVERY + 1))
+        return _felt(week - self.start, self.length)
 
     def expected(self, week: int, known: int) -> float:
         """Return how much of it is expected in a week by somebody who knows all that could be known in `known`.
 
-        An announced shock's course is known from `LEAD` weeks before its start. Of one that was not announced only
-        what has been felt by then is known, and taken to last.
+        An announced shock's course is known from `LEAD` weeks before its start. Of one that was not announced nothing is
+        known before it is felt. Then it is known how long such shocks may last, and the mean over all lengths that
+        are still possible is expected.
         """
         if self.announced and known >= self.start - LEAD:
             return self.profile(week)
-        return self.profile(min(week, known))
+        age = known - self.start
+        if age < 0:
+            return 0.0
+        if age >= self.length:
+            return self.profile(week)
+        possible = range(max(age + 1, _LAST[0]), _LAST[1])
+        return sum(_felt(week - self.start, length) for length in possible) / len(possible)
+
+
+def _felt(age: int, length: int) -> float:
+    if age < 0:
+        return 0.0
+    return 1.0 if age < length else max(0.0, 1.0 - (age - length + 1) / (_RECOVERY + 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
