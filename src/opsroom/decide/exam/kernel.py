@@ -13,8 +13,11 @@ from numba import njit
 
 Floats = npt.NDArray[np.float64]
 
-MOST = 80
+MOST_STEPS = 80
 """Steps after which the search has failed; it takes a dozen or two."""
+Z, LOW, HIGH, ROOM, MOST, LINEAR, CURVE, GRADE, THETA, RIGHT, PULL, DOWN, UP, DZ, DLOW, DHIGH = range(16)
+"""Rows of the workspace: variables, multipliers of z >= 0 and z <= most, distance to the limit, limit, and so on."""
+_ROWS = 16
 _SHY = 0.995
 
 
@@ -121,93 +124,144 @@ def _form(a: Floats, theta: Floats, d: Floats, e: Floats) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _reach(have: Floats, move: Floats) -> float:
-    """Return how far one can go without anything falling below 0, at most all the way."""
+def _look(space: Floats, short: Floats, stock: Floats, out: Floats) -> None:
+    """Write residuals and weights of a step; leave gap, worth and the worst residuals of both kinds in `out`."""
+    weeks, n = short.shape
+    out[:] = 0.0
+    for t in range(weeks):
+        for i in range(n):
+            short[t, i] = (stock[i] if t == 0 else 0.0) - short[t, i]
+            out[2] = max(out[2], abs(short[t, i]))
+    for k in range(space.shape[1]):
+        z, low, high = space[Z, k], space[LOW, k], space[HIGH, k]
+        grade = space[LINEAR, k] + space[CURVE, k] * z + space[PULL, k] - low + high
+        room = space[MOST, k] - z if high > 0.0 else 1.0
+        space[GRADE, k], space[ROOM, k] = grade, room
+        out[0] += low * z + high * room
+        out[1] += (space[LINEAR, k] + 0.5 * space[CURVE, k] * z) * z
+        if low > 0.0:
+            out[3] = max(out[3], abs(grade))
+            space[THETA, k] = 1.0 / (space[CURVE, k] + low / z + high / room)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _aim(space: Floats, centre: float, second: float) -> None:
+    """Write what a step is to bring: multipliers times distances to `centre`, corrected by a first attempt."""
+    for k in range(space.shape[1]):
+        low, high = space[LOW, k], space[HIGH, k]
+        space[DOWN, k] = centre - low * space[Z, k] - second * space[DZ, k] * space[DLOW, k]
+        up = (centre if high > 0.0 else 0.0) - high * space[ROOM, k] + second * space[DZ, k] * space[DHIGH, k]
+        space[UP, k] = up
+        space[RIGHT, k] = -space[GRADE, k] + space[DOWN, k] / space[Z, k] - up / space[ROOM, k]
+        space[PULL, k] = space[THETA, k] * space[RIGHT, k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _moves(space: Floats) -> float:
+    """Write the step; return how far one can go before anything falls below 0, at most all the way."""
     far = 1.0
-    for k in range(len(have)):
-        if move[k] < 0.0:
-            far = min(far, -have[k] / move[k])
+    for k in range(space.shape[1]):
+        z, low, high, room = space[Z, k], space[LOW, k], space[HIGH, k], space[ROOM, k]
+        move = space[THETA, k] * (space[RIGHT, k] - space[PULL, k])
+        dlow = (space[DOWN, k] - low * move) / z if low > 0.0 else 0.0
+        dhigh = (space[UP, k] + high * move) / room
+        space[DZ, k], space[DLOW, k], space[DHIGH, k] = move, dlow, dhigh
+        if move < 0.0:
+            far = min(far, -z / move)
+        elif move > 0.0 and high > 0.0:
+            far = min(far, room / move)
+        if dlow < 0.0:
+            far = min(far, -low / dlow)
+        if dhigh < 0.0:
+            far = min(far, -high / dhigh)
     return far
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def solve_weeks(
-    a: Floats, stock: Floats, most: Floats, linear: Floats, curve: Floats, z: Floats, p: Floats, tol: float
-) -> int:
-    """Find the best weeks; return the number of steps, or -1.
+def _left(space: Floats, far: float) -> float:
+    """Return the gap after going so far."""
+    total = 0.0
+    for k in range(space.shape[1]):
+        total += (space[Z, k] + far * space[DZ, k]) * (space[LOW, k] + far * space[DLOW, k])
+        if space[HIGH, k] > 0.0:
+            total += (space[ROOM, k] - far * space[DZ, k]) * (space[HIGH, k] + far * space[DHIGH, k])
+    return total
 
-    `z` holds output, final use and leftover by week (weeks + 1, 3, sectors), positive to start with and below `most`,
-    and the optimum afterwards; its last week has no output, and its final use is what is kept of value. `most` is
-    infinite where there is no limit. `p` holds prices of stocks by week. `linear` and `curve` are the gradient at 0
-    and the second derivative of what is to be minimised.
-    """
-    shape = z.shape
-    flat, upper, slope, bend = z.reshape(-1), most.reshape(-1), linear.reshape(-1), curve.reshape(-1)
-    count = len(flat)
-    scale_b, scale_c = 1.0 + np.abs(stock).max(), 1.0 + np.abs(slope).max()
-    low, high, room = np.full(count, 0.1 * scale_c), np.full(count, 0.1 * scale_c), np.ones(count)
-    for k in range(count):
-        if np.isinf(upper[k]):
-            high[k] = 0.0
-    # no output in the last week: neither a variable nor a multiplier
-    idle = count - 3 * shape[2]
-    low[idle : idle + shape[2]] = 0.0
-    bounds = (low > 0.0).sum() + (high > 0.0).sum()
-    grade, theta, right, dz = np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count)
-    dlow, dhigh, pull, part = np.zeros(count), np.zeros(count), np.zeros(shape), np.zeros(shape)
-    short, dp = np.zeros_like(p), np.zeros_like(p)
-    d, e = np.zeros((shape[0], shape[2], shape[2])), np.zeros((shape[0], shape[2], shape[2]))
-    pulled, parts = pull.reshape(-1), part.reshape(-1)
-    for step in range(MOST):
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _go(space: Floats, p: Floats, dp: Floats, far: float) -> None:
+    for k in range(space.shape[1]):
+        space[Z, k] += far * space[DZ, k]
+        space[LOW, k] += far * space[DLOW, k]
+        space[HIGH, k] += far * space[DHIGH, k]
+    for t in range(p.shape[0]):
+        for i in range(p.shape[1]):
+            p[t, i] += far * dp[t, i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _steps(
+    a: Floats, stock: Floats, space: Floats, cube: Floats, p: Floats, short: Floats, dp: Floats, d: Floats, e: Floats,
+    out: Floats, bounds: float, scale_b: float, scale_c: float, tol: float,
+) -> int:  # fmt: skip
+    """Take steps until residuals and gap are small; return their number, or -1."""
+    z, pull, theta = cube[Z], cube[PULL], cube[THETA]
+    for step in range(MOST_STEPS):
         _down(a, p, pull)
         _across(a, z, short)
-        for t in range(shape[0]):
-            for i in range(shape[2]):
-                short[t, i] = (stock[i] if t == 0 else 0.0) - short[t, i]
-        gap, worth, worst = 0.0, 0.0, 0.0
-        for k in range(count):
-            grade[k] = slope[k] + bend[k] * flat[k] + pulled[k] - low[k] + high[k]
-            room[k] = upper[k] - flat[k] if high[k] > 0.0 else 1.0
-            gap += low[k] * flat[k] + high[k] * room[k]
-            worth += (slope[k] + 0.5 * bend[k] * flat[k]) * flat[k]
-            if low[k] > 0.0:
-                worst = max(worst, abs(grade[k]))
-                theta[k] = 1.0 / (bend[k] + low[k] / flat[k] + high[k] / room[k])
-        if np.abs(short).max() <= tol * scale_b and worst <= tol * scale_c and gap <= tol * (1.0 + abs(worth)):
+        _look(space, short, stock, out)
+        gap = out[0]
+        if out[2] <= tol * scale_b and out[3] <= tol * scale_c and gap <= tol * (1.0 + abs(out[1])):
             return step
-        _form(a, theta.reshape(shape), d, e)
+        _form(a, theta, d, e)
         _factor(d, e)
         # first without centring, to see how far one gets; then with as much of it as that says
         centre, reach = 0.0, 1.0
         for attempt in range(2):
-            for k in range(count):
-                down = centre - low[k] * flat[k] - attempt * dz[k] * dlow[k]
-                up = (centre if high[k] > 0.0 else 0.0) - high[k] * room[k] + attempt * dz[k] * dhigh[k]
-                right[k] = -grade[k] + down / flat[k] - up / room[k]
-                parts[k] = theta[k] * right[k]
-            _across(a, part, dp)
-            dp -= short
+            _aim(space, centre, float(attempt))
+            _across(a, pull, dp)
+            for t in range(p.shape[0]):
+                for i in range(p.shape[1]):
+                    dp[t, i] -= short[t, i]
             _back(d, e, dp)
             _down(a, dp, pull)
-            for k in range(count):
-                move = theta[k] * (right[k] - pulled[k])
-                down = centre - low[k] * flat[k] - attempt * dz[k] * dlow[k]
-                up = (centre if high[k] > 0.0 else 0.0) - high[k] * room[k] + attempt * dz[k] * dhigh[k]
-                dlow[k] = (down - low[k] * move) / flat[k] if low[k] > 0.0 else 0.0
-                dhigh[k] = (up + high[k] * move) / room[k]
-                dz[k] = move
-                parts[k] = -move if high[k] > 0.0 else 0.0
-            reach = min(_reach(flat, dz), _reach(low, dlow), _reach(high, dhigh), _reach(room, parts))
+            reach = _moves(space)
             if attempt == 0:
-                left = 0.0
-                for k in range(count):
-                    left += (flat[k] + reach * dz[k]) * (low[k] + reach * dlow[k])
-                    left += (room[k] + reach * parts[k]) * (high[k] + reach * dhigh[k])
+                left = _left(space, reach)
                 centre = gap / bounds * (left / gap) ** 3
-        far = min(1.0, _SHY * reach)
-        p += far * dp
-        for k in range(count):
-            flat[k] += far * dz[k]
-            low[k] += far * dlow[k]
-            high[k] += far * dhigh[k]
+        _go(space, p, dp, min(1.0, _SHY * reach))
     return -1
+
+
+def solve_weeks(
+    a: Floats, stock: Floats, most: Floats, linear: Floats, curve: Floats, z: Floats, p: Floats, tol: float
+) -> tuple[Floats, Floats] | None:
+    """Find the best weeks; return the optimum and the prices of stocks, or nothing where the search did not end.
+
+    Parameters
+    ----------
+    a, stock
+        Recipes by week, and what the stores hold to begin with.
+    most, linear, curve
+        Limits (infinite where there is none), gradient at 0 and second derivative of what is to be minimised, by week
+        (one more than there are recipes), kind (output, final use, leftover) and sector. The last week has no output,
+        and its final use is what is kept of value.
+    z, p
+        Where to begin, above 0 and below the limits; prices of stocks by week.
+    tol
+        Residuals and gap, relative.
+    """
+    blocks, _, n = z.shape
+    cube = np.zeros((_ROWS, *z.shape))
+    cube[Z], cube[MOST], cube[LINEAR], cube[CURVE] = z, most, linear, curve
+    scale_b, scale_c = 1.0 + np.abs(stock).max(), 1.0 + np.abs(linear).max()
+    cube[LOW] = 0.1 * scale_c
+    cube[LOW, -1, 0] = 0.0
+    cube[HIGH] = np.where(np.isfinite(most), 0.1 * scale_c, 0.0)
+    bounds = float((cube[LOW] > 0.0).sum() + (cube[HIGH] > 0.0).sum())
+    prices = p.copy()
+    steps = _steps(
+        a, stock, cube.reshape(_ROWS, -1), cube, prices, np.zeros_like(p), np.zeros_like(p), np.zeros((blocks, n, n)),
+        np.zeros((blocks, n, n)), np.zeros(4), bounds, scale_b, scale_c, tol,
+    )  # fmt: skip
+    return None if steps < 0 else (cube[Z], prices)

@@ -74,8 +74,10 @@ def best_weeks(e: Economy, stock: Floats, course: Course, *, caution: float = 0.
     z[:weeks, 1] = course.wanted / unit
     z[weeks, 1] = 1.0
     p = np.tile(unit / total, (weeks + 1, 1))
-    if solve_weeks(a, held, most, linear, curve, z, p, TOL) < 0:
+    found = solve_weeks(a, held, most, linear, curve, z, p, TOL)
+    if found is None:
         raise FitError("the planner's programme was not solved.", code="OPS-M183")
+    z, p = found
     worth = -total * float((linear * z + 0.5 * curve * z**2).sum())
     worth -= 0.5 * RISING * float(e.work @ e.output) * weeks  # the constant of the cost of work
     return Plan(z[:weeks, 0] * unit, z[:weeks, 1] * unit, p * total / unit, worth)
