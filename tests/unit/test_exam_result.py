@@ -27,7 +27,9 @@ def little() -> Economy:
 @pytest.fixture(scope="module")
 def thirty() -> ExamResult:
     """Thirty seeds of perfect, immediate data and of none."""
-    return exam(little(), sizes=[0.4], surprises=[0.0, 1.0], delays=[0], noises=[0.0], coverages=[1.0], seeds=30, weeks=14)
+    return exam(
+        little(), sizes=[0.4], surprises=[0.0, 1.0], delays=[0], noises=[0.0], coverages=[1.0], seeds=30, weeks=14
+    )
 
 
 def test_with_perfect_immediate_data_the_planner_is_never_behind_prices_seed_by_seed(thirty: ExamResult) -> None:
@@ -57,7 +59,9 @@ def test_prices_are_a_strong_rule_between_shares_and_foresight(thirty: ExamResul
 
 def test_the_same_exam_twice_is_the_same_and_more_seeds_leave_the_first_as_they_were() -> None:
     def short(seeds: int) -> pd.DataFrame:
-        found = exam(little(), sizes=[0.3], surprises=[0.5], delays=[1], noises=[0.1], coverages=[0.5], seeds=seeds, weeks=8)
+        found = exam(
+            little(), sizes=[0.3], surprises=[0.5], delays=[1], noises=[0.1], coverages=[0.5], seeds=seeds, weeks=8
+        )
         return found.scores
 
     five, six = short(5), short(6)
@@ -78,7 +82,15 @@ def invented(lead: dict[tuple[int, float, float], float], *, spread: float = 1.0
         for (delay, noise, coverage), mean in lead.items():
             own = base + (mean + spread * z[seed]) / 100.0
             rows.append(
-                {"seed": seed, **about, "regime": PLANNER, "delay": delay, "noise": noise, "coverage": coverage, "own": own}
+                {
+                    "seed": seed,
+                    **about,
+                    "regime": PLANNER,
+                    "delay": delay,
+                    "noise": noise,
+                    "coverage": coverage,
+                    "own": own,
+                }
             )
     frame = pd.DataFrame(rows)
     for name in ("users", "needs", "unmet"):

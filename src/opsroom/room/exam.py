@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from opsroom.base.codes import SECTION_OF_DIVISION
 from opsroom.base.errors import DataError
+from opsroom.decide.exam.examining import SEEDS, exam
+from opsroom.decide.exam.result import ExamResult
 from opsroom.decide.exam.structure import Economy, economy
 
 COMPANIES = 5_000
@@ -61,3 +65,24 @@ def meridia_economy(companies: int = COMPANIES, *, seed: int = 0) -> Economy:
     from opsroom.economy import meridia
 
     return exam_economy(meridia(companies, seed=seed).workshop.network.io_table().to_pandas())
+
+
+def meridia_exam(
+    companies: int = COMPANIES,
+    *,
+    seed: int = 0,
+    seeds: int = SEEDS,
+    progress: Callable[[int, int], None] | None = None,
+) -> ExamResult:
+    """Return the exam on Meridia, all of its defaults as in `opsroom.decide.exam.exam`.
+
+    Parameters
+    ----------
+    companies, seed
+        Size and draw of Meridia.
+    seeds
+        Draws of shocks.
+    progress
+        Told how many seeds are done, of how many.
+    """
+    return exam(meridia_economy(companies, seed=seed), seeds=seeds, progress=progress)

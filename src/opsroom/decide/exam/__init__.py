@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
-    from opsroom.decide.exam.structure import Economy, economy
     from opsroom.decide.exam.examining import exam
     from opsroom.decide.exam.market import Market
     from opsroom.decide.exam.planner import Knowledge, Planner
     from opsroom.decide.exam.result import ExamResult
+    from opsroom.decide.exam.structure import Economy, economy
 
 _HOMES = {
     "Economy": ".structure",

@@ -8,12 +8,12 @@ from itertools import product
 import pandas as pd
 
 from opsroom.base.errors import UsageError
-from opsroom.decide.exam.structure import Economy
 from opsroom.decide.exam.ledger import Score, score
 from opsroom.decide.exam.market import Market, price_adjustment, pro_rata
 from opsroom.decide.exam.planner import Knowledge, Planner, foresight, plan_weeks
 from opsroom.decide.exam.result import BOUND, MARKET, PLANNER, SHARES, ExamResult
 from opsroom.decide.exam.shocks import WEEKS, draw
+from opsroom.decide.exam.structure import Economy
 
 SIZES = (0.15, 0.3, 0.6)
 SURPRISES = (0.0, 1.0)

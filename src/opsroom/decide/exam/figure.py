@@ -1,4 +1,4 @@
-"""The map as a picture: the planner's lead over prices by delay and error of the data, a panel for every kind of shock."""
+"""The map as a picture: the planner's lead over prices by delay and error of the data, a panel a kind of shock."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def figure(found: ExamResult, coverage: float) -> alt.Chart:
     caption = Caption(
         f"Planning is ahead of {MARKET} in {ahead} and behind in {behind} of {len(table)} cases, undecided in {open_}",
         unit=(
-            f"lead of the planner, % of final use; {found.seeds} seeds; {100 * coverage:.0f} % of sectors seen; grey and "
-            f"in brackets: the {100 * found.level:.0f} % interval holds 0"
+            f"lead, % of final use; {100 * coverage:.0f} % of sectors seen; {found.seeds} seeds; in brackets: the "
+            f"{100 * found.level:.0f} % interval holds 0"
         ),
         source="Meridia (synthetic)",
         alt=f"Of {len(table)} combinations planning is ahead in {ahead}, behind in {behind}, undecided in {open_}.",

@@ -1,4 +1,4 @@
-"""One week carried out: who gets what of the stores, what is made of it, and what all of it was worth. For every rule."""
+"""One week carried out, the same for every rule: who gets what of the stores, what is made of it, what it is worth."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opsroom.decide.exam.structure import Economy, Floats
 from opsroom.decide.exam.shocks import Course
+from opsroom.decide.exam.structure import Economy, Floats
 
 PASSES = 4
 """How often orders are cut to what the scarcest input allows, before goods leave the stores."""

@@ -1,4 +1,4 @@
-"""Nobody plans: sectors adjust prices and orders to their own excess demand, or prices stand still and all get a share."""
+"""Nobody plans: sectors adjust prices and orders to their own excess demand, or prices stand still and all share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from opsroom.base.errors import UsageError
-from opsroom.decide.exam.structure import RISING, Economy, Floats
 from opsroom.decide.exam.ledger import Run, Week, carry_out, collect
 from opsroom.decide.exam.shocks import LEAD, Course, Draw
+from opsroom.decide.exam.structure import RISING, Economy, Floats
 
 
 @dataclass(frozen=True, slots=True)

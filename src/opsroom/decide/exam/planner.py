@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from opsroom.base.errors import UsageError
-from opsroom.decide.exam.structure import Economy, Floats
 from opsroom.decide.exam.ledger import Run, Week, carry_out, collect
 from opsroom.decide.exam.programme import best_weeks
 from opsroom.decide.exam.shocks import Course, Draw
+from opsroom.decide.exam.structure import Economy, Floats
 
 LASTING = 0.5
 """Share of the variance of errors that stays with a sector's figure for good; the rest is new every week."""

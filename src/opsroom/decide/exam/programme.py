@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from opsroom.base.errors import FitError
-from opsroom.decide.exam.structure import RISING, STOCK_ELASTICITY, Economy, Floats
 from opsroom.decide.exam.kernel import solve_weeks
 from opsroom.decide.exam.shocks import Course
+from opsroom.decide.exam.structure import RISING, STOCK_ELASTICITY, Economy, Floats
 
 TOL = 1e-8
 _LEAST = 1e-6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,8 +32,8 @@ MEASURES: dict[str, str] = {
     "needs": "final uses with priorities counted twice",
     "unmet": "needs met",
 }
-_CASE = ["size", "surprise"]
-_DATA = ["delay", "noise", "coverage"]
+_CASE: list[Any] = ["size", "surprise"]
+_DATA: list[Any] = ["delay", "noise", "coverage"]
 _RESAMPLES = 2000
 
 
@@ -165,8 +164,8 @@ class ExamResult:
                     continue
                 at = np.asarray(line.index, dtype=np.float64)
                 numbers = line.to_numpy(np.float64)
-                found = crossing(at, numbers.mean(axis=1))
-                drawn = [crossing(at, numbers[:, p].mean(axis=1)) for p in picks]
+                found = float(crossing(at, numbers.mean(axis=1)))
+                drawn = crossing(at, numbers[:, picks].mean(axis=2))
                 low, high = np.quantile(drawn, [tail, 1.0 - tail], method="nearest")
                 size, surprise = case
                 rows.append((size, surprise, name, found, float(low), float(high), float(at[-1])))
@@ -209,20 +208,28 @@ class ExamResult:
         return np.asarray(quantile * numbers.std(axis=1, ddof=1) / math.sqrt(n), dtype=np.float64)
 
 
-def crossing(at: Sequence[float] | Floats, lead: Sequence[float] | Floats) -> float:
+def crossing(at: npt.ArrayLike, lead: npt.ArrayLike) -> Floats:
     """Return where a lead that is known at some points, best data first, first falls below 0, linear between them.
 
     Infinite, in the direction in which data get worse, where it does not; the first point where there is no lead.
+
+    Parameters
+    ----------
+    at
+        The points.
+    lead
+        The lead at them; one column a draw where there are several.
     """
     places, values = np.asarray(at, dtype=np.float64), np.asarray(lead, dtype=np.float64)
-    below = np.flatnonzero(values < 0.0)
-    if not len(below):
-        return math.copysign(math.inf, places[-1] - places[0])
-    k = int(below[0])
-    if k == 0:
-        return float(places[0])
-    share = values[k - 1] / (values[k - 1] - values[k])
-    return float(places[k - 1] + share * (places[k] - places[k - 1]))
+    columns = values.reshape(len(places), -1)
+    below = columns < 0.0
+    k = below.argmax(axis=0)
+    before, draws = np.maximum(k - 1, 0), np.arange(columns.shape[1])
+    high, low = columns[before, draws], columns[k, draws]
+    share = np.divide(high, high - low, out=np.zeros_like(high), where=(k > 0) & below.any(axis=0))
+    found = places[before] + share * (places[k] - places[before])
+    found[~below.any(axis=0)] = math.copysign(math.inf, places[-1] - places[0])
+    return np.asarray(found.reshape(values.shape[1:]), dtype=np.float64)
 
 
 def _axis(rest: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What befalls an economy: shocks to capacities, wants and recipes, drawn by seed, and what can be known of them when."""
+"""What befalls an economy: shocks to capacities, wants and recipes, drawn by seed, and what is known of them when."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Shock:
     def expected(self, week: int, known: int) -> float:
         """Return how much of it is expected in a week by somebody who knows all that could be known in `known`.
 
-        An announced shock's course is known from `LEAD` weeks before its start. Of one that was not announced nothing is
-        known before it is felt. Then it is known how long such shocks may last, and the mean over all lengths that
+        An announced shock's course is known from `LEAD` weeks before its start. Of one that was not announced nothing
+        is known before it is felt. Then it is known how long such shocks may last, and the mean over all lengths that
         are still possible is expected.
         """
         if self.announced and known >= self.start - LEAD:
@@ -101,9 +101,7 @@ class Draw:
                 wanted[:, shock.sector] *= factor
             else:
                 a[:, shock.sector, :] *= factor[:, None]
-        return Course(
-            np.maximum(capacity, LEAST_LEFT * e.capacity), np.maximum(wanted, LEAST_LEFT * e.final), a
-        )
+        return Course(np.maximum(capacity, LEAST_LEFT * e.capacity), np.maximum(wanted, LEAST_LEFT * e.final), a)
 
 
 def draw(e: Economy, *, seed: int, size: float, surprise: float, weeks: int = WEEKS) -> Draw:

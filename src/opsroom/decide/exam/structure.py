@@ -170,8 +170,6 @@ def economy(
     return Economy(flows.index, a, output, f, output * (1.0 + spare), bends, owned, needs > 0.0, cover)
 
 
-
-
 def _vector(given: Any, labels: pd.Index, name: str) -> Floats:
     values = given.reindex(labels) if isinstance(given, pd.Series) else given
     found = np.asarray(values, dtype=np.float64)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from opsroom.decide.exam.result import AHEAD, BEHIND, MARKET, MEASURES, SHARES, TIE, UNDECIDED
@@ -37,9 +39,11 @@ def summary(found: ExamResult) -> str:
     lines.append(_perfect(found, table))
     none = shares[shares["coverage"] == 0.0]
     lines.append(f"Without data, against {SHARES}: {tally(none)} of {len(none)}.")
-    for (size, surprise), block in found.break_even().groupby(["size", "surprise"]):
+    keys: list[Any] = ["size", "surprise"]
+    for case, block in found.break_even().groupby(keys):
+        size, surprise = (float(v) for v in np.asarray(case, dtype=np.float64))
         limits = "; ".join(limit(str(r["property"]), r) for r in block.to_dict(orient="records"))
-        lines.append(f"With {shocks(float(size), float(surprise))}, else perfect data, the planner breaks even at: {limits}.")
+        lines.append(f"With {shocks(size, surprise)}, else perfect data, the planner breaks even at: {limits}.")
     return "\n".join(lines)
 
 
@@ -60,7 +64,7 @@ def _perfect(found: ExamResult, table: pd.DataFrame) -> str:
     return f"{said}it is behind in {int(worse.sum())} of {exact.size} single runs, by {-exact.min():.2f} % at most."
 
 
-def limit(name: str, row: dict[str, float]) -> str:
+def limit(name: str, row: Mapping[Any, Any]) -> str:
     """Say where the planner breaks even in one property of the data."""
     value, low, high, worst = row["break_even"], row["lower"], row["upper"], row["worst"]
     unit = {"delay": "a delay of", "noise": "an error of", "coverage": "a coverage of"}[name]
