@@ -18,7 +18,7 @@ from opsroom.decide.exam.structure import Economy
 SIZES = (0.15, 0.3, 0.6)
 SURPRISES = (0.0, 1.0)
 DELAYS = (0, 1, 2, 4)
-NOISES = (0.0, 0.05, 0.1, 0.2)
+NOISES = (0.0, 0.05, 0.1)
 COVERAGES = (1.0, 0.8, 0.5)
 SEEDS = 30
 LEAST_SEEDS = 5

@@ -56,10 +56,12 @@ def carry_out(stock: Floats, make: Floats, ask: Floats, capacity: Floats, a: Flo
     needed = a * wish
     share = np.ones(len(wish))
     orders, given = needed, np.ones(len(stock))
-    for _ in range(PASSES):
+    for attempt in range(PASSES):
         orders = needed * np.minimum(1.0, share / np.maximum(given[:, None], 1e-12))
         asked = orders.sum(axis=1)
         given = np.divide(stock, asked, out=np.ones(len(stock)), where=asked > stock)
+        if attempt == 0 and (given == 1.0).all():
+            break  # nothing is short
         promised = np.divide(orders * given[:, None], needed, out=np.ones_like(a), where=needed > 0.0)
         share = np.minimum(1.0, promised.min(axis=0))
     x = wish * share

@@ -34,10 +34,10 @@ class Market:
     The defaults did best in a sweep over seeds that no exam uses (docs/methods/exam.md).
     """
 
-    step: float = 0.01
-    lean: float = 1.0
-    pace: float = 0.5
-    restock: float = 3.0
+    step: float = 0.02
+    lean: float = 3.0
+    pace: float = 0.3
+    restock: float = 4.0
     rounds: int = 5
 
     def __post_init__(self) -> None:

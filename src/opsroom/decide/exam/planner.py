@@ -196,7 +196,10 @@ class _Desk:
         said = self.drawn.expected(e, known=t - self.known.delay, start=t, count=count)
         capacity = likely(said.capacity * _factor(noise, self.errors.capacity[then]), e.capacity, noise)
         wanted = likely(said.wanted * _factor(noise, self.errors.wanted[then]), e.final, noise)
-        a = likely(said.a * _factor(noise, self.errors.recipe[then]), e.a, noise)
+        factor = _factor(noise, self.errors.recipe[then])
+        a = np.broadcast_to(likely(said.a[0] * factor, e.a, noise), said.a.shape).copy()
+        moving = (said.a != said.a[:1]).any(axis=(0, 2))  # other inputs are used alike in all weeks
+        a[:, moving] = likely(said.a[:, moving] * factor[moving], e.a[moving], noise)
         seen = self.seen
         return Course(
             np.where(seen, capacity, e.capacity), np.where(seen, wanted, e.final), np.where(seen[None, :], a, e.a)

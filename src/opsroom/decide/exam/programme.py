@@ -11,7 +11,7 @@ from opsroom.decide.exam.kernel import solve_weeks
 from opsroom.decide.exam.shocks import Course
 from opsroom.decide.exam.structure import RISING, STOCK_ELASTICITY, Economy, Floats
 
-TOL = 1e-8
+TOL = 1e-7
 _LEAST = 1e-6
 """Least that a store is taken to hold, as a share of a week's output: the search goes through the inside."""
 
