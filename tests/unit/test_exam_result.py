@@ -28,7 +28,7 @@ def little() -> Economy:
 def thirty() -> ExamResult:
     """Thirty seeds of perfect, immediate data and of none."""
     return exam(
-        little(), sizes=[0.4], surprises=[0.0, 1.0], delays=[0], noises=[0.0], coverages=[1.0], seeds=30, weeks=14
+        little(), sizes=[0.4], surprises=[0.0, 1.0], delays=[0], noises=[0.0], coverages=[1.0], seeds=30, weeks=12
     )
 
 
@@ -154,9 +154,8 @@ def test_words_follow_the_numbers_in_both_directions() -> None:
     assert "it is behind in 30 of 30 single runs" in bad.summary()
     for found in (good, bad):
         assert "better than" not in found.summary()
-    title = " ".join(good.chart().to_dict()["title"]["text"])
-    assert title == "Planning is ahead of price adjustment in 1 and behind in 0 of 1 cases, undecided in 0"
-    assert "behind in 1 of 1" in " ".join(bad.chart().to_dict()["title"]["text"])
+    title = " ".join(bad.chart().to_dict()["title"]["text"])
+    assert title == "Planning is ahead of price adjustment in 0 and behind in 1 of 1 cases, undecided in 0"
 
 
 def test_what_cannot_be_asked_is_refused() -> None:

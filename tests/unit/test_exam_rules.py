@@ -62,7 +62,7 @@ def added_up(e: Economy, truth: Course, run: Run) -> None:
     assert run.stock.min() >= -1e-6 * total  # foresight's are those of a search
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_no_other_weeks_are_worth_more_by_a_linear_programme_on_the_same_limits(seed: int) -> None:
     e = small(seed)
     weeks, n = 3, e.size
@@ -111,7 +111,7 @@ def test_no_other_weeks_are_worth_more_by_a_linear_programme_on_the_same_limits(
     assert plan.worth == pytest.approx(worth, rel=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6))
 def test_a_week_adds_up_whatever_is_ordered(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -196,7 +196,7 @@ def test_without_rising_prices_there_is_no_such_optimum() -> None:
 @pytest.mark.parametrize("surprise", [0.0, 1.0])
 def test_every_rule_adds_up_and_none_exceeds_foresight(surprise: float) -> None:
     e = small(2, n=5)
-    for seed in range(6):
+    for seed in range(4):
         drawn = draw(e, seed=seed, size=0.5, surprise=surprise, weeks=14)
         truth = drawn.truth(e)
         bound = foresight(e, truth)
@@ -255,8 +255,7 @@ def test_a_seed_has_the_same_shocks_at_every_size_and_the_announced_are_fewer_wi
         assert len(told[2]) == len(few.shocks)
 
 
-@pytest.mark.parametrize("noise", [0.05, 0.2])
-@pytest.mark.parametrize("ratio", [0.5, 0.93, 1.0, 1.3])
+@pytest.mark.parametrize(("noise", "ratio"), [(0.05, 0.93), (0.05, 1.3), (0.2, 0.5), (0.2, 1.0)])
 def test_a_noisy_figure_is_taken_for_its_mean_by_quadrature(noise: float, ratio: float) -> None:
     gap = np.log(ratio) + 0.5 * noise**2
     spike = (1 - ODDS) * norm.pdf(gap, 0.0, noise)

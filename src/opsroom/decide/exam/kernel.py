@@ -234,7 +234,7 @@ def _steps(
 
 
 def solve_weeks(
-    a: Floats, stock: Floats, most: Floats, linear: Floats, curve: Floats, z: Floats, p: Floats, tol: float
+    a: Floats, stock: Floats, most: Floats, linear: Floats, curve: Floats, z: Floats, p: Floats, tol: float, push: float
 ) -> tuple[Floats, Floats] | None:
     """Find the best weeks; return the optimum and the prices of stocks, or nothing where the search did not end.
 
@@ -250,14 +250,16 @@ def solve_weeks(
         Where to begin, above 0 and below the limits; prices of stocks by week.
     tol
         Residuals and gap, relative.
+    push
+        How hard the search is kept from the limits to begin with.
     """
     blocks, _, n = z.shape
     cube = np.zeros((_ROWS, *z.shape))
     cube[Z], cube[MOST], cube[LINEAR], cube[CURVE] = z, most, linear, curve
     scale_b, scale_c = 1.0 + np.abs(stock).max(), 1.0 + np.abs(linear).max()
-    cube[LOW] = 0.1 * scale_c
+    cube[LOW] = push * scale_c
     cube[LOW, -1, 0] = 0.0
-    cube[HIGH] = np.where(np.isfinite(most), 0.1 * scale_c, 0.0)
+    cube[HIGH] = np.where(np.isfinite(most), push * scale_c, 0.0)
     bounds = float((cube[LOW] > 0.0).sum() + (cube[HIGH] > 0.0).sum())
     prices = p.copy()
     steps = _steps(

@@ -11,7 +11,8 @@ from opsroom.decide.exam.kernel import solve_weeks
 from opsroom.decide.exam.shocks import Course
 from opsroom.decide.exam.structure import RISING, STOCK_ELASTICITY, Economy, Floats
 
-TOL = 1e-7
+_ATTEMPTS = ((0.1, 1e-7), (1.0, 1e-7), (10.0, 1e-7), (1.0, 1e-5))
+"""How hard the search is kept from the limits to begin with, and its tolerance: the next, where one does not end."""
 _LEAST = 1e-6
 """Least that a store is taken to hold, as a share of a week's output: the search goes through the inside."""
 
@@ -74,8 +75,11 @@ def best_weeks(e: Economy, stock: Floats, course: Course, *, caution: float = 0.
     z[:weeks, 1] = course.wanted / unit
     z[weeks, 1] = 1.0
     p = np.tile(unit / total, (weeks + 1, 1))
-    found = solve_weeks(a, held, most, linear, curve, z, p, TOL)
-    if found is None:
+    for push, tol in _ATTEMPTS:
+        found = solve_weeks(a, held, most, linear, curve, z, p, tol, push)
+        if found is not None:
+            break
+    else:
         raise FitError("the planner's programme was not solved.", code="OPS-M183")
     z, p = found
     worth = -total * float((linear * z + 0.5 * curve * z**2).sum())
