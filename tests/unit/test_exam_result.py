@@ -150,6 +150,7 @@ def test_words_follow_the_numbers_in_both_directions() -> None:
     bad = invented({(0, 0.0, 1.0): -1.0, (0, 0.0, 0.0): -5.0}, spread=0.1)
     assert "ahead in 1, behind in 1, undecided in 0" in good.summary()
     assert "it is behind in none of 30 single runs" in good.summary()
+    assert "Price adjustment against pro rata, whatever the data: ahead in 1, behind in 0" in good.summary()
     assert "ahead in 0, behind in 2, undecided in 0" in bad.summary()
     assert "it is behind in 30 of 30 single runs" in bad.summary()
     for found in (good, bad):

@@ -58,8 +58,10 @@ def _panel(rows: list[Any], title: str, part: Any) -> Any:
     noises = [f"{100 * n:g} %" for n in sorted(part["noise"].unique())]
     data = []
     for row in rows:
-        step = 3 if row["verdict"] == UNDECIDED else step_of(row["difference"], THRESHOLDS)
-        text = signed(row["difference"], 1)
+        step = step_of(row["difference"], THRESHOLDS)
+        # a verdict always has the colour of its side, and no verdict none
+        step = {UNDECIDED: 3, AHEAD: max(step, 4), BEHIND: min(step, 2)}[row["verdict"]]
+        text = signed(row["difference"], 1 if abs(row["difference"]) >= 0.095 else 2)
         data.append(
             {
                 "x": f"{row['delay']:g}",

@@ -39,6 +39,9 @@ def summary(found: ExamResult) -> str:
     lines.append(_perfect(found, table))
     none = shares[shares["coverage"] == 0.0]
     lines.append(f"Without data, against {SHARES}: {tally(none)} of {len(none)}.")
+    rows = found.to_frame()
+    prices = rows[rows["regime"] == MARKET]
+    lines.append(f"{MARKET.capitalize()} against {SHARES}, whatever the data: {tally(prices)} of {len(prices)}.")
     keys: list[Any] = ["size", "surprise"]
     for case, block in found.break_even().groupby(keys):
         size, surprise = (float(v) for v in np.asarray(case, dtype=np.float64))
