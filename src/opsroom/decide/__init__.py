@@ -1,7 +1,8 @@
 """What can be done, for whom, at whose expense: instruments compared with doing nothing.
 
 One instrument is a folder of its own: ``from opsroom.decide.relief import relief, Holiday``; who needs whom, and what
-that means for scarcity and shocks: ``from opsroom.decide import InputOutput, allocate, DynamicInputOutput, esri``.
+that means for scarcity and shocks: ``from opsroom.decide import InputOutput, allocate, DynamicInputOutput, esri``; and
+whether planning does better than prices, on which data: ``from opsroom.decide.exam import economy, exam``.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from opsroom.faces.cli.auditing import audit
 from opsroom.faces.cli.budget import budget
 from opsroom.faces.cli.common import Json, RoomPath, open_room
 from opsroom.faces.cli.dataset import dataset
+from opsroom.faces.cli.exam import exam
 from opsroom.faces.cli.intake import ingest
 from opsroom.faces.cli.output import emit, emit_json, emit_story, emit_table, say
 from opsroom.faces.cli.people import token, user
@@ -41,6 +42,7 @@ app.command(dataset)
 app.command(releases)
 app.command(audit)
 app.command(budget)
+app.command(exam)
 app.command(ingest)
 app.command(lineage)
 app.command(provider)
