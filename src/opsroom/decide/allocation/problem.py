@@ -14,8 +14,6 @@ from opsroom.base.errors import UsageError
 from opsroom.decide.allocation.master import Floats
 from opsroom.decide.input_output.productive import matrix_of, productivity, solve, unproductive
 
-_ROW_TOL = 1e-12
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -61,10 +59,6 @@ class Problem:
         """Return output over capacity by product, and hours over hours there are by skill."""
         used = np.divide(x, self.capacity, out=np.zeros_like(x), where=np.isfinite(self.capacity))
         return used, (self.labour @ x) / self.labour_limit
-
-    def row(self, direction: Floats) -> Floats:
-        """Return what one unit of each final use takes of something that output uses as `direction` says."""
-        return solve(self.turned, direction, tol=_ROW_TOL).x
 
 
 def pose(

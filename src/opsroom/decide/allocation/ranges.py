@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.decide.allocation.allocating import posed
@@ -89,14 +90,15 @@ def shadow_ranges(
     if not 0.0 < reach < 1.0:
         raise UsageError("reach is a share between 0 and 1.")
     problem = posed(A, demand, value, capacity, labour, labour_limit, max_demand_ratio, rules)
-    here = search(problem, tol=_EXACT, seconds=600.0)
+    taken: dict[int, NDArray[np.float64]] = {}
+    here = search(problem, tol=_EXACT, seconds=600.0, known=taken)
     if names is None:
         used, hours = problem.load(here.x)
         tight = np.concatenate([used, hours]) >= 1.0 - 1e-6
         names = [n for n, full in zip([*problem.labels, *problem.skills], tight, strict=True) if full]
     rows = {}
     for name in names:
-        mean = _Mean(problem, name)
+        mean = _Mean(problem, name, taken)
         at = mean.point(mean.amount)
         assert at is not None  # it was solved above
         more, up_to = mean.walk(at, mean.amount * (1.0 + reach))
@@ -109,8 +111,8 @@ def shadow_ranges(
 class _Mean:
     """One scarce mean of a problem, whose amount is changed."""
 
-    def __init__(self, problem: Problem, name: Any) -> None:
-        self._problem = problem
+    def __init__(self, problem: Problem, name: Any, taken: dict[int, NDArray[np.float64]]) -> None:
+        self._problem, self._taken = problem, taken
         self._skill = problem.skills.index(name) if name in problem.skills else None
         if self._skill is None:
             if name not in problem.labels:
@@ -135,7 +137,7 @@ class _Mean:
             limit[self._skill] = amount
             changed = replace(p, labour_limit=limit)
         try:
-            found = search(changed, tol=_EXACT, seconds=600.0)
+            found = search(changed, tol=_EXACT, seconds=600.0, known=self._taken)
         except FitError as error:
             if error.code == "OPS-M180":
                 return None

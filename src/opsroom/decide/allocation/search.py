@@ -15,6 +15,7 @@ _ROUNDS = 60
 _KEPT = 0.01
 """Part of a row, at most uses, over the gap allowed, that may be left away: the bound is proved without it."""
 _VIOLATED = 1e-9
+ROW_TOL = 1e-12
 _ROUNDING = 1e-8
 """No gap below this share is asked for: the solver's own tolerance is a tenth of it."""
 
@@ -53,8 +54,18 @@ class Found:
         )  # fmt: skip
 
 
-def search(problem: Problem, *, tol: float, seconds: float) -> Found:
+def search(problem: Problem, *, tol: float, seconds: float, known: dict[int, Floats] | None = None) -> Found:
     """Find the best final uses.
+
+    Parameters
+    ----------
+    problem
+        What is to be used.
+    tol, seconds
+        Gap allowed as a share of the bound, and time.
+    known
+        What a unit of each final use takes of a product, by place of the product: filled as it is worked out, and used
+        again where the same table is searched once more with other amounts.
 
     Notes
     -----
@@ -63,7 +74,8 @@ def search(problem: Problem, *, tol: float, seconds: float) -> Found:
     bound; and prices, of which weak duality makes an upper bound by one solve, whatever the rows left away. The search
     ends where the two are within `tol`.
     """
-    p = problem
+    p, taken = problem, {} if known is None else known
+    turned = p.turned
     base = p.load(p.output(p.low)) if p.low.any() else None
     if base is not None and max(base[0].max(initial=0.0), base[1].max(initial=0.0)) > 1.0 + _VIOLATED:
         raise infeasible()
@@ -74,12 +86,12 @@ def search(problem: Problem, *, tol: float, seconds: float) -> Found:
     names: list[tuple[str, int]] = []
     rows = []
     for k, hours in enumerate(p.labour):
-        rows.append(_row(p.row(hours) / p.labour_limit[k] * size, kept=_KEPT * tol))
+        rows.append(_row(solve(turned, hours, tol=ROW_TOL).x / p.labour_limit[k] * size, kept=_KEPT * tol))
         names.append(("labour", k))
     if rows:
         master.add(rows)
     best: Found | None = None
-    known: set[int] = set()
+    limited: set[int] = set()
     for round_number in range(1, _ROUNDS + 1):
         shares, duals = master.solve()
         y = np.clip(shares * size, p.low, p.high)
@@ -94,17 +106,22 @@ def search(problem: Problem, *, tol: float, seconds: float) -> Found:
         found = within(p, y, x, prices, wages, master.rows, round_number)
         best = found if best is None else best.better(found, round_number)
         used = p.load(x)[0]
-        over = [int(i) for i in np.flatnonzero(used > 1.0 + _VIOLATED) if int(i) not in known]
+        over = [int(i) for i in np.flatnonzero(used > 1.0 + _VIOLATED) if int(i) not in limited]
         if not over or best.bound - best.objective <= tol * max(abs(best.bound), 1e-300):
             break
         over = sorted(over, key=lambda i: -used[i])[:_BLOCK]
         fresh = []
         for i in over:
-            unit = np.zeros(len(p.labels))
-            unit[i] = 1.0
-            fresh.append(_row(p.row(unit) / p.capacity[i] * size, kept=_KEPT * tol))
+            row = taken.get(i)
+            if row is None:
+                unit = np.zeros(len(p.labels))
+                unit[i] = 1.0
+                row = solve(turned, unit, tol=ROW_TOL).x
+                if known is not None:
+                    known[i] = row
+            fresh.append(_row(row / p.capacity[i] * size, kept=_KEPT * tol))
             names.append(("capacity", i))
-            known.add(i)
+            limited.add(i)
         master.add(fresh)
     assert best is not None
     if best.bound - best.objective > max(tol, _ROUNDING) * max(abs(best.bound), 1e-300):
