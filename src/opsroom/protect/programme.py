@@ -29,8 +29,8 @@ _SMALL = 1e-9
 """What counts as no move at all, relative to the need."""
 
 
-_BASIS = 2_000
-"""The largest basis of a move that is looked for from where nothing moves."""
+_BASES = (200, 2_000)
+"""The largest basis of a move that is looked for from where nothing moves: most are small, and stay in the cache."""
 
 
 class Moves:
@@ -57,11 +57,12 @@ class Moves:
             for side in (lines, columns)
             for part, kind in ((side.indptr, np.int32), (side.indices, np.int32), (side.data, np.float64))
         )
-        most = min(_BASIS, lines.shape[0])
         self._room: Any = (
             np.full(2 * n, -1, dtype=np.int32), np.zeros(n), np.zeros(n, dtype=bool), np.zeros(lines.shape[0]),
-            np.full(lines.shape[0], -1, dtype=np.int32), np.zeros((most, most)), np.zeros(n),
+            np.full(lines.shape[0], -1, dtype=np.int32), np.zeros(n),
         )  # fmt: skip
+        sizes = sorted({min(most, lines.shape[0]) for most in _BASES})
+        self._inverses = [np.zeros((size, size)) for size in sizes]
         self._at, self._shift = np.zeros(n, dtype=np.int64), np.zeros(n)
 
     def move(
@@ -88,12 +89,13 @@ class Moves:
         quantities, ascending, and their shifts; or None where there is no move
         """
         self.asked += 1
-        given = (target, need, room, price, closed, *self._relations, *self._room, self._at, self._shift)
-        outcome, count, _ = cheapest(*given)
-        if outcome == FOUND:
-            return self._at[:count].copy(), self._shift[:count].copy()
-        if outcome == NONE:
-            return None
+        for inverse in self._inverses:
+            given = (target, need, room, price, closed, *self._relations, *self._room, inverse, self._at, self._shift)
+            outcome, count, _ = cheapest(*given)
+            if outcome == FOUND:
+                return self._at[:count].copy(), self._shift[:count].copy()
+            if outcome == NONE:
+                return None
         self.elsewhere += 1
         columns, programme = self._around(target)
         found = programme.move(
