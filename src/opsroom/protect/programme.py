@@ -32,6 +32,9 @@ _SMALL = 1e-9
 _BASES = (200, 2_000)
 """The largest basis of a move that is looked for from where nothing moves: most are small, and stay in the cache."""
 
+_LARGE = 20_000
+"""Systems of so many quantities are too large for HiGHS to be asked at once where the smaller basis does not do."""
+
 
 class Moves:
     """The moves of a system.
@@ -61,12 +64,13 @@ class Moves:
             np.full(2 * n, -1, dtype=np.int32), np.zeros(n), np.zeros(n, dtype=bool), np.zeros(lines.shape[0]),
             np.full(lines.shape[0], -1, dtype=np.int32), np.zeros(n),
         )  # fmt: skip
-        sizes = sorted({min(most, lines.shape[0]) for most in _BASES})
+        bases = _BASES if n > _LARGE else _BASES[:1]
+        sizes = sorted({min(most, lines.shape[0]) for most in bases})
         self._inverses = [np.zeros((size, size)) for size in sizes]
         self._at, self._shift = np.zeros(n, dtype=np.int64), np.zeros(n)
 
     def move(
-        self, target: int, need: float, *, room: Floats, price: Floats, closed: Flags
+        self, target: int, need: float, *, room: Floats, price: Floats, closed: Flags, hard: bool = True
     ) -> tuple[Ints, Floats] | None:
         """Find the cheapest move that shifts a quantity.
 
@@ -83,19 +87,23 @@ class Moves:
             need, or of the room where that is less, that runs through the quantity.
         closed
             Quantities that must not move, shape (n,).
+        hard
+            Look for large moves, too.
 
         Returns
         -------
         quantities, ascending, and their shifts; or None where there is no move
         """
         self.asked += 1
-        for inverse in self._inverses:
+        for inverse in self._inverses if hard else self._inverses[:1]:
             given = (target, need, room, price, closed, *self._relations, *self._room, inverse, self._at, self._shift)
             outcome, count, _ = cheapest(*given)
             if outcome == FOUND:
                 return self._at[:count].copy(), self._shift[:count].copy()
             if outcome == NONE:
                 return None
+        if not hard:
+            return None
         self.elsewhere += 1
         columns, programme = self._around(target)
         found = programme.move(

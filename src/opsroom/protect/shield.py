@@ -225,7 +225,9 @@ class Work:
         np.minimum.at(self.room, partly, left)
         if need < 0 and told:  # nobody believes it to be less than its own part
             need = max(need, -float(left[1:][partly[1:] == target].min(initial=-need)))
-        found = self.moves.move(target, need, room=self.room, price=price, closed=closed) if need else None
+        # Several insiders can be taken in one by one: a large move for all of them is not worth its time.
+        hard = len(insiders) < 2
+        found = self.moves.move(target, need, room=self.room, price=price, closed=closed, hard=hard) if need else None
         closed[whole], self.room[partly] = before
         if found is None:
             return False
