@@ -8,7 +8,6 @@ too large or too close for that is asked of HiGHS, from the last basis: `Program
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -187,8 +186,7 @@ class Programme:
         numpy.ndarray, shape (n,), or None
             The move, or None where there is none.
         """
-        unit = 8.0 ** math.floor(math.log(abs(need), 8))
-        size = abs(need) / unit
+        unit, size = abs(need), 1.0  # as the kernel does: both charge alike
         room = np.minimum(room / unit, _FAR)
         room = np.where(closed | (room < 1e-6), 0.0, room)
         least = np.zeros(2 * self.size)
