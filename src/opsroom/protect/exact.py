@@ -265,7 +265,7 @@ class _Master:
 
         self.size, self._kinds = len(price), highspy.HighsVarType
         self._unit = float(np.median(price)) if len(price) else 1.0
-        model = highspy.HighsLp()
+        model: Any = highspy.HighsLp()
         model.num_col_, model.num_row_ = self.size, 0
         model.col_cost_ = price / self._unit if len(price) else 1.0
         model.col_lower_, model.col_upper_ = np.zeros(self.size), np.ones(self.size)
