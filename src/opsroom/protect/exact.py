@@ -267,7 +267,7 @@ class _Master:
         self._unit = float(np.median(price)) if len(price) else 1.0
         model: Any = highspy.HighsLp()
         model.num_col_, model.num_row_ = self.size, 0
-        model.col_cost_ = price / self._unit if len(price) else 1.0
+        model.col_cost_ = price / self._unit
         model.col_lower_, model.col_upper_ = np.zeros(self.size), np.ones(self.size)
         model.a_matrix_.start_ = np.zeros(self.size + 1, dtype=np.int32)
         self._solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped

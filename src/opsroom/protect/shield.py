@@ -46,6 +46,10 @@ _EFFORT = 2_000
 """Programmes that may be solved in any case to publish again what was hidden in vain."""
 
 
+_THOROUGH = 2_000
+"""In systems of up to so many quantities large moves, too, are looked for to publish again what was hidden in vain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shielded:
     """What to hide, and the tables that prove it enough.
@@ -200,7 +204,16 @@ class Work:
             return True
         return any(self.pool.alive[number] for number in self.settled.get((goal, insider), ()))
 
-    def reach(self, goal: int, closed: Flags, price: Floats, insiders: Collection[int], *, buy: bool = False) -> bool:
+    def reach(
+        self,
+        goal: int,
+        closed: Flags,
+        price: Floats,
+        insiders: Collection[int],
+        *,
+        buy: bool = False,
+        hard: bool = True,
+    ) -> bool:
         """Look for the cheapest move to a goal that takes contributors in, and keep it; say whether it serves.
 
         Parameters
@@ -211,6 +224,8 @@ class Work:
             What must not move, and what it costs to move the rest, shape (n,).
         buy
             Hide what the move takes.
+        hard
+            Look for a large move, too, if there is no other.
         """
         system, target = self.system, goal >> 1
         need = self._need(goal, insiders)
@@ -226,7 +241,7 @@ class Work:
         if need < 0 and told:  # nobody believes it to be less than its own part
             need = max(need, -float(left[1:][partly[1:] == target].min(initial=-need)))
         # Several insiders can be taken in one by one: a large move for all of them is not worth its time.
-        hard = len(insiders) < 2
+        hard = hard and len(insiders) < 2
         found = self.moves.move(target, need, room=self.room, price=price, closed=closed, hard=hard) if need else None
         closed[whole], self.room[partly] = before
         if found is None:
@@ -342,7 +357,7 @@ class Work:
         while (lacking := self.wanted(goal)) is not None:
             for insiders in (lacking, lacking[:1]):
                 self.effort -= 1
-                if self.reach(goal, self.known, worth, insiders):
+                if self.reach(goal, self.known, worth, insiders, hard=self.system.size <= _THOROUGH):
                     break
                 if len(lacking) <= 1:
                     return False
