@@ -249,7 +249,9 @@ class _Attacker:
         price[target] += sign
         # For every move d: sign * d[target] = price @ d, since all relations of d are zero.
         reach = np.where(price > _TINY, np.where(closed, 0.0, np.inf), 0.0)
-        down = np.where(price < -_TINY, -price * np.where(closed, 0.0, room / size), 0.0)
+        falls = (price < -_TINY) & ~closed
+        down = np.zeros(system.size)
+        down[falls] = -price[falls] * (room[falls] / size)
         weight = np.minimum(reach + down, 1.0)
         if abs(price[target]) > 1e-7:
             return None
