@@ -8,7 +8,6 @@ too large or too close for that is asked of HiGHS, from the last basis: `Program
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,11 @@ _SMALL = 1e-9
 """What counts as no move at all, relative to the need."""
 
 
-_BASIS = 2_000
-"""The largest basis of a move that is looked for from where nothing moves."""
+_BASES = (200, 2_000)
+"""The largest basis of a move that is looked for from where nothing moves: most are small, and stay in the cache."""
+
+_LARGE = 20_000
+"""Systems of so many quantities are too large for HiGHS to be asked at once where the smaller basis does not do."""
 
 
 class Moves:
@@ -57,15 +59,17 @@ class Moves:
             for side in (lines, columns)
             for part, kind in ((side.indptr, np.int32), (side.indices, np.int32), (side.data, np.float64))
         )
-        most = min(_BASIS, lines.shape[0])
         self._room: Any = (
             np.full(2 * n, -1, dtype=np.int32), np.zeros(n), np.zeros(n, dtype=bool), np.zeros(lines.shape[0]),
-            np.full(lines.shape[0], -1, dtype=np.int32), np.zeros((most, most)), np.zeros(n),
+            np.full(lines.shape[0], -1, dtype=np.int32), np.zeros(n),
         )  # fmt: skip
+        bases = _BASES if n > _LARGE else _BASES[:1]
+        sizes = sorted({min(most, lines.shape[0]) for most in bases})
+        self._inverses = [np.zeros((size, size)) for size in sizes]
         self._at, self._shift = np.zeros(n, dtype=np.int64), np.zeros(n)
 
     def move(
-        self, target: int, need: float, *, room: Floats, price: Floats, closed: Flags
+        self, target: int, need: float, *, room: Floats, price: Floats, closed: Flags, hard: bool = True
     ) -> tuple[Ints, Floats] | None:
         """Find the cheapest move that shifts a quantity.
 
@@ -82,17 +86,22 @@ class Moves:
             need, or of the room where that is less, that runs through the quantity.
         closed
             Quantities that must not move, shape (n,).
+        hard
+            Look for large moves, too.
 
         Returns
         -------
         quantities, ascending, and their shifts; or None where there is no move
         """
         self.asked += 1
-        given = (target, need, room, price, closed, *self._relations, *self._room, self._at, self._shift)
-        outcome, count, _ = cheapest(*given)
-        if outcome == FOUND:
-            return self._at[:count].copy(), self._shift[:count].copy()
-        if outcome == NONE:
+        for inverse in self._inverses if hard else self._inverses[:1]:
+            given = (target, need, room, price, closed, *self._relations, *self._room, inverse, self._at, self._shift)
+            outcome, count, _ = cheapest(*given)
+            if outcome == FOUND:
+                return self._at[:count].copy(), self._shift[:count].copy()
+            if outcome == NONE:
+                return None
+        if not hard:
             return None
         self.elsewhere += 1
         columns, programme = self._around(target)
@@ -177,8 +186,7 @@ class Programme:
         numpy.ndarray, shape (n,), or None
             The move, or None where there is none.
         """
-        unit = 8.0 ** math.floor(math.log(abs(need), 8))
-        size = abs(need) / unit
+        unit, size = abs(need), 1.0  # as the kernel does: both charge alike
         room = np.minimum(room / unit, _FAR)
         room = np.where(closed | (room < 1e-6), 0.0, room)
         least = np.zeros(2 * self.size)

@@ -55,8 +55,8 @@ def _rooms(q: int, size: float, room: Floats) -> float:
 def cheapest(
     target: int, need: float, room: Floats, price: Floats, closed: Flags,
     row_ptr: Indices, row_q: Indices, row_a: Floats, col_ptr: Indices, col_r: Indices, col_a: Floats,
-    spot: Indices, dual: Floats, seen: Flags, gap: Floats, line: Indices, inverse: Floats,
-    acc: Floats, at: Ints, shift: Floats,
+    spot: Indices, dual: Floats, seen: Flags, gap: Floats, line: Indices, acc: Floats,
+    inverse: Floats, at: Ints, shift: Floats,
 ) -> Any:  # fmt: skip
     """Find the cheapest move that shifts a quantity.
 
@@ -68,9 +68,11 @@ def cheapest(
         How far each quantity may fall, what it costs to use it, and which must not move, shape (n,).
     row_ptr, row_q, row_a, col_ptr, col_r, col_a
         Relations by row and by column.
-    spot, dual, seen, gap, line, inverse, acc
-        Room to work in, of shape (2n,), (n,), (n,), (rows,), (rows,), (most, most), (n,): -1 in `spot` and `line`,
-        zero elsewhere, and so again at the end.
+    spot, dual, seen, gap, line, acc
+        Room to work in, of shape (2n,), (n,), (n,), (rows,), (rows,), (n,): -1 in `spot` and `line`, zero elsewhere,
+        and so again at the end.
+    inverse
+        Room for the inverse of a basis, shape (most, most).
     at, shift
         Filled: the quantities that move, ascending, and by how much. Shape (n,).
 
@@ -201,7 +203,7 @@ def cheapest(
             entries[best] = -1
             if v & 1:
                 gain = abs(acc[v >> 1]) * _rooms(v >> 1, size, room)
-                if gain < left:
+                if gain < left - _CLOSE:
                     left -= gain
                     if n_flips == len(flips):
                         flips = np.concatenate((flips, np.empty(len(flips), dtype=np.int32)))

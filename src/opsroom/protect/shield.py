@@ -46,6 +46,10 @@ _EFFORT = 2_000
 """Programmes that may be solved in any case to publish again what was hidden in vain."""
 
 
+_THOROUGH = 2_000
+"""In systems of up to so many quantities large moves, too, are looked for to publish again what was hidden in vain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shielded:
     """What to hide, and the tables that prove it enough.
@@ -96,7 +100,7 @@ def shield(
     -------
     Shielded
     """
-    work = _Work(system, units, price, hidden)
+    work = Work(system, units, price, hidden)
     for insiders in (False, True):
         work.cover(insiders=insiders)
     if minimal:
@@ -104,7 +108,7 @@ def shield(
     return work.result()
 
 
-class _Work:
+class Work:
     """A pattern in the making. A goal is twice a quantity, and one more for upwards."""
 
     def __init__(self, system: System, units: Sequence[tuple[int, ...]], price: Floats, hidden: Flags | None) -> None:
@@ -147,6 +151,8 @@ class _Work:
         self.room: Floats = np.maximum(system.value - system.floor, 0.0)
         self.insiders = Insiders(system)
         self.told: dict[int, Knows] = {}
+        self.asked: dict[tuple[int, int], None] = {}
+        """Goals and insiders who did not take the first witness for the true table."""
         self.effort = 0
         """How many more programmes may be solved to publish again what was hidden in vain."""
 
@@ -198,7 +204,16 @@ class _Work:
             return True
         return any(self.pool.alive[number] for number in self.settled.get((goal, insider), ()))
 
-    def reach(self, goal: int, closed: Flags, price: Floats, insiders: Collection[int], *, buy: bool = False) -> bool:
+    def reach(
+        self,
+        goal: int,
+        closed: Flags,
+        price: Floats,
+        insiders: Collection[int],
+        *,
+        buy: bool = False,
+        hard: bool = True,
+    ) -> bool:
         """Look for the cheapest move to a goal that takes contributors in, and keep it; say whether it serves.
 
         Parameters
@@ -209,10 +224,13 @@ class _Work:
             What must not move, and what it costs to move the rest, shape (n,).
         buy
             Hide what the move takes.
+        hard
+            Look for a large move, too, if there is no other.
         """
         system, target = self.system, goal >> 1
         need = self._need(goal, insiders)
         told = [self.knows(i) for i in insiders]
+        self.asked.update(dict.fromkeys((goal, i) for i in insiders))
         whole = np.concatenate([k[0] for k in told]) if told else np.zeros(0, dtype=np.int64)
         partly = np.concatenate([[target], *(k[1] for k in told)]).astype(np.int64)
         left = np.concatenate([[system.value[target] - system.base[target]], *(k[2] for k in told)])
@@ -222,7 +240,9 @@ class _Work:
         np.minimum.at(self.room, partly, left)
         if need < 0 and told:  # nobody believes it to be less than its own part
             need = max(need, -float(left[1:][partly[1:] == target].min(initial=-need)))
-        found = self.moves.move(target, need, room=self.room, price=price, closed=closed) if need else None
+        # Several insiders can be taken in one by one: a large move for all of them is not worth its time.
+        hard = hard and len(insiders) < 2
+        found = self.moves.move(target, need, room=self.room, price=price, closed=closed, hard=hard) if need else None
         closed[whole], self.room[partly] = before
         if found is None:
             return False
@@ -233,6 +253,32 @@ class _Work:
             for insider in insiders:
                 self.settled.setdefault((goal, insider), []).append(settled)
         return serves
+
+    def terms(self, goal: int, insiders: Collection[int]) -> tuple[float, Floats, Flags]:
+        """Return what is asked for by a goal: by how much, how far quantities may fall, and which may not move."""
+        system, target = self.system, goal >> 1
+        need, room, closed = self._need(goal, insiders), self.room.copy(), system.fixed.copy()
+        room[target] = system.value[target] - system.base[target]
+        for whole, partly, left in map(self.knows, insiders):
+            closed[whole] = True
+            room[partly] = np.minimum(room[partly], left)
+            if need < 0:
+                need = max(need, -float(left[partly == target].min(initial=-need)))
+        return need, room, closed
+
+    def prove(self) -> list[tuple[int, int]]:
+        """Find witnesses for all goals without hiding more; return who has none for which, 0: anybody."""
+        gaps: list[tuple[int, int]] = []
+        for goal in self.goals():
+            lost: set[int] = set()
+            while (lacking := self.wanted(goal)) is not None and (left := [i for i in lacking or [0] if i not in lost]):
+                for insiders in (left, left[:1]):
+                    if self.reach(goal, self.known, self.free, [i for i in insiders if i]):
+                        break
+                else:
+                    lost.add(left[0])
+            gaps += [(goal, i) for i in sorted(lost)]
+        return gaps
 
     def hide(self, quantities: Iterable[int]) -> None:
         """Hide all units that give quantities away."""
@@ -311,7 +357,7 @@ class _Work:
         while (lacking := self.wanted(goal)) is not None:
             for insiders in (lacking, lacking[:1]):
                 self.effort -= 1
-                if self.reach(goal, self.known, worth, insiders):
+                if self.reach(goal, self.known, worth, insiders, hard=self.system.size <= _THOROUGH):
                     break
                 if len(lacking) <= 1:
                     return False

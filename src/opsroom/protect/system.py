@@ -109,6 +109,9 @@ class Insiders:
                   and self._names[k] == m]  # fmt: skip
         inside = [slice(self._start[k], self._start[k + 1]) for k in places]
         none = np.zeros(0, dtype=np.int64)
+        if len(members) == 1:  # who is alone in a quantity is not told apart in it
+            inside = [*inside, slice(0, 0)][:1]
+            return Knowledge(self._system.alone.get(members[0], none), self._rows[inside[0]], self._parts[inside[0]])
         rows = np.concatenate([none, *(self._rows[s] for s in inside)])
         held, which, many = np.unique(rows, return_inverse=True, return_counts=True)
         weights = np.concatenate([np.zeros(0), *(self._parts[s] for s in inside)])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.protect.certificate import Certificate, certify
+from opsroom.protect.exact import SMALL, optimal
 from opsroom.protect.insight import insight
 from opsroom.protect.rules import Rules
 from opsroom.protect.shield import shield
@@ -50,6 +51,9 @@ class ProtectedTable:
         The profile that was applied.
     certificate
         What was proved.
+    gap
+        How much of the price of what is hidden besides lies above what any sufficient pattern costs, at most, relative
+        to that price: 0 where the pattern is optimal, NaN where nobody asked.
     """
 
     dimensions: tuple[str, ...]
@@ -63,6 +67,7 @@ class ProtectedTable:
     hidden: Flags = field(repr=False)
     rules: Rules = field(repr=False)
     certificate: Certificate
+    gap: float = float("nan")
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a cell: dimensions (``"_T"`` the total), value, contributors and status.
@@ -86,6 +91,7 @@ class ProtectedTable:
             f"{len(value)} cells: {int((~self.hidden).sum())} published, {int(self.sensitive.sum())} sensitive, "
             f"{int(second.sum())} hidden to protect them ({value[second].sum():,.0f} {self.unit}).\n"
             f"Certificate against each {self.certificate.attackers}: {self.certificate.witnesses} witness tables."
+            + ("" if np.isnan(self.gap) else f"\nGap to the cheapest pattern: at most {100 * self.gap:.2f} %.")
         )
 
 
@@ -101,6 +107,7 @@ def protect_table(
     price: str | Mapping[tuple[str, ...], float] = "value",
     published: Sequence[tuple[str, ...]] = (),
     minimal: bool = True,
+    method: Literal["auto", "fast", "exact"] = "auto",
 ) -> ProtectedTable:
     """Make a table from microdata and hide what would betray a contributor.
 
@@ -128,6 +135,9 @@ def protect_table(
         Cells, by their codes, that are out already and cannot be hidden.
     minimal
         Publish again what turns out to be hidden in vain.
+    method
+        ``fast`` looks for a cheap pattern, ``exact`` for the cheapest (see `opsroom.protect.exact`) and says in
+        ``gap`` what it may lack of that. ``auto`` is exact where at most 40 cells might be hidden besides.
 
     Returns
     -------
@@ -162,7 +172,15 @@ def protect_table(
     system = system_of(made, sensitive, width, rules, fixed=_positions(made, published))
     units = [(q,) for q in range(len(made.value))]
     costs = _prices(made, price)
-    found = shield(system, units, costs, minimal=minimal)
+    if method not in ("auto", "fast", "exact"):
+        raise UsageError("method is 'auto', 'fast' or 'exact'.")
+    gap = float("nan")
+    choices = int((~sensitive & ~system.fixed[: len(sensitive)]).sum())
+    if method == "exact" or (method == "auto" and minimal and sensitive.any() and choices <= SMALL):
+        best = optimal(system, units, costs)
+        found, gap = best.shielded, best.gap
+    else:
+        found = shield(system, units, costs, minimal=minimal)
     if found.open:
         raise DisclosureError(
             "the table cannot be published: some number in it would stay open to a close estimate.",
@@ -175,7 +193,7 @@ def protect_table(
         a.name: {c: a.codes[p] for c, p in zip(a.codes, a.parent.tolist(), strict=True) if p > 0} for a in made.axes
     }
     return ProtectedTable(
-        tuple(names), measure, unit, parents, tables, made, sensitive, width, found.hidden, rules, certificate
+        tuple(names), measure, unit, parents, tables, made, sensitive, width, found.hidden, rules, certificate, gap
     )
 
 
