@@ -85,6 +85,7 @@ class Dispatch:
         return [
             self._registers(),
             self._once(),
+            self._objectives(),
             self._surroundings(),
             self._meters(),
             *(self._monthly(name) for name in MONTHLY),
@@ -93,7 +94,6 @@ class Dispatch:
             *(self._official(name) for name in PERIODS),
             self._network(),
             self._load(),
-            self._objectives(),
         ]
 
     def _send(self, dataset: str, day: dt.date, source: pa.Table | pa.RecordBatchReader, note: str) -> Delivery:

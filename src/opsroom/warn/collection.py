@@ -201,7 +201,9 @@ def split(
         found = np.clip(found, 0.0, share)
         if k == len(RULES) // 2:
             point = found[0]
-        bounds = np.nanquantile(found[1:], [(1 - level) / 2, (1 + level) / 2], axis=0)
+        bounds = np.full((2, found.shape[1]), np.nan)
+        told = ~np.isnan(found[1:]).all(axis=0)  # where nobody can be compared there is nothing to bound
+        bounds[:, told] = np.nanquantile(found[1:, told], [(1 - level) / 2, (1 + level) / 2], axis=0)
         low, high = np.minimum(low, bounds[0]), np.maximum(high, bounds[1])
     if not identified:
         share = delinquent[0] / outstanding[0]
