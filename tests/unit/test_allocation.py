@@ -188,7 +188,7 @@ def test_the_unit_of_account_changes_nothing(unit: float) -> None:
 def test_prices_of_less_and_more_and_their_ends_are_those_of_the_curve_itself(seed: int) -> None:
     given = drawn(seed, 7)
     names = allocate(**given).binding  # type: ignore[arg-type]  # drawn problems
-    found = shadow_ranges(**given)  # type: ignore[arg-type]
+    found = shadow_ranges(**given)  # type: ignore[arg-type]  # drawn problems
     assert tuple(found.index) == names
     for name, row in found.iterrows():
 
@@ -251,7 +251,7 @@ def test_classes_are_served_in_order_and_alike_within(seed: int) -> None:
         low = low + np.where(mine, y, 0.0)
         assert possible(low)
         assert share[mine][0] == pytest.approx(1.05) or not possible(low + np.where(mine, 1e-3 * d, 0.0))
-    result = allocate(**given, rules={"classes": classes})  # type: ignore[arg-type]
+    result = allocate(**given, rules={"classes": classes})  # type: ignore[arg-type]  # drawn problems
     assert result.benchmark["by class"] == pytest.approx(float(np.asarray(given["value"]) @ y))
     assert result.benchmark["by class"] <= result.bound * (1 + 1e-9)
 

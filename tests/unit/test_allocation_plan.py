@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,7 +42,7 @@ def test_one_technique_and_one_period_are_the_plain_allocation(seed: int) -> Non
     assert rents.to_numpy() == pytest.approx(short.shadow_prices.to_numpy(), abs=1e-6)
 
 
-def drawn(seed: int) -> dict[str, object]:
+def drawn(seed: int) -> dict[str, Any]:
     """Four products, seven techniques (one makes two products), three periods, everything limited."""
     rng = np.random.default_rng(seed)
     products, ways = list("abcd"), [f"w{k}" for k in range(7)]
@@ -62,10 +64,10 @@ def drawn(seed: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def written_out(g: dict[str, object]) -> float:
+def written_out(g: dict[str, Any]) -> float:
     """The same programme row by row, unknown by unknown."""
-    uses, makes, building = (g[k].to_numpy() for k in ("uses", "makes", "building"))  # type: ignore[attr-defined]
-    demand = g["demand"].to_numpy()  # type: ignore[attr-defined]
+    uses, makes, building = (g[k].to_numpy() for k in ("uses", "makes", "building"))
+    demand = g["demand"].to_numpy()
     n, m, periods = 4, 7, 3
     place: dict[tuple[str, int, int], int] = {}
     for t in range(periods):
@@ -76,9 +78,9 @@ def written_out(g: dict[str, object]) -> float:
     cost, bounds = np.zeros(len(place)), [(0.0, np.inf)] * len(place)
     for t in range(periods):
         for j in range(n):
-            cost[place["y", j, t]] = -g["value"].iloc[j] * 0.95**t  # type: ignore[attr-defined]
-            bounds[place["y", j, t]] = (g["floor"].iloc[j], demand[j, t])  # type: ignore[attr-defined]
-            bounds[place["b", j, t]] = (0.0, g["import_limit"].iloc[j])  # type: ignore[attr-defined]
+            cost[place["y", j, t]] = -g["value"].iloc[j] * 0.95**t
+            bounds[place["y", j, t]] = (g["floor"].iloc[j], demand[j, t])
+            bounds[place["b", j, t]] = (0.0, g["import_limit"].iloc[j])
             row = np.zeros(len(place))
             row[place["y", j, t]], row[place["s", j, t]], row[place["b", j, t]] = 1.0, 1.0, -1.0
             for k in range(m):
@@ -88,7 +90,7 @@ def written_out(g: dict[str, object]) -> float:
             if t:
                 row[place["s", j, t - 1]] = -0.95
             else:
-                there = 0.95 * g["stocks"].iloc[j]  # type: ignore[attr-defined]
+                there = 0.95 * g["stocks"].iloc[j]
             rows.append(row)
             limits.append(there)
         for k in range(m):
@@ -101,23 +103,23 @@ def written_out(g: dict[str, object]) -> float:
             if t:
                 row[place["k", k, t - 1]], row[place["i", k, t - 1]] = -0.9, -1.0
             equal.append(row)
-            right.append(0.0 if t else g["capacity"].iloc[k])  # type: ignore[attr-defined]
+            right.append(0.0 if t else g["capacity"].iloc[k])
         for skill in range(2):
             row = np.zeros(len(place))
             for k in range(m):
-                row[place["x", k, t]] = g["labour"].iloc[skill, k]  # type: ignore[attr-defined]
+                row[place["x", k, t]] = g["labour"].iloc[skill, k]
             rows.append(row)
-            limits.append(g["labour_limit"].iloc[skill, t])  # type: ignore[attr-defined]
+            limits.append(g["labour_limit"].iloc[skill, t])
         row = np.zeros(len(place))
         for k in range(m):
-            row[place["x", k, t]] = g["emissions"].iloc[0, k]  # type: ignore[attr-defined]
+            row[place["x", k, t]] = g["emissions"].iloc[0, k]
         rows.append(row)
         limits.append(14.0)
     for k in range(m):
         row = np.zeros(len(place))
         row[place["k", k, 2]], row[place["i", k, 2]] = -0.9, -1.0
         rows.append(row)
-        limits.append(-0.7 * g["capacity"].iloc[k])  # type: ignore[attr-defined]
+        limits.append(-0.7 * g["capacity"].iloc[k])
     found = linprog(cost, A_ub=np.array(rows), b_ub=limits, A_eq=np.array(equal), b_eq=right, bounds=bounds)
     assert found.status == 0
     assert found.fun is not None
@@ -127,39 +129,39 @@ def written_out(g: dict[str, object]) -> float:
 @pytest.mark.parametrize("seed", range(5))
 def test_everything_at_once_equals_the_programme_written_out(seed: int) -> None:
     given = drawn(seed)
-    found = plan(**given)  # type: ignore[arg-type]  # a drawn problem
+    found = plan(**given)
     assert found.objective == pytest.approx(written_out(given), rel=1e-7)
     assert found.bound >= found.objective * (1 - 1e-9)
     assert found.gap < 1e-7
     balance(found, given)
 
 
-def balance(found: PlanResult, g: dict[str, object]) -> None:
+def balance(found: PlanResult, g: dict[str, Any]) -> None:
     """Products, capital and limits period by period, by plain arithmetic."""
     for t in range(3):
         x, built = found.activity[t], found.built[t]
-        before = 0.95 * (g["stocks"] if t == 0 else found.stocks[t - 1])  # type: ignore[operator]
-        made = g["makes"] @ x + found.imports[t] + before  # type: ignore[operator]
-        used = g["uses"] @ x + g["building"] @ built + found.final[t] + found.stocks[t]  # type: ignore[operator]
+        before = 0.95 * (g["stocks"] if t == 0 else found.stocks[t - 1])
+        made = g["makes"] @ x + found.imports[t] + before
+        used = g["uses"] @ x + g["building"] @ built + found.final[t] + found.stocks[t]
         assert (used <= made + 1e-7).all()
         assert (x <= found.capacity[t] + 1e-7).all()
         if t:
             grown = 0.9 * found.capacity[t - 1] + found.built[t - 1]
             assert (found.capacity[t] <= grown + 1e-7).all()
-        assert (g["labour"] @ x <= g["labour_limit"][t] + 1e-7).all()  # type: ignore[operator,index]
+        assert (g["labour"] @ x <= g["labour_limit"][t] + 1e-7).all()
         assert float(np.asarray(g["emissions"])[0] @ x.to_numpy()) <= 14.0 + 1e-7
 
 
 def test_a_price_is_what_one_more_unit_adds_in_its_period() -> None:
     given = drawn(1)
-    found, step = plan(**given), 1e-4  # type: ignore[arg-type]
+    found, step = plan(**given), 1e-4
     for t in range(3):
-        more = given["labour_limit"].copy()  # type: ignore[attr-defined]
+        more = given["labour_limit"].copy()
         more.loc["skilled", t] += step
         gain = (plan(**{**given, "labour_limit": more}).objective - found.objective) / step
         assert found.wages.loc["skilled", t] == pytest.approx(gain, abs=1e-4)
     more = pd.DataFrame([[14.0 + step, 14.0, 14.0]], ["co2"])
-    gain = (plan(**{**given, "emission_limit": more}).objective - found.objective) / step  # type: ignore[arg-type]
+    gain = (plan(**{**given, "emission_limit": more}).objective - found.objective) / step
     assert found.emission_prices.loc["co2", 0] == pytest.approx(gain, abs=1e-4)
 
 
@@ -167,14 +169,14 @@ def test_what_is_built_now_is_missed_now_and_there_next_period() -> None:
     # ten units a period; a unit of capacity costs two of output: build in the first for four periods after it
     one = pd.DataFrame([[0.0]], ["corn"], ["field"])
     build = pd.DataFrame([[2.0]], ["corn"], ["field"])
-    given = {"demand": 100.0, "value": 1.0, "capacity": 10.0, "periods": 5, "building": build}
-    found = plan(one, same_way(), **given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"demand": 100.0, "value": 1.0, "capacity": 10.0, "periods": 5, "building": build}
+    found = plan(one, same_way(), **given)
     # a unit not eaten is half a unit of capacity, worth half a unit in each period left: it pays for two or more left,
     # and with many periods left it pays to build all of it
     assert found.final[0].iloc[0] == pytest.approx(0.0, abs=1e-6)
     assert found.built.loc["field", 0] == pytest.approx(5.0, abs=1e-6)
     assert found.built.loc["field", 4] == pytest.approx(0.0, abs=1e-6)
-    poor = plan(one, same_way(), **{**given, "periods": 2})  # type: ignore[arg-type]
+    poor = plan(one, same_way(), **{**given, "periods": 2})
     assert poor.built.to_numpy().max() == pytest.approx(0.0, abs=1e-6)  # half a unit back for one
     assert poor.objective == pytest.approx(20.0)
 
@@ -209,9 +211,9 @@ def test_what_cannot_be_and_what_makes_no_sense_is_refused() -> None:
         ({"demand": [1.0, 2.0]}, "demand is no number"),
         ({"labour": one}, "labour limit is missing"),
     ):
-        given = {"demand": 100.0, "value": 1.0, "capacity": 10.0, **wrong}
+        given: dict[str, Any] = {"demand": 100.0, "value": 1.0, "capacity": 10.0, **wrong}
         with pytest.raises(UsageError, match=said):
-            plan(one, same_way(), **given)  # type: ignore[arg-type]
+            plan(one, same_way(), **given)
     with pytest.raises(UsageError, match="makes no product"):
         plan(one, pd.Series(["wheat"], index=["field"]), 1.0, value=1.0, capacity=1.0)
     with pytest.raises(UsageError, match="uses is no table"):

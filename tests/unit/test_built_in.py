@@ -46,10 +46,10 @@ def test_the_columns_are_those_promised(name: str) -> None:
 def test_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     app(["dataset", "list", "--built-in", "--json"], result_action="return_value")
     listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert set(listed) == set(built_in_names()) == {*COLUMNS, "weather", "invoices"}
+    assert set(listed) == set(built_in_names()) == {*COLUMNS, "weather", "invoices", "objectives"}
     assert listed["load"]["desk"] == "activity"
     public = {name for name, row in listed.items() if row["access"] == "public"}
-    assert public == {"load", "vintages", "credit", "prices", "weather"}
+    assert public == {"load", "vintages", "credit", "prices", "weather", "objectives"}
 
 
 def test_a_confidential_one_needs_a_legal_basis() -> None:

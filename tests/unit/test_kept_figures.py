@@ -54,7 +54,7 @@ def test_what_is_kept_is_what_a_run_afresh_finds(own_room: Path, kind: str) -> N
             outcome = run(room, kind, day)
             same(outcome, run(room, kind, day, afresh=True))
             if kind == "loans":
-                assert outcome.result.as_of == day  # type: ignore[attr-defined]
+                assert outcome.result.as_of == day  # type: ignore[attr-defined]  # a result
             made.append(what_is_kept(room, kind))
     # new are: on 20 February sales, in March the months that are looked at, on 5 March the register
     fresh = [later is not earlier for earlier, later in itertools.pairwise(made)]

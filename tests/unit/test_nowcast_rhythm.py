@@ -85,7 +85,7 @@ def test_days_are_the_rooms_and_a_rhythm_must_be_known() -> None:
     assert learning_days("release", late, timezone="Europe/Vienna")(dt.date(2020, 3, 1)) == dt.date(2020, 2, 14)
     assert learning_days("release", late)(dt.date(2020, 3, 1)) == dt.date(2020, 2, 13)
     with pytest.raises(UsageError, match="not known"):
-        learning_days("year", late)  # type: ignore[arg-type]
+        learning_days("year", late)  # type: ignore[arg-type]  # refused at run time
 
 
 def cold(day: dt.date, on: Callable[[dt.date], dt.date]) -> NowcastResult:

@@ -169,7 +169,7 @@ def test_loan_service_is_that_of_its_twin(
     r = np.random.default_rng(seed)
     owed = np.floor(10.0 ** r.uniform(0, 10, 9)) * (r.random(9) < 0.8)
     loans = Loans(owed, np.floor(owed * r.uniform(0, 0.02, 9)), np.floor(owed * r.uniform(0, 0.4, 9)))
-    holiday = Holiday("h", covers, months, accrues, catch_up=catch_up)  # type: ignore[arg-type]
+    holiday = Holiday("h", covers, months, accrues, catch_up=catch_up)  # type: ignore[arg-type]  # drawn from what there is
     mask = r.random(9) < 0.7
     found = schedule(loans, holiday, horizon=12, covered=mask, start=start)
     for name, values in plain_service(loans, holiday, 12, mask.astype(float), start).items():
