@@ -27,10 +27,12 @@ RULES = Rules(min_contributors=3, dominance=((2, 85.0),), interval=20.0)
 REVISED = 0.05
 
 
-def units(months: int, *, companies: int = COMPANIES, seed: int = 1) -> tuple[pd.DataFrame, Any, Any]:
+def units(
+    months: int, *, companies: int = COMPANIES, shape: tuple[int, int, int] = SHAPE, seed: int = 1
+) -> tuple[pd.DataFrame, Any, Any]:
     """Return the companies, and what each reports of every month, first and revised, shape (companies, months)."""
     rng = np.random.default_rng(seed)
-    regions, divisions, sizes = SHAPE
+    regions, divisions, sizes = shape
     logged = rng.normal(4.0, 1.6, companies)
     frame = pd.DataFrame(
         {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -193,3 +195,23 @@ def test_the_pattern_stays_from_month_to_month(ledger):
     state = State.open("sqlite://")
     assert pattern(issue(Ledger(state), 1, ("2020-02", 15)), "2020-02") == {"a", "c"}, "where nothing was before"
     state.close()
+
+
+@pytest.fixture
+def months(monkeypatch: pytest.MonkeyPatch):
+    """The benchmark's monthly tables, which live outside the package."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    return importlib.import_module("bench.gate_months")
+
+
+@pytest.mark.parametrize(("seed", "shape", "companies"), [(10, (3, 6, 2), 200), (13, (3, 6, 2), 200),
+                                                           (1, (4, 6, 3), 400)])  # fmt: skip
+def test_a_month_and_its_revision_have_a_certificate(ledger, months, seed, shape, companies):
+    """Sums of terms of very different size, as revisions make them: the checker must find them whole."""
+    frame, first, final = months.units(2, companies=companies, shape=shape, seed=seed)
+    for month in range(2):
+        cells = months.cells_of(frame, first, final, month)
+        out = release(cells, rules=months.RULES, as_of=AT, day=DAY + dt.timedelta(weeks=month), ledger=ledger)
+        pattern = months.pattern(out, month)
+        assert any(pattern.values())
+        assert not all(pattern.values())

@@ -69,7 +69,15 @@ class Moves:
         self._at, self._shift = np.zeros(n, dtype=np.int64), np.zeros(n)
 
     def move(
-        self, target: int, need: float, *, room: Floats, price: Floats, closed: Flags, hard: bool = True
+        self,
+        target: int,
+        need: float,
+        *,
+        room: Floats,
+        price: Floats,
+        closed: Flags,
+        hard: bool = True,
+        sure: bool = False,
     ) -> tuple[Ints, Floats] | None:
         """Find the cheapest move that shifts a quantity.
 
@@ -88,13 +96,15 @@ class Moves:
             Quantities that must not move, shape (n,).
         hard
             Look for large moves, too.
+        sure
+            Ask HiGHS at once.
 
         Returns
         -------
         quantities, ascending, and their shifts; or None where there is no move
         """
         self.asked += 1
-        for inverse in self._inverses if hard else self._inverses[:1]:
+        for inverse in [] if sure else self._inverses if hard else self._inverses[:1]:
             given = (target, need, room, price, closed, *self._relations, *self._room, inverse, self._at, self._shift)
             outcome, count, _ = cheapest(*given)
             if outcome == FOUND:

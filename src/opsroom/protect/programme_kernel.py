@@ -24,8 +24,10 @@ Ints = npt.NDArray[np.int64]
 FOUND, NONE, GAVE_UP = 0, 1, 2
 """Outcomes: a move; there is none; the answer must be asked for elsewhere."""
 
-_CLOSE = 1e-9
+_CLOSE = 1e-11
 """What counts as rounding of a move whose target moves by one."""
+_SMALL = 1e-9
+"""What counts as no move at all."""
 _PIVOT = 1e-7
 """The least element that is divided by."""
 _FAR = 1e5
@@ -98,7 +100,7 @@ def cheapest(
     ratios = np.empty(256)
     flips = np.empty(64, dtype=np.int32)
     outcome = GAVE_UP
-    if closed[target] or (need < 0 and room[target] < size * (1 - _CLOSE)):
+    if closed[target] or (need < 0 and room[target] < size * (1 - _SMALL)):
         return NONE, 0, 0
     for e in range(col_ptr[target], col_ptr[target + 1]):
         r = col_r[e]
@@ -203,7 +205,7 @@ def cheapest(
             entries[best] = -1
             if v & 1:
                 gain = abs(acc[v >> 1]) * _rooms(v >> 1, size, room)
-                if gain < left - _CLOSE:
+                if gain < left - 1e-12:
                     left -= gain
                     if n_flips == len(flips):
                         flips = np.concatenate((flips, np.empty(len(flips), dtype=np.int32)))
@@ -347,24 +349,23 @@ def cheapest(
                 state = spot[2 * q + down]
                 part = amount[state] if state >= 0 else (_rooms(q, size, room) if state == -3 else 0.0)
                 moved += -part if down else part
-            if abs(moved) > _CLOSE:
+            if abs(moved) > _SMALL:
                 at[count], shift[count] = q, moved
                 count += 1
         order = np.argsort(at[:count])
         at[:count] = at[:count][order]
         shift[:count] = shift[:count][order]
+        # A sum that does not come to zero, seen beside its own terms, is no move: rounding has grown too large.
         for h in range(n_rows):
-            gap[rows[h]] = 0.0
+            total, terms = 0.0, 0.0
+            for e in range(row_ptr[rows[h]], row_ptr[rows[h] + 1]):
+                p = np.searchsorted(at[:count], row_q[e])
+                if p < count and at[p] == row_q[e]:
+                    total += row_a[e] * shift[p]
+                    terms += abs(row_a[e] * shift[p])
+            if abs(total) > 1e-8 * terms:
+                outcome = GAVE_UP
         for h in range(count):
-            for e in range(col_ptr[at[h]], col_ptr[at[h] + 1]):
-                gap[col_r[e]] += col_a[e] * shift[h]
-        for h in range(count):
-            for e in range(col_ptr[at[h]], col_ptr[at[h] + 1]):
-                if abs(gap[col_r[e]]) > 1e-8:
-                    outcome = GAVE_UP  # rounding has grown too large
-        for h in range(count):
-            for e in range(col_ptr[at[h]], col_ptr[at[h] + 1]):
-                gap[col_r[e]] = 0.0
             shift[h] *= size
     for h in range(n_rows):
         gap[rows[h]] = 0.0

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -213,6 +214,7 @@ class Work:
         *,
         buy: bool = False,
         hard: bool = True,
+        sure: bool = False,
     ) -> bool:
         """Look for the cheapest move to a goal that takes contributors in, and keep it; say whether it serves.
 
@@ -226,6 +228,8 @@ class Work:
             Hide what the move takes.
         hard
             Look for a large move, too, if there is no other.
+        sure
+            Have HiGHS look for it.
         """
         system, target = self.system, goal >> 1
         need = self._need(goal, insiders)
@@ -242,7 +246,8 @@ class Work:
             need = max(need, -float(left[1:][partly[1:] == target].min(initial=-need)))
         # Several insiders can be taken in one by one: a large move for all of them is not worth its time.
         hard = hard and len(insiders) < 2
-        found = self.moves.move(target, need, room=self.room, price=price, closed=closed, hard=hard) if need else None
+        given: dict[str, Any] = {"room": self.room, "price": price, "closed": closed}
+        found = self.moves.move(target, need, **given, hard=hard, sure=sure) if need else None
         closed[whole], self.room[partly] = before
         if found is None:
             return False
@@ -306,13 +311,15 @@ class Work:
             return True
         return self._bought(goal, sorted(lacking)[:1])
 
-    def _bought(self, goal: int, insiders: Collection[int]) -> bool:
+    def _bought(self, goal: int, insiders: Collection[int], *, sure: bool = False) -> bool:
         """Reach a goal against insiders (none: everybody) by hiding what it takes."""
-        return self.reach(goal, self.system.fixed, self.charge, insiders, buy=True)
+        return self.reach(goal, self.system.fixed, self.charge, insiders, buy=True, sure=sure)
 
     def _concede(self, goal: int, insider: int) -> None:
         """Go as much of the way to a goal as can be gone, and if none can, leave it open."""
         width, target = self.above if goal & 1 else self.below, goal >> 1
+        if self._bought(goal, [insider] if insider else [], sure=True):
+            return  # one solver denies by a hair what the other allows
         asked = float(width[target])
         for part in _PARTS:
             self.partly[goal, insider] = part if insider else 1.0
