@@ -137,6 +137,9 @@ def test_restrictions_stay_or_are_lifted_evenly() -> None:
 def test_periods_of_releases_have_last_days() -> None:
     assert last_of("2020-W07") == dt.date(2020, 2, 16)
     assert last_of("2020-02-29") == dt.date(2020, 2, 29)
+    assert last_of("2020-02") == dt.date(2020, 2, 29)
+    assert last_of("2020-Q2") == dt.date(2020, 6, 30)
+    assert last_of("2020") == dt.date(2020, 12, 31)
 
 
 def test_a_register_without_a_weight_for_a_section_is_refused(own_room: Path) -> None:

@@ -222,7 +222,7 @@ ENGLISH: dict[str, str] = {
     "fig.propagation.finding": "Output on {at}, of before: {ends}",
     "fig.propagation.unit": "output of all sections, per cent of before the shock",
     "fig.sections_made.finding": "{name} makes {output} of before, the least; none stands still for want of inputs",
-    "fig.sections_made.finding_inputs": "{name} makes {output} of before, the least; {n} sections lacked inputs within four weeks",
+    "fig.sections_made.finding_inputs": "{name} makes {output} of before, the least; sections that lacked inputs within four weeks: {n}",
     "fig.sections_made.unit": "output by section, per cent of before; hollow: at the end of the horizon if restrictions stay",
     "fig.liquidity.finding": "{jobs} jobs are at companies with less than 30 days of cash",
     "fig.liquidity.unit": "jobs at companies with less than 30 days of cash, by section, {month}",

@@ -180,7 +180,6 @@ def plan(
             "labels are not unique, or periods or discount make no sense.",
             remedy="Name each product and technique once; periods is 1 or more, discount above 0 up to 1.",
         )
-    names = [f"{t}" for t in range(periods)]
     size = _Sizes(products, ways, periods)
     use = _matrix(uses, products, ways, "uses")
     make = _made(makes, products, ways)
@@ -249,7 +248,7 @@ def plan(
 
     skills = labour.index if labour is not None else pd.Index([])
     gases = emissions.index if emissions is not None else pd.Index([])
-    empty = pd.DataFrame(index=pd.Index([]), columns=range(len(names)), dtype=float)
+    empty = pd.DataFrame(index=pd.Index([]), columns=range(periods), dtype=float)
     return PlanResult(
         objective=found.objective, bound=found.bound, final=by("final", products), activity=by("activity", ways),
         built=by("built", ways), capacity=by("able", ways), stocks=by("stock", products),

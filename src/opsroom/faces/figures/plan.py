@@ -11,20 +11,30 @@ from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, day_of, number, records
 
 
+def _caption(release: Any, finding: str, unit: str) -> Caption:
+    return Caption(finding, unit, source_of(release), day_of(release.day).isoformat())
+
+
+def _named(desk: Desk, rows: list[dict[str, Any]], field: str, *, highest: bool) -> list[dict[str, Any]]:
+    """Return rows with the names of their sections, in the order of a number, sections of the same one by code."""
+    sign = -1.0 if highest else 1.0
+    ranked = sorted(rows, key=lambda r: (sign * float(r[field]), str(r["section"])))
+    return [{**r, "name": section_name(desk, str(r["section"]))} for r in ranked]
+
+
 def scarce(desk: Desk) -> Figure | None:
     """Shadow prices of what is scarce, the dearest first, with how far the measured capacities leave them open."""
     release = desk.get("allocation.section")
     rows = [r for r in records(release) if (number(r, "price") or 0.0) > 0.0]
     if release is None or not rows:
         return None
-    rows.sort(key=lambda r: (-float(r["price"]), str(r["section"])))
-    shown = [{**r, "name": section_name(desk, str(r["section"]))} for r in rows]
+    shown = _named(desk, rows, "price", highest=True)
     columns = ("section", "name", "capacity", "price", "price_less", "price_more", "price_lower", "price_upper")
-    caption = Caption(
+    caption = _caption(
+        release,
         w.say("fig.allocation.finding", name=shown[0]["name"], price=w.number(float(shown[0]["price"]), 2),
               n=str(len(shown))),
         w.say("fig.allocation.unit", week=w.period(str(release.facts.get("week", "")))),
-        source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -57,9 +67,10 @@ def rules(desk: Desk) -> Figure | None:
     if not plain:
         return None
     columns = ("rule", "name", "worth", "worth_equal", "least")
-    caption = Caption(
+    caption = _caption(
+        release,
         w.say("fig.rules.finding", name=plain[0]["name"], worth=w.percent(float(plain[0]["worth"]), 0)),
-        w.say("fig.rules.unit"), source_of(release), day_of(release.day).isoformat(),
+        w.say("fig.rules.unit"),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -91,9 +102,10 @@ def path(desk: Desk) -> Figure | None:
     last = drawn[-1]
     columns = tuple(c for c in release.columns if c != "status")
     ends = "; ".join(f"{name}: {w.percent(float(last[f'line{k}']), 0)}" for k, name in enumerate(names))
-    caption = Caption(
+    caption = _caption(
+        release,
         w.say("fig.propagation.finding", at=w.day(str(last["date"])), ends=ends),
-        w.say("fig.propagation.unit"), source_of(release), day_of(release.day).isoformat(),
+        w.say("fig.propagation.unit"),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -116,14 +128,14 @@ def sections(desk: Desk) -> Figure | None:
     rows = [r for r in records(release) if number(r, "output") is not None]
     if release is None or not rows:
         return None
-    rows.sort(key=lambda r: (float(r["output"]), str(r["section"])))
-    shown = [{**r, "name": section_name(desk, str(r["section"]))} for r in rows]
+    shown = _named(desk, rows, "output", highest=False)
     starved = [r for r in shown if (number(r, "inputs") or 0.0) > 0.0]
     columns = ("section", "name", "output", "ahead", "measured", "own", "inputs", "lacked")
     finding = "fig.sections_made.finding_inputs" if starved else "fig.sections_made.finding"
-    caption = Caption(
+    caption = _caption(
+        release,
         w.say(finding, name=shown[0]["name"], output=w.percent(float(shown[0]["output"]), 0), n=str(len(starved))),
-        w.say("fig.sections_made.unit"), source_of(release), day_of(release.day).isoformat(),
+        w.say("fig.sections_made.unit"),
     )  # fmt: skip
 
     def draw() -> Any:

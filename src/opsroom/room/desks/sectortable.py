@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opsroom.base.charts import is_period
 from opsroom.base.codes import SECTION_OF_DIVISION
 from opsroom.base.errors import SettingsError
+from opsroom.base.periods import Frequency, last_day, parse_period
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from opsroom.base.settings import DeskSettings
+    from opsroom.protect.release import Release
     from opsroom.room.desk import View
 
-NUMBER = (int, float)
 MEASURED_NEEDS: Mapping[str, type | tuple[type, ...]] = {"series": str, "measure": str, "by": str}
 MEASURED_ALLOWS: Mapping[str, type | tuple[type, ...]] = {"where": dict, "lower": str, "upper": str}
 
@@ -96,7 +98,7 @@ def section(code: str) -> str:
 
 
 def measured(view: View, settings: DeskSettings, key: str) -> tuple[pd.DataFrame, str] | None:
-    """Return what a release series says of each section, newest figure first known, and its newest period.
+    """Return what a release series last said of each section, and the newest period that it spoke of.
 
     Only published figures are read, so that what is made of them betrays nothing else.
 
@@ -108,20 +110,16 @@ def measured(view: View, settings: DeskSettings, key: str) -> tuple[pd.DataFrame
     Returns
     -------
     tuple of pandas.DataFrame and str, or None
-        By section: value, lower, upper (per cent), and since when it is not renewed (``day``).
+        By section: value, lower, upper (per cent). None where nothing is published.
     """
     import pandas as pd
 
-    rows: dict[str, tuple[float, float, float, str]] = {}
-    newest = ""
-    for release, row in _rows(view, settings, key):
-        about, value, low, high, period = row
-        rows[about] = (value, low, high, release)
-        newest = max(newest, period)
+    rows = _rows(view, settings, key)
     if not rows:
         return None
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "lower", "upper", "day"])
-    return frame.sort_index(), newest
+    latest = {row.section: (row.value, row.lower, row.upper) for row in rows}
+    frame = pd.DataFrame.from_dict(latest, orient="index", columns=["value", "lower", "upper"])
+    return frame.sort_index(), max(row.period for row in rows)
 
 
 def measured_path(view: View, settings: DeskSettings, key: str) -> pd.DataFrame:
@@ -134,9 +132,7 @@ def measured_path(view: View, settings: DeskSettings, key: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    found: dict[tuple[dt.date, str], float] = {}
-    for _, (about, value, _, _, period) in _rows(view, settings, key):
-        found[last_of(period), about] = value
+    found = {(last_of(row.period), row.section): row.value for row in _rows(view, settings, key)}
     if not found:
         return pd.DataFrame()
     wide = pd.Series(found).unstack()
@@ -145,42 +141,54 @@ def measured_path(view: View, settings: DeskSettings, key: str) -> pd.DataFrame:
 
 
 def last_of(period: str) -> dt.date:
-    """Return the last day of a period as releases write it: a day, or a week as 2020-W07."""
-    year, _, week = period.partition("-W")
-    return dt.date.fromisocalendar(int(year), int(week), 7) if week else dt.date.fromisoformat(period)
+    """Return the last day of a period as releases write it: 2020-02-29, 2020-W07, 2020-02, 2020-Q1 or 2020."""
+    kinds = {"-W": Frequency.WEEKLY, "-Q": Frequency.QUARTERLY}
+    by_length = {4: Frequency.ANNUAL, 7: Frequency.MONTHLY}
+    frequency = next((f for mark, f in kinds.items() if mark in period), by_length.get(len(period), Frequency.DAILY))
+    return last_day(parse_period(period, frequency), frequency)
 
 
-def _rows(view: View, settings: DeskSettings, key: str) -> list[tuple[str, tuple[str, float, float, float, str]]]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What one release says of one section, per cent."""
+
+    section: str
+    value: float
+    lower: float
+    upper: float
+    period: str
+
+
+def _rows(view: View, settings: DeskSettings, key: str) -> list[_Row]:
+    """Return what was published by the view's day, oldest release first; each release is read once."""
     (given,) = settings.tables(key, needs=MEASURED_NEEDS, allows=MEASURED_ALLOWS)
-    kept: dict[str, list[tuple[str, tuple[str, float, float, float, str]]]]
-    kept = view.memory.setdefault("sectortable.rows", {})
-    out: list[tuple[str, tuple[str, float, float, float, str]]] = []
+    kept: dict[str, list[_Row]] = view.memory.setdefault("sectortable.rows", {})
+    out: list[_Row] = []
     for release in view.releases.history(str(given["series"])):
         if release.day > view.day:
             continue
         place = f"{release.id} {release.content_hash} {given!r}"
         if place not in kept:
-            kept[place] = [(release.day.isoformat(), row) for row in _read(release, given)]
+            kept[place] = _read(release, given)
         out += kept[place]
     return out
 
 
-def _read(release: Any, given: Mapping[str, Any]) -> list[tuple[str, float, float, float, str]]:
+def _read(release: Release, given: Mapping[str, Any]) -> list[_Row]:
     columns = list(release.columns)
     wanted = [str(given["by"]), str(given["measure"])]
-    if any(name not in columns for name in wanted):
+    time = next((d for d in release.dimensions if release.rows and is_period(release.rows[0][columns.index(d)])), None)
+    if time is None or any(name not in columns for name in wanted):
         return []
     by, at = (columns.index(name) for name in wanted)
-    low = columns.index(str(given["lower"])) if given.get("lower") in columns else at
-    high = columns.index(str(given["upper"])) if given.get("upper") in columns else at
+    low, high = (columns.index(str(given.get(k))) if given.get(k) in columns else at for k in ("lower", "upper"))
     where = {columns.index(str(d)): str(c) for d, c in dict(given.get("where", {})).items() if d in columns}
-    first = 0  # the first dimension is the period, where there is one
     found = []
     for row in release.rows:
         if row[at] is None or not all(str(row[k]) == code for k, code in where.items()):
             continue
-        bounds = [float(row[k]) if row[k] is not None else float(row[at]) for k in (low, high)]
-        found.append((str(row[by]), float(row[at]), bounds[0], bounds[1], str(row[first])))
+        lower, upper = (float(row[at] if row[k] is None else row[k]) for k in (low, high))
+        found.append(_Row(str(row[by]), float(row[at]), lower, upper, str(row[columns.index(time)])))
     return found
 
 

@@ -1,0 +1,80 @@
+"""Figures of allocation and propagation say what their releases say."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from opsroom.faces.figures import Figure, build
+from opsroom.faces.reader import desk_at
+
+DAY = date(2020, 4, 29)
+PER = "worth per unit"
+
+
+def shown(builder: Any, name: str, dimensions: list[str], measures: list[str], rows: list[list[Any]]) -> Figure:
+    kinds = [(m, PER if m.startswith("price") else "%", "public", 2, []) for m in measures]
+    release = builder.make(name, DAY, dimensions, kinds, rows, {"week": "2020-W16"})
+    return build(desk_at(builder.MemoryReleases([release], {})), name)
+
+
+PRICES = ["capacity", "price", "price_less", "price_more", "price_lower", "price_upper"]
+
+
+def test_the_dearest_section_is_named_and_what_is_plenty_is_left_out(builder: Any) -> None:
+    rows: list[list[Any]] = [
+        ["2020-04-29", "A", 80.0, 0.85, 0.85, 0.85, 0.8, 0.9],
+        ["2020-04-29", "D", 100.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        ["2020-04-29", "Q", 86.0, 1.81, 1.9, 1.7, 1.6, 2.0],
+    ]
+    figure = shown(builder, "allocation.section", ["date", "section"], PRICES, rows)
+    assert "would be worth 1.81: the dearest of 2 scarce ones" in figure.caption.finding
+    assert "no market price" in figure.caption.unit
+    assert "16" in figure.caption.unit  # the week of the measurement
+    assert [row[0] for row in figure.rows] == ["Q", "A"]
+    assert figure.draw is not None
+    drawn = str(figure.draw().to_dict(validate=False))
+    assert "1.81" in drawn
+    assert "price_lower" in drawn
+
+
+def test_the_best_plain_rule_is_told_beside_the_optimum(builder: Any) -> None:
+    rows = [["2020-04-29", rule, worth, equal, least] for rule, worth, equal, least in (
+        ("by_class", 15.0, 9.4, 0.0), ("optimum", 100.0, 99.0, 26.4), ("pro_rata", 48.1, 49.4, 26.9))]  # fmt: skip
+    figure = shown(builder, "allocation.rule", ["date", "rule"], ["worth", "worth_equal", "least"], rows)
+    assert "same share for everybody, reaches 48" in figure.caption.finding
+    assert "by construction" in figure.caption.unit
+    assert [row[0] for row in figure.rows] == ["optimum", "pro_rata", "by_class"]
+
+
+def test_every_scenario_ends_somewhere_and_the_band_is_of_the_first(builder: Any) -> None:
+    rows: list[list[Any]] = [
+        ["2020-04-26", "restrictions stay", 57.5, 54.0, 60.0, 58.0],
+        ["2020-07-26", "restrictions stay", 58.1, 55.0, 61.0, None],
+        ["2020-04-26", "lifted", 57.5, None, None, 58.0],
+        ["2020-07-26", "lifted", 94.5, None, None, None],
+    ]
+    measures = ["output", "lower", "upper", "measured"]
+    figure = shown(builder, "propagation.path", ["date", "scenario"], measures, rows)
+    said = figure.caption.finding.replace("\u00a0", " ")
+    assert "26 July 2020" in said
+    assert "restrictions stay: 58 %; lifted: 94 %" in said or "restrictions stay: 58 %; lifted: 95 %" in said
+    assert figure.draw is not None
+    drawn = str(figure.draw().to_dict(validate=False))
+    assert "90 % of drawn assumptions, restrictions stay" in drawn.replace("\u00a0", " ")
+    assert "measured" in drawn
+
+
+@pytest.mark.parametrize(("inputs", "said"), [(0.0, "none stands still"), (11.0, "lacked inputs within four weeks: 1")])
+def test_sections_are_ordered_by_what_they_make(builder: Any, inputs: float, said: str) -> None:
+    rows: list[list[Any]] = [
+        ["2020-04-29", "C", 49.6, 55.0, 44.6, 100.0, inputs, 0.0],
+        ["2020-04-29", "I", 33.6, 60.0, 26.9, 100.0, 0.0, 0.0],
+    ]
+    measures = ["output", "ahead", "measured", "own", "inputs", "lacked"]
+    figure = shown(builder, "propagation.section", ["date", "section"], measures, rows)
+    assert [row[0] for row in figure.rows] == ["I", "C"]
+    assert "34" in figure.caption.finding
+    assert said in figure.caption.finding
