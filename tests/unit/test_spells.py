@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from opsroom.base.errors import UsageError
-from opsroom.warn.carried import carried, record_in_short
+from opsroom.room.carried import carried, record_in_short
 from opsroom.warn.early_warning import Rule, spells, track_record
 
 

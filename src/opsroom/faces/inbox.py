@@ -11,7 +11,7 @@ from opsroom.faces import words as w
 from opsroom.faces.codes import name_code
 from opsroom.faces.figures import Figure, attempt
 from opsroom.faces.reader import Desk, number, records
-from opsroom.warn.carried import carried
+from opsroom.room.carried import carried
 
 INBOX = "warnings.inbox"
 STATES = ("open", "new", "standing", "ended", "all")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import NotFoundError
+from opsroom.room.carried import carried
 from opsroom.room.notify import tell, ways
-from opsroom.warn.carried import carried
 from opsroom.warn.noted import note
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ def warning_list(
         Print one JSON object.
     """
     from opsroom.faces.cli.reading import open_releases
+    from opsroom.room.carried import record_in_short
     from opsroom.room.warning import published
-    from opsroom.warn.carried import record_in_short
 
     found = [one for one in published(open_releases(room), as_of) if all or one["state"] != "ended"]
     if json:
