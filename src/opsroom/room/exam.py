@@ -11,6 +11,7 @@ from opsroom.base.errors import DataError
 from opsroom.decide.exam.examining import SEEDS, exam
 from opsroom.decide.exam.result import ExamResult
 from opsroom.decide.exam.structure import Economy, economy
+from opsroom.room.sections import by_section
 
 COMPANIES = 5_000
 FINAL = ("P3", "P51", "P6")
@@ -37,17 +38,15 @@ def exam_economy(table: pd.DataFrame) -> Economy:
     DataError
         Codes that are no divisions.
     """
-    wide = table.groupby(["supplier", "user"])["amount"].sum().unstack(fill_value=0).astype("float64")
-    users = wide.columns.difference(list(FINAL))
-    if not set(wide.index) <= set(SECTION_OF_DIVISION) or not set(users) <= set(SECTION_OF_DIVISION):
+    divisions = set(SECTION_OF_DIVISION)
+    if not set(table["supplier"]) <= divisions or not set(table["user"]) <= divisions | set(FINAL):
         raise DataError("the table has suppliers or users that are no divisions.", remedy="Give divisions of NACE.")
-    final = wide.reindex(columns=list(FINAL), fill_value=0.0).sum(axis="columns")
-    final = final.groupby(final.index.map(SECTION_OF_DIVISION)).sum().drop(list(LEFT_OUT), errors="ignore")
-    flows = wide[users].groupby(wide.index.map(SECTION_OF_DIVISION)).sum().T
-    flows = flows.groupby(flows.index.map(SECTION_OF_DIVISION)).sum().T
+    wide = by_section(table["supplier"], table["user"], table["amount"], final=FINAL)
+    final = wide[list(FINAL)].sum(axis="columns").drop(list(LEFT_OUT), errors="ignore")
     sections = final.index
+    flows = wide.loc[sections, list(sections)]
     return economy(
-        flows.reindex(index=sections, columns=sections, fill_value=0.0),
+        flows,
         final,
         elasticity=pd.Series({s: ELASTICITY.get(s, USUAL) for s in sections}),
         priority=pd.Series({s: float(s in PRIORITIES) for s in sections}),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opsroom.base.charts import is_period
-from opsroom.base.codes import SECTION_OF_DIVISION
 from opsroom.base.errors import SettingsError
 from opsroom.base.periods import Frequency, last_day, parse_period
+from opsroom.room.sections import by_section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,28 +73,17 @@ def sector_table(view: View, settings: DeskSettings) -> SectorTable:
     frame = view.frame(name, ["supplier", "user", spec.period, value.name])
     frame = frame[frame[spec.period] == frame[spec.period].max()]
     year = int(frame[spec.period].iloc[0].year)
-    amount = frame[value.name].astype(float) / 10.0 ** (value.scale or 0)
+    amount = frame[value.name] / 10.0 ** (value.scale or 0)
     final = {use: kind for kind in ("household", "other") for use in settings.require(kind)}
-    supplier = frame["supplier"].map(section)
-    user = frame["user"].where(frame["user"].isin(list(final)), frame["user"].map(section))
-    wide = amount.groupby([supplier, user]).sum().unstack(fill_value=0.0)
-    sections = sorted(set(wide.index) | (set(wide.columns) - set(final)))
-    wide = wide.reindex(index=sections, fill_value=0.0)
-    z = wide.reindex(columns=sections, fill_value=0.0)
+    wide = by_section(frame["supplier"], frame["user"], amount, final=list(final))
+    sections = wide.index
+    z = wide[list(sections)]
     z.index.name, z.columns.name = "section", "section"
-    uses = {
-        kind: wide.reindex(columns=[use for use, k in final.items() if k == kind], fill_value=0.0).sum(axis=1)
-        for kind in ("household", "other")
-    }
+    uses = {kind: wide[[use for use, k in final.items() if k == kind]].sum(axis=1) for kind in ("household", "other")}
     made = z.sum(axis=1) + uses["household"] + uses["other"]
     kept = made.index[made > 0]
     z = z.loc[kept, kept]
     return SectorTable(z, uses["household"][kept].clip(lower=0.0), uses["other"][kept].clip(lower=0.0), year)
-
-
-def section(code: str) -> str:
-    """Return the NACE section of a division; any other code as it is."""
-    return SECTION_OF_DIVISION.get(code, code)
 
 
 def measured(view: View, settings: DeskSettings, key: str) -> tuple[pd.DataFrame, str] | None:
