@@ -63,7 +63,8 @@ def test_every_scenario_ends_somewhere_and_the_band_is_of_the_first(builder: Any
     assert "restrictions stay: 58 %; lifted: 94 %" in said or "restrictions stay: 58 %; lifted: 95 %" in said
     assert figure.draw is not None
     drawn = str(figure.draw().to_dict(validate=False))
-    assert "90 % of drawn assumptions, restrictions stay" in drawn.replace("\u00a0", " ")
+    assert "90 % of drawn assumptions" in drawn.replace("\u00a0", " ")
+    assert "first scenario: restrictions stay" in figure.caption.unit
     assert "measured" in drawn
 
 

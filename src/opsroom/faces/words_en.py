@@ -220,7 +220,7 @@ ENGLISH: dict[str, str] = {
     "fig.rules.finding": "The best plain rule, {name}, reaches {worth} of what is possible under the registered weights",
     "fig.rules.unit": "worth of final uses, per cent of the most that is possible; hollow: if every unit weighed the same. The optimum is ahead by construction",
     "fig.propagation.finding": "Output on {at}, of before: {ends}",
-    "fig.propagation.unit": "output of all sections, per cent of before the shock",
+    "fig.propagation.unit": "output of all sections, per cent of before the shock; the band is of the first scenario: {name}",
     "fig.sections_made.finding": "{name} makes {output} of before, the least; none stands still for want of inputs",
     "fig.sections_made.finding_inputs": "{name} makes {output} of before, the least; sections that lacked inputs within four weeks: {n}",
     "fig.sections_made.unit": "output by section, per cent of before; hollow: at the end of the horizon if restrictions stay",
@@ -276,7 +276,7 @@ ENGLISH: dict[str, str] = {
     "fig.generic.unit_mixed": "each series in its own unit, on a scale of its own",
     # -- words on charts
     "chart.measured": "measured",
-    "chart.draws": "90 % of drawn assumptions, {name}",
+    "chart.draws": "90 % of drawn assumptions",
     "chart.corrected": "corrected",
     "chart.uncorrected": "uncorrected",
     "chart.interval": "90 % interval",

@@ -76,7 +76,9 @@ def rules(desk: Desk) -> Figure | None:
     def draw() -> Any:
         from opsroom.base.charts_bars import interval_dots
 
-        return interval_dots(shown, category="name", value="worth", other="worth_equal", caption=caption, format=".0f")
+        return interval_dots(
+            shown, category="name", value="worth", other="worth_equal", caption=caption, format=".0f", rule=0.0
+        )
 
     return Figure(
         "allocation.rule", "options", caption, columns, table(shown, columns), (release,), draw, how="how.allocation"
@@ -105,7 +107,7 @@ def path(desk: Desk) -> Figure | None:
     caption = _caption(
         release,
         w.say("fig.propagation.finding", at=w.day(str(last["date"])), ends=ends),
-        w.say("fig.propagation.unit"),
+        w.say("fig.propagation.unit", name=names[0]),
     )  # fmt: skip
 
     def draw() -> Any:
@@ -114,7 +116,7 @@ def path(desk: Desk) -> Figure | None:
         lines = {f"line{k}": name for k, name in enumerate(names)} | {"measured": w.say("chart.measured")}
         return line_band(
             drawn, x="date", lines=lines, band=("lower", "upper"), caption=caption,
-            band_label=w.say("chart.draws", name=names[0]),
+            band_label=w.say("chart.draws"),
         )  # fmt: skip
 
     return Figure(
@@ -141,7 +143,9 @@ def sections(desk: Desk) -> Figure | None:
     def draw() -> Any:
         from opsroom.base.charts_bars import interval_dots
 
-        return interval_dots(shown, category="name", value="output", other="ahead", caption=caption, format=".0f")
+        return interval_dots(
+            shown, category="name", value="output", other="ahead", caption=caption, format=".0f", rule=0.0
+        )
 
     return Figure(
         "propagation.section", "output", caption, columns, table(shown, columns), (release,), draw,
