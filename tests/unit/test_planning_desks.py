@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy.optimize import linprog
 
@@ -93,6 +94,19 @@ def test_what_nobody_weighs_is_not_planned(own_room: Path) -> None:
         wrong = DeskSettings("allocation", "allocation", {**ALLOCATION, "table": "restrictions"})
         with pytest.raises(SettingsError, match="no input-output table"):
             room.run_desk(wrong, room.moment(DAY), DAY, {})
+
+
+def test_a_register_that_says_nothing_usable_stops_its_desk_alone(own_room: Path) -> None:
+    entry = {"kind": "class", "product": "C", "valid_from": dt.date(2020, 3, 1), "valid_to": None, "value": 1.5,
+             "owner": "nobody", "legal_basis": "none"}  # fmt: skip
+    with Room.open(own_room, actor="test") as room:
+        fields = [f.name for f in room.store.spec("objectives").fields]
+        schema = room.store.arrow("objectives", room.moment(DAY), columns=fields).schema
+        late = dt.datetime(2020, 3, 12, 8, tzinfo=dt.UTC)
+        room.ingest("objectives", pa.table({n: [entry[n]] for n in fields}, schema=schema), late)
+        picture = room.picture(late.date())
+    assert picture.desks["allocation"].note.startswith("OPS-D175: the objectives register has a value out of range")
+    assert picture.desks["propagation"].cells
 
 
 def test_a_path_begins_at_what_was_measured_and_rests_on_no_later_figure(own_room: Path) -> None:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from opsroom.base.errors import FitError
+from opsroom.base.errors import FitError, UserError
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
@@ -47,8 +47,13 @@ class AllocationDesk:
             return DeskOutcome(None, note="nothing published yet of what each section can do")
         found, newest = known
         table = sector_table(view, settings)
-        register = objectives(view.frame(names[1]), view.day)
         sections = table.z.index
+        try:
+            register = objectives(view.frame(names[1]), view.day)
+            weights = register.weights(sections)
+        except UserError as error:
+            # a register that says nothing usable stops this desk, not the room's other figures
+            return DeskOutcome(None, note=f"{error.code}: {error.message} {error.remedy}")
         wanted = table.household + table.other
         shares: dict[str, pd.Series] = {}
         unseen: list[str] = []
@@ -64,7 +69,7 @@ class AllocationDesk:
         able = shares["value"] * table.output
         met = possible_share(**means, floor=floors, capacity=able)
         rules = {"floor": met * floors, "classes": register.classes(sections)}
-        given = {**means, "value": register.weights(sections), "rules": rules}
+        given = {**means, "value": weights, "rules": rules}
         plan = _plan(given, table.output, shares)
         facts = {
             "week": newest,
