@@ -21,7 +21,8 @@ from opsroom.faces.web import create_app
 from opsroom.protect.access import RIGHTS, ROLES
 from opsroom.protect.reader import Releases
 from opsroom.room.door import Door
-from opsroom.room.room import Room, plain_settings
+from opsroom.room.opening import plain_settings
+from opsroom.room.room import Room
 
 API = "/api/v1"
 CONFIDENTIAL = 'confidential = true\nunit = "enterprise"\nunit_field = "company"'

@@ -1,13 +1,15 @@
 """The demo's feed: errors cross the process, and what comes later changes no origin of an earlier figure."""
 
 import datetime as dt
+import pickle
 import shutil
 
 import pytest
 
 from opsroom.base.errors import DataError, SettingsError
 from opsroom.room import Room
-from opsroom.room.feed import Feeder, tell, told
+from opsroom.room.desk import AHEAD, DeskOutcome
+from opsroom.room.feed import COUNTRY, Feeder, tell, told
 
 
 def test_an_error_is_the_same_on_the_other_side():
@@ -53,19 +55,54 @@ def test_an_old_version_holds_all_that_was_known(built_room):
             assert rows < room.store.vintages(dataset, moment).num_rows, "the version named is the smallest that does"
 
 
-def test_desks_run_ahead_say_what_they_say_in_turn(built_room, tmp_path):
-    day = dt.date(2020, 2, 5)
+def test_what_is_made_ahead_says_what_desks_say_in_turn(built_room, tmp_path):
+    first, day = dt.date(2020, 1, 22), dt.date(2020, 2, 5)
     copy = tmp_path / "meridia"
     shutil.copytree(built_room, copy)
-    with Room.open(copy, actor="test") as ahead, Room.open(built_room, actor="test") as in_turn:
-        # Day after day, as the feed does; nothing of it is read from releases.
-        for earlier in (dt.date(2020, 1, 22), dt.date(2020, 1, 29)):
-            assert dict(ahead.prepare(earlier))
-        found, known = dict(ahead.prepare(day)), in_turn.picture(day)
-        assert "nowcast" in found
-        for name, outcome in found.items():
-            assert outcome.result is None
+    with (
+        Room.open(copy, actor="test") as learner,
+        Room.open(copy, actor="test") as ahead,
+        Room.open(copy, actor="test") as publisher,
+        Room.open(built_room, actor="test") as in_turn,
+    ):
+        # As the demo does: the first day's desks on public series beside the feed, which goes on from what they learnt.
+        assert {"nowcast", "electricity"} == set(dict(learner.prepare(first, COUNTRY)))
+        made = dict(ahead.prepare(first, AHEAD - COUNTRY))
+        assert not {"nowcast", "electricity"} & set(made)
+        ahead.memory.update(pickle.loads(pickle.dumps(learner.memory)))
+        for earlier in (dt.date(2020, 1, 29), day):
+            made = pickle.loads(pickle.dumps(dict(ahead.prepare(earlier))))
+        known = in_turn.picture(day)
+        outcomes = {name: one for name, one in made.items() if isinstance(one, DeskOutcome)}
+        assert {"nowcast", "electricity", "loans", "flows", "bottlenecks"} == set(outcomes)
+        assert all(outcome.result is None for outcome in outcomes.values())
+        # Of the others what their runs begin with: begun so, they must not begin again, and say the same.
+        begun = {name: one for name, one in made.items() if name not in outcomes}
+        assert {"resumption", "relief"} == set(begun)
+        upstream: dict[str, DeskOutcome] = {}
+        for setting in publisher.settings.desks:
+            if setting.name in begun:
+                assert begun[setting.name]
+                publisher.memory.update(begun[setting.name])
+                upstream[setting.name] = publisher.run_desk(setting, publisher.moment(day), day, upstream)
+                for place, thing in begun[setting.name].items():
+                    assert publisher.memory[place] is thing
+        for name, outcome in (outcomes | upstream).items():
             assert outcome.provenance == known.desks[name].provenance
             for here, there in zip(outcome.cells, known.desks[name].cells, strict=True):
                 assert here.name == there.name
                 assert repr(here.frame.to_dict("list")) == repr(there.frame.to_dict("list"))
+
+
+def test_between_two_fits_nothing_is_begun_of_resumption(built_room):
+    with Room.open(built_room, actor="test") as room:
+        made = dict(room.prepare(dt.date(2020, 1, 29), {"resumption"}))
+        assert made == {"resumption": {}}
+        room.memory.clear()
+        made = dict(room.prepare(dt.date(2020, 3, 4), {"resumption"}))
+        assert made["resumption"]
+        # The last fit: readings of the time before are not held on to.
+        assert (
+            room.memory["resumption.meters"].days.start
+            == dt.date(2020, 3, 4).toordinal() - dt.date(1970, 1, 1).toordinal()
+        )

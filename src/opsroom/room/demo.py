@@ -8,12 +8,12 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import UsageError
 from opsroom.base.memory import give_back
@@ -22,7 +22,9 @@ from opsroom.room.calendar import publication_days
 from opsroom.room.room import Room
 
 if TYPE_CHECKING:
+    from opsroom.base.settings import DeskSettings
     from opsroom.economy import Truth
+    from opsroom.room.desk import DeskOutcome
 
 DECISION_DAY = dt.date(2020, 3, 4)
 """In Meridia the payment holiday is decided on this day, on what the room had published by then."""
@@ -60,8 +62,8 @@ def build_meridia(
 ) -> Built:
     """Build Meridia's room: ingest each delivery when it arrives, publish on each publication day.
 
-    A process of its own generates, ingests, and runs the desks that rest on the store alone; this one publishes
-    each day once all of it is in.
+    A process of its own generates, ingests, and makes what can be made ahead; this one publishes each day once all of
+    it is in.
 
     Parameters
     ----------
@@ -82,7 +84,8 @@ def build_meridia(
         The open room.
     """
     from opsroom.economy import Truth, meridia
-    from opsroom.room.feed import Feeder, truth_folder
+    from opsroom.room.desk import AHEAD
+    from opsroom.room.feed import COUNTRY, Feeder, truth_folder
 
     world = meridia(companies=companies, seed=seed)
     room = Room.create(folder, settings=world.room_settings(), specs=world.specs().values(), actor=actor)
@@ -96,10 +99,20 @@ def build_meridia(
             import_module(module)
         if meanwhile is not None:
             meanwhile()
+        feeder.wait_for_series()
+        first = dict(room.prepare(days[0], COUNTRY))
+        feeder.hand(room.memory)
+        room.memory.clear()
+
+        def made(day: dt.date, desk: DeskSettings) -> DeskOutcome | Mapping[str, Any]:
+            if desk.kind not in AHEAD:
+                return {}
+            return first.pop(desk.name) if desk.name in first else feeder.made(day, desk.name)
+
         gc.freeze()  # what is loaded stays: looked through for garbage again and again, it took a twentieth
         for day in track(days, "living through the shock, week by week"):
             feeder.wait(room.moment(day))
-            room.publish(day, prepared=partial(feeder.outcome, day))
+            room.publish(day, prepared=partial(made, day))
             give_back()
             if day == DECISION_DAY:
                 _decide(room, day)

@@ -250,9 +250,29 @@ KINDS = (
 """The kinds of desk that ``room.toml`` may name; a kind is a file in `opsroom.room.desks`."""
 
 
-ALONE = frozenset({"activity", "flows", "loans", "nowcast"})
-"""Kinds that are run by another process, and before earlier days are out, where there is one: they rest on the store
-alone, neither on other desks of the day nor on what is published."""
+ALONE = frozenset({"activity", "bottlenecks", "flows", "loans", "nowcast"})
+"""Kinds that may be run by another process, and before earlier days are out: they rest on the store alone, neither on
+other desks of the day nor on what is published."""
+
+
+class Begun(Protocol):
+    """A desk that can be begun by another process, as far as it rests on the store alone."""
+
+    def begin(self, view: View, settings: DeskSettings) -> Mapping[str, Any]:
+        """Return what `run` would look for in the room's memory, and make itself where it is not there."""
+
+
+BEGUN = frozenset({"relief", "resumption"})
+"""Kinds that are `Begun`."""
+
+AHEAD = ALONE | BEGUN
+"""Kinds of which something can be made ahead."""
+
+
+def begun(kind: str) -> Begun:
+    """Return the desk of one of the kinds `BEGUN`."""
+    found: Begun = desk(kind)  # type: ignore[assignment]  # which kinds can be begun, `BEGUN` says
+    return found
 
 
 def desk(kind: str) -> Desk:

@@ -2,14 +2,18 @@
 
 ``python -m opsroom.room.feed FOLDER --companies N --seed S --until DAY --actor NAME`` ingests delivery by delivery
 and tells on stdout, in pickles, what the publishing process waits for: that everything that arrived before a moment is
-in the store; the outcome of desks that rest on the store alone, which it runs as soon as a publication day is in;
-that the truth is saved beside the room; or an error. A figure as of a day does not look at what arrives after it,
-so the feed goes on while earlier days are published.
+in the store; what can be made ahead of desks, which it makes as soon as a publication day is in; that the truth is
+saved beside the room; or an error. A figure as of a day does not look at what arrives after it, so the feed goes on
+while earlier days are published.
+
+Of what arrives up to the first publication day, public series come first: the publishing process runs that day's desks
+that rest on them alone (`COUNTRY`) while the microdata come in, and hands the feed, on stdin, what they have learnt.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import gc
 import os
@@ -18,20 +22,25 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from opsroom.base import errors
 from opsroom.base.errors import InternalError, OpsroomError
 from opsroom.base.memory import give_back
-from opsroom.economy import meridia
+from opsroom.economy import Delivery, meridia
 from opsroom.room.calendar import publication_days
-from opsroom.room.desk import DeskOutcome
+from opsroom.room.desk import AHEAD, DeskOutcome
 from opsroom.room.room import Room
 
 Message = tuple[str, Any]
-"""What is told, and its content: known (a moment), outcome (day, desk, outcome), done, error (its facts)."""
+"""What is told, and its content: series (known up to the first publication day), known (a moment), made (day, desk,
+outcome or memory), done, error (its facts)."""
+
+COUNTRY = frozenset({"activity", "nowcast"})
+"""Kinds of desk that in Meridia rest on public series alone. Most of their work is to learn, on the first day."""
 
 
 class Feeder:
@@ -54,14 +63,17 @@ class Feeder:
         order = [str(folder), f"--companies={companies}", f"--seed={seed}", f"--until={until}", f"--actor={actor}"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "opsroom.room.feed", *order],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
         self._told: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._known = dt.datetime.min.replace(tzinfo=dt.UTC)
-        self._outcomes: dict[tuple[dt.date, str], DeskOutcome] = {}
+        self._series = False
+        self._made: dict[tuple[dt.date, str], DeskOutcome | Mapping[str, Any]] = {}
         # A thread empties the pipe: a feed that waits for its reader would not be ahead of him.
         threading.Thread(target=self._listen, name="feed", daemon=True).start()
+        self._hands: threading.Thread | None = None
 
     def wait(self, moment: dt.datetime) -> None:
         """Return once everything that arrived up to the moment is in the store.
@@ -74,17 +86,34 @@ class Feeder:
         while self._known <= moment:
             self._take()
 
-    def outcome(self, day: dt.date, desk: str) -> DeskOutcome:
-        """Return what a desk that rests on the store alone found as of a day.
+    def wait_for_series(self) -> None:
+        """Return once all public series that arrive up to the first publication day are in the store.
 
         Raises
         ------
         OpsroomError
             What stopped the feeding process.
         """
-        while (day, desk) not in self._outcomes:
+        while not self._series:
             self._take()
-        return self._outcomes.pop((day, desk))
+
+    def hand(self, memory: Mapping[str, Any]) -> None:
+        """Hand the feed what desks of the kinds `COUNTRY` keep in memory, for it to go on from."""
+        # A thread fills the pipe: the feed takes it when it comes to it.
+        self._hands = threading.Thread(target=self._hand, args=(dict(memory),), name="hand", daemon=True)
+        self._hands.start()
+
+    def made(self, day: dt.date, desk: str) -> DeskOutcome | Mapping[str, Any]:
+        """Return what the feed made ahead of a desk as of a day, see `Room.prepare`.
+
+        Raises
+        ------
+        OpsroomError
+            What stopped the feeding process.
+        """
+        while (day, desk) not in self._made:
+            self._take()
+        return self._made.pop((day, desk))
 
     def finish(self) -> None:
         """Wait for the end of the feed; the truth is saved then.
@@ -103,6 +132,10 @@ class Feeder:
         if self._process.poll() is None:
             self._process.terminate()
         self._process.wait()
+        if self._hands is not None:
+            self._hands.join()
+        with contextlib.suppress(BrokenPipeError):  # what was still to be handed on, nobody takes
+            self._process.stdin.close()  # type: ignore[union-attr]  # it was opened as a pipe
 
     def _listen(self) -> None:
         with self._process.stdout as stream:  # type: ignore[union-attr]  # it was opened as a pipe
@@ -113,13 +146,20 @@ class Feeder:
                 early = InternalError("the process that feeds the demo room ended early.", remedy="Run the demo again.")
                 self._told.put(("error", tell(early)))
 
+    def _hand(self, memory: Mapping[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # a feed that has ended says itself why
+            pickle.dump(memory, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)  # type: ignore[arg-type]  # a pipe
+            self._process.stdin.flush()  # type: ignore[union-attr]  # as above
+
     def _take(self) -> None:
         word, content = self._told.get()
         if word == "known":
             self._known = content
-        elif word == "outcome":
-            day, desk, outcome = content
-            self._outcomes[day, desk] = outcome
+        elif word == "series":
+            self._series = True
+        elif word == "made":
+            day, desk, made = content
+            self._made[day, desk] = made
         elif word == "done":
             self._known = END
         else:
@@ -141,29 +181,69 @@ def told(error: dict[str, str]) -> OpsroomError:
     return found
 
 
-def feed(folder: Path, *, companies: int, seed: int, until: dt.date, actor: str) -> Iterator[Message]:
-    """Ingest every delivery up to a day, run what can be run of each publication day, then save the truth."""
+def feed(
+    folder: Path, *, companies: int, seed: int, until: dt.date, actor: str, handed: Callable[[], Mapping[str, Any]]
+) -> Iterator[Message]:
+    """Ingest every delivery up to a day, make what can be made ahead of each publication day, then save the truth.
+
+    `handed` gives what desks of the kinds `COUNTRY` kept in memory on the first publication day.
+    """
     world = meridia(companies=companies, seed=seed)
     # One thread of the query engine: the other core is the publisher's, and small deliveries gain nothing by two.
     with Room.open(folder, actor=actor, threads=1) as room:
         calendar = room.settings.publish
         days = publication_days(calendar.first or until, until, calendar)
-        for delivery in world.deliveries(until=until):
+        opening, rest = _split(world.deliveries(until=until), room.moment(days[0] if days else until))
+        series = [d for d in opening if not room.store.spec(d.dataset).confidential]
+        for delivery in series:
+            room.ingest(delivery.dataset, delivery.source, delivery.known_at)
+        yield "series", None
+        others = [d for d in opening if room.store.spec(d.dataset).confidential]
+        del opening, series
+        ahead = _ahead(room, days, handed)
+        for delivery in chain(_taken(others), rest):
             yield "known", delivery.known_at
             while days and room.moment(days[0]) < delivery.known_at:
-                yield from _prepared(room, days.pop(0))
+                yield from next(ahead)
             room.ingest(delivery.dataset, delivery.source, delivery.known_at)
         yield "known", room.moment(until) + dt.timedelta(microseconds=1)
-        for day in days:
-            yield from _prepared(room, day)
+        for made in ahead:
+            yield from made
     world.truth.save(truth_folder(folder))
     yield "done", None
 
 
-def _prepared(room: Room, day: dt.date) -> Iterator[Message]:
+def _split(deliveries: Iterator[Delivery], moment: dt.datetime) -> tuple[list[Delivery], Iterator[Delivery]]:
+    """Return the deliveries up to a moment, and those after it."""
+    opening: list[Delivery] = []
+    for delivery in deliveries:
+        if delivery.known_at > moment:
+            return opening, chain([delivery], deliveries)
+        opening.append(delivery)
+    return opening, iter(())
+
+
+def _taken(deliveries: list[Delivery]) -> Iterator[Delivery]:
+    """Yield the deliveries in order, and hold none that was."""
+    deliveries.reverse()
+    while deliveries:
+        yield deliveries.pop()
+
+
+def _ahead(room: Room, days: list[dt.date], handed: Callable[[], Mapping[str, Any]]) -> Iterator[Iterator[Message]]:
+    """Yield, day by day, what is made ahead of a publication; the day is off the list by then."""
+    kinds = AHEAD - COUNTRY
+    while days:
+        yield _prepared(room, days.pop(0), kinds)
+        if kinds != AHEAD:
+            kinds = AHEAD
+            room.memory.update(handed())
+
+
+def _prepared(room: Room, day: dt.date, kinds: frozenset[str]) -> Iterator[Message]:
     give_back()
-    for desk, outcome in room.prepare(day):
-        yield "outcome", (day, desk, outcome)
+    for desk, made in room.prepare(day, kinds):
+        yield "made", (day, desk, made)
     give_back()
 
 
@@ -192,7 +272,12 @@ def main() -> int:
 
         try:
             for message in feed(
-                given.folder, companies=given.companies, seed=given.seed, until=given.until, actor=given.actor
+                given.folder,
+                companies=given.companies,
+                seed=given.seed,
+                until=given.until,
+                actor=given.actor,
+                handed=lambda: pickle.load(sys.stdin.buffer),
             ):
                 say(message)
         except OpsroomError as error:

@@ -1,4 +1,4 @@
-"""Open a desk in a room: a table is added at the end of ``room.toml``."""
+"""A new room's settings, and a desk opened in a room: a table is added at the end of ``room.toml``."""
 
 from __future__ import annotations
 
@@ -68,3 +68,14 @@ def _value(value: object) -> str:
     if isinstance(value, int | float):
         return repr(value)
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def plain_settings(title: str) -> str:
+    """Return the ``room.toml`` of a room of which nothing is known yet."""
+    return (
+        "schema_version = 1\n\n[room]\n"
+        f"title = {json.dumps(title)}\n"
+        'timezone = "UTC"\n\n'
+        '[publish]\ncadence = "on_demand"\n\n'
+        '[rules]\nprofile = "business"\n'
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -30,9 +29,10 @@ from opsroom.protect.users import Users
 from opsroom.room import deciding, warning  # noqa: F401 - declare tables before the room's database is opened
 from opsroom.room.auditing import before_publishing, write_heads
 from opsroom.room.calendar import last_publication_day
-from opsroom.room.desk import ALONE, DeskOutcome, View, desk
+from opsroom.room.desk import AHEAD, BEGUN, DeskOutcome, View, begun, desk
 from opsroom.room.guard import Guard
 from opsroom.room.lineage import note_origins
+from opsroom.room.opening import plain_settings
 from opsroom.room.picture import Picture
 from opsroom.room.providers import reading_right, record_providers
 from opsroom.room.public import write_public
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from opsroom.room.tablequery import TableQuery
 
 AsOf = dt.date | dt.datetime | str | None
-Prepared = Callable[[str], DeskOutcome]
+Prepared = Callable[[DeskSettings], DeskOutcome | Mapping[str, Any]]
 
 
 class Room:
@@ -346,19 +346,41 @@ class Room:
             found[setting.name] = self.run_desk(setting, moment, day, found)
         return Picture(moment, day, found)
 
-    def prepare(self, as_of: dt.date) -> Iterator[tuple[str, DeskOutcome]]:
-        """Run the desks that rest on the store alone ahead of a publication, day after day in order.
+    def prepare(
+        self, as_of: dt.date, kinds: Iterable[str] = AHEAD
+    ) -> Iterator[tuple[str, DeskOutcome | Mapping[str, Any]]]:
+        """Run what rests on the store alone ahead of a publication, day after day in order, of some kinds of desk.
 
         Yields
         ------
-        tuple of str and DeskOutcome
-            Name of the desk and its outcome for `publish`, without the method's own result; confidential.
+        tuple of str and DeskOutcome or mapping
+            Name of the desk and, for `publish`, its outcome without the method's own result, or what the room's
+            memory needs to hold for its run to be short; confidential.
         """
         self.guard.require("publish")
         moment, day = self.moment(as_of), self.publication_day(as_of)
         for setting in self.settings.desks:
-            if setting.kind in ALONE and is_wanted(setting, day, self.settings):
+            if setting.kind not in kinds or not is_wanted(setting, day, self.settings):
+                continue
+            if setting.kind in BEGUN:
+                yield setting.name, begun(setting.kind).begin(self._view(moment, day, {}, ahead=True), setting)
+            else:
                 yield setting.name, replace(self.run_desk(setting, moment, day, {}, ahead=True), result=None)
+
+    def _view(
+        self, moment: dt.datetime, day: dt.date, upstream: Mapping[str, DeskOutcome], *, ahead: bool = False
+    ) -> View:
+        self.guard.require("scan", whole=True)
+        return View(
+            self.store,
+            self.settings,
+            self.releases(),
+            as_of=moment,
+            day=day,
+            upstream=upstream,
+            memory=self.memory,
+            ahead=ahead,
+        )
 
     def run_desk(
         self,
@@ -382,17 +404,7 @@ class Room:
         ahead
             Whether it runs before earlier days are published.
         """
-        self.guard.require("scan", whole=True)
-        view = View(
-            self.store,
-            self.settings,
-            self.releases(),
-            as_of=moment,
-            day=day,
-            upstream=upstream,
-            memory=self.memory,
-            ahead=ahead,
-        )
+        view = self._view(moment, day, upstream, ahead=ahead)
         return desk(setting.kind).run(view, setting).stamped(view)
 
     def publish(self, as_of: AsOf = None, *, prepared: Prepared | None = None) -> list[Release]:
@@ -403,7 +415,7 @@ class Room:
         as_of
             A publication day. Where absent, the last one not after the largest `known_at`.
         prepared
-            Gives the outcome of a desk that another process ran for the day (see `prepare`), by name.
+            Gives what was made of a desk for the day before (see `prepare`); empty where nothing was.
 
         Returns
         -------
@@ -436,20 +448,22 @@ class Room:
                 continue
             if setting.kind == "decisions":
                 self._review(day)
-            if prepared is not None and setting.kind in ALONE:
-                outcome = prepared(setting.name)
+            made = {} if prepared is None else prepared(setting)
+            if isinstance(made, DeskOutcome):
+                outcome = made
             else:
+                self.memory.update(made)
                 outcome = self.run_desk(setting, moment, day, found)
             found[setting.name] = outcome
             if outcome.note:
                 self.notes[setting.name] = outcome.note
             # a process killed while publishing left the first releases of the day: they stand, the rest follows
             left = replace(outcome, cells=tuple(c for c in outcome.cells if c.name not in done))
-            made = publish_outcome(
+            new = publish_outcome(
                 left, setting, self.settings, self.ledger, as_of=moment, day=day, refused=refused.append
             )
-            note_origins(self.state, made, setting)
-            issued += made
+            note_origins(self.state, new, setting)
+            issued += new
         acts = [*(("release", one.id) for one in (*done.values(), *issued)), *(("refusal", one) for one in refused)]
         self.audit.append_all(self.actor, [*acts, ("publish", day.isoformat())], at=moment)
         write_heads(self)
@@ -584,14 +598,3 @@ def load_specs(folder: Path) -> dict[str, DatasetSpec]:
     """Read every dataset specification of a room."""
     specs = [DatasetSpec.from_toml(file) for file in sorted(folder.glob("*.toml"))]
     return {spec.name: spec for spec in specs}
-
-
-def plain_settings(title: str) -> str:
-    """Return the ``room.toml`` of a room of which nothing is known yet."""
-    return (
-        "schema_version = 1\n\n[room]\n"
-        f"title = {json.dumps(title)}\n"
-        'timezone = "UTC"\n\n'
-        '[publish]\ncadence = "on_demand"\n\n'
-        '[rules]\nprofile = "business"\n'
-    )

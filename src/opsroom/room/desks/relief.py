@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import DataError, FitError
 from opsroom.base.settings import Cadence, DeskSettings
@@ -54,14 +54,23 @@ class ReliefDesk:
         "relief.deadline": "monthly",
     }
 
+    def begin(self, view: View, settings: DeskSettings) -> Mapping[str, Any]:
+        """Work out what accounts and monthly reports tell."""
+        view, names, missing = _known(view, settings)
+        if missing:
+            return {}
+        try:
+            _groundwork(view, settings, names, _Activity())
+        except DataError:
+            return {}  # `run` meets it again and says so
+        place = _place(settings)
+        return {place: view.memory.pop(place)}  # needed there alone: next month brings other accounts
+
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return liquidity now, options over the horizon, and until when a decision still reaches half."""
-        reports = ("sales", "wages") if settings.get("sales") else ("firm_months",)
-        tables = {n: str(settings.require(n)) for n in ("register", "accounts", "loans", *reports)}
-        view, known = standard_view(view, tables, {n: n for n in tables})
-        if missing := missing_tables(view, known):
+        view, names, missing = _known(view, settings)
+        if missing:
             return DeskOutcome(None, note=missing)
-        names = list(known.values())
         try:
             return self._study(view, settings, names)
         except DataError as error:  # amounts that no study can hold: the other desks still publish
@@ -135,6 +144,18 @@ class ReliefDesk:
         return _Activity(found.states, path if len(path) >= 14 else None, _by_month(found), found.reference_date)
 
 
+def _known(view: View, settings: DeskSettings) -> tuple[View, list[str], str]:
+    """Return the view in which built-in datasets have the method's layout, their names, and which are not known yet."""
+    reports = ("sales", "wages") if settings.get("sales") else ("firm_months",)
+    tables = {n: str(settings.require(n)) for n in ("register", "accounts", "loans", *reports)}
+    view, known = standard_view(view, tables, {n: n for n in tables})
+    return view, list(known.values()), missing_tables(view, known)
+
+
+def _place(settings: DeskSettings) -> str:
+    return f"relief.groundwork.{settings.name}"
+
+
 def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Activity) -> Groundwork:
     """Return what accounts and monthly reports tell: kept from the last run while it still is what is known.
 
@@ -142,7 +163,7 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
     """
     from opsroom.decide.relief.groundwork import Groundwork
 
-    place = f"relief.groundwork.{settings.name}"
+    place = _place(settings)
     _, accounts, _, *reports = names
     kept: tuple[list[str], Mark, Groundwork] | None = view.memory.get(place)
     if kept is not None and kept[0] == names and kept[2].holds(view.day, known.months) and kept[1].holds(view):

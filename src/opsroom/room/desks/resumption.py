@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 SETTLED = dt.timedelta(days=60)
 """Time for late readings of the normal span to come in, before normals stand still."""
 
+BEFORE = dt.timedelta(days=3)
+"""Time before the holiday at which the index begins."""
+
+_BASELINES = "resumption.baselines"
+
 LEAD = 16
 """Days before the cohort day from which the index is shown."""
 
@@ -91,7 +96,7 @@ class ResumptionDesk:
         if not view.has(names.links):
             return DeskOutcome(None, note=f"nothing is known yet of meter_links ({names.links})")
         dates = holiday_dates(view)
-        if view.day < dates["start"] - dt.timedelta(days=3):
+        if view.day < dates["start"] - BEFORE:
             return DeskOutcome(None, note="the index begins with the holiday")
         try:
             result = self._result(view, settings, names, dates)
@@ -101,6 +106,23 @@ class ResumptionDesk:
         view.memory["resumption.last"] = (view.day, result)
         cells = tuple(self._described(view, names, c) for c in self._cells(view, result, previous))
         return DeskOutcome(result, cells)
+
+    def begin(self, view: View, settings: DeskSettings) -> Mapping[str, Any]:
+        """Fit the companies' normals, on the days on which they are fitted anew."""
+        view, names = _Names.of(view, settings)
+        dates = holiday_dates(view)
+        cohort = dates["cohort_day"]
+        early = view.day < dates["start"] - BEFORE
+        if early or refit_day(view, cohort) != view.day or names.missing(view) or not view.has(names.links):
+            return {}
+        try:
+            normals = self._baseline(view, settings, names, cohort)
+        except FitError:
+            return {}  # `run` meets it again and says so
+        if last_fit(view, cohort):
+            forget(view, before=view.day)
+        # What the next fit rests on stays where it is made.
+        return {_BASELINES: {view.day: replace(normals, regressions=None)}}
 
     def _cells(self, view: View, result: ResumptionResult, previous: ResumptionResult | None) -> Iterator[Cells]:
         """Yield the cells that are due; the many cells of regions are not counted out on other days."""
@@ -155,7 +177,7 @@ class ResumptionDesk:
         start = cohort - dt.timedelta(days=int(settings.get("history_days", 380)))
         fitted_on = refit_day(view, cohort)
         then = view.at(fitted_on)
-        kept = view.memory.setdefault("resumption.baselines", {})
+        kept = view.memory.setdefault(_BASELINES, {})
         if fitted_on not in kept:
             earlier = next(iter(kept.values()), None)
             kept.clear()
@@ -203,6 +225,15 @@ def refit_day(view: View, cohort: dt.date) -> dt.date:
     day = min(view.day, cohort + SETTLED)
     month = publication_days(day.replace(day=1), day, calendar)
     return month[0] if month and calendar.cadence != "on_demand" else day
+
+
+def last_fit(view: View, cohort: dt.date) -> bool:
+    """Say whether the normals fitted on the view's day stand for good: no later day is one of the calendar's fits."""
+    calendar = view.settings.publish
+    if calendar.cadence == "on_demand":
+        return False
+    later = publication_days(view.day + dt.timedelta(days=1), cohort + SETTLED, calendar)
+    return all(day.month == view.day.month and day.year == view.day.year for day in later)
 
 
 def holiday_dates(view: View) -> Mapping[str, dt.date]:
