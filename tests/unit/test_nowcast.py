@@ -265,7 +265,7 @@ def test_cells_hold_what_the_faces_read() -> None:
     gdp, news = new.cells(previous=old)
     assert gdp.name == "nowcast.gdp"
     assert gdp.dimensions == ("quarter", "kind")
-    assert set(gdp.frame["kind"]) == {"nowcast", "ar1", "bridge", "official"}
+    assert set(gdp.frame["kind"]) == {"nowcast", "pool", "ar1", "bridge", "official"}
     assert gdp.facts["previous"] == {"day": "2020-03-04", "growth": round(old.point, 2)}
     assert gdp.facts["next_release"]["series"] in LAGS
     assert gdp.facts["titles"]["m0"] == "m0"

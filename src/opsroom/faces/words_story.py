@@ -180,6 +180,19 @@ def _output(desk: Desk) -> Iterator[Part]:
         yield from levels(desk)  # where the room has methods at work, they tell more than levels
 
 
+def _pooled(release: Any, quarter: str) -> Iterator[Part]:
+    """Say what the models say together, once they have earned their weights."""
+    row = one(release, quarter=quarter, kind="pool")
+    growth, band = number(row, "growth"), bounds(row, "growth")
+    weights, past = release.facts.get("pool_weights") or {}, int(release.facts.get("pool_past") or 0)
+    if growth is None or band is None or not weights or not past:
+        return
+    first = max(weights, key=lambda model: float(weights[model]))
+    values = {"pool": w.percent(growth), "interval": w.interval(*band), "n": past}
+    share = w.percent(100.0 * float(weights[first]), 0)
+    yield "story.nowcast_pool", {**values, "first": w.say(f"words.member_{first}"), "share": share}, (release,)
+
+
 def _nowcast(desk: Desk) -> Iterator[Part]:
     release = desk.get("nowcast.gdp")
     if release is None:
@@ -197,6 +210,7 @@ def _nowcast(desk: Desk) -> Iterator[Part]:
     naive = number(one(release, quarter=quarter, kind="ar1"), "growth")
     if naive is not None:
         yield "story.nowcast_ar1", {"ar1": w.percent(naive)}, (release,)
+    yield from _pooled(release, quarter)
     previous = release.facts.get("previous") or {}
     if previous.get("growth") is not None and previous.get("day"):
         yield (

@@ -38,6 +38,7 @@ def nowcast(desk: Desk) -> Figure | None:
                     k: said.get(k)
                     for k in ("growth", "growth_lower", "growth_upper", "growth_lower68", "growth_upper68")
                 },
+                "pool": number(one(past, quarter=quarter, kind="pool"), "growth"),
                 "ar1": number(one(past, quarter=quarter, kind="ar1"), "growth"),
                 "official": number(one(past, quarter=quarter, kind="official"), "growth"),
             }
@@ -50,6 +51,7 @@ def nowcast(desk: Desk) -> Figure | None:
         "growth_upper",
         "growth_lower68",
         "growth_upper68",
+        "pool",
         "ar1",
         "official",
     )
@@ -59,7 +61,7 @@ def nowcast(desk: Desk) -> Figure | None:
         w.say("fig.nowcast.alt", quarter=w.period(quarter), growth=w.percent(growth)),
     )  # fmt: skip
     lines = {"growth": w.say("chart.nowcast")}
-    for kind in ("ar1", "official"):
+    for kind in ("pool", "ar1", "official"):
         if any(r[kind] is not None for r in rows):
             lines[kind] = w.say(f"chart.{kind}")
 

@@ -20,10 +20,10 @@ from opsroom.measure.nowcast.panel import COMMON, Panel, blocks_of, build_panel,
 from opsroom.measure.nowcast.releases import NextRelease, period_end, upcoming
 from opsroom.measure.nowcast.results import NowcastResult, QuarterNowcast
 from opsroom.measure.nowcast.spec import SeriesSpec, Settings
+from opsroom.measure.nowcast.together import nearest, together
 
 DEFAULT_LAG = 45
 """Days from a quarter's end to the first release of GDP where neither vintages nor specification tell."""
-_WINDOW_DAYS = 35
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +233,11 @@ def _one(
         deviation = float(np.sqrt(deviation**2 + (found.mean - bridged.growth) ** 2 + bridged.discord**2))
     past = alike(history, horizon)
     levels, basis, count = quantiles(found.mean, deviation, shock=found.shock, history=past)
+    said = {
+        "growth": found.mean, "deviation": deviation, "bridge": bridged.growth, "bridge_deviation": bridged.deviation,
+        "ar1": naive.growth, "ar1_deviation": naive.deviation, "discord": bridged.discord, "shock": float(found.shock),
+    }  # fmt: skip
+    pool = together(said, history, horizon)
     normal, components = fitted.contributions(target, quarter)
     return QuarterNowcast(
         quarter=label(quarter),
@@ -250,6 +255,14 @@ def _one(
         ar1_deviation=naive.deviation,
         bridge=bridged.growth,
         bridge_deviation=bridged.deviation,
+        discord=bridged.discord,
+        pool=pool.growth,
+        pool_lower68=pool.lower68,
+        pool_upper68=pool.upper68,
+        pool_lower90=pool.lower90,
+        pool_upper90=pool.upper90,
+        pool_past=pool.past,
+        pool_weights=pool.weights,
         normal=normal,
         components=components,
     )
@@ -272,8 +285,5 @@ def alike(history: pd.DataFrame | None, horizon_days: int) -> pd.DataFrame | Non
     """
     if history is None or history.empty:
         return None
-    distance = history["horizon_days"].to_numpy(np.float64) - horizon_days
-    rows = np.flatnonzero(~np.isnan(history["error"].to_numpy(np.float64)) & (np.abs(distance) <= _WINDOW_DAYS))
-    near = history.iloc[rows[np.lexsort((distance[rows], np.abs(distance[rows])))]]
-    first = near.drop_duplicates(["quarter", "shock"])
+    first = nearest(history, horizon_days, by=("quarter", "shock"))
     return first[["error", "deviation", "shock"]].rename(columns={"deviation": "sd"})

@@ -36,12 +36,21 @@ COLUMNS = (
     "basis",
     "shock",
     "ar1",
+    "ar1_deviation",
     "bridge",
+    "bridge_deviation",
+    "discord",
+    "pool",
+    "pool_lower90",
+    "pool_upper90",
     "first_release",
     "error",
     "ar1_error",
     "bridge_error",
+    "pool_error",
 )
+_ERRORS = {"growth": "error", "ar1": "ar1_error", "bridge": "bridge_error", "pool": "pool_error"}
+_SAID = COLUMNS[1 : COLUMNS.index("first_release")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,7 @@ def _score(name: str, rows: pd.DataFrame) -> dict[str, object]:
         "rmse": rmse("error"),
         "rmse_ar1": naive,
         "rmse_bridge": rmse("bridge_error"),
+        "rmse_pool": rmse("pool_error"),
         "ratio": rmse("error") / naive if naive > 0 else np.nan,
         "bias": float(rows["error"].mean()),
         "coverage90": float(covered.mean()),
@@ -216,17 +226,14 @@ def _before(models: Mapping[dt.date, FittedFactorModel], day: dt.date) -> Factor
 
 
 def _open(day: dt.date, q: object) -> dict[str, object]:
-    row = {c: getattr(q, c) for c in COLUMNS[1:13]}
-    return {"day": day, **row, **dict.fromkeys(COLUMNS[13:], np.nan)}
+    row = {c: getattr(q, c) for c in _SAID}
+    return {"day": day, **row, **dict.fromkeys(COLUMNS[1 + len(_SAID) :], np.nan)}
 
 
 def _scored(row: dict[str, object], first_releases: Mapping[str, float]) -> dict[str, object]:
     """Add the outcome; `nowcast` itself looks at it only once its vintage contains the quarter."""
     outcome = first_releases.get(str(row["quarter"]), np.nan)
-    errors = {
-        column: float(str(row[name])) - outcome
-        for name, column in (("growth", "error"), ("ar1", "ar1_error"), ("bridge", "bridge_error"))
-    }
+    errors = {column: float(str(row[name])) - outcome for name, column in _ERRORS.items()}
     return {**row, "first_release": outcome, **errors}
 
 

@@ -45,6 +45,12 @@ class QuarterNowcast:
         The common factors were shocked around this quarter.
     ar1, ar1_deviation, bridge, bridge_deviation
         The two benchmarks and the standard deviations of their errors.
+    discord
+        Standard deviation among the bridge equations, points.
+    pool, pool_lower68, pool_upper68, pool_lower90, pool_upper90
+        What the model and the two benchmarks say together, %, see `together`.
+    pool_past, pool_weights
+        Past quarters on which the weights rest, and model → weight (``nowcast``, ``bridge``, ``ar1``).
     normal
         The growth that the model expects without any news, %.
     components
@@ -66,6 +72,14 @@ class QuarterNowcast:
     ar1_deviation: float
     bridge: float
     bridge_deviation: float
+    discord: float
+    pool: float
+    pool_lower68: float
+    pool_upper68: float
+    pool_lower90: float
+    pool_upper90: float
+    pool_past: int
+    pool_weights: Mapping[str, float]
     normal: float
     components: Mapping[str, float]
 
@@ -150,6 +164,9 @@ class NowcastResult:
             f"  {q.growth:+.2f} %   90 %: {q.lower90:+.2f} to {q.upper90:+.2f}   68 %: "
             f"{q.lower68:+.2f} to {q.upper68:+.2f}   ({q.basis}, {q.past} past quarters)",
             f"  AR(1) {q.ar1:+.2f} %, pooled bridges {q.bridge:+.2f} %; {q.horizon_days} days to the release",
+            f"  all together {q.pool:+.2f} %   90 %: {q.pool_lower90:+.2f} to {q.pool_upper90:+.2f}   ("
+            + ", ".join(f"{model} {weight:.0%}" for model, weight in q.pool_weights.items())
+            + f"; {q.pool_past} past quarters)",
         ]
         if self.next_release:
             due = self.next_release
@@ -163,7 +180,7 @@ class NowcastResult:
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a quarter."""
-        columns = [f for f in QuarterNowcast.__slots__ if f != "components"]
+        columns = [f for f in QuarterNowcast.__slots__ if f not in ("components", "pool_weights")]
         return pd.DataFrame([{c: getattr(q, c) for c in columns} for q in self.quarters])
 
     def cite(self) -> str:
@@ -194,6 +211,8 @@ class NowcastResult:
             "calendar": [_due(r) for r in self.calendar[:12]],
             "titles": dict(self.titles),
             "learnt_on": self.learnt_on.isoformat(),
+            "pool_weights": {model: round(weight, 3) for model, weight in self.headline.pool_weights.items()},
+            "pool_past": self.headline.pool_past,
         }
         if previous is not None and news is not None:
             facts["previous"] = {"day": previous.as_of.isoformat(), "growth": round(news.before, 2)}
@@ -238,28 +257,20 @@ def _due(release: NextRelease | None) -> dict[str, object] | None:
 
 
 def _rows(q: QuarterNowcast) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = [
-        {
+    def row(kind: str, growth: float, low90: float, high90: float, low68: float, high68: float) -> dict[str, object]:
+        values = (growth, low90, high90, low68, high68)
+        names = ("growth", *_BOUNDS)
+        return {
             "quarter": q.quarter,
-            "kind": "nowcast",
-            "growth": round(q.growth, 2),
-            "growth_lower": round(q.lower90, 2),
-            "growth_upper": round(q.upper90, 2),
-            "growth_lower68": round(q.lower68, 2),
-            "growth_upper68": round(q.upper68, 2),
+            "kind": kind,
+            **{name: round(value, 2) for name, value in zip(names, values, strict=True)},
         }
+
+    rows = [
+        row("nowcast", q.growth, q.lower90, q.upper90, q.lower68, q.upper68),
+        row("pool", q.pool, q.pool_lower90, q.pool_upper90, q.pool_lower68, q.pool_upper68),
     ]
-    for kind, value, deviation in (("ar1", q.ar1, q.ar1_deviation), ("bridge", q.bridge, q.bridge_deviation)):
+    for kind, value, sd in (("ar1", q.ar1, q.ar1_deviation), ("bridge", q.bridge, q.bridge_deviation)):
         # Gaussian bounds: the benchmarks state what a textbook would.
-        rows.append(
-            {
-                "quarter": q.quarter,
-                "kind": kind,
-                "growth": round(value, 2),
-                "growth_lower": round(value - 1.645 * deviation, 2),
-                "growth_upper": round(value + 1.645 * deviation, 2),
-                "growth_lower68": round(value - 0.994 * deviation, 2),
-                "growth_upper68": round(value + 0.994 * deviation, 2),
-            }
-        )
+        rows.append(row(kind, value, value - 1.645 * sd, value + 1.645 * sd, value - 0.994 * sd, value + 0.994 * sd))
     return rows

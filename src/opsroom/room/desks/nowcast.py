@@ -28,6 +28,7 @@ from opsroom.room.desks.activity import index_of
 from opsroom.room.desks.series_guess import guess_series, guess_target
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from opsroom.measure.nowcast import Backtest, Lags, Learnt, NowcastResult, SeriesSpec, Settings
@@ -357,6 +358,15 @@ def model_settings(settings: DeskSettings) -> Settings:
     return Settings(**settings.get("model", {}))
 
 
+_BANDS = {"room": ("lower90", "upper90"), "pool": ("pool_lower90", "pool_upper90")}
+
+
+def _coverage(part: pd.DataFrame, outcome: np.ndarray, lower: str, upper: str) -> float:
+    """Return how many outcomes lay inside the 90 % interval, %."""
+    inside = (outcome >= part[lower].to_numpy(float)) & (outcome <= part[upper].to_numpy(float))
+    return 100.0 * float(inside.mean())
+
+
 def score_cells(rehearsal: Backtest) -> Cells:
     """Return ``scores.nowcast``: how real-time nowcasts have done against first releases, by horizon and method."""
     import pandas as pd
@@ -368,9 +378,8 @@ def score_cells(rehearsal: Backtest) -> Cells:
     groups = [("all", known), *((f"{low} to {low + BAND - 1}", part) for low, part in known.groupby(bands))]
     rows: list[dict[str, Any]] = []
     for horizon, part in groups:
-        outcome, lower, upper = (part[name].to_numpy(float) for name in ("first_release", "lower90", "upper90"))
-        inside = (outcome >= lower) & (outcome <= upper)
-        for method, column in (("room", "growth"), ("ar1", "ar1"), ("bridge", "bridge")):
+        outcome = part["first_release"].to_numpy(float)
+        for method, column in (("room", "growth"), ("pool", "pool"), ("ar1", "ar1"), ("bridge", "bridge")):
             said = part[column].to_numpy(float)
             rows.append(
                 {
@@ -380,7 +389,7 @@ def score_cells(rehearsal: Backtest) -> Cells:
                     "mae": mae(said, outcome),
                     "rmse": rmse(said, outcome),
                     "bias": bias(said, outcome),
-                    "coverage": 100.0 * float(inside.mean()) if method == "room" else float("nan"),
+                    "coverage": _coverage(part, outcome, *_BANDS[method]) if method in _BANDS else float("nan"),
                 }
             )
     return Cells(
