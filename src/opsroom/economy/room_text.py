@@ -132,6 +132,14 @@ collections = "collections"
 accounts = "accounts"
 
 [[desks]]
+kind = "contagion"
+register = "register"
+loans = "loans"
+accounts = "accounts"
+purchases = "links"
+lenders = "lenders"
+
+[[desks]]
 kind = "relief"
 register = "register"
 firm_months = "firm_months"

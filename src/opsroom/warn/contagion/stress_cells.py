@@ -1,0 +1,233 @@
+"""What of a stress of companies may leave the room. Lenders are never named; a loss is judged from both its sides.
+
+A loss has two sides: a lender's loss tells what a borrower owes, a supplier's what a customer buys. So whatever adds up
+losses is judged twice, with those who lose and with those who fail as contributors, and each cell carries the worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from opsroom.base.cells import parts_from_units
+from opsroom.base.results import TOP, Cells, Measure, Part
+from opsroom.warn.contagion.publish import FEWEST_OWNERS
+from opsroom.warn.contagion.stress import CASES, METHOD, SHARES, StressResult
+
+Ids = npt.NDArray[np.generic]
+BANDS = (("0-5", 5.0), ("5-20", 20.0), ("20-50", 50.0), ("50-", np.inf))
+"""Code of each band of a lender's losses, in per cent of its capital, and its upper end."""
+_UNITS = {"failing": "% of companies", "added": "% of companies", "bank": "% of loans", "bank_added": "% of loans",
+          "trade": "% of trade credit", "cut": "% of credit"}  # fmt: skip
+
+
+def stress_cells(result: StressResult) -> list[Cells]:
+    """Return ``contagion.section``, and where lenders report their capital ``contagion.system`` and ``.lenders``.
+
+    None where the companies that fail at first and owe anything have fewer than `FEWEST_OWNERS` owners: what lenders
+    lose would tell what these owe.
+    """
+    standing = result.standing
+    group = standing.companies["group"].to_numpy()
+    owing = standing.loans["company"].to_numpy()
+    if len(np.unique(group[owing[standing.failing[owing]]])) < FEWEST_OWNERS:
+        return []
+    found = [_sections(result)]
+    if result.reported.any():
+        found += [_system(result), _bands(result)]
+    return found
+
+
+def worse_of(one: pd.DataFrame, other: pd.DataFrame, dimensions: Sequence[str], parts: Sequence[str]) -> pd.DataFrame:
+    """Return the parts of the same sums with, cell by cell, those contributors that are fewer or dominate more.
+
+    Parameters
+    ----------
+    one, other
+        From `parts_from_units`, of the same units, cells and parts, by two kinds of contributors. Sums, and the
+        sketches by which vintages are compared, are those of `one`.
+    dimensions, parts
+        Of both.
+    """
+    other = one[list(dimensions)].merge(other, on=list(dimensions), how="left", validate="one_to_one")
+    found = one.copy()
+    for part in parts:
+        for mark in ("__", "__rest_"):
+            own = [c for c in one.columns if c.startswith(part + mark) and (mark == "__rest_" or "__rest_" not in c)]
+            own = [c for c in own if not c.endswith("__sketch")]
+            if not own:
+                continue
+            few, top = f"{part}{mark}groups", [f"{part}{mark}top{k}" for k in range(1, TOP)]
+            a, b = (x[few].clip(upper=FEWEST_OWNERS).to_numpy() for x in (one, other))
+            more = other[top].sum(axis=1).to_numpy() > one[top].sum(axis=1).to_numpy()
+            worse = (b < a) | ((b == a) & more)
+            for column in own:
+                found[column] = np.where(worse, other[column].to_numpy(), one[column].to_numpy())
+    return found
+
+
+def _sections(result: StressResult) -> Cells:
+    standing = result.standing
+    dimensions = ["month", "section"]
+    group = standing.companies["group"].to_numpy()
+    loans, trade = standing.loans, standing.trade
+    owner, customer = loans["company"].to_numpy(), trade["customer"].to_numpy()
+    lender = _apart(loans["lender"].to_numpy(), group)
+    sides = [
+        (group, None), (group[owner], lender), (group[trade["supplier"].to_numpy()], group[customer]),
+    ]  # fmt: skip
+    month = standing.month.strftime("%Y-%m")
+    every = sorted(standing.companies["section"].unique())
+    frames = []
+    for units, (mine, theirs) in zip(result.units("middle"), sides, strict=True):
+        values = [c for c in units.columns if c != "section"]
+        shares = {part: whole for part, whole in SHARES.values() if part in values}
+        own, *others = [
+            parts_from_units(
+                _with_every(units.assign(who=who), every, group).assign(month=month),
+                dimensions=dimensions, group="who", values={v: v for v in values}, shares=shares, totals=["section"],
+            )
+            for who in (mine, theirs) if who is not None
+        ]  # fmt: skip
+        frames.append(worse_of(own, others[0], dimensions, values) if others else own)
+    frame = frames[0]
+    for other in frames[1:]:
+        frame = frame.merge(other, on=dimensions, how="left", validate="one_to_one")
+    return _cells(
+        result, "contagion.section", dimensions, _with_ends(result, frame),
+        [Measure(m, "share", _UNITS[m], SHARES[m], scale=100.0, attached=_ends(m)) for m in SHARES if _told(result, m)],
+        additive=("section",),
+    )  # fmt: skip
+
+
+def _told(result: StressResult, measure: str) -> bool:
+    """Whether a measure says anything: no purchases, no trade credit; no capital, no credit withdrawn."""
+    if measure == "cut":
+        return bool(result.reported.any())
+    return measure not in ("added", "bank_added", "trade") or len(result.standing.trade) > 0
+
+
+def _with_every(units: pd.DataFrame, sections: list[str], group: Ids) -> pd.DataFrame:
+    """Return the units with one of nothing in every section, so that all three tables have the same cells."""
+    nothing = {c: 0 if c.startswith("n_") else 0.0 for c in units.columns if c not in ("section", "who")}
+    empty = pd.DataFrame({"section": sections, "who": group[:1].repeat(len(sections)), **nothing})
+    return pd.concat([units, empty[units.columns]], ignore_index=True)
+
+
+def _apart(numbers: npt.NDArray[np.int64], group: Ids) -> Ids:
+    """Return numbers of lenders that are no group's."""
+    return -1 - numbers if group.dtype.kind in "iu" else np.char.add("lender ", numbers.astype(str))
+
+
+def _ends(measure: str) -> tuple[str, str]:
+    return f"{measure}_low", f"{measure}_high"
+
+
+def _with_ends(result: StressResult, frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the ends of the interval by section."""
+    cases = [result.sections(case).set_index("section").reindex(frame["section"]) for case in CASES]
+    for measure in SHARES:
+        values = np.stack([case[measure].to_numpy(dtype=np.float64) for case in cases])
+        for end, pick in zip(_ends(measure), (np.fmin.reduce, np.fmax.reduce), strict=True):
+            frame[end] = np.round(pick(values, axis=0), 1)
+    return frame
+
+
+def _system(result: StressResult) -> Cells:
+    """Return what lenders lose in all: loans against borrowers and lenders, the rest by lender."""
+    standing, month = result.standing, result.standing.month.strftime("%Y-%m")
+    loans, told = standing.loans, result.cases["middle"]
+    company, lender = loans["company"].to_numpy(), loans["lender"].to_numpy()
+    group = standing.companies["group"].to_numpy()
+    known = result.reported[lender]
+    first = told.failed_in[company] == 0
+    owed = loans["outstanding"].to_numpy()
+    debts = pd.DataFrame(
+        {
+            "month": month,
+            "m_lent": owed,
+            "m_lost": np.where(first, told.loss, 0.0),
+            "m_loans": np.where(first & known, told.loss, 0.0),
+            "m_trade": np.where(~first & known, told.loss, 0.0),
+        }
+    )
+    values = {c: c for c in debts.columns if c != "month"}
+    sides = [
+        parts_from_units(
+            debts.assign(who=who), dimensions=["month"], group="who", values=values, shares={"m_lost": "m_lent"},
+            totals=False,
+        )
+        for who in (_apart(lender, group), group[company])
+    ]  # fmt: skip
+    every = result.lenders()[result.reported]
+    own = pd.DataFrame(
+        {
+            "month": month, "who": _apart(np.flatnonzero(result.reported), group), "m_interbank": every["interbank"],
+            "m_capital": every["capital"],
+        }
+    )  # fmt: skip
+    own["m_all"] = (every["lost"] + every["added"] + every["interbank"]).to_numpy()
+    names = ["m_interbank", "m_capital", "m_all"]
+    by_lender = parts_from_units(own, dimensions=["month"], group="who", values={n: n for n in names}, totals=False)
+    frame = worse_of(sides[0], sides[1], ["month"], list(values)).merge(by_lender, on="month", validate="one_to_one")
+    for name, (low, high) in result.interval().items():
+        frame[f"{name}_low"], frame[f"{name}_high"] = round(low, 1), round(high, 1)
+    of = "% of lenders' capital"
+    measures = [
+        Measure("lent", "share", "% of lending", ("m_lost", "m_lent"), scale=100.0, attached=_ends("lent")),
+        *(
+            Measure(name, "ratio", of, (part, "m_capital"), scale=100.0, attached=_ends(name))
+            for name, part in (("capital", "m_all"), ("loans", "m_loans"), ("trade", "m_trade"),
+                               ("interbank", "m_interbank"))
+        ),
+    ]  # fmt: skip
+    return _cells(result, "contagion.system", ["month"], frame, measures)
+
+
+def _bands(result: StressResult) -> Cells:
+    """Return how many lenders lose how much of their capital."""
+    every = result.lenders()[result.reported]
+    lost = (every["lost"] + every["added"] + every["interbank"]).to_numpy()
+    capital = every["capital"].to_numpy()
+    share = np.where(capital > 0, 100.0 * lost / np.where(capital > 0, capital, 1.0), np.where(lost > 0, np.inf, 0.0))
+    band = np.searchsorted([end for _, end in BANDS], share, side="right").clip(max=len(BANDS) - 1)
+    units = pd.DataFrame(
+        {
+            "month": result.standing.month.strftime("%Y-%m"), "band": np.array([code for code, _ in BANDS])[band],
+            "who": np.arange(len(every)), "n_lenders": 1,
+        }
+    )  # fmt: skip
+    dimensions = ["month", "band"]
+    frame = parts_from_units(
+        units, dimensions=dimensions, group="who", values={"n_lenders": "n_lenders"}, totals=["band"]
+    )
+    measures = [Measure("lenders", "count", "lenders", ("n_lenders",), decimals=0)]
+    return _cells(result, "contagion.lenders", dimensions, frame, measures, additive=("band",))
+
+
+def _cells(
+    result: StressResult, name: str, dimensions: Sequence[str], frame: pd.DataFrame,
+    measures: Sequence[Measure], additive: tuple[str, ...] = (),
+) -> Cells:  # fmt: skip
+    used = {part for measure in measures for part in measure.parts}
+    present = [c for c in frame.columns if c in used]
+    given = result.assumptions
+    return Cells(
+        name=name,
+        dimensions=tuple(dimensions),
+        additive=additive,
+        frame=frame,
+        parts=tuple(Part(c, "companies" if c.startswith("n_") else "minor units") for c in present),
+        measures=tuple(measures),
+        method=METHOD,
+        notes=("what-if-they-failed",),
+        facts={
+            "month": result.standing.month.strftime("%Y-%m"),
+            "recovery": {"collateral": list(given.collateral), "unsecured": list(given.unsecured)},
+            "payment_days": list(given.payment_days), "pass_through": list(given.pass_through),
+            "everyone_reports": bool(result.reported.all()),
+        },
+    )  # fmt: skip
