@@ -26,7 +26,7 @@ EARNED: Final = 0.012
 """Retained in a quarter, as a share of capital."""
 WRITTEN_DOWN: Final = 0.6
 """Share of what is written off that had not been provided for, or recovered."""
-INTERBANK: Final = 0.07
+INTERBANK: Final = 0.03
 """Claims on other lenders as a share of assets, on average."""
 LEAST: Final = 100_000_000
 """Assets of a lender that lends nothing to companies, in cents: it exists all the same."""

@@ -20,10 +20,12 @@ from opsroom.room.standard import missing_tables, standard_view
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opsroom.warn.contagion.stress import Assumptions
+    from opsroom.warn.contagion.what_if import Assumptions
 
 RECENT, LONG = 150, 800
 """Days back within which the newest months of loans and accounts lie; accounts that come once a year lie further."""
+CARRIED = (5, 8)
+"""Months before the newest accounts between which those of half a year before lie."""
 
 
 class ContagionDesk:
@@ -57,7 +59,7 @@ class ContagionDesk:
 
 def _study(view: View, settings: DeskSettings, names: Mapping[str, str], month: dt.date) -> DeskOutcome:
     from opsroom.warn.contagion import standing as s
-    from opsroom.warn.contagion.stress import stress
+    from opsroom.warn.contagion.what_if import stress
     from opsroom.warn.loan_states import LATE_DAYS
 
     register = [*s.REGISTER, *(c for c in ("valid_to", "died") if c in view.fields(names["register"]))]
@@ -65,11 +67,13 @@ def _study(view: View, settings: DeskSettings, names: Mapping[str, str], month: 
         name: view.frame(names[name], list(columns)) if name in names and view.has(names[name]) else None
         for name, columns in (("purchases", s.PURCHASES), ("lenders", s.LENDERS))
     }
+    accounts = _recent(view, names["accounts"], s.ACCOUNTS)
     standing = s.standing_of(
         view.frame(names["register"], register),
         _recent(view, names["loans"], s.LOANS),
-        _recent(view, names["accounts"], s.ACCOUNTS),
+        accounts,
         as_of=month,
+        earlier=_before(view, names["accounts"], s.ACCOUNTS, accounts),
         purchases=optional["purchases"],
         lenders=optional["lenders"],
         late_days=int(settings.get("late_days", LATE_DAYS)),
@@ -86,6 +90,16 @@ def _recent(view: View, dataset: str, columns: tuple[str, ...]) -> pd.DataFrame:
     return view.frame(dataset, list(columns), period_from=_first(view, LONG)) if found.empty else found
 
 
+def _before(view: View, dataset: str, columns: tuple[str, ...], accounts: pd.DataFrame) -> pd.DataFrame:
+    """Return the accounts of half a year before the newest; none where they come once a year."""
+    import pandas as pd
+
+    newest = accounts["month"].max()
+    first, last = (newest - pd.DateOffset(months=m) for m in CARRIED[::-1])
+    rows = view.arrow(dataset, list(columns), period_from=first.date(), period_to=last.date())
+    return rows.to_pandas(date_as_object=False)
+
+
 def _first(view: View, days: int) -> dt.date:
     return (view.day - dt.timedelta(days=days)).replace(day=1)
 
@@ -98,7 +112,7 @@ def _assumptions(settings: DeskSettings) -> Assumptions:
     SettingsError
         A range that is none.
     """
-    from opsroom.warn.contagion.stress import Assumptions
+    from opsroom.warn.contagion.what_if import Assumptions
 
     given: dict[str, Any] = {}
     for name in ("collateral", "unsecured", "payment_days", "pass_through"):

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from opsroom.warn.contagion.sales import FireSaleResult, leverage_targeting, leverage_threshold
     from opsroom.warn.contagion.shocks import systemic
     from opsroom.warn.contagion.standing import Standing, standing_of
-    from opsroom.warn.contagion.stress import Assumptions, StressResult, stress
+    from opsroom.warn.contagion.what_if import Assumptions, StressResult, stress
 
 _HOMES = {
-    "Assumptions": ".stress",
+    "Assumptions": ".what_if",
     "CascadeResult": ".failures",
     "ClearingResult": ".payments",
     "CreditResult": ".credit",
@@ -41,7 +41,7 @@ _HOMES = {
     "Links": ".links",
     "Network": ".network",
     "Standing": ".standing",
-    "StressResult": ".stress",
+    "StressResult": ".what_if",
     "SystemicResult": ".importance",
     "cascade": ".failures",
     "clearing": ".payments",
@@ -56,7 +56,7 @@ _HOMES = {
     "networks": ".ensembles",
     "over_networks": ".ensembles",
     "standing_of": ".standing",
-    "stress": ".stress",
+    "stress": ".what_if",
     "systemic": ".shocks",
 }
 

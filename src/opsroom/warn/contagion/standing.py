@@ -34,8 +34,10 @@ class Standing:
     Attributes
     ----------
     companies
-        One row a company that is no sole trader: ``id``, ``group``, ``section``, ``liquid`` (cash and undrawn credit),
-        ``late`` (a loan in default), ``short`` (of cash).
+        One row a company that is no sole trader: ``id``, ``group``, ``section``, ``liquid`` (cash and undrawn credit;
+        of who is carried, a month's need if that is more),
+        ``late`` (a loan in default), ``short`` (of cash), ``carried`` (short, and was half a year ago already: somebody
+        pays for it).
     loans
         One row a loan: ``company`` and ``lender`` (rows of the two other tables), ``outstanding``, ``secured`` and
         ``guaranteed`` (shares).
@@ -56,8 +58,9 @@ class Standing:
 
     @property
     def failing(self) -> npt.NDArray[np.bool_]:
-        """Companies that cannot pay now: late, or short of cash."""
-        return (self.companies["late"] | self.companies["short"]).to_numpy(dtype=np.bool_)
+        """Companies that cannot pay now: late, or short of cash and not carried by others since long."""
+        short = self.companies["short"] & ~self.companies["carried"]
+        return (self.companies["late"] | short).to_numpy(dtype=np.bool_)
 
 
 def standing_of(
@@ -66,6 +69,7 @@ def standing_of(
     accounts: pd.DataFrame,
     *,
     as_of: dt.date,
+    earlier: pd.DataFrame | None = None,
     purchases: pd.DataFrame | None = None,
     lenders: pd.DataFrame | None = None,
     late_days: int = LATE_DAYS,
@@ -83,6 +87,10 @@ def standing_of(
         months counts, so that a late report hides nobody.
     as_of
         The day: rows of later months and entries of later days are not looked at.
+    earlier
+        Accounts of half a year before, of the same columns. A company that was short of cash then, too, and has not
+        failed, is carried by owners, groups or suppliers: the shortage of cash alone will not make it fail now. None:
+        nobody is known to be carried.
     purchases
         Purchase ledgers, columns `PURCHASES`; the newest year counts. None where there are none.
     lenders
@@ -103,7 +111,7 @@ def standing_of(
     """
     for name, table, wanted in (
         ("register", register, REGISTER), ("loans", loans, LOANS), ("accounts", accounts, ACCOUNTS),
-        ("purchases", purchases, PURCHASES), ("lenders", lenders, LENDERS),
+        ("earlier", earlier, ACCOUNTS), ("purchases", purchases, PURCHASES), ("lenders", lenders, LENDERS),
     ):  # fmt: skip
         _need(name, table, wanted)
     day = pd.Timestamp(as_of)
@@ -121,11 +129,13 @@ def standing_of(
         known["company"], weights=(known["interest_due"] + known["principal_due"]).astype(float),
         minlength=len(companies),
     )  # fmt: skip
-    books = _newest(accounts, ["enterprise_id"], day).set_index("enterprise_id").reindex(at)
-    liquid = (books["cash"] + books["undrawn_credit"]).to_numpy(dtype=np.float64)
-    need = (books["fixed_costs"].to_numpy(dtype=np.float64) + service) * short_days / 30.0
-    companies["short"] = liquid < need  # of whom no account is known, nothing is said
-    companies["liquid"] = np.nan_to_num(liquid)
+    liquid, need = _books(accounts, at, day, service)
+    companies["short"] = liquid < need * short_days / 30.0  # of whom no account is known, nothing is said
+    companies["carried"] = False
+    if earlier is not None:
+        before, needed = _books(earlier, at, day, service)
+        companies["carried"] = companies["short"] & (before < needed * short_days / 30.0)
+    companies["liquid"] = np.nan_to_num(np.where(companies["carried"], np.maximum(liquid, need), liquid))
     ids = np.unique(known["lender_id"].to_numpy())
     return Standing(
         companies,
@@ -160,6 +170,15 @@ def _companies(register: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
             "section": known["section"].astype(str).to_numpy(),
         }
     )
+
+
+def _books(
+    accounts: pd.DataFrame, at: pd.Index, day: pd.Timestamp, service: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return cash and undrawn credit, and a month's fixed costs and loan service; NaN of whom no account is known."""
+    books = _newest(accounts, ["enterprise_id"], day).set_index("enterprise_id").reindex(at)
+    liquid = (books["cash"] + books["undrawn_credit"]).to_numpy(dtype=np.float64)
+    return liquid, books["fixed_costs"].to_numpy(dtype=np.float64) + service
 
 
 def _newest(rows: pd.DataFrame, key: list[str], day: pd.Timestamp) -> pd.DataFrame:

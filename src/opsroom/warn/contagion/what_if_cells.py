@@ -15,7 +15,7 @@ import pandas as pd
 from opsroom.base.cells import parts_from_units
 from opsroom.base.results import TOP, Cells, Measure, Part
 from opsroom.warn.contagion.publish import FEWEST_OWNERS
-from opsroom.warn.contagion.stress import CASES, METHOD, SHARES, StressResult
+from opsroom.warn.contagion.what_if import CASES, METHOD, SHARES, StressResult
 
 Ids = npt.NDArray[np.generic]
 BANDS = (("0-5", 5.0), ("5-20", 20.0), ("20-50", 50.0), ("50-", np.inf))

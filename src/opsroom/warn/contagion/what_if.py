@@ -47,8 +47,8 @@ class Assumptions:
     payment_days
         Days for which suppliers wait for their money: a year's purchases times these over 365 are owed at any time.
     pass_through
-        Share of the lenders' deleveraging that is done by withdrawing credit from companies; the rest by other assets,
-        or made up by new capital.
+        Share of the lenders' deleveraging that is done by withdrawing credit from companies. They are a quarter to a
+        third of assets, and part of the capital is earned anew.
     density
         Share of all pairs of lenders that have a claim, in the networks drawn between them.
     """
@@ -56,7 +56,7 @@ class Assumptions:
     collateral: tuple[float, float, float] = (0.9, 0.7, 0.5)
     unsecured: tuple[float, float, float] = (0.3, 0.1, 0.0)
     payment_days: tuple[float, float, float] = (30.0, 60.0, 90.0)
-    pass_through: tuple[float, float, float] = (0.25, 0.5, 1.0)
+    pass_through: tuple[float, float, float] = (0.1, 0.2, 0.4)
     density: float = 0.3
 
     def __post_init__(self) -> None:
@@ -243,7 +243,7 @@ class StressResult:
 
     def cells(self) -> list[Cells]:
         """Return what may leave: by section, of the system, and how many lenders lose how much of their capital."""
-        from opsroom.warn.contagion.stress_cells import stress_cells
+        from opsroom.warn.contagion.what_if_cells import stress_cells
 
         return stress_cells(self)
 
@@ -289,7 +289,8 @@ def stress(standing: Standing, assumptions: Assumptions | None = None, *, seed: 
     Notes
     -----
     1. Companies that are late or short of cash fail. A supplier loses what is not recovered of what they owe it, and
-       fails, too, once that reaches its cash and undrawn credit; and so on (`cascade`).
+       fails, too, once that reaches its cash and undrawn credit; and so on (`cascade`). Who is carried by others has
+       been given what it needs for a month, and fails once losses reach that.
     2. Of a loan to a company that failed the lender loses ``(1 - g)(1 - s c - (1 - s) u)``: g guaranteed, s secured, c
        and u recovered of the secured and the unsecured part.
     3. Lenders return to their ratio of capital to assets, in part by withdrawing credit (`credit_supply`).
