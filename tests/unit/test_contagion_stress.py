@@ -12,7 +12,7 @@ import pytest
 
 from opsroom.base.cells import parts_from_units
 from opsroom.base.errors import DataError, UsageError
-from opsroom.warn.contagion import Assumptions, StressResult, standing_of, stress
+from opsroom.warn.contagion import Assumptions, WhatIfResult, standing_of, stress
 from opsroom.warn.contagion.what_if import CASES, _between
 from opsroom.warn.contagion.what_if_cells import worse_of
 
@@ -69,7 +69,7 @@ def tables(seed: int, n: int = 40, lenders: int = 5) -> dict[str, pd.DataFrame]:
     }  # fmt: skip
 
 
-def found_of(given: dict[str, Any], **more: Any) -> StressResult:
+def found_of(given: dict[str, Any], **more: Any) -> WhatIfResult:
     known = {k: v for k, v in given.items() if k not in ("register", "loans", "accounts")}
     return stress(
         standing_of(given["register"], given["loans"], given["accounts"], as_of=DAY, **known), GIVEN, **more

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from opsroom.warn.contagion.sales import FireSaleResult, leverage_targeting, leverage_threshold
     from opsroom.warn.contagion.shocks import systemic
     from opsroom.warn.contagion.standing import Standing, standing_of
-    from opsroom.warn.contagion.what_if import Assumptions, StressResult, stress
+    from opsroom.warn.contagion.what_if import Assumptions, WhatIfResult, stress
 
 _HOMES = {
     "Assumptions": ".what_if",
@@ -41,7 +41,7 @@ _HOMES = {
     "Links": ".links",
     "Network": ".network",
     "Standing": ".standing",
-    "StressResult": ".what_if",
+    "WhatIfResult": ".what_if",
     "SystemicResult": ".importance",
     "cascade": ".failures",
     "clearing": ".payments",
@@ -72,8 +72,8 @@ __all__ = [
     "Links",
     "Network",
     "Standing",
-    "StressResult",
     "SystemicResult",
+    "WhatIfResult",
     "cascade",
     "clearing",
     "credit_supply",

@@ -167,7 +167,7 @@ def _companies(register: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
         {
             "id": known["enterprise_id"].to_numpy(),
             "group": known["group_id"].to_numpy(),
-            "section": known["section"].astype(str).to_numpy(),
+            "section": pd.Categorical(known["section"]),
         }
     )
 

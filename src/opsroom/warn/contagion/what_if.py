@@ -107,7 +107,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class StressResult:
+class WhatIfResult:
     """What follows if the companies that cannot pay now fail. Confidential; a *what if* without a probability.
 
     Attributes
@@ -137,25 +137,32 @@ class StressResult:
         ``bank_added`` (of loans), ``trade`` (of trade credit), ``cut`` (of credit to those left). NaN where there is
         nothing of which it could be a share.
         """
-        by = [frame.groupby("section", observed=True).sum() for frame in self.units(case)]
-        sums = pd.concat(by, axis=1).fillna(0.0).sort_index()
-        sums.loc[TOTAL] = sums.sum()
-        found = {
-            name: 100.0 * sums[part] / sums[whole].where(sums[whole] > 0) for name, (part, whole) in SHARES.items()
+        codes = self.standing.companies["section"].cat.codes.to_numpy()
+        names = [str(x) for x in self.standing.companies["section"].cat.categories]
+        sums: dict[str, Floats] = {}
+        for units in self.units(case):
+            at = codes[units["company"].to_numpy()]
+            for part in units.columns[1:]:
+                found = np.bincount(at, weights=units[part].to_numpy(), minlength=len(names))
+                sums[part] = np.append(found, found.sum())
+        shares = {
+            name: np.divide(100.0 * sums[part], sums[whole], out=np.full(len(names) + 1, np.nan), where=sums[whole] > 0)
+            for name, (part, whole) in SHARES.items()
         }
-        return pd.DataFrame(found).rename_axis("section").reset_index()
+        return pd.DataFrame({"section": [*names, TOTAL], **shares})
 
     def units(self, case: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """Return by company, by loan and by pair of supplier and customer what `sections` adds up, with its section."""
-        told, at = self.cases[case], self.standing.companies
-        section, loans = at["section"].to_numpy(), self.standing.loans
-        company = loans["company"].to_numpy()
+        """Return by company, by loan and by supplier what `sections` adds up, with the row of its ``company``."""
+        told = self.cases[case]
+        n, loans = len(self.standing.companies), self.standing.loans
+        company, supplier = loans["company"].to_numpy(), self.standing.trade["supplier"].to_numpy()
         first, later = told.failed_in == 0, told.failed_in > 0
-        firms = pd.DataFrame({"section": section, "n_companies": 1, "n_failing": first * 1, "n_added": later * 1})
+        every = np.arange(n)
+        firms = pd.DataFrame({"company": every, "n_companies": 1, "n_failing": first * 1, "n_added": later * 1})
         owed = loans["outstanding"].to_numpy()
         debts = pd.DataFrame(
             {
-                "section": section[company],
+                "company": company,
                 "m_lent": owed,
                 "m_lost": np.where(first[company], told.loss, 0.0),
                 "m_added": np.where(later[company], told.loss, 0.0),
@@ -163,9 +170,24 @@ class StressResult:
                 "m_cut": told.cut,
             }
         )
-        supplier = section[self.standing.trade["supplier"].to_numpy()]
-        goods = pd.DataFrame({"section": supplier, "m_trade": told.owed, "m_trade_lost": told.trade_loss})
-        return firms, debts, goods
+        goods = {"m_trade": told.owed, "m_trade_lost": told.trade_loss}
+        sums = {name: np.bincount(supplier, weights=x, minlength=n) for name, x in goods.items()}
+        return firms, debts, pd.DataFrame({"company": every, **sums})
+
+    def pairs(self, case: str) -> pd.DataFrame:
+        """Return what suppliers are owed and lose by customer: the row of a supplier's section's ``company``, and the
+        ``customer``. Pairs of one section and customer are added up."""
+        told, trade = self.cases[case], self.standing.trade
+        codes = self.standing.companies["section"].cat.codes.to_numpy().astype(np.int64)
+        n = len(codes)
+        key, at = np.unique(codes[trade["supplier"].to_numpy()] * n + trade["customer"].to_numpy(), return_inverse=True)
+        lead = np.zeros(int(codes.max(initial=0)) + 1, dtype=np.int64)
+        lead[codes] = np.arange(n)
+        sums = {
+            name: np.bincount(at, weights=x, minlength=len(key))
+            for name, x in (("m_trade", told.owed), ("m_trade_lost", told.trade_loss))
+        }
+        return pd.DataFrame({"company": lead[key // n], "customer": key % n, **sums})
 
     def lenders(self, case: str = "middle") -> pd.DataFrame:
         """Return one row a lender: what it lends and loses, its capital, and what contagion takes on top."""
@@ -267,7 +289,7 @@ SHARES = {
 """Measure by section → the parts of which it is the quotient."""
 
 
-def stress(standing: Standing, assumptions: Assumptions | None = None, *, seed: int = 0) -> StressResult:
+def stress(standing: Standing, assumptions: Assumptions | None = None, *, seed: int = 0) -> WhatIfResult:
     """Let the companies that cannot pay now fail, and follow the losses.
 
     It answers: how much would lenders lose, which sections carry it, how far does it go beyond the first round, and
@@ -284,7 +306,7 @@ def stress(standing: Standing, assumptions: Assumptions | None = None, *, seed: 
 
     Returns
     -------
-    StressResult
+    WhatIfResult
 
     Notes
     -----
@@ -306,7 +328,7 @@ def stress(standing: Standing, assumptions: Assumptions | None = None, *, seed: 
     network = _network(standing)
     between = _between(standing.lenders, given, seed)
     cases = {name: _case(standing, network, between, given, k) for k, name in enumerate(CASES)}
-    return StressResult(standing, cases, given)
+    return WhatIfResult(standing, cases, given)
 
 
 def _network(standing: Standing) -> Network:
@@ -323,7 +345,6 @@ def _network(standing: Standing) -> Network:
         {
             "id": np.arange(n + m),
             "kind": np.repeat(["company", "bank"], [n, m]),
-            "sector": np.concatenate([firms["section"].to_numpy(dtype=object), np.full(m, "lenders", dtype=object)]),
             "buffer": np.concatenate([firms["liquid"].to_numpy(), capital]),
             "assets": np.concatenate([np.zeros(n), assets]),
         }

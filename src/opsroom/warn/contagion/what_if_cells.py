@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.cells import parts_from_units
+from opsroom.base.errors import InternalError
 from opsroom.base.results import TOP, Cells, Measure, Part
 from opsroom.warn.contagion.publish import FEWEST_OWNERS
-from opsroom.warn.contagion.what_if import CASES, METHOD, SHARES, StressResult
+from opsroom.warn.contagion.what_if import CASES, METHOD, SHARES, WhatIfResult
 
 Ids = npt.NDArray[np.generic]
 BANDS = (("0-5", 5.0), ("5-20", 20.0), ("20-50", 50.0), ("50-", np.inf))
@@ -24,7 +25,7 @@ _UNITS = {"failing": "% of companies", "added": "% of companies", "bank": "% of 
           "trade": "% of trade credit", "cut": "% of credit"}  # fmt: skip
 
 
-def stress_cells(result: StressResult) -> list[Cells]:
+def stress_cells(result: WhatIfResult) -> list[Cells]:
     """Return ``contagion.section``, and where lenders report their capital ``contagion.system`` and ``.lenders``.
 
     None where the companies that fail at first and owe anything have fewer than `FEWEST_OWNERS` owners: what lenders
@@ -47,74 +48,79 @@ def worse_of(one: pd.DataFrame, other: pd.DataFrame, dimensions: Sequence[str], 
     Parameters
     ----------
     one, other
-        From `parts_from_units`, of the same units, cells and parts, by two kinds of contributors. Sums, and the
-        sketches by which vintages are compared, are those of `one`.
+        From `parts_from_units`, of the same cells and parts, by two kinds of contributors. Sums, and the sketches by
+        which vintages are compared, are those of `one`.
     dimensions, parts
         Of both.
     """
-    other = one[list(dimensions)].merge(other, on=list(dimensions), how="left", validate="one_to_one")
-    found = one.copy()
+    keys = [pd.MultiIndex.from_frame(x[list(dimensions)]) for x in (one, other)]
+    at = keys[1].get_indexer(keys[0])
+    if len(at) != len(other) or (at < 0).any():
+        raise InternalError("the two sides of a sum have not the same cells.")
+    found = {str(c): one[c].to_numpy() for c in one.columns}
     for part in parts:
         for mark in ("__", "__rest_"):
-            own = [c for c in one.columns if c.startswith(part + mark) and (mark == "__rest_" or "__rest_" not in c)]
-            own = [c for c in own if not c.endswith("__sketch")]
-            if not own:
+            few = f"{part}{mark}groups"
+            if few not in found:
                 continue
-            few, top = f"{part}{mark}groups", [f"{part}{mark}top{k}" for k in range(1, TOP)]
-            a, b = (x[few].clip(upper=FEWEST_OWNERS).to_numpy() for x in (one, other))
-            more = other[top].sum(axis=1).to_numpy() > one[top].sum(axis=1).to_numpy()
-            worse = (b < a) | ((b == a) & more)
-            for column in own:
-                found[column] = np.where(worse, other[column].to_numpy(), one[column].to_numpy())
-    return found
+            own = [few, *(f"{part}{mark}{kind}{k}" for kind in ("top", "who") for k in range(1, TOP + 1))]
+            theirs = {c: other[c].to_numpy()[at] for c in own}
+            a, b = (np.minimum(x[few], FEWEST_OWNERS) for x in (found, theirs))
+            top = [sum(x[f"{part}{mark}top{k}"] for k in range(1, TOP)) for x in (found, theirs)]
+            worse = (b < a) | ((b == a) & (top[1] > top[0]))
+            found |= {c: np.where(worse, theirs[c], found[c]) for c in own}
+    return pd.DataFrame(found)
 
 
-def _sections(result: StressResult) -> Cells:
+def _sections(result: WhatIfResult) -> Cells:
     standing = result.standing
     dimensions = ["month", "section"]
     group = standing.companies["group"].to_numpy()
-    loans, trade = standing.loans, standing.trade
-    owner, customer = loans["company"].to_numpy(), trade["customer"].to_numpy()
-    lender = _apart(loans["lender"].to_numpy(), group)
-    sides = [
-        (group, None), (group[owner], lender), (group[trade["supplier"].to_numpy()], group[customer]),
-    ]  # fmt: skip
+    section = standing.companies["section"].array
     month = standing.month.strftime("%Y-%m")
-    every = sorted(standing.companies["section"].unique())
+    firms, debts, goods = result.units("middle")
+    lender = _apart(standing.loans["lender"].to_numpy(), group)
+    pairs = result.pairs("middle")
+    sides = (
+        ((firms, group),),
+        ((debts, group[debts["company"].to_numpy()]), (debts, lender)),
+        ((goods, group), (pairs, group[pairs["customer"].to_numpy()])),
+    )
+    # a unit of nothing in every section, so that all tables have the same cells
+    every = np.unique(section.codes, return_index=True)[1]
     frames = []
-    for units, (mine, theirs) in zip(result.units("middle"), sides, strict=True):
-        values = [c for c in units.columns if c != "section"]
+    for both in sides:
+        values = [c for c in both[0][0].columns if c != "company"]
         shares = {part: whole for part, whole in SHARES.values() if part in values}
-        own, *others = [
-            parts_from_units(
-                _with_every(units.assign(who=who), every, group).assign(month=month),
-                dimensions=dimensions, group="who", values={v: v for v in values}, shares=shares, totals=["section"],
-            )
-            for who in (mine, theirs) if who is not None
-        ]  # fmt: skip
-        frames.append(worse_of(own, others[0], dimensions, values) if others else own)
-    frame = frames[0]
-    for other in frames[1:]:
-        frame = frame.merge(other, on=dimensions, how="left", validate="one_to_one")
+        made = []
+        for units, who in both:
+            table = {c: np.concatenate([units[c].to_numpy(), np.zeros(len(every), units[c].dtype)]) for c in values}
+            table |= {"who": np.concatenate([who, group[every]])}
+            frame = pd.DataFrame(table)
+            frame["section"] = section.take(np.concatenate([units["company"].to_numpy(), every]))
+            frame["month"] = pd.Categorical.from_codes(np.zeros(len(frame), dtype=np.int8), [month])
+            made.append(
+                parts_from_units(
+                    frame, dimensions=dimensions, group="who", values={v: v for v in values}, shares=shares,
+                    totals=["section"],
+                )
+            )  # fmt: skip
+        frames.append(worse_of(made[0], made[1], dimensions, values) if len(made) > 1 else made[0])
+    rows = [f.set_index(dimensions) for f in frames]
+    if any(not r.index.equals(rows[0].index) for r in rows):
+        raise InternalError("the three tables of a stress have not the same cells.")
     return _cells(
-        result, "contagion.section", dimensions, _with_ends(result, frame),
+        result, "contagion.section", dimensions, _with_ends(result, pd.concat(rows, axis=1).reset_index()),
         [Measure(m, "share", _UNITS[m], SHARES[m], scale=100.0, attached=_ends(m)) for m in SHARES if _told(result, m)],
         additive=("section",),
     )  # fmt: skip
 
 
-def _told(result: StressResult, measure: str) -> bool:
+def _told(result: WhatIfResult, measure: str) -> bool:
     """Whether a measure says anything: no purchases, no trade credit; no capital, no credit withdrawn."""
     if measure == "cut":
         return bool(result.reported.any())
     return measure not in ("added", "bank_added", "trade") or len(result.standing.trade) > 0
-
-
-def _with_every(units: pd.DataFrame, sections: list[str], group: Ids) -> pd.DataFrame:
-    """Return the units with one of nothing in every section, so that all three tables have the same cells."""
-    nothing = {c: 0 if c.startswith("n_") else 0.0 for c in units.columns if c not in ("section", "who")}
-    empty = pd.DataFrame({"section": sections, "who": group[:1].repeat(len(sections)), **nothing})
-    return pd.concat([units, empty[units.columns]], ignore_index=True)
 
 
 def _apart(numbers: npt.NDArray[np.int64], group: Ids) -> Ids:
@@ -126,7 +132,7 @@ def _ends(measure: str) -> tuple[str, str]:
     return f"{measure}_low", f"{measure}_high"
 
 
-def _with_ends(result: StressResult, frame: pd.DataFrame) -> pd.DataFrame:
+def _with_ends(result: WhatIfResult, frame: pd.DataFrame) -> pd.DataFrame:
     """Add the ends of the interval by section."""
     cases = [result.sections(case).set_index("section").reindex(frame["section"]) for case in CASES]
     for measure in SHARES:
@@ -136,7 +142,7 @@ def _with_ends(result: StressResult, frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _system(result: StressResult) -> Cells:
+def _system(result: WhatIfResult) -> Cells:
     """Return what lenders lose in all: loans against borrowers and lenders, the rest by lender."""
     standing, month = result.standing, result.standing.month.strftime("%Y-%m")
     loans, told = standing.loans, result.cases["middle"]
@@ -147,7 +153,7 @@ def _system(result: StressResult) -> Cells:
     owed = loans["outstanding"].to_numpy()
     debts = pd.DataFrame(
         {
-            "month": month,
+            "month": pd.Categorical.from_codes(np.zeros(len(loans), dtype=np.int8), [month]),
             "m_lent": owed,
             "m_lost": np.where(first, told.loss, 0.0),
             "m_loans": np.where(first & known, told.loss, 0.0),
@@ -187,7 +193,7 @@ def _system(result: StressResult) -> Cells:
     return _cells(result, "contagion.system", ["month"], frame, measures)
 
 
-def _bands(result: StressResult) -> Cells:
+def _bands(result: WhatIfResult) -> Cells:
     """Return how many lenders lose how much of their capital."""
     every = result.lenders()[result.reported]
     lost = (every["lost"] + every["added"] + every["interbank"]).to_numpy()
@@ -209,7 +215,7 @@ def _bands(result: StressResult) -> Cells:
 
 
 def _cells(
-    result: StressResult, name: str, dimensions: Sequence[str], frame: pd.DataFrame,
+    result: WhatIfResult, name: str, dimensions: Sequence[str], frame: pd.DataFrame,
     measures: Sequence[Measure], additive: tuple[str, ...] = (),
 ) -> Cells:  # fmt: skip
     used = {part for measure in measures for part in measure.parts}
