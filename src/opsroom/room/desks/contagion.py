@@ -97,7 +97,8 @@ def _before(view: View, dataset: str, columns: tuple[str, ...], accounts: pd.Dat
     newest = accounts["month"].max()
     first, last = (newest - pd.DateOffset(months=m) for m in CARRIED[::-1])
     rows = view.arrow(dataset, list(columns), period_from=first.date(), period_to=last.date())
-    return rows.to_pandas(date_as_object=False)
+    found: pd.DataFrame = rows.to_pandas(date_as_object=False)
+    return found
 
 
 def _first(view: View, days: int) -> dt.date:

@@ -125,10 +125,10 @@ def standing_of(
         raise DataError("no company loans are known as of that day.", code="OPS-D101")
     late = (known["days_past_due"] >= late_days) & ~known["forborne"].astype(bool)
     companies["late"] = _marked(known["company"][late], len(companies))
-    service = np.bincount(
+    service: npt.NDArray[np.float64] = np.bincount(
         known["company"], weights=(known["interest_due"] + known["principal_due"]).astype(float),
         minlength=len(companies),
-    )  # fmt: skip
+    ).astype(np.float64)  # fmt: skip
     liquid, need = _books(accounts, at, day, service)
     companies["short"] = liquid < need * short_days / 30.0  # of whom no account is known, nothing is said
     companies["carried"] = False

@@ -94,11 +94,14 @@ def _sections(result: WhatIfResult) -> Cells:
         shares = {part: whole for part, whole in SHARES.values() if part in values}
         made = []
         for units, who in both:
-            table = {c: np.concatenate([units[c].to_numpy(), np.zeros(len(every), units[c].dtype)]) for c in values}
+            table = {
+                c: np.concatenate([units[c].to_numpy(), np.zeros(len(every), units[c].to_numpy().dtype)])
+                for c in values
+            }
             table |= {"who": np.concatenate([who, group[every]])}
             frame = pd.DataFrame(table)
             frame["section"] = section.take(np.concatenate([units["company"].to_numpy(), every]))
-            frame["month"] = pd.Categorical.from_codes(np.zeros(len(frame), dtype=np.int8), [month])
+            frame["month"] = _same(month, len(frame))
             made.append(
                 parts_from_units(
                     frame, dimensions=dimensions, group="who", values={v: v for v in values}, shares=shares,
@@ -116,6 +119,11 @@ def _sections(result: WhatIfResult) -> Cells:
     )  # fmt: skip
 
 
+def _same(code: str, rows: int) -> pd.Categorical[str]:
+    """Return one code for many rows, as a number: texts cost more than the sums."""
+    return pd.Categorical.from_codes(np.zeros(rows, dtype=np.int64), pd.Index([code]))
+
+
 def _told(result: WhatIfResult, measure: str) -> bool:
     """Whether a measure says anything: no purchases, no trade credit; no capital, no credit withdrawn."""
     if measure == "cut":
@@ -129,7 +137,7 @@ def _apart(numbers: npt.NDArray[np.int64], group: Ids) -> Ids:
 
 
 def _ends(measure: str) -> tuple[str, str]:
-    return f"{measure}_low", f"{measure}_high"
+    return f"{measure}_lower", f"{measure}_upper"
 
 
 def _with_ends(result: WhatIfResult, frame: pd.DataFrame) -> pd.DataFrame:
@@ -153,7 +161,7 @@ def _system(result: WhatIfResult) -> Cells:
     owed = loans["outstanding"].to_numpy()
     debts = pd.DataFrame(
         {
-            "month": pd.Categorical.from_codes(np.zeros(len(loans), dtype=np.int8), [month]),
+            "month": _same(month, len(loans)),
             "m_lent": owed,
             "m_lost": np.where(first, told.loss, 0.0),
             "m_loans": np.where(first & known, told.loss, 0.0),
@@ -180,7 +188,7 @@ def _system(result: WhatIfResult) -> Cells:
     by_lender = parts_from_units(own, dimensions=["month"], group="who", values={n: n for n in names}, totals=False)
     frame = worse_of(sides[0], sides[1], ["month"], list(values)).merge(by_lender, on="month", validate="one_to_one")
     for name, (low, high) in result.interval().items():
-        frame[f"{name}_low"], frame[f"{name}_high"] = round(low, 1), round(high, 1)
+        frame[f"{name}_lower"], frame[f"{name}_upper"] = round(low, 1), round(high, 1)
     of = "% of lenders' capital"
     measures = [
         Measure("lent", "share", "% of lending", ("m_lost", "m_lent"), scale=100.0, attached=_ends("lent")),
