@@ -232,7 +232,8 @@ measure = "z", by = ["section"], unit = "deviations", raise_at = 3, clear_at = 2
 false_alarm_cost = "a special examination of the lenders concerned", \
 levers = ["ask lenders for their provisions by section", "a payment holiday for the section"]}},
   {{name = "contagion", title = "What lenders would lose if companies that cannot pay now failed", \
-series = "contagion.system", measure = "capital", by = [], unit = "% of capital", raise_at = 15, clear_at = 10, \
+series = "contagion.section", measure = "loans", where = {{section = "_T"}}, by = [], unit = "% of capital", \
+raise_at = 10, clear_at = 7, \
 false_alarm_cost = "a special examination of the lenders, some weeks of a supervisor's work", \
 levers = ["ask lenders whose losses would be largest for their plans of capital", \
 "release the countercyclical buffer, so that credit is not withdrawn", "guarantees on new loans"]}},

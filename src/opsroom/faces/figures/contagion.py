@@ -8,9 +8,10 @@ from opsroom.base.charts import Caption
 from opsroom.faces import words as w
 from opsroom.faces.codes import section_name
 from opsroom.faces.figures.figure import Figure, source_of, table
-from opsroom.faces.reader import Desk, bounds, day_of, number, one, records
+from opsroom.faces.reader import Desk, day_of, number, one, records
 
-ROUNDS = ("loans", "trade", "interbank", "capital")
+ROUNDS = ("loans", "further", "interbank")
+CHANNELS = ("bank", "trade", "cut")
 BANDS = ("0-5", "5-20", "20-50", "50-")
 LARGE = BANDS[2:]
 MOST = 12
@@ -22,29 +23,34 @@ def _last(release: Any) -> str:
 
 
 def system(desk: Desk) -> Figure | None:
-    """What lenders would lose of their capital, round by round, with the interval of what is not known."""
-    release = desk.get("contagion.system")
+    """What lenders would lose of their capital, round by round; by section where no total is published."""
+    release = desk.get("contagion.section")
     month = _last(release)
-    found = one(release, month=month) if release is not None else None
-    if release is None or found is None:
-        return None
+    found = one(release, month=month, section="_T") if release is not None else None
     rows = [
         {
             "month": month, "round": code, "name": w.label("round", code), "share": found[code],
             "share_lower": found.get(f"{code}_lower"), "share_upper": found.get(f"{code}_upper"),
         }
         for code in ROUNDS if number(found, code) is not None
-    ]  # fmt: skip
-    capital, band = number(found, "capital"), bounds(found, "capital")
-    if not rows:
-        return None
-    if capital is None or band is None:
-        finding = w.say("fig.contagion.part")
+    ] if found is not None else []  # fmt: skip
+    if release is None or not rows:
+        return sections(desk, "contagion.section")
+    if len(rows) == len(ROUNDS):
+        share, low, high = (sum(float(r[k]) for r in rows) for k in ("share", "share_lower", "share_upper"))
+        rows.append(
+            {
+                "month": month, "round": "all", "name": w.label("round", "all"), "share": round(share, 1),
+                "share_lower": round(low, 1), "share_upper": round(high, 1),
+            }
+        )  # fmt: skip
+        finding = w.say(
+            "fig.contagion.system", share=w.percent(share), low=w.number(low), high=w.number(high), at=w.at(month)
+        )
     else:
         finding = w.say(
-            "fig.contagion.system", share=w.percent(capital), low=w.number(band[0]), high=w.number(band[1]),
-            at=w.at(month),
-        )  # fmt: skip
+            "fig.contagion.part", share=w.percent(float(rows[0]["share"])), name=rows[0]["name"], at=w.at(month)
+        )
     caption = Caption(finding, w.say("fig.contagion.system_unit"), source_of(release), day_of(release.day).isoformat())
     columns = ("month", "round", "name", "share", "share_lower", "share_upper")
 
@@ -57,28 +63,30 @@ def system(desk: Desk) -> Figure | None:
         )  # fmt: skip
 
     return Figure(
-        "contagion.system", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.contagion"
+        "contagion.section", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.contagion"
     )
 
 
-def sections(desk: Desk) -> Figure | None:
+def sections(desk: Desk, name: str = "contagion.section--sections") -> Figure | None:
     """Where the losses come from, and where credit would be withdrawn, by section."""
     release = desk.get("contagion.section")
     month = _last(release)
-    found = [r for r in records(release, month=month) if number(r, "bank") is not None]
+    found = [r for r in records(release, month=month) if any(number(r, c) is not None for c in CHANNELS)]
     rows: list[dict[str, Any]] = [
         {**r, "name": section_name(desk, str(r["section"]))} for r in found if r["section"] != "_T"
     ]
     if release is None or not rows:
         return None
-    rows.sort(key=lambda r: (-float(r["bank"]), str(r["section"])))
-    whole = next((number(r, "bank") for r in found if r["section"] == "_T"), None)
-    values = {"name": rows[0]["name"], "share": w.percent(float(rows[0]["bank"])), "at": w.at(month)}
+    # by what banks lose; where that is withheld, by what suppliers lose, and by credit withdrawn
+    lead = next(c for c in CHANNELS if any(number(r, c) is not None for r in rows))
+    rows.sort(key=lambda r: (*(-(number(r, c) or 0.0) for c in (lead, *CHANNELS)), str(r["section"])))
+    whole = next((number(r, lead) for r in found if r["section"] == "_T"), None)
+    values = {"name": w.lower_first(rows[0]["name"]), "share": w.percent(float(rows[0][lead])), "at": w.at(month)}
     if whole is None:
-        finding = w.say("fig.contagion.section", **values)
+        finding = w.say(f"fig.contagion.section.{lead}", **values)
     else:
-        finding = w.say("fig.contagion.section_of", **values, all=w.percent(whole))
-    told = [c for c in ("bank", "trade", "cut") if any(number(r, c) is not None for r in rows)]
+        finding = w.say(f"fig.contagion.section_of.{lead}", **values, all=w.percent(whole))
+    told = [c for c in CHANNELS if any(number(r, c) is not None for r in rows)]
     unit = w.say("fig.contagion.section_unit", n=str(min(MOST, len(rows))))
     caption = Caption(finding, unit, source_of(release), day_of(release.day).isoformat())
     columns = ("name", *(c for c in release.columns if c != "status"))
@@ -90,7 +98,7 @@ def sections(desk: Desk) -> Figure | None:
         return option_bars(rows[:MOST], option="name", measures=titles, caption=caption, write=lambda x: w.number(x, 1))
 
     return Figure(
-        "contagion.section", "credit", caption, columns, table([*rows, *(r for r in found if r["section"] == "_T")],
+        name, "credit", caption, columns, table([*rows, *(r for r in found if r["section"] == "_T")],
         columns), (release,), draw, how="how.contagion",
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ class ContagionDesk:
     """Follow the losses of failing companies."""
 
     cadences: Mapping[str, Cadence] = {
-        "contagion.section": "monthly", "contagion.system": "monthly", "contagion.lenders": "monthly",
+        "contagion.section": "monthly", "contagion.lenders": "monthly",
     }  # fmt: skip
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:

@@ -134,8 +134,10 @@ class WhatIfResult:
         """Return per section, and in all, in per cent: what fails, what lenders and suppliers lose, what is withdrawn.
 
         Columns ``section``; ``failing`` and ``added`` (of companies, at first and by losses on customers), ``bank`` and
-        ``bank_added`` (of loans), ``trade`` (of trade credit), ``cut`` (of credit to those left). NaN where there is
-        nothing of which it could be a share.
+        ``bank_added`` (of loans), ``trade`` (of trade credit), ``cut`` (of credit to those left);
+        and where all lenders report, of the capital behind the section's loans: ``loans`` and ``further`` (on companies
+        that fail at first and later), ``interbank`` (passed on between lenders). NaN where there is nothing of which
+        it could be a share.
         """
         codes = self.standing.companies["section"].cat.codes.to_numpy()
         names = [str(x) for x in self.standing.companies["section"].cat.categories]
@@ -148,6 +150,7 @@ class WhatIfResult:
         shares = {
             name: np.divide(100.0 * sums[part], sums[whole], out=np.full(len(names) + 1, np.nan), where=sums[whole] > 0)
             for name, (part, whole) in SHARES.items()
+            if part in sums and whole in sums
         }
         return pd.DataFrame({"section": [*names, TOTAL], **shares})
 
@@ -170,9 +173,27 @@ class WhatIfResult:
                 "m_cut": told.cut,
             }
         )
+        if self.reported.all():
+            debts = debts.assign(**self._behind(case))
         goods = {"m_trade": told.owed, "m_trade_lost": told.trade_loss}
         sums = {name: np.bincount(supplier, weights=x, minlength=n) for name, x in goods.items()}
         return firms, debts, pd.DataFrame({"company": every, **sums})
+
+    def _behind(self, case: str) -> dict[str, Floats]:
+        """Return by loan the capital behind it, and what is passed on between lenders because of it.
+
+        A lender's capital stands behind its loans in proportion; what it loses to other lenders counts where its own
+        losses are, or where it has lent if it has none. So both add up over sections to what all lenders have.
+        """
+        loans, every = self.standing.loans, self.lenders(case)
+        lender, owed, loss = loans["lender"].to_numpy(), loans["outstanding"].to_numpy(), self.cases[case].loss
+        lent, lost = every["lent"].to_numpy(), (every["lost"] + every["added"]).to_numpy()
+        share = owed / lent[lender]
+        where = np.where(lost[lender] > 0, loss / np.where(lost > 0, lost, 1.0)[lender], share)
+        return {
+            "m_capital": every["capital"].to_numpy()[lender] * share,
+            "m_interbank": every["interbank"].to_numpy()[lender] * where,
+        }
 
     def pairs(self, case: str) -> pd.DataFrame:
         """Return what suppliers are owed and lose by customer: the row of a supplier's section's ``company``, and the
@@ -213,7 +234,7 @@ class WhatIfResult:
     def system(self, case: str = "middle") -> dict[str, float]:
         """Return in per cent of lending (``lent``) and of lenders' capital what is lost in all, round by round.
 
-        ``loans`` by the companies that cannot pay, ``trade`` by those that they bring down, ``interbank`` between
+        ``loans`` by the companies that cannot pay, ``further`` by those that they bring down, ``interbank`` between
         lenders (the DebtRank of the two before), ``capital`` in all. NaN where no lender's capital is known.
         """
         every = self.lenders(case)
@@ -221,7 +242,7 @@ class WhatIfResult:
         capital = known["capital"].sum()
         over = {
             name: 100.0 * float(known[part].sum() / capital) if capital > 0 else np.nan
-            for name, part in (("loans", "lost"), ("trade", "added"), ("interbank", "interbank"))
+            for name, part in (("loans", "lost"), ("further", "added"), ("interbank", "interbank"))
         }
         lent = 100.0 * float(every["lost"].sum() / every["lent"].sum())
         return {"lent": lent, **over, "capital": sum(over.values())}
@@ -239,7 +260,7 @@ class WhatIfResult:
                 ]
             )
             ends["interbank"] = (100.0 * float(passed.min()), 100.0 * float(passed.max()))
-            direct = [f["loans"] + f["trade"] for f in found]
+            direct = [f["loans"] + f["further"] for f in found]
             ends["capital"] = (min(direct) + ends["interbank"][0], max(direct) + ends["interbank"][1])
         return ends
 
@@ -285,6 +306,9 @@ SHARES = {
     "bank_added": ("m_added", "m_lent"),
     "trade": ("m_trade_lost", "m_trade"),
     "cut": ("m_cut", "m_credit"),
+    "loans": ("m_lost", "m_capital"),
+    "further": ("m_added", "m_capital"),
+    "interbank": ("m_interbank", "m_capital"),
 }
 """Measure by section → the parts of which it is the quotient."""
 

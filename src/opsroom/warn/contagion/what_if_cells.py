@@ -14,7 +14,7 @@ import pandas as pd
 
 from opsroom.base.cells import parts_from_units
 from opsroom.base.errors import InternalError
-from opsroom.base.results import TOP, Cells, Measure, Part
+from opsroom.base.results import TOP, TOTAL, Cells, Measure, Part
 from opsroom.warn.contagion.publish import FEWEST_OWNERS
 from opsroom.warn.contagion.what_if import CASES, METHOD, SHARES, WhatIfResult
 
@@ -23,12 +23,18 @@ BANDS = (("0-5", 5.0), ("5-20", 20.0), ("20-50", 50.0), ("50-", np.inf))
 """Code of each band of a lender's losses, in per cent of its capital, and its upper end."""
 _UNITS = {"failing": "% of companies", "added": "% of companies", "bank": "% of loans", "bank_added": "% of loans",
           "trade": "% of trade credit", "cut": "% of credit"}  # fmt: skip
+_CAPITAL = ("loans", "further", "interbank")
+"""Measures in per cent of lenders' capital: of another whole, so that a loss may be more than all of it."""
+_COUNTS = ("failing", "added")
+"""Measures that have no interval of their own: who fails at first is known, who later the middle says."""
 
 
 def stress_cells(result: WhatIfResult) -> list[Cells]:
-    """Return ``contagion.section``, and where lenders report their capital ``contagion.system`` and ``.lenders``.
+    """Return ``contagion.section``, and where lenders report their capital ``contagion.lenders``.
 
-    None where the companies that fail at first and owe anything have fewer than `FEWEST_OWNERS` owners: what lenders
+    What all lenders lose is the total of the first, and stands nowhere else: a total that is published twice would
+    undo what is withheld to protect a section. None of the parts is a sum of others, for the same reason. No cells
+    where the companies that fail at first and owe anything have fewer than `FEWEST_OWNERS` owners: what lenders
     lose would tell what these owe.
     """
     standing = result.standing
@@ -38,7 +44,7 @@ def stress_cells(result: WhatIfResult) -> list[Cells]:
         return []
     found = [_sections(result)]
     if result.reported.any():
-        found += [_system(result), _bands(result)]
+        found.append(_bands(result))
     return found
 
 
@@ -91,7 +97,7 @@ def _sections(result: WhatIfResult) -> Cells:
     frames = []
     for both in sides:
         values = [c for c in both[0][0].columns if c != "company"]
-        shares = {part: whole for part, whole in SHARES.values() if part in values}
+        shares = {part: whole for m, (part, whole) in SHARES.items() if part in values and m not in _CAPITAL}
         made = []
         for units, who in both:
             table = {
@@ -114,7 +120,7 @@ def _sections(result: WhatIfResult) -> Cells:
         raise InternalError("the three tables of a stress have not the same cells.")
     return _cells(
         result, "contagion.section", dimensions, _with_ends(result, pd.concat(rows, axis=1).reset_index()),
-        [Measure(m, "share", _UNITS[m], SHARES[m], scale=100.0, attached=_ends(m)) for m in SHARES if _told(result, m)],
+        [_measure(m) for m in SHARES if _told(result, m)],
         additive=("section",),
     )  # fmt: skip
 
@@ -126,9 +132,18 @@ def _same(code: str, rows: int) -> pd.Categorical[str]:
 
 def _told(result: WhatIfResult, measure: str) -> bool:
     """Whether a measure says anything: no purchases, no trade credit; no capital, no credit withdrawn."""
+    if measure in _CAPITAL:
+        return bool(result.reported.all()) and (measure != "further" or len(result.standing.trade) > 0)
     if measure == "cut":
         return bool(result.reported.any())
     return measure not in ("added", "bank_added", "trade") or len(result.standing.trade) > 0
+
+
+def _measure(name: str) -> Measure:
+    ends = () if name in _COUNTS else _ends(name)
+    if name in _CAPITAL:
+        return Measure(name, "ratio", "% of lenders' capital", SHARES[name], scale=100.0, attached=ends)
+    return Measure(name, "share", _UNITS[name], SHARES[name], scale=100.0, attached=ends)
 
 
 def _apart(numbers: npt.NDArray[np.int64], group: Ids) -> Ids:
@@ -144,61 +159,15 @@ def _with_ends(result: WhatIfResult, frame: pd.DataFrame) -> pd.DataFrame:
     """Add the ends of the interval by section."""
     cases = [result.sections(case).set_index("section").reindex(frame["section"]) for case in CASES]
     for measure in SHARES:
-        values = np.stack([case[measure].to_numpy(dtype=np.float64) for case in cases])
-        for end, pick in zip(_ends(measure), (np.fmin.reduce, np.fmax.reduce), strict=True):
-            frame[end] = np.round(pick(values, axis=0), 1)
+        if measure in cases[0]:
+            values = np.stack([case[measure].to_numpy(dtype=np.float64) for case in cases])
+            for end, pick in zip(_ends(measure), (np.fmin.reduce, np.fmax.reduce), strict=True):
+                frame[end] = np.round(pick(values, axis=0), 1)
+    if "interbank" in cases[0]:  # in all also over the networks between lenders
+        whole = frame["section"] == TOTAL
+        for end, value in zip(_ends("interbank"), result.interval()["interbank"], strict=True):
+            frame.loc[whole, end] = round(value, 1)
     return frame
-
-
-def _system(result: WhatIfResult) -> Cells:
-    """Return what lenders lose in all: loans against borrowers and lenders, the rest by lender."""
-    standing, month = result.standing, result.standing.month.strftime("%Y-%m")
-    loans, told = standing.loans, result.cases["middle"]
-    company, lender = loans["company"].to_numpy(), loans["lender"].to_numpy()
-    group = standing.companies["group"].to_numpy()
-    known = result.reported[lender]
-    first = told.failed_in[company] == 0
-    owed = loans["outstanding"].to_numpy()
-    debts = pd.DataFrame(
-        {
-            "month": _same(month, len(loans)),
-            "m_lent": owed,
-            "m_lost": np.where(first, told.loss, 0.0),
-            "m_loans": np.where(first & known, told.loss, 0.0),
-            "m_trade": np.where(~first & known, told.loss, 0.0),
-        }
-    )
-    values = {c: c for c in debts.columns if c != "month"}
-    sides = [
-        parts_from_units(
-            debts.assign(who=who), dimensions=["month"], group="who", values=values, shares={"m_lost": "m_lent"},
-            totals=False,
-        )
-        for who in (_apart(lender, group), group[company])
-    ]  # fmt: skip
-    every = result.lenders()[result.reported]
-    own = pd.DataFrame(
-        {
-            "month": month, "who": _apart(np.flatnonzero(result.reported), group), "m_interbank": every["interbank"],
-            "m_capital": every["capital"],
-        }
-    )  # fmt: skip
-    own["m_all"] = (every["lost"] + every["added"] + every["interbank"]).to_numpy()
-    names = ["m_interbank", "m_capital", "m_all"]
-    by_lender = parts_from_units(own, dimensions=["month"], group="who", values={n: n for n in names}, totals=False)
-    frame = worse_of(sides[0], sides[1], ["month"], list(values)).merge(by_lender, on="month", validate="one_to_one")
-    for name, (low, high) in result.interval().items():
-        frame[f"{name}_lower"], frame[f"{name}_upper"] = round(low, 1), round(high, 1)
-    of = "% of lenders' capital"
-    measures = [
-        Measure("lent", "share", "% of lending", ("m_lost", "m_lent"), scale=100.0, attached=_ends("lent")),
-        *(
-            Measure(name, "ratio", of, (part, "m_capital"), scale=100.0, attached=_ends(name))
-            for name, part in (("capital", "m_all"), ("loans", "m_loans"), ("trade", "m_trade"),
-                               ("interbank", "m_interbank"))
-        ),
-    ]  # fmt: skip
-    return _cells(result, "contagion.system", ["month"], frame, measures)
 
 
 def _bands(result: WhatIfResult) -> Cells:
