@@ -19,6 +19,8 @@ from opsroom.room.desk import DeskOutcome
 from opsroom.warn.contagion import standing_of, stress
 
 DAY, NEXT = dt.date(2020, 3, 4), dt.date(2020, 3, 11)
+QUIET = dt.date(2020, 3, 6)
+"""The register came the day before; nothing comes until the twelfth."""
 
 
 def setting(room: Room, **more: Any) -> DeskSettings:
@@ -81,20 +83,20 @@ def test_it_is_published_and_small_cells_are_withheld(built_room: Path) -> None:
 
 def test_it_stands_for_a_month_while_no_row_became_known(own_room: Path) -> None:
     with Room.open(own_room, actor="test") as room:
-        first = run(room, DAY)
-        assert run(room, DAY + dt.timedelta(days=1)).result is first.result
+        first = run(room, QUIET)
+        assert run(room, QUIET + dt.timedelta(days=1)).result is first.result
         afresh = room.memory.pop("contagion.last.contagion")
         assert afresh[3].result is first.result
         fields = [f.name for f in room.store.spec("accounts").fields]
-        rows = room.store.arrow("accounts", room.moment(DAY), columns=fields)
+        rows = room.store.arrow("accounts", room.moment(QUIET), columns=fields)
         rows = rows.filter(pc.equal(rows["month"], pc.max(rows["month"])))
         at = fields.index("cash")
         poor = rows.set_column(at, "cash", pa.array(np.zeros(len(rows), dtype=np.int64)))
-        run(room, DAY)
-        room.ingest("accounts", poor, DAY + dt.timedelta(days=1), reason="a test")
-        after: Any = run(room, DAY + dt.timedelta(days=2)).result
+        run(room, QUIET)
+        room.ingest("accounts", poor, QUIET + dt.timedelta(days=1), reason="a test")
+        after: Any = run(room, QUIET + dt.timedelta(days=2)).result
         assert after.standing.failing.sum() > first.result.standing.failing.sum()  # type: ignore[attr-defined]
-        same: Any = run(room, DAY).result  # as of the day before, nothing has changed
+        same: Any = run(room, QUIET).result  # as of the day before, nothing has changed
         pd.testing.assert_frame_equal(same.sections(), first.result.sections())  # type: ignore[attr-defined]
 
 
