@@ -10,6 +10,7 @@ from opsroom.faces.codes import section_name
 from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, day_of, number, one, records
 
+ENDS = ("", "_lower", "_upper")
 ROUNDS = ("loans", "further", "interbank")
 CHANNELS = ("bank", "trade", "cut")
 BANDS = ("0-5", "5-20", "20-50", "50-")
@@ -27,44 +28,44 @@ def system(desk: Desk) -> Figure | None:
     release = desk.get("contagion.section")
     month = _last(release)
     found = one(release, month=month, section="_T") if release is not None else None
-    rows = [
-        {
-            "month": month, "round": code, "name": w.label("round", code), "share": found[code],
-            "share_lower": found.get(f"{code}_lower"), "share_upper": found.get(f"{code}_upper"),
-        }
-        for code in ROUNDS if number(found, code) is not None
-    ] if found is not None else []  # fmt: skip
+    rows = [_row(month, code, *(float(found[f"{code}{end}"]) for end in ENDS)) for code in ROUNDS
+            if number(found, code) is not None] if found is not None else []  # fmt: skip
     if release is None or not rows:
         return sections(desk, "contagion.section")
     if len(rows) == len(ROUNDS):
-        share, low, high = (sum(float(r[k]) for r in rows) for k in ("share", "share_lower", "share_upper"))
-        rows.append(
-            {
-                "month": month, "round": "all", "name": w.label("round", "all"), "share": round(share, 1),
-                "share_lower": round(low, 1), "share_upper": round(high, 1),
-            }
-        )  # fmt: skip
-        finding = w.say(
-            "fig.contagion.system", share=w.percent(share), low=w.number(low), high=w.number(high), at=w.at(month)
-        )
-    else:
-        finding = w.say(
-            "fig.contagion.part", share=w.percent(float(rows[0]["share"])), name=rows[0]["name"], at=w.at(month)
-        )
+        rows.append(_row(month, "all", *(sum(float(r[f"share{end}"]) for r in rows) for end in ENDS)))
+    # in all where every round is published, else at first: what is withheld is small, or rests on few
+    told = rows[-1] if rows[-1]["round"] == "all" else rows[0]
+    message = {"all": "fig.contagion.system", "loans": "fig.contagion.first"}.get(told["round"], "fig.contagion.part")
+    finding = w.say(
+        message, share=w.percent(told["share"]), low=w.number(told["share_lower"]), high=w.number(told["share_upper"]),
+        at=w.at(month),
+    )  # fmt: skip
     caption = Caption(finding, w.say("fig.contagion.system_unit"), source_of(release), day_of(release.day).isoformat())
     columns = ("month", "round", "name", "share", "share_lower", "share_upper")
 
     def draw() -> Any:
-        from opsroom.base.charts_bars import interval_dots
+        from opsroom.base.charts_bars import option_bars
 
-        return interval_dots(
-            rows, category="name", value="share", lower="share_lower", upper="share_upper", caption=caption,
-            format=".0f", rule=0.0,
-        )  # fmt: skip
+        low, high = (f"share{end}" for end in ENDS[1:])
+        drawn = [
+            {**r, "name": w.say("fig.contagion.range", name=r["name"], low=w.number(r[low]), high=w.number(r[high]))}
+            for r in rows
+        ]
+        return option_bars(
+            drawn, option="name", measures={"share": ""}, caption=caption, write=lambda x: w.number(x, 1)
+        )
 
     return Figure(
         "contagion.section", "credit", caption, columns, table(rows, columns), (release,), draw, how="how.contagion"
     )
+
+
+def _row(month: str, code: str, share: float, lower: float, upper: float) -> dict[str, Any]:
+    return {
+        "month": month, "round": code, "name": w.label("round", code), "share": round(share, 1),
+        "share_lower": round(lower, 1), "share_upper": round(upper, 1),
+    }  # fmt: skip
 
 
 def sections(desk: Desk, name: str = "contagion.section--sections") -> Figure | None:
