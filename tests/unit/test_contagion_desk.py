@@ -95,9 +95,9 @@ def test_it_stands_for_a_month_while_no_row_became_known(own_room: Path) -> None
         run(room, QUIET)
         room.ingest("accounts", poor, QUIET + dt.timedelta(days=1), reason="a test")
         after: Any = run(room, QUIET + dt.timedelta(days=2)).result
-        assert after.standing.failing.sum() > first.result.standing.failing.sum()  # type: ignore[attr-defined]
+        assert after.standing.failing.sum() > first.result.standing.failing.sum()  # type: ignore[attr-defined]  # a result
         same: Any = run(room, QUIET).result  # as of the day before, nothing has changed
-        pd.testing.assert_frame_equal(same.sections(), first.result.sections())  # type: ignore[attr-defined]
+        pd.testing.assert_frame_equal(same.sections(), first.result.sections())  # type: ignore[attr-defined]  # a result
 
 
 def test_a_room_without_lenders_or_ledgers_says_less(own_room: Path) -> None:
