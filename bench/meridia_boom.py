@@ -8,6 +8,8 @@ no company, so that a hundred economies take a minute. Three questions, ``--size
   fall of house prices by a tenth was known?
 - *valley*, a boom that incomes carry: called a boom?
 - no boom at all: how often is there a warning? Regions without a boom in the first economies count, too.
+
+Beside them stand the sections that fail in the shock, of a few economies with companies (`bench.meridia_shock`).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.meridia_shock import SEEDS, shock
 from opsroom.economy.scenario import Scenario
 from opsroom.economy.world import meridia
 from opsroom.room.desks.areas import NATION, by_area
@@ -150,4 +153,5 @@ def run(size: int | None = None) -> dict[str, Any]:
     begun = time.process_time()
     out: dict[str, Any] = {"case": "meridia_boom", "size": seeds, "peer": "truth", "peer_s": None, "ratio": None}
     found = {"with booms": with_booms(seeds, rules), "without booms": without_booms(seeds, rules)}
+    found["failing sections in the shock"] = shock(min(seeds, SEEDS))
     return out | {"ours_s": round(time.process_time() - begun, 1), "max_abs_diff": None} | found

@@ -7,6 +7,7 @@ from bench.meridia_boom import RULES, rules_of_meridia, with_booms, without_boom
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_the_room_warns_of_the_bad_boom_before_its_bust_and_hardly_ever_of_none() -> None:
     """A hundred economies without a boom, thirty with both: some three minutes."""
     rules = rules_of_meridia()

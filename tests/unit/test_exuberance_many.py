@@ -189,3 +189,27 @@ def test_alarms_win_levels_back() -> None:
         OnlineDiscovery(1.5)
     with pytest.raises(UsageError):
         OnlineDiscovery(0.05).test(2.0)
+
+
+def test_a_panel_of_unlike_spans_is_the_panel_of_what_all_have() -> None:
+    frame = walks(90, 3, 6)
+    uneven = frame.copy()
+    uneven.iloc[:12, 0] = np.nan
+    uneven.iloc[:5, 1] = np.nan
+    uneven.iloc[-8:, 2] = np.nan
+    with pytest.raises(FitError, match="unit"):
+        panel_gsadf(uneven, draws=99)
+    found, wanted = panel_gsadf(uneven, draws=99, span="common"), panel_gsadf(frame.iloc[12:-8], draws=99)
+    assert (found.gsadf, found.p_value, found.cut, wanted.cut) == (wanted.gsadf, wanted.p_value, 20, 0)
+    pd.testing.assert_series_equal(found.bsadf, wanted.bsadf)
+    assert "20 periods" in found.summary()
+    hole = uneven.copy()
+    hole.iloc[40, 1] = np.nan
+    with pytest.raises(FitError, match="unit"):
+        panel_gsadf(hole, draws=99, span="common")
+    apart = uneven.copy()
+    apart.iloc[:85, 0] = np.nan
+    with pytest.raises(FitError, match="no period"):
+        panel_gsadf(apart, draws=99, span="common")
+    with pytest.raises(UsageError, match="refused or cut"):
+        panel_gsadf(frame, draws=99, span="all")  # type: ignore[arg-type]  # another word

@@ -23,8 +23,10 @@ from opsroom.economy.horizon import (
     day_date,
     day_number,
     month_date,
+    month_number,
 )
 from opsroom.economy.ledgers import MONTHLY
+from opsroom.economy.lenders import lenders_table, quarters
 from opsroom.economy.load import LOAD_FIRST
 from opsroom.economy.objectives import EMERGENCY, emergency_entries, first_entries
 from opsroom.economy.official import PERIODS
@@ -53,6 +55,7 @@ PROVIDERS: Final = {
     "firm_months": "Meridia Clearing",
     "accounts": "Bank of Meridia",
     "loans": "Bank of Meridia",
+    "lenders": "Bank of Meridia",
     "weather": "Meridia Weather",
     "calendar": "Government of Meridia",
     "restrictions": "Government of Meridia",
@@ -93,6 +96,7 @@ class Dispatch:
             self._prices(),
             *(self._official(name) for name in PERIODS),
             self._network(),
+            self._lenders(),
             self._load(),
         ]
 
@@ -214,6 +218,22 @@ class Dispatch:
         network, day = self.workshop.network, HISTORY_KNOWN.date()
         yield self._send("io_table", day, network.io_table(), "table of 2018")
         yield self._send("links", day, network.links(), "purchase ledgers of 2018")
+
+    def _lenders(self) -> Iterator[Delivery]:
+        """Send the quarters that were over by the history's end, and each later one six weeks after its end."""
+        table = lenders_table(self.workshop.totals[1], self.workshop.population.seed)
+        known = HISTORY_KNOWN.date()
+        days = {q: month_date(month_number(q) + 4).replace(day=14) for q in quarters()}
+        first = [q for q, day in days.items() if day <= known]
+        yield self._send("lenders", known, _of(table, first), "supervisory reports of 2019")
+        for quarter in days:
+            if quarter not in first and days[quarter] <= LAST_ARRIVAL:
+                yield self._send("lenders", days[quarter], _of(table, [quarter]), "supervisory report")
+
+
+def _of(table: pa.Table, shown: list[dt.date]) -> pa.Table:
+    """Return the rows of some quarters."""
+    return table.filter(pc.is_in(table["quarter"], pa.array(shown, pa.date32())))
 
 
 def _weeks(first: dt.date) -> Iterator[tuple[dt.date, dt.date, dt.date]]:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from opsroom.economy.horizon import Ints, day_date, epoch_days, month_date, month_days
+from opsroom.economy.lenders import LENDER_BASE
 from opsroom.economy.money import Books
 from opsroom.economy.population import ENTERPRISE_BASE, GROUP_BASE, Chunk
 from opsroom.economy.randomness import stream
@@ -97,7 +98,7 @@ def _loans(chunk: Chunk, books: Books, months: Ints) -> pa.Table:
         "month": head["month"],
         "enterprise_id": head["enterprise_id"],
         "group_id": head["group_id"],
-        "lender_id": 101 + loans.lender[slot, firm],
+        "lender_id": LENDER_BASE + loans.lender[slot, firm],
         "outstanding": value("outstanding"),
         "interest_due": value("interest_due"),
         "principal_due": value("principal_due"),

@@ -103,7 +103,7 @@ class Network:
     @cached_property
     def market(self) -> Market:
         """Sales and purchases of all companies, from their books."""
-        parts = [self.workshop[number].market for number in self.workshop.chunks]
+        parts, _ = self.workshop.totals
         return Market(*(np.concatenate([getattr(p, name) for p in parts]) for name in Market.__slots__))
 
     @cached_property

@@ -132,6 +132,14 @@ collections = "collections"
 accounts = "accounts"
 
 [[desks]]
+kind = "contagion"
+register = "register"
+loans = "loans"
+accounts = "accounts"
+purchases = "links"
+lenders = "lenders"
+
+[[desks]]
 kind = "relief"
 register = "register"
 firm_months = "firm_months"
@@ -223,6 +231,12 @@ levers = ["liquidity lines for the section", "a payment holiday for the section"
 measure = "z", by = ["section"], unit = "deviations", raise_at = 3, clear_at = 2, \
 false_alarm_cost = "a special examination of the lenders concerned", \
 levers = ["ask lenders for their provisions by section", "a payment holiday for the section"]}},
+  {{name = "contagion", title = "What lenders would lose if companies that cannot pay now failed", \
+series = "contagion.section", measure = "loans", where = {{section = "_T"}}, by = [], unit = "% of capital", \
+raise_at = 10, clear_at = 7, \
+false_alarm_cost = "a special examination of the lenders, some weeks of a supervisor's work", \
+levers = ["ask lenders whose losses would be largest for their plans of capital", \
+"release the countercyclical buffer, so that credit is not withdrawn", "guarantees on new loans"]}},
   {{name = "growth", title = "Growth of the quarter under way", series = "nowcast.gdp", measure = "growth", \
 where = {{kind = "nowcast"}}, by = [], unit = "%", direction = "below", raise_at = -1, clear_at = 0, \
 false_alarm_cost = "a supplementary budget drafted in vain", levers = ["automatic stabilisers first", \

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from opsroom.base.errors import InternalError
 from opsroom.economy.balances import sums_of
 from opsroom.economy.electricity import Electricity
 from opsroom.economy.horizon import (
@@ -22,6 +23,7 @@ from opsroom.economy.horizon import (
     month_number,
 )
 from opsroom.economy.ledgers import MONTHLY, monthly_table, report_delay
+from opsroom.economy.lenders import Lent
 from opsroom.economy.load import Load
 from opsroom.economy.money import Books, keep_books, monthly_activity
 from opsroom.economy.network import Market, Network, market_of
@@ -49,6 +51,7 @@ class _Recent:
     tables: dict[str, pa.Table]
     late: list[Ints]
     market: Market
+    lent: Lent
     sums: dict[str, Ints]
 
 
@@ -143,7 +146,7 @@ class ChunkWorks:
                 first = MONTHS_DELIVERED if relief == self.policy else self._fork
                 self.spool.put(f"stocks {first} {relief}-{self.chunk.number}", books.paused[first])
         late = [report_delay(self.chunk, books, m) for m in range(HISTORY_MONTHS, MONTHS_DELIVERED)]
-        return _Recent(books.died, tables, late, market_of(self.chunk, books), sums_of(books))
+        return _Recent(books.died, tables, late, market_of(self.chunk, books), Lent.of(books), sums_of(books))
 
     @property
     def died(self) -> Ints:
@@ -164,6 +167,11 @@ class ChunkWorks:
     def market(self) -> Market:
         """The companies as sellers and buyers in the network's year."""
         return self._recent.market
+
+    @property
+    def lent(self) -> Lent:
+        """The companies' loans by month and lender."""
+        return self._recent.lent
 
     def history(self, dataset: str) -> pa.Table:
         """Return the monthly rows of the history delivery."""
@@ -214,6 +222,18 @@ class Workshop:
     def network(self) -> Network:
         """Suppliers and customers."""
         return Network(self)
+
+    @cached_property
+    def totals(self) -> tuple[list[Market], Lent]:
+        """What the whole country's tables rest on, of every chunk: one pass over the chunks for all of them."""
+        markets, lent = [], None
+        for number in self.chunks:
+            works = self[number]
+            markets.append(works.market)
+            lent = works.lent if lent is None else lent + works.lent
+        if lent is None:
+            raise InternalError("a world has one chunk at least.")
+        return markets, lent
 
     @property
     def chunks(self) -> range:

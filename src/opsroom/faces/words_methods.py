@@ -99,6 +99,14 @@ METHODS: dict[str, str] = {
         "Shapley values: a falling output is no credit boom. Each quarter by the figures of its day. Where regional "
         "output is an index, no level means anything, so changes are in per cent of the ratio before."
     ),
+    "how.contagion": (
+        "A what-if, not a forecast: companies with a loan 90 days past due, and those whose cash and undrawn credit do "
+        "not cover a month's fixed costs and loan service and did half a year before, are taken to fail. Suppliers "
+        "lose what these owe them and may fail, too; lenders lose what guarantees and collateral do not cover, "
+        "withdraw credit, and pass losses on to each other (DebtRank). The range runs from mild to severe assumptions "
+        "on recovery and terms of payment, and over networks between lenders that fit what each reports in all. No "
+        "lender is named (docs/methods/contagion.md)."
+    ),
     "how.exuberance": (
         "The ratio of a price to what should carry it, tested for explosive growth (BSADF) each quarter by the figures "
         "of its day. The doubt is the share of false alarms, over regions and a year of quarters, that one accepts "

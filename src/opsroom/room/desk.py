@@ -229,6 +229,7 @@ KINDS = (
     "allocation",
     "bottlenecks",
     "composite",
+    "contagion",
     "credit_gap",
     "credit_regions",
     "decisions",

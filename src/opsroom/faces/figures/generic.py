@@ -15,8 +15,8 @@ TIMES = ("date", "day", "week", "month", "quarter", "year", "period", "reference
 MOST_LINES = 5
 GROUPS = {
     "resumption": "work", "nowcast": "output", "prices": "output", "loans": "credit", "liquidity": "credit",
-    "credit": "credit", "exuberance": "credit", "bottlenecks": "credit", "relief": "options", "scores": "record",
-    "data": "record", "decisions": "record",
+    "credit": "credit", "exuberance": "credit", "bottlenecks": "credit", "contagion": "credit", "relief": "options",
+    "scores": "record", "data": "record", "decisions": "record",
 }  # fmt: skip
 """Family of a series → the part of the page in which a plain figure of it stands."""
 DRAWN = 400

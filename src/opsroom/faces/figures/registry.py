@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opsroom.base.errors import NotFoundError
-from opsroom.faces.figures import booms, credit, flows, generic, output, plan, record, relief, work
+from opsroom.faces.figures import booms, contagion, credit, flows, generic, output, plan, record, relief, work
 from opsroom.faces.figures.figure import Figure
 from opsroom.faces.reader import Desk
 
@@ -33,6 +33,9 @@ SPECIAL: dict[str, Builder] = {
     "liquidity.section": credit.liquidity,
     "exuberance.ratios": booms.ratios,
     "credit.region": booms.credit,
+    "contagion.section": contagion.system,
+    "contagion.section--sections": contagion.sections,
+    "contagion.lenders": contagion.lenders,
     "relief.options": relief.paths,
     "relief.options--classes": relief.classes,
     "relief.options--costs": relief.costs,

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from opsroom.warn.contagion.payments import ClearingResult, clearing
     from opsroom.warn.contagion.sales import FireSaleResult, leverage_targeting, leverage_threshold
     from opsroom.warn.contagion.shocks import systemic
+    from opsroom.warn.contagion.standing import Standing, standing_of
+    from opsroom.warn.contagion.what_if import Assumptions, WhatIfResult, stress
 
 _HOMES = {
+    "Assumptions": ".what_if",
     "CascadeResult": ".failures",
     "ClearingResult": ".payments",
     "CreditResult": ".credit",
@@ -37,6 +40,8 @@ _HOMES = {
     "FitnessModel": ".fitness",
     "Links": ".links",
     "Network": ".network",
+    "Standing": ".standing",
+    "WhatIfResult": ".what_if",
     "SystemicResult": ".importance",
     "cascade": ".failures",
     "clearing": ".payments",
@@ -50,10 +55,13 @@ _HOMES = {
     "minimum_density": ".density",
     "networks": ".ensembles",
     "over_networks": ".ensembles",
+    "standing_of": ".standing",
+    "stress": ".what_if",
     "systemic": ".shocks",
 }
 
 __all__ = [
+    "Assumptions",
     "CascadeResult",
     "ClearingResult",
     "CreditResult",
@@ -63,7 +71,9 @@ __all__ = [
     "FitnessModel",
     "Links",
     "Network",
+    "Standing",
     "SystemicResult",
+    "WhatIfResult",
     "cascade",
     "clearing",
     "credit_supply",
@@ -76,6 +86,8 @@ __all__ = [
     "minimum_density",
     "networks",
     "over_networks",
+    "standing_of",
+    "stress",
     "systemic",
 ]
 

@@ -123,6 +123,7 @@ def credit_supply(
     trade: str | None = None,
     trade_recovery: float = 0.0,
     loans: str = LOANS,
+    losses: str | None = None,
 ) -> CreditResult:
     """Let companies fail, banks lose on them and deleverage, and companies lose credit; and go round, if asked to.
 
@@ -148,6 +149,9 @@ def credit_supply(
         Share of trade credit that is recovered.
     loans
         Layer of the banks' loans.
+    losses
+        Layer of what is lost on them if the borrower fails, where that is known loan by loan (collateral, guarantees);
+        `loss_given_default` then is 1.
 
     Returns
     -------
@@ -168,13 +172,15 @@ def credit_supply(
     more losses and fewer to share the cut, so that the rounds come to an end. The assumption that fails most often:
     that no other bank takes over a sound customer; `pass_through` below 1 stands for that.
     """
-    d, lgd = _shares(network, failing, "failing"), _shares(network, loss_given_default, "loss given default")
+    lost = 1.0 if losses else loss_given_default
+    d, lgd = _shares(network, failing, "failing"), _shares(network, lost, "loss given default")
     banks = network.is_bank
     if not (0 <= pass_through <= 1 and 0 <= trade_recovery <= 1):
         raise UsageError("pass-through and recovery are shares, 0 to 1.", remedy="Mend the call.", code="OPS-U222")
     if np.any(d[banks] > 0):
         raise UsageError("only companies fail first in this chain.", remedy="Use cascade().", code="OPS-U223")
     claims, buffer = network.links([loans]), network.buffer
+    at_risk = network.links([losses]) if losses else claims
     assets = _assets(network, claims)
     goods = network.links([trade]) if trade else None
     spare = None if liquidity is None else np.asarray(liquidity, dtype=np.float64)
@@ -183,11 +189,11 @@ def credit_supply(
     failed_in = np.where(d > 0, 0, -1).astype(np.int64)
     done = 0
     while True:
-        losses = np.where(banks, claims.claims(lgd * d), 0.0)
-        equity = np.where(banks, np.maximum(0.0, buffer - losses), 0.0)
+        gone = np.where(banks, at_risk.claims(lgd * d), 0.0)
+        equity = np.where(banks, np.maximum(0.0, buffer - gone), 0.0)
         # Where nothing was lost, nothing is wanted: not even the rounding of the difference.
-        smaller = np.maximum(0.0, (assets - losses) - np.where(buffer > 0, equity / _ratio(buffer, assets), 0.0))
-        wanted = np.where(banks & (losses > 0), smaller, 0.0)
+        smaller = np.maximum(0.0, (assets - gone) - np.where(buffer > 0, equity / _ratio(buffer, assets), 0.0))
+        wanted = np.where(banks & (gone > 0), smaller, 0.0)
         left = np.where(banks, 1.0, 0.0)
         alive = np.where(banks, 0.0, 1.0 - d)
         lending = np.where(banks, claims.claims(alive), 0.0)
@@ -201,7 +207,7 @@ def credit_supply(
             falling |= (hit >= buffer) & (hit > 0)
         falling &= ~banks & (d < 1.0)
         if not falling.any():
-            return CreditResult(network, failed_in, losses, equity, wanted, credit, cut)
+            return CreditResult(network, failed_in, gone, equity, wanted, credit, cut)
         done += 1
         failed_in[falling & (failed_in < 0)] = done
         d = np.where(falling, 1.0, d)

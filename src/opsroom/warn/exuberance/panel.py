@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from opsroom.warn.exuberance.sequences import Floats, Plan, plan_for, scaled, se
 
 if TYPE_CHECKING:
     import altair as alt
+
+Span = Literal["refuse", "common"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class PanelResult:
     plan: Plan
     level: float
     draws: int
+    cut: int = 0
+    """Periods left out, in which not all units are there."""
 
     @property
     def critical_value(self) -> float:
@@ -80,6 +84,8 @@ class PanelResult:
             f"{100 * self.level:g} % (p = {self.p_value:.4f}); {self.plan.words}, sieve bootstrap of rows, "
             f"{self.draws:,} draws."
         ]
+        if self.cut:
+            lines.append(f"{self.cut} periods in which not all units are there are left out.")
         for e in self.episodes.to_dict("records"):
             until = "ongoing" if e["ongoing"] else f"to {e['end']}"
             lines.append(
@@ -116,7 +122,7 @@ class PanelResult:
 def panel_gsadf(
     frame: pd.DataFrame, *, lags: Lags = 0, min_window: int | None = None, draws: int = 1999,
     levels: Sequence[float] = LEVELS, seed: int = 0, most_lags: int = 4, min_duration: int | None = None,
-    dating_level: float = 0.95, workers: int | None = None,
+    dating_level: float = 0.95, workers: int | None = None, span: Span = "refuse",
 ) -> PanelResult:  # fmt: skip
     r"""Test a panel of series together.
 
@@ -125,11 +131,17 @@ def panel_gsadf(
     Parameters
     ----------
     frame
-        One column a unit, one row a period, without gaps; all units over the same periods.
+        One column a unit, one row a period, without gaps; all units over the same periods, unless `span` says that
+        those which begin or end at different dates are to be cut.
     lags, min_window, most_lags, levels, min_duration, dating_level, workers
         As in `gsadf`.
     draws, seed
         Of the bootstrap.
+    span
+        What to do where units begin or end at different dates: ``"refuse"``, or ``"common"``, the periods that all
+        units have; how many are cut stands in the result. The mean of Pavlidis and others is over a fixed set of units
+        with one window for all, and rows are drawn whole: a unit cannot come in on the way. A hole within a unit is
+        refused either way.
 
     Returns
     -------
@@ -163,6 +175,13 @@ def panel_gsadf(
     >>> panel_gsadf(ratios, draws=199).p_value < 0.05
     True
     """
+    if span not in ("refuse", "common"):
+        raise UsageError(
+            "a panel of unlike spans is refused or cut.", code="OPS-U342", remedy='Say span="common".'
+        )  # fmt: skip
+    rows = len(frame) if isinstance(frame, pd.DataFrame) else 0
+    if span == "common" and rows:
+        frame = _common(frame)
     values, index = _table(frame)
     plan = plan_for(len(values), lags, min_window, most_lags)
     draws, levels = checked(draws, levels)
@@ -199,8 +218,21 @@ def panel_gsadf(
         p_value=p_value(largest, gsadf),
         episodes=_episodes(values, index, panel, line, plan, least),
         orders=pd.Series(orders, index=frame.columns, name="order"),
-        plan=plan, level=dating_level, draws=draws,
+        plan=plan, level=dating_level, draws=draws, cut=rows - len(values),
     )  # fmt: skip
+
+
+def _common(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows from the last unit's beginning to the first one's end."""
+    there = frame.notna().to_numpy()
+    if not there.any(axis=0).all():
+        raise FitError("a unit has no value at all.", code="OPS-M341", remedy="Leave it out.")
+    first, last = int(there.argmax(axis=0).max()), int((len(frame) - there[::-1].argmax(axis=0)).min())
+    if first >= last:
+        raise FitError(
+            "there is no period that all units have.", code="OPS-M341", remedy="Leave out the shortest units."
+        )  # fmt: skip
+    return frame.iloc[first:last]
 
 
 def _table(frame: pd.DataFrame) -> tuple[Floats, pd.Index]:
@@ -217,7 +249,7 @@ def _table(frame: pd.DataFrame) -> tuple[Floats, pd.Index]:
         except FitError as error:
             raise FitError(
                 f"unit {name!r}: {error.message}", code="OPS-M341",
-                remedy="Cut the panel to periods that all units have, or leave the unit out.",
+                remedy='Say span="common" where it only begins later or ends earlier; else leave the unit out.',
             ) from None  # fmt: skip
     return np.column_stack(columns), frame.index
 
