@@ -74,7 +74,7 @@ def test_what_is_made_ahead_says_what_desks_say_in_turn(built_room, tmp_path):
             made = pickle.loads(pickle.dumps(dict(ahead.prepare(earlier))))
         known = in_turn.picture(day)
         outcomes = {name: one for name, one in made.items() if isinstance(one, DeskOutcome)}
-        assert {"nowcast", "electricity", "loans", "flows", "bottlenecks"} == set(outcomes)
+        assert {"nowcast", "electricity", "loans", "flows", "bottlenecks", "contagion"} == set(outcomes)
         assert all(outcome.result is None for outcome in outcomes.values())
         # Of the others what their runs begin with: begun so, they must not begin again, and say the same.
         begun = {name: one for name, one in made.items() if name not in outcomes}

@@ -251,7 +251,7 @@ KINDS = (
 """The kinds of desk that ``room.toml`` may name; a kind is a file in `opsroom.room.desks`."""
 
 
-ALONE = frozenset({"activity", "bottlenecks", "flows", "loans", "nowcast"})
+ALONE = frozenset({"activity", "bottlenecks", "contagion", "flows", "loans", "nowcast"})
 """Kinds that may be run by another process, and before earlier days are out: they rest on the store alone, neither on
 other desks of the day nor on what is published."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import DataError, SettingsError, UsageError
@@ -47,13 +48,15 @@ class ContagionDesk:
         kept: tuple[DeskSettings, dt.date, Mark, DeskOutcome] | None = view.memory.get(place)
         # who has ended, and which months are recent, the day itself decides: a result stands for a month at most
         if kept is not None and kept[:2] == (settings, month) and kept[2].holds(view):
-            return kept[3]
+            if view.ahead or kept[3].result is not None or kept[3].note:
+                return kept[3]
         mark = Mark.of(view, names.values())
         try:
             found = _study(view, settings, names, month)
         except DataError as error:
             found = DeskOutcome(None, note=f"no study could be made ({error.code})")
-        view.memory[place] = settings, month, mark, found
+        # run ahead, a desk hands on its cells alone: what is behind them need not stay in memory
+        view.memory[place] = settings, month, mark, replace(found, result=None) if view.ahead else found
         return found
 
 
