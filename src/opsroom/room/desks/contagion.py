@@ -47,9 +47,9 @@ class ContagionDesk:
         month = view.day.replace(day=1)
         kept: tuple[DeskSettings, dt.date, Mark, DeskOutcome] | None = view.memory.get(place)
         # who has ended, and which months are recent, the day itself decides: a result stands for a month at most
-        if kept is not None and kept[:2] == (settings, month) and kept[2].holds(view):
-            if view.ahead or kept[3].result is not None or kept[3].note:
-                return kept[3]
+        whole = kept is not None and (view.ahead or kept[3].result is not None or bool(kept[3].note))
+        if kept is not None and whole and kept[:2] == (settings, month) and kept[2].holds(view):
+            return kept[3]
         mark = Mark.of(view, names.values())
         try:
             found = _study(view, settings, names, month)
