@@ -2,8 +2,8 @@
 
 A process of its own spends one to six seconds on imports, most of them Numba's, SciPy's and Ibis's, before it
 does what it was asked. What only a process of its own can show (exit codes as the system sees them, signals,
-a terminal, what is imported when) is asked in `test_dataset_cli`, `test_no_leak`, `test_promises`,
-`test_imports` and `tests/faults`.
+a terminal, what is imported when) is asked in `test_dataset_cli`, `test_no_leak`, `test_imports`
+and `tests/faults`.
 """
 
 from __future__ import annotations
