@@ -14,8 +14,9 @@ PORT      ?= 8000
 WORKERS   ?= 2
 ARGS      ?=
 
-# One thread for each worker: linear algebra that starts a thread per core makes two workers fight.
-TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# One thread for each worker: linear algebra that starts a thread per core makes two workers fight. Bytecode is kept
+# where an image forbids it, too: the tests start many processes, and each would compile all of opsroom anew.
+TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUTF8 := 1

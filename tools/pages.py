@@ -127,7 +127,8 @@ def raised(source: Path = SOURCE) -> list[Raised]:
     an error, and in tables of ``("OPS-…", message, remedy)``, the code first or last.
     """
     found, loose = [], []
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(source.rglob("*.py"))}
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(source.rglob("*.py"))}
+    trees = {path: ast.parse(text) for path, text in texts.items()}
     shared = {
         node.name: node
         for tree in trees.values()
@@ -135,11 +136,14 @@ def raised(source: Path = SOURCE) -> list[Raised]:
         if isinstance(node, ast.FunctionDef) and node.returns and ast.unparse(node.returns).endswith("Error")
     }
     for path, tree in trees.items():
+        if not any(word in texts[path] for word in ("OPS-", *shared)):
+            continue
         parts = path.relative_to(source).with_suffix("").parts
         module = ".".join(("opsroom", *parts)).removesuffix(".__init__")
-        own = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.returns is not None}
+        nodes = list(ast.walk(tree))
+        own = {n.name: n for n in nodes if isinstance(n, ast.FunctionDef) and n.returns is not None}
         helpers = shared | own
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.Call):
                 item = _from_call(node, module, helpers)
                 loose += _from_arguments(node, module)
@@ -153,7 +157,8 @@ def raised(source: Path = SOURCE) -> list[Raised]:
 
 
 def _from_call(node: ast.Call, module: str, helpers: dict[str, ast.FunctionDef]) -> Raised | None:
-    name = ast.unparse(node.func).split(".")[-1]
+    func = node.func
+    name = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
     given = {k.arg: k.value for k in node.keywords if k.arg}
     if name in helpers:
         arguments = helpers[name].args
@@ -172,6 +177,9 @@ def _from_call(node: ast.Call, module: str, helpers: dict[str, ast.FunctionDef])
 
 def _from_arguments(node: ast.Call, module: str) -> list[Raised]:
     """Read a call that is handed a code and then its words, such as one that writes an API's answer."""
+    # Most calls have no text among their arguments: to write out those of all takes seconds.
+    if not any(isinstance(argument, ast.Constant | ast.JoinedStr | ast.BinOp) for argument in node.args):
+        return []
     words = [text_of(argument) for argument in node.args]
     places = [k for k, word in enumerate(words) if word.startswith("OPS-")]
     if not places:

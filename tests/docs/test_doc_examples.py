@@ -14,16 +14,16 @@ A page is one session in an empty folder, with ``examples`` and ``data`` (the re
 
 from __future__ import annotations
 
+import contextlib
 import doctest
-import os
 import re
 import shlex
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.command import Done, call
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(
@@ -85,12 +85,6 @@ def arguments_of(command: str, folder: Path) -> list[str]:
 
 def run_console(block: Block, folder: Path, page: str) -> None:
     """Run the commands of a console block."""
-    env = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-        "NO_COLOR": "1",
-        "COLUMNS": "200",
-    }
     for command, expected in commands(block.body):
         assert not re.search(r"[|;&`<>]|\$\(", command), f"{page}: the shell syntax of `{command}` is not run"
         words = arguments_of(command, folder)
@@ -99,21 +93,16 @@ def run_console(block: Block, folder: Path, page: str) -> None:
         if words[0] == "opsroom":
             if "serve" in words[1:2]:
                 words = ["opsroom", "serve", "--help"]
-            start = [
-                sys.executable,
-                "-c",
-                "import sys; from opsroom.faces.cli.main import run; sys.exit(run())",
-            ]
-            words = [*start, *words[1:]]
+            with contextlib.chdir(folder):
+                done = call(*words[1:], NO_COLOR="1", COLUMNS="200")
         else:
             assert words[0] in QUICK, f"{page}: `{command}` is neither opsroom nor a simple command"
-        done = subprocess.run(
-            words, cwd=folder, env=env, capture_output=True, text=True, timeout=280, stdin=subprocess.DEVNULL
-        )
+            made = subprocess.run(words, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            done = Done(made.returncode, made.stdout, made.stderr)
         where = f"{page}, line {block.line} on: `{command}`"
-        assert done.returncode == 0, f"{where} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        assert done.code == 0, f"{where} ended with {done.code}:\n{done.out}\n{done.err}"
         if expected and "serve" not in command.split()[1:2]:
-            printed = done.stdout + done.stderr
+            printed = done.out + done.err
             for line in filter(None, map(str.strip, expected.splitlines())):
                 pattern = r"\s+".join(".*".join(map(re.escape, w.split("..."))) for w in line.split())
                 assert re.search(pattern, printed), f"{where} does not print {line!r} but:\n{printed}"

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.command import call
 
 COMMAND = [sys.executable, "-c", "from opsroom.faces.cli.main import run; run()"]
 DAYS = [f"{day}/2/2024" for day in range(1, 7)]
@@ -18,9 +19,9 @@ TEXT = TEXT.replace("A;4/2/2024;4.5", "A;4/2/2024;oops")
 
 
 def opsroom(*words: str, code: int = 0) -> tuple[str, str]:
-    run = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    assert run.returncode == code, run.stderr
-    return run.stdout, run.stderr
+    done = call(*words)
+    assert done.code == code, done.err
+    return done.out, done.err
 
 
 @pytest.fixture

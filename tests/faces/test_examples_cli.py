@@ -1,11 +1,10 @@
 """The rooms of `examples/` run on the real files they were written for, from the command line."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.command import call
 
 pytestmark = pytest.mark.shared_data
 
@@ -24,14 +23,9 @@ CASES = {
 
 def opsroom(*words: str) -> str:
     """Run the command line and return what it prints."""
-    run = subprocess.run(
-        [sys.executable, "-c", "from opsroom.faces.cli.main import run; run()", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+    done = call(*words)
+    assert done.code == 0, done.err
+    return done.out
 
 
 LONG = {"bis_house_prices", "italy_load"}  # read like BIS's credit and Victoria's load, which are on every push

@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.command import call
 
 from opsroom.base.errors import UsageError
 from opsroom.economy import meridia
@@ -101,17 +100,13 @@ def test_the_command_refuses_it_and_leaves_an_earlier_demo_alone(tmp_path, words
     earlier = tmp_path / "meridia"
     earlier.mkdir()
     (earlier / "room.toml").write_text("kept")
-    code = "from opsroom.faces.cli.main import run; run()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "demo", str(tmp_path), *words],
-        capture_output=True, text=True, check=False, timeout=200,
-    )  # fmt: skip
-    assert done.returncode in (1, 2) if "many" in words else done.returncode == 2
-    assert "Traceback" not in done.stderr + done.stdout
+    done = call("demo", str(tmp_path), *words)
+    assert done.code in (1, 2) if "many" in words else done.code == 2
+    assert "Traceback" not in done.err + done.out
     assert (earlier / "room.toml").read_text() == "kept"
     assert not (tmp_path / "us").exists()
     if "many" not in words:
-        assert "OPS-U042" in done.stderr
+        assert "OPS-U042" in done.err
 
 
 @pytest.mark.long  # `make demo` makes one on every push

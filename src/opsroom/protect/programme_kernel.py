@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from opsroom.protect.order_kernel import ascend, doubled, place
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int32]
@@ -105,7 +107,7 @@ def cheapest(
     for e in range(col_ptr[target], col_ptr[target + 1]):
         r = col_r[e]
         if n_rows == len(rows):
-            rows = np.concatenate((rows, np.empty(len(rows), dtype=np.int32)))
+            rows = doubled(rows)
         rows[n_rows] = r
         n_rows += 1
         line[r] = -2  # seen, and mended by its own slack
@@ -162,7 +164,7 @@ def cheapest(
                     continue
                 if acc[q] == 0.0:
                     if n_near == len(near):
-                        near = np.concatenate((near, np.empty(len(near), dtype=np.int32)))
+                        near = doubled(near)
                     near[n_near] = q
                     n_near += 1
                     acc[q] = 1e-300  # listed, though it may cancel out
@@ -208,7 +210,7 @@ def cheapest(
                 if gain < left - 1e-12:
                     left -= gain
                     if n_flips == len(flips):
-                        flips = np.concatenate((flips, np.empty(len(flips), dtype=np.int32)))
+                        flips = doubled(flips)
                     flips[n_flips] = v
                     n_flips += 1
                     continue
@@ -235,7 +237,7 @@ def cheapest(
             if not seen[p]:
                 seen[p] = True
                 if n_cells == len(cells):
-                    cells = np.concatenate((cells, np.empty(len(cells), dtype=np.int32)))
+                    cells = doubled(cells)
                 cells[n_cells] = p
                 n_cells += 1
             dual[p] += theta * acc[p]
@@ -264,7 +266,7 @@ def cheapest(
                 else:
                     if line[r] == -1:
                         if n_rows == len(rows):
-                            rows = np.concatenate((rows, np.empty(len(rows), dtype=np.int32)))
+                            rows = doubled(rows)
                         rows[n_rows] = r
                         n_rows += 1
                         line[r] = -2
@@ -296,7 +298,7 @@ def cheapest(
                     if line[r] < 0:
                         if line[r] == -1:
                             if n_rows == len(rows):
-                                rows = np.concatenate((rows, np.empty(len(rows), dtype=np.int32)))
+                                rows = doubled(rows)
                             rows[n_rows] = r
                             n_rows += 1
                             line[r] = -2
@@ -340,9 +342,14 @@ def cheapest(
     # What moves; then all is put back as it was.
     count = 0
     if outcome == FOUND:
-        at[0], shift[0] = target, start
-        count = 1
-        for h in range(n_cells):
+        ascend(cells, n_cells)
+        own = place(cells, n_cells, target)
+        for h in range(n_cells + 1):
+            if h == own:
+                at[count], shift[count] = target, start
+                count += 1
+            if h == n_cells:
+                break
             q = cells[h]
             moved = 0.0
             for down in range(2):
@@ -352,14 +359,11 @@ def cheapest(
             if abs(moved) > _SMALL:
                 at[count], shift[count] = q, moved
                 count += 1
-        order = np.argsort(at[:count])
-        at[:count] = at[:count][order]
-        shift[:count] = shift[:count][order]
         # A sum that does not come to zero, seen beside its own terms, is no move: rounding has grown too large.
         for h in range(n_rows):
             total, terms = 0.0, 0.0
             for e in range(row_ptr[rows[h]], row_ptr[rows[h] + 1]):
-                p = np.searchsorted(at[:count], row_q[e])
+                p = place(at, count, row_q[e])
                 if p < count and at[p] == row_q[e]:
                     total += row_a[e] * shift[p]
                     terms += abs(row_a[e] * shift[p])

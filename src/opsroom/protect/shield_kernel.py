@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from opsroom.protect.order_kernel import ascend
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -106,7 +108,7 @@ def _unique(values: Ints, count: int) -> int:
     """Sort the first so many values, each once; return how many are left."""
     if count == 0:
         return 0
-    values[:count] = np.sort(values[:count])
+    ascend(values, count)
     kept = 1
     for k in range(1, count):
         if values[k] != values[kept - 1]:
@@ -182,7 +184,7 @@ def keep(
         full, soft = room(at, moved, target, value, base, floor, part, sole)
         # A hair less than all the room: rounding must not carry a value beyond its floor.
         lengths = np.array([soft * (1 - 1e-12), full * (1 - 1e-12), 1.0 if full > nearly else 0.0])
-        lengths = np.sort(lengths)
+        ascend(lengths, len(lengths))
         first, last = count[0], -1.0
         for length in lengths:
             if not np.isfinite(length) or length <= 1e-9 or length == last:

@@ -66,7 +66,8 @@ def fit_rows(
             scale[u] = 0.0
         for _ in range(steps):
             for c in range(some):
-                packed[c] = whole
+                for i in range(size):
+                    packed[c, i] = whole[i]
                 for t in range(days):
                     lacks[t, c] = weight[c, t] - 1.0
             # Day by day for all of them: the products of a day are many, those of all days more than stays at hand.
@@ -92,7 +93,8 @@ def fit_rows(
                         at += 1
                 if not _solve(gram, moment, beta):
                     return False
-                residual[:] = value[c]
+                for t in range(days):
+                    residual[t] = value[c, t]
                 for k in range(terms):
                     factor, term = beta[k], x[k]
                     for t in range(days):
