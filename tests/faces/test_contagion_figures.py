@@ -31,7 +31,7 @@ def test_the_title_tells_what_if_how_much_and_how_far_it_is_known(builder: Any) 
     assert "24.1 % of their capital (13 to 44 %)" in title
     assert [r["share"] for r in figure.records()] == [17.1, 0.0, 7.0, 24.1]
     assert figure.draw is not None
-    assert "passed on between lenders (2 to 22)" in str(figure.draw().to_dict(validate=False))
+    assert "between lenders (2 to 22)" in str(figure.draw().to_dict(validate=False))
     part = shown(builder, "contagion.section", ["month", "section"], rounds, [[*row[:5], *[None] * 6]])
     assert "17.1 % of their capital at first (11 to 22 %)" in part.caption.finding.replace("\u00a0", " ")
     assert [r["round"] for r in part.records()] == ["loans"]  # no total of what is not all known

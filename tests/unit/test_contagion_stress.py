@@ -144,7 +144,11 @@ def by_hand(t: dict[str, pd.DataFrame], k: int) -> dict[str, Any]:
     return {"sections": sections, "lost": lost, "first": first, "failed": failed, "reports": reports}
 
 
-@pytest.mark.parametrize("seed", range(8))
+WORLDS = (0, 4, 10)
+"""Seeds of worlds in which failures run on for several rounds."""
+
+
+@pytest.mark.parametrize("seed", WORLDS)
 def test_it_is_what_loops_over_rows_find(seed: int) -> None:
     t = tables(seed)
     found = found_of(t)
@@ -181,8 +185,9 @@ def test_it_is_what_loops_over_rows_find(seed: int) -> None:
 
 def test_some_of_the_worlds_have_every_round() -> None:
     """The oracle above would show little where nobody is brought down and no credit withdrawn."""
-    worlds = [found_of(tables(seed)) for seed in range(8)]
-    assert sum((w.cases["severe"].failed_in > 1).any() for w in worlds) >= 2
+    worlds = [found_of(tables(seed)) for seed in WORLDS]
+    assert all((w.cases["severe"].failed_in > 1).any() for w in worlds)
+    assert any((w.cases["middle"].failed_in > 1).any() for w in worlds)
     assert all(w.cases["middle"].cut.sum() > 0 for w in worlds)
     assert all(w.system()["interbank"] > 0 for w in worlds)
 
