@@ -8,6 +8,7 @@ trial costs two solves of the table, one for costs and one for outputs, and no r
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ _OUTER = 60
 _ROUGH, _FINE = 1e-7, 1e-9
 _REPAIRS, _PASSES, _EVERY = 4, 12, 4
 _SLIGHT = 1e-5
+_TRACE = 1e-6
 _NEAR = 0.02
 """Gap from which on the table is solved finely."""
 
@@ -112,7 +114,14 @@ def repaired(p: Problem, y: Floats) -> Floats:
             found: Floats = np.concatenate([used, hours])[at]
             return found
 
-        system = linalg.LinearOperator((len(worst), len(worst)), matvec=loads, dtype=np.float64)
+        # fewer uses than exceeded loads leave some directions without a slope: a trace of one keeps the steps finite
+        slope = _TRACE * float(loads(over[worst]).max()) / float(over[worst].max())
+
+        def firm(v: Floats, at: float = slope, whole: Callable[[Floats], Floats] = loads) -> Floats:
+            found: Floats = whole(v) + at * v
+            return found
+
+        system = linalg.LinearOperator((len(worst), len(worst)), matvec=firm, dtype=np.float64)
         v, _ = linalg.cg(system, over[worst] * 1.02, rtol=0.02, maxiter=_PASSES)
         y = np.clip(y - np.maximum(room * spread(v), 0.0), p.low, y)
     return y
