@@ -27,7 +27,7 @@ def posed(folder: Path, periods: int) -> dict[str, Any]:
     given = {
         "uses": uses, "makes": pd.Series(x.index, index=x.index), "demand": y, "capacity": able,
         "value": pd.Series(rng.uniform(0.5, 1.5, len(x)), x.index), "labour": hours,
-        "labour_limit": 0.95 * float(hours.loc["hours"] @ x), "periods": periods,
+        "labour_limit": 0.95 * float(hours.to_numpy()[0] @ x.to_numpy()), "periods": periods,
     }  # fmt: skip
     if periods > 1:
         given |= {"building": 0.5 * uses, "decay": 0.1, "keep_capital": 0.8, "discount": 0.95, "stocks": 0.02 * x}
