@@ -24,7 +24,7 @@ from opsroom.faces import activity, inbox
 from opsroom.faces import words as w
 from opsroom.faces.codes import title_of
 from opsroom.faces.document import figure_document
-from opsroom.faces.exam import exam_drawings, exam_tables
+from opsroom.faces.exam import exam_drawings, exam_limits, exam_sentences, exam_tables
 from opsroom.faces.figures import Figure, attempt, available, build, grouped
 from opsroom.faces.figures.figure import source_of, stamp_of
 from opsroom.faces.figures.generic import how_of
@@ -190,7 +190,7 @@ class Pages:
         kept = self._kept()
         text = environment().get_template("exam.html").render(
             room=room_of(self.releases), page="exam", path=request.url.path, examined=True,
-            sentences=str(kept["result"]["summary"]).split("\n"), held=kept["day"],
+            sentences=exam_sentences(kept["result"]), limits=exam_limits(kept["result"]), held=kept["day"],
             charts=exam_drawings(kept["charts"], self.drawings), tables=exam_tables(kept["result"]),
         )  # fmt: skip
         return HTMLResponse(text)
