@@ -20,12 +20,14 @@ from opsroom.decide.allocation.problem import Problem
 from opsroom.decide.allocation.search import Found, bound, within
 from opsroom.decide.input_output.productive import solve
 
-_INNER = 100
+_INNER = 70
 _OUTER = 60
-_ROUGH, _FINE = 1e-7, 1e-9
+_ROUGH, _FINE = 1e-6, 1e-9
 _REPAIRS, _PASSES, _EVERY = 4, 12, 4
 _SLIGHT = 1e-5
 _TRACE = 1e-6
+_TAKEN = 1e-5
+"""How finely the table is solved for what to take back: the answer is cut to what is possible whatever it is."""
 _NEAR = 0.02
 """Gap from which on the table is solved finely."""
 
@@ -106,11 +108,11 @@ def repaired(p: Problem, y: Floats) -> Floats:
             whole[at] = v
             by_product = np.divide(whole[: len(p.labels)], p.capacity)
             by_skill = whole[len(p.labels) :] / p.labour_limit
-            cost: Floats = solve(p.turned, by_product + by_skill @ p.labour, tol=_FINE).x
+            cost: Floats = solve(p.turned, by_product + by_skill @ p.labour, tol=_TAKEN).x
             return cost
 
         def loads(v: Floats, at: np.ndarray = worst, room: Floats = room) -> Floats:
-            used, hours = p.load(solve(p.a, room * spread(v), tol=_FINE).x)
+            used, hours = p.load(solve(p.a, room * spread(v), tol=_TAKEN).x)
             found: Floats = np.concatenate([used, hours])[at]
             return found
 
