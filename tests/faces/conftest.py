@@ -68,6 +68,35 @@ def web_client() -> Callable[[Any], Any]:
 
 
 @pytest.fixture(scope="session")
+def examined() -> Callable[[], Any]:
+    """An exam that a room could keep, of drawn scores: nothing is simulated for it."""
+    import numpy as np
+    import pandas as pd
+
+    from opsroom.decide.exam.market import Market
+    from opsroom.decide.exam.planner import Planner
+    from opsroom.decide.exam.result import BOUND, MARKET, PLANNER, SHARES, ExamResult
+    from opsroom.room.exam_kept import exam_charts
+
+    rng = np.random.default_rng(0)
+    rows = []
+    for seed in range(5):
+        for surprise in (0.0, 1.0):
+            case = {"seed": seed, "size": 0.3, "surprise": surprise}
+            blank = {"delay": np.nan, "noise": np.nan, "coverage": np.nan}
+            for regime in (MARKET, SHARES, BOUND):
+                rows.append({**case, **blank, "regime": regime, "own": rng.normal(-0.02, 0.001)})
+            for delay in (0.0, 1.0, 4.0):
+                for noise in (0.0, 0.1):
+                    lead = 0.01 - 0.006 * delay - 0.05 * noise
+                    seen = {"delay": delay, "noise": noise, "coverage": 1.0}
+                    rows.append({**case, **seen, "regime": PLANNER, "own": rng.normal(lead - 0.02, 0.001)})
+    found = ExamResult(pd.DataFrame(rows), 0.95, 20, Market(), Planner())
+    kept = {"day": "2020-03-02", "result": found.to_dict(), "charts": exam_charts(found)}
+    return lambda: kept
+
+
+@pytest.fixture(scope="session")
 def client(meridia_releases: Any, drawings: Path, web_client: Callable[[Any], Any]) -> Any:
     from opsroom.faces.web import create_app
 
@@ -100,11 +129,11 @@ def _serve(app: Any) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def served(meridia_releases: Any, drawings: Path) -> Iterator[str]:
-    """Address of Meridia's room, served for the browser."""
+def served(meridia_releases: Any, drawings: Path, examined: Callable[[], Any]) -> Iterator[str]:
+    """Address of Meridia's room, served for the browser, with an exam."""
     from opsroom.faces.web import create_app
 
-    yield from _serve(create_app(meridia_releases, cache=drawings))
+    yield from _serve(create_app(meridia_releases, cache=drawings, examined=examined))
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from opsroom.base.errors import DataError, SettingsError
 from opsroom.decide.exam import ExamResult, economy, exam
 from opsroom.faces.cli.main import app
+from opsroom.faces.exam import exam_limits
+from opsroom.faces.web import create_app
 from opsroom.room import exam as room_exam
+from opsroom.room.exam_kept import KEPT, keep_exam, kept_exam
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +84,77 @@ def test_without_a_folder_the_map_is_printed_and_nothing_written(
     assert lines[0].split("\t")[:3] == ["size", "surprise", "coverage"]
     assert sum(line.startswith("0.3\t") for line in lines) == len(found.map())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def room_of_its_own(meridia_releases: Any, drawings: Path, examined: Callable[[], Any], web_client: Any) -> Any:
+    return web_client(create_app(meridia_releases, cache=drawings, examined=examined))
+
+
+def test_a_room_shows_the_exam_that_it_keeps(room_of_its_own: Any, examined: Callable[[], Any]) -> None:
+    text = room_of_its_own.get("/exam").text
+    result = examined()["result"]
+    assert "5 draws of shocks over 20 weeks" in text
+    assert "breaks even at" not in text  # that is a table here
+    assert text.count("<tr>") == 2 * (len(result["map"]) + 1) + len(exam_limits(result)["rows"]) + 1
+    assert "What holds in it need not hold in any other." in text
+    assert "it is not a release" in text
+    assert "Every number on this page is a stored release" not in text
+    assert "Held on 2\N{NO-BREAK SPACE}March\N{NO-BREAK SPACE}2020." in text
+    assert 'href="/exam" aria-current="page"' in text
+    assert "<script>" not in text
+    assert "<style" not in text
+    assert not re.search(r"\sstyle=", text)
+    assert len(text.encode()) < 200_000
+    twin = room_of_its_own.get("/exam.json").json()
+    assert twin == {"day": "2020-03-02", **result}
+    assert "http" not in twin["summary"]
+
+
+def test_only_a_room_with_an_exam_links_to_one(client: Any, room_of_its_own: Any) -> None:
+    for path in ("/methods", "/decisions"):
+        assert 'href="/exam"' in room_of_its_own.get(path).text
+        assert 'href="/exam"' not in client.get(path).text
+    for path in ("/exam", "/exam.json"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert "keeps no exam" in answer.text
+
+
+def test_limits_say_what_is_beyond_the_worst_that_was_tried() -> None:
+    row = {"size": 0.3, "surprise": 1.0, "worst": 4.0, "lower": 2.25, "upper": None}
+    cover = {"size": 0.3, "surprise": 1.0, "property": "coverage", "worst": 0.5}
+    found = exam_limits(
+        {
+            "break_even": [
+                {**row, "property": "delay", "break_even": 3.0},
+                {**cover, "break_even": None, "lower": None, "upper": None},
+            ]
+        }
+    )
+    assert found["titles"] == ["shocks", "unannounced", "delay", "sectors seen"]
+    assert found["rows"] == [["30 %", "100 %", "3.0 weeks (2.2 to above 4.0)", "below 50 %"]]
+
+
+def test_an_exam_is_kept_and_read_again(
+    found: ExamResult, asked: list[Any], tmp_path: Path, meridia_releases: Any, web_client: Any
+) -> None:
+    with pytest.raises(SettingsError, match="not a room"):
+        call("exam", "--room", str(tmp_path))
+    assert not asked  # refused before the work, not after
+    (tmp_path / "room.toml").write_text('title = "A room"\n', encoding="utf-8")
+    assert kept_exam(tmp_path) is None
+    web = web_client(create_app(meridia_releases, examined=partial(kept_exam, tmp_path)))
+    assert web.get("/exam").status_code == 404
+    call("exam", "--room", str(tmp_path))
+    assert web.get("/exam").status_code == 200
+    assert web.get("/exam.json").json()["map"] == json.loads(json.dumps(found.to_dict()["map"]))
+    keep_exam(tmp_path, found, day=dt.date(2020, 3, 2))
+    kept = kept_exam(tmp_path)
+    assert kept is not None
+    assert kept["day"] == "2020-03-02"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [KEPT, "room.toml"]
+    for broken in ("{", "[]", "{}"):
+        (tmp_path / KEPT).write_text(broken, encoding="utf-8")
+        with pytest.raises(DataError, match="cannot be read"):
+            kept_exam(tmp_path)

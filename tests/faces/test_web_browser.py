@@ -19,6 +19,7 @@ PAGES = [
     "/data",
     "/decisions",
     "/methods",
+    "/exam",
     "/figure/resumption.national",
     "/figure/data.quality",
 ]

@@ -468,6 +468,13 @@ ENGLISH: dict[str, str] = {
     "page.activity": "Activity",
     "page.warnings": "Warnings",
     "page.decisions": "Decisions",
+    "page.exam": "Exam",
+    "page.exam.title": "The planner's exam",
+    "page.exam.notice": "Simulated in Meridia, a synthetic economy, whatever room you are in. What holds in it need not hold in any other.",
+    "page.exam.what": "A planner who allocates by the optimum on data of some delay, error and coverage, against companies that adjust prices and orders to their own excess demand, through the same shocks, scored by the same accounting.",
+    "page.exam.about": "The exam is a simulation: it uses nothing of this room, and it is not a release.",
+    "page.exam.limits": "In brackets the interval over draws of shocks. Shocks: share of output that a hit sector loses; unannounced: share of shocks of which nobody is told beforehand.",
+    "page.exam.day": "Held on {day}.",
     # -- the inbox of warnings
     "inbox.open": "those that stand",
     "inbox.new": "new",

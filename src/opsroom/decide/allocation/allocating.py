@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from opsroom._version import __version__
 from opsroom.base.errors import UsageError
+from opsroom.decide.allocation.classes import lifted, ordered, wanting
 from opsroom.decide.allocation.prices import search_prices
 from opsroom.decide.allocation.problem import Problem, pose
 from opsroom.decide.allocation.rationing import class_numbers, served
+from opsroom.decide.allocation.rules import ClassRules, class_rules, split
 from opsroom.decide.allocation.search import Found, search
 
 EXACT_MOST = 400
@@ -40,6 +42,14 @@ class AllocationResult:
     benchmark
         Name → objective of plain rules on the same means (`ration`): ``"pro rata"``, the same share of every final
         use; ``"by class"``, where classes are given. NaN where a rule leaves a use below its floor.
+    classes
+        Where classes bind the optimum, by class: ``wanted``, the worth of what it wants; ``worth``, of what it gets;
+        ``share``, the one over the other; and under an order of service ``bound``, what the class cannot exceed in any
+        allocation that leaves every class before at least what it has here. `bound` is then the sum of these.
+    class_prices
+        Under an order of service, means x classes: what one more unit of a mean would add to each class, once the
+        classes before have taken theirs of it. `shadow_prices` are their sums, which may be below 0: the law then
+        gives the unit, and other things with it, to who is worth less.
     """
 
     objective: float
@@ -49,6 +59,8 @@ class AllocationResult:
     shadow_prices: pd.Series
     binding: tuple[Any, ...]
     benchmark: Mapping[str, float]
+    classes: pd.DataFrame | None = None
+    class_prices: pd.DataFrame | None = None
 
     @property
     def gap(self) -> float:
@@ -113,7 +125,12 @@ def allocate(
         Most of each final use over what is wanted.
     rules
         ``{"floor": …}``: least final use, as a number by product, or one share of what is wanted;
-        ``{"classes": …}``: who is served first by law, as a number by product, for the benchmark ``"by class"``.
+        ``{"classes": …}``: who is served first by law, as a number by product, for the benchmark ``"by class"``. They
+        bind the optimum with ``{"order": True}``: no class gets less for the sake of a later one (``{"order": 1e-4}``:
+        no more than that share of what it could use at most, because strictly, traces of what is scarce stop later
+        classes altogether);
+        ``{"shares": {1: …}}``: a class as a whole gets at least that share of the worth of what it wants;
+        ``{"alike": True}`` (or a list of classes): everybody in a class gets the same share of what is wanted.
     tol
         The allocation is within this share of the best possible.
     seconds
@@ -124,14 +141,17 @@ def allocate(
     UsageError
         Shapes, signs or names that do not fit, an unknown rule.
     FitError
-        Floors that cannot be met together (see `explain`), a table that is not productive, a gap that did not close.
+        Floors or least shares that cannot be met together (see `explain`), a table that is not productive, a gap that
+        did not close.
 
     Notes
     -----
     Maximise ``value @ y`` subject to ``x = A x + y``, ``x <= capacity``, ``labour @ x <= labour_limit`` and the bounds
     of y. Up to some hundred scarcities become rows of a linear programme on final uses alone, generated as they show
     (HiGHS); beyond, their prices are searched for (`prices`). The bound is weak duality's, from the prices by one
-    solve, and rests on neither search. The assumption that fails most often: that the values are those that people
+    solve, and rests on neither search. Classes that bind are rows of the same programme (`classes`), and an order of
+    service is a chain of programmes, one a class, each certified; only the rows are generated then, so scarcities are
+    some hundred. The assumption that fails most often: that the values are those that people
     have.
 
     References
@@ -149,40 +169,70 @@ def allocate(
     ([8.167, 10.5], (0,), [0.833, 0.0])
     """
     problem = posed(A, demand, value, capacity, labour, labour_limit, max_demand_ratio, rules)
+    given, binds = split(rules)
+    if binds:
+        return _by_rules(problem, given, tol=tol, seconds=seconds)
     used, hours = problem.load(problem.output(problem.high))
     many = int((used > 1.0).sum() + (hours > 1.0).sum()) > EXACT_MOST and tol >= 1e-5
     found = (search_prices if many else search)(problem, tol=tol, seconds=seconds)
-    return _result(problem, found, (rules or {}).get("classes"))
+    return _result(problem, found, given.get("classes"))
 
 
 def explain(
     A: Any,
     demand: Any,
     *,
-    floor: Any,
+    floor: Any = None,
+    value: Any = 1.0,
     capacity: Any = None,
     labour: Any = None,
     labour_limit: Any = None,
     max_demand_ratio: float = 1.05,
+    rules: Mapping[str, Any] | None = None,
 ) -> str:
-    """Say in words how far floors can be met together, and for want of what they cannot.
+    """Say in words how far floors and least shares can be met together, and for want of what they cannot.
 
     Parameters
     ----------
     floor
         Least final use, as in the rules of `allocate`; other arguments as there.
+    value
+        What a unit of each final use is worth: least shares of classes are shares of worth.
+    rules
+        As in `allocate`; a `floor` here stands for the one in them.
     """
-    problem = posed(A, demand, 1.0, capacity, labour, labour_limit, max_demand_ratio, {"floor": floor})
-    load = _loads(problem)
+    given = dict(rules or {}) if floor is None else {**(rules or {}), "floor": floor}
+    problem = posed(A, demand, value, capacity, labour, labour_limit, max_demand_ratio, given)
+    given, binds = split(given)
     names = [*(str(label) for label in problem.labels), *problem.skills]
+    if binds:
+        kinds = class_rules(given, problem)
+        problem = lifted(problem, kinds)
+    load = _loads(problem)
     over = np.flatnonzero(load > 1.0 + 1e-9)
     if not len(over):
-        return "The floors can be met together."
+        return _shares_explained(problem, kinds, names) if binds else "The floors can be met together."
     order = over[np.argsort(-load[over])]
     share = 100.0 / float(load.max())
     wanting = "; ".join(f"{names[k]} ({100.0 * load[k] - 100.0:,.0f} % more than there is)" for k in order[:5])
     more = "" if len(order) <= 5 else f", and {len(order) - 5} others"
     return f"The floors cannot be met together, only {share:.0f} % of each. They take too much of: {wanting}{more}."
+
+
+def _shares_explained(problem: Problem, rules: ClassRules, names: list[str]) -> str:
+    """Say how far least shares can be met beside floors that can."""
+    if not rules.shares.any():
+        return "The floors can be met together."
+    part, stops = wanting(problem, rules)
+    if part >= 1.0 - 1e-7:
+        return "The floors and the least shares of classes can be met together."
+    order = np.argsort(-stops)[: int((stops > 1e-9 * stops.max()).sum())]
+    more = "" if len(order) <= 5 else f", and {len(order) - 5} others"
+    asked = ", ".join(f"{n:g} ({100.0 * s:.0f} %)" for n, s in zip(rules.names, rules.shares, strict=True) if s > 0.0)
+    return (
+        f"The floors can be met, but not the least shares of classes {asked} beside them: only {100.0 * part:.0f} % of "
+        f"each share. They want more than there is of: {', '.join(names[k] for k in order[:5])}{more}."
+    )
 
 
 def possible_share(
@@ -211,12 +261,8 @@ def posed(
     rules: Mapping[str, Any] | None,
 ) -> Problem:  # fmt: skip
     """Check arguments as given to `allocate`, with its rules."""
-    given = dict(rules or {})
-    floor = given.pop("floor", None)
-    given.pop("classes", None)  # who comes first is a rule to compare with: see `ration`
-    if given:
-        known = '{"floor": …, "classes": …}'
-        raise UsageError(f"the rule {next(iter(given))!r} is not known.", remedy=f"There is {known}.")
+    given, _ = split(rules)
+    floor = given.get("floor")
     if floor is not None and np.ndim(floor) == 0:
         share = float(floor)
         if not 0.0 <= share <= ratio:
@@ -226,6 +272,25 @@ def posed(
         A, demand, value=value, capacity=capacity, labour=labour, labour_limit=labour_limit, max_demand_ratio=ratio,
         floor=floor,
     )  # fmt: skip
+
+
+def _by_rules(p: Problem, given: Mapping[str, Any], *, tol: float, seconds: float) -> AllocationResult:
+    """Return the optimum under classes that bind."""
+    rules = class_rules(given, p)
+    found = ordered(p, rules, tol=tol, seconds=seconds)
+    n, by_class = len(p.labels), rules.worth(p)
+    total = found.prices.sum(axis=1)
+    whole = Found(
+        found.y, found.x, float(found.worth.sum()), float(found.bounds.sum()), total[:n], total[n:], 0, len(found.worth)
+    )  # fmt: skip
+    names = pd.Index([int(name) if name.is_integer() else name for name in rules.names], name="class")
+    table = pd.DataFrame({"wanted": by_class @ p.demand, "worth": by_class @ found.y}, index=names)
+    table["share"] = table["worth"] / table["wanted"].where(table["wanted"] > 0.0)
+    prices = None
+    if rules.order:
+        table["bound"] = found.bounds
+        prices = pd.DataFrame(found.prices, index=[*p.labels, *p.skills], columns=names)
+    return replace(_result(p, whole, given["classes"]), classes=table, class_prices=prices)
 
 
 def _result(p: Problem, found: Found, classes: Any) -> AllocationResult:

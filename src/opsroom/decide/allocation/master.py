@@ -14,9 +14,9 @@ Ints = NDArray[np.int64]
 
 
 class Master:
-    """Maximise ``worth @ y`` with ``low <= y <= high`` and the rows added so far, each ``row @ y <= 1``."""
+    """Maximise ``worth @ y`` with ``low <= y <= high`` and the rows added so far, each ``row @ y <= limit``."""
 
-    def __init__(self, worth: Floats, low: Floats, high: Floats, *, seconds: float) -> None:
+    def __init__(self, worth: Floats, low: Floats, high: Floats, *, seconds: float, fine: float = 1e-9) -> None:
         import highspy
 
         n = len(worth)
@@ -25,8 +25,8 @@ class Master:
         self._highs.setOptionValue("threads", 1)
         self._highs.setOptionValue("time_limit", seconds)
         self._highs.setOptionValue("small_matrix_value", 1e-12)  # ten thousand entries of 1e-9 are no small matter
-        self._highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
-        self._highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
+        self._highs.setOptionValue("primal_feasibility_tolerance", fine)
+        self._highs.setOptionValue("dual_feasibility_tolerance", fine)
         model = highspy.HighsLp()
         model.num_col_, model.num_row_ = n, 0
         model.col_cost_, model.col_lower_, model.col_upper_ = worth, low, high
@@ -37,15 +37,24 @@ class Master:
         self._infinity = highspy.kHighsInf
         self.rows = 0
 
-    def add(self, rows: list[tuple[Ints, Floats]]) -> None:
-        """Add rows given as columns and values."""
+    def add(self, rows: list[tuple[Ints, Floats]], limits: Floats | None = None) -> None:
+        """Add rows given as columns and values, with a limit of 1 or those given."""
         lengths = [len(columns) for columns, _ in rows]
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int32)
         self._highs.addRows(
-            len(rows), np.full(len(rows), -self._infinity), np.ones(len(rows)), int(sum(lengths)), starts,
+            len(rows), np.full(len(rows), -self._infinity), np.ones(len(rows)) if limits is None else limits,
+            int(sum(lengths)), starts,
             np.concatenate([c for c, _ in rows]).astype(np.int32), np.concatenate([v for _, v in rows]),
         )  # fmt: skip
         self.rows += len(rows)
+
+    def count_by(self, worth: Floats) -> None:
+        """Maximise something else from now on."""
+        self._highs.changeColsCost(len(worth), np.arange(len(worth), dtype=np.int32), worth)
+
+    def hold(self, column: int, low: float) -> None:
+        """Let an unknown be at least that much, and at most 1."""
+        self._highs.changeColBounds(column, low, 1.0)
 
     def solve(self) -> tuple[Floats, Floats]:
         """Return the best final uses and the rows' prices (0 or more).

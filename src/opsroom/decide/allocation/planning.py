@@ -41,7 +41,7 @@ class PlanResult:
     rents
         Techniques x periods: worth of one more unit of capacity in that period alone.
     residual
-        Largest violation of a limit, over the largest amount.
+        Largest violation of a limit, over an amount of its product or technique that is usual in the plan.
     """
 
     objective: float
@@ -180,7 +180,6 @@ def plan(
             "labels are not unique, or periods or discount make no sense.",
             remedy="Name each product and technique once; periods is 1 or more, discount above 0 up to 1.",
         )
-    size = _Sizes(products, ways, periods)
     use = _matrix(uses, products, ways, "uses")
     make = _made(makes, products, ways)
     wanted = _spread(demand, products, periods, "demand")
@@ -203,7 +202,8 @@ def plan(
         for table, limit, name in ((labour, labour_limit, "labour"), (emissions, emission_limit, "emissions"))
         if table is not None
     ]
-    programme = _Programme(size)
+    of_products, of_ways = _units(use + build, make, np.maximum(most.max(axis=1), before), start)
+    programme = _Programme(_Sizes(of_products, of_ways, periods))
     programme.cost("final", worth)
     programme.bounds("final", np.minimum(least, most), most)
     programme.bounds("imported", np.zeros_like(bought), bought)
@@ -222,22 +222,23 @@ def plan(
         }  # fmt: skip
         if t:
             parts["stock", t - 1] = -(1.0 - storage_loss) * eye_p
-        programme.rows(("product", t), parts, (1.0 - storage_loss) * before if t == 0 else np.zeros(len(products)))
-        programme.rows(("able", t), {("activity", t): eye_w, ("able", t): -eye_w}, np.zeros(len(ways)))
+        there = (1.0 - storage_loss) * before if t == 0 else np.zeros(len(products))
+        programme.rows(("product", t), parts, there, of_products)
+        programme.rows(("able", t), {("activity", t): eye_w, ("able", t): -eye_w}, np.zeros(len(ways)), of_ways)
         if t == 0:
-            programme.rows(("grows", t), {("able", t): eye_w}, start)
+            programme.rows(("grows", t), {("able", t): eye_w}, start, of_ways)
         else:
             left = -sparse.diags_array(1.0 - wear)
             parts = {("able", t): eye_w, ("able", t - 1): left, ("built", t - 1): -eye_w}
-            programme.rows(("grows", t), parts, np.zeros(len(ways)))
+            programme.rows(("grows", t), parts, np.zeros(len(ways)), of_ways)
         for table, limit, name in limited:
             per = _matrix(table, table.index, ways, name)
             there = _spread(limit, table.index, periods, f"{name} limit")[:, t]
-            programme.rows((name, t), {("activity", t): sparse.csr_array(per)}, there)
+            programme.rows((name, t), {("activity", t): sparse.csr_array(per)}, there, per @ of_ways)
     # what is there after the last period
     keeps = {("able", periods - 1): -sparse.diags_array(1.0 - wear), ("built", periods - 1): -eye_w}
     target = keep_capital if building is not None else 0.0
-    programme.rows(("kept", 0), keeps, -np.minimum(target, 1.0) * start)
+    programme.rows(("kept", 0), keeps, -np.minimum(target, 1.0) * start, of_ways)
     found = programme.solve(seconds)
 
     def by(kind: str, rows: pd.Index) -> pd.DataFrame:
@@ -261,16 +262,31 @@ def plan(
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """How many unknowns of each kind there are in a period."""
+    """The unknowns of each kind in a period, and in which unit each is counted."""
 
-    products: pd.Index
-    ways: pd.Index
+    products: Floats
+    ways: Floats
     periods: int
 
     @property
-    def kinds(self) -> Mapping[str, int]:
-        n, m = len(self.products), len(self.ways)
-        return {"final": n, "activity": m, "built": m, "able": m, "stock": n, "imported": n}
+    def kinds(self) -> Mapping[str, Floats]:
+        """By kind, an amount of each unknown that is neither large nor small."""
+        p, w = self.products, self.ways
+        return {"final": p, "activity": w, "built": w, "able": w, "stock": p, "imported": p}
+
+
+def _units(takes: Floats, make: Floats, wanted: Floats, start: Floats) -> tuple[Floats, Floats]:
+    """Return amounts of each product and of each technique that are neither large nor small.
+
+    They follow the unit in which a product is counted, so that the solver sees the same programme whether it is
+    counted in grams or in tons.
+    """
+    products = np.maximum(wanted, make @ start)
+    made = np.divide(products[:, None], make, out=np.zeros_like(make), where=make > 0.0).max(axis=0, initial=0.0)
+    ways = np.where(start > 0.0, start, np.where(made > 0.0, made, 1.0))
+    through = (np.maximum(takes, make) * ways).max(axis=1, initial=0.0)
+    products = np.where(products > 0.0, products, np.where(through > 0.0, through, 1.0))
+    return products, ways
 
 
 class _Programme:
@@ -279,20 +295,24 @@ class _Programme:
     def __init__(self, size: _Sizes) -> None:
         self._at: dict[tuple[str, int], int] = {}
         place = 0
-        for kind, count in size.kinds.items():
+        units = []
+        for kind, unit in size.kinds.items():
             for t in range(size.periods):
                 self._at[kind, t] = place
-                place += count
+                place += len(unit)
+                units.append(unit)
+        self._units = np.concatenate(units)
         self._size, self._n = size, place
         self._cost = np.zeros(place)
         self._low, self._high = np.zeros(place), np.full(place, np.inf)
         self._rows: list[sparse.csr_array] = []
         self._limits: list[Floats] = []
+        self._per: list[Floats] = []
         self._named: dict[tuple[str, int], slice] = {}
 
     def _where(self, kind: str, t: int) -> slice:
         at = self._at[kind, t]
-        return slice(at, at + self._size.kinds[kind])
+        return slice(at, at + len(self._size.kinds[kind]))
 
     def cost(self, kind: str, worth: Floats) -> None:
         for t in range(self._size.periods):
@@ -302,7 +322,8 @@ class _Programme:
         for t in range(self._size.periods):
             self._low[self._where(kind, t)], self._high[self._where(kind, t)] = low[:, t], high[:, t]
 
-    def rows(self, name: tuple[str, int], parts: Mapping[tuple[str, int], Any], limit: Floats) -> None:
+    def rows(self, name: tuple[str, int], parts: Mapping[tuple[str, int], Any], limit: Floats, unit: Floats) -> None:
+        """Add rows, counted in a unit of their own each."""
         blocks = []
         for (kind, t), block in parts.items():
             found = sparse.coo_array(block)
@@ -312,6 +333,7 @@ class _Programme:
         self._named[name] = slice(first, first + len(limit))
         self._rows.append(sparse.csr_array(sparse.coo_array((data, (row, column)), shape=(len(limit), self._n))))
         self._limits.append(np.asarray(limit, dtype=np.float64))
+        self._per.append(np.where(unit > 0.0, unit, 1.0))
 
     def solve(self, seconds: float) -> _Solved:
         """Return the best plan, and among plans of that worth one of least activity: nothing is made to be thrown away.
@@ -321,44 +343,48 @@ class _Programme:
         FitError
             There is none, or none was found in time.
         """
-        matrix = sparse.csr_array(sparse.vstack(self._rows))
-        limit = np.concatenate(self._limits)
-        # amounts of any size are one to the solver
-        amount = float(np.abs(np.concatenate([limit, self._high[np.isfinite(self._high)]])).max(initial=0.0)) or 1.0
-        most = float(np.abs(self._cost).max(initial=0.0)) or 1.0
-        bounds = np.column_stack([self._low, self._high]) / amount
-        found = _highs(-self._cost / most, matrix, limit / amount, bounds, seconds)
-        prices = np.maximum(-found.ineqlin.marginals, 0.0) * most
-        bound = self._bound(matrix, limit, prices, found.x * amount)
-        worth = sparse.csr_array(self._cost[None, :] / most)
-        kept = float(self._cost @ found.x) / most
+        # amounts of any size are one to the solver, product by product
+        per, unit = np.concatenate(self._per), self._units
+        matrix = sparse.csr_array(sparse.diags_array(1.0 / per) @ sparse.vstack(self._rows) @ sparse.diags_array(unit))
+        limit = np.concatenate(self._limits) / per
+        most = float(np.abs(self._cost * unit).max(initial=0.0)) or 1.0
+        cost = self._cost * unit / most
+        bounds = np.column_stack([self._low, self._high]) / unit[:, None]
+        found = _highs(-cost, matrix, limit, bounds, seconds)
+        prices = np.maximum(-found.ineqlin.marginals, 0.0)
+        bound = _bound(cost, matrix, limit, bounds, prices, found.x)
+        kept = float(cost @ found.x)
         effort = np.zeros(self._n)
         for (kind, t), _ in self._at.items():
             effort[self._where(kind, t)] = float(kind in ("activity", "built"))
         rows, limits = (
-            sparse.csr_array(sparse.vstack([matrix, -worth])),
-            np.append(limit / amount, -kept + _LEFT * kept),
+            sparse.csr_array(sparse.vstack([matrix, -sparse.csr_array(cost[None, :])])),
+            np.append(limit, -kept + _LEFT * kept),
         )
         found = _highs(effort, rows, limits, bounds, seconds)
-        z = np.clip(found.x * amount, self._low, self._high)
-        residual = float(np.maximum(matrix @ z - limit, 0.0).max(initial=0.0)) / amount
-        solved = _Solved(self, z, prices, float(self._cost @ z), bound, residual)
-        if solved.bound - solved.objective > _GAP * max(abs(solved.bound), most * amount * 1e-9):
+        z = np.clip(found.x, bounds[:, 0], bounds[:, 1])
+        residual = float(np.maximum(matrix @ z - limit, 0.0).max(initial=0.0))
+        solved = _Solved(self, z * unit, prices * most / per, float(cost @ z) * most, bound * most, residual)
+        if solved.bound - solved.objective > _GAP * max(abs(solved.bound), most * 1e-9):
             raise unclosed((solved.bound - solved.objective) / max(abs(solved.bound), 1e-300))
         return solved
 
-    def _bound(self, matrix: sparse.csr_array, limit: Floats, prices: Floats, found: Floats) -> float:
-        """Return the worth that no plan can exceed, by weak duality from prices of 0 or more.
 
-        What has no upper bound of its own is bounded by what it could be at most in a plan: ten times the largest
-        amount found. Rounding leaves it a surplus of a billionth of the prices, no more.
-        """
-        surplus = self._cost - matrix.T @ prices
-        far = 10.0 * max(float(np.abs(found).max(initial=0.0)), 1.0)
-        high = np.where(np.isfinite(self._high), self._high, far)
-        slack = 1e-9 * float(np.abs(prices).max(initial=0.0) + np.abs(self._cost).max(initial=0.0))
-        surplus = np.where(np.isinf(self._high) & (surplus <= slack), np.minimum(surplus, 0.0), surplus)
-        return float(prices @ limit + np.where(surplus > 0, surplus * high, surplus * self._low).sum())
+def _bound(
+    cost: Floats, matrix: sparse.csr_array, limit: Floats, bounds: Floats, prices: Floats, found: Floats
+) -> float:
+    """Return the worth that no plan can exceed, by weak duality from prices of 0 or more.
+
+    What has no upper bound of its own is bounded by what it could be at most in a plan: ten times the largest amount
+    found. Rounding leaves it a surplus of a billionth of the prices, no more.
+    """
+    surplus = cost - matrix.T @ prices
+    low, high = bounds.T
+    far = 10.0 * max(float(np.abs(found).max(initial=0.0)), 1.0)
+    slack = 1e-9 * float(np.abs(prices).max(initial=0.0) + np.abs(cost).max(initial=0.0))
+    surplus = np.where(np.isinf(high) & (surplus <= slack), np.minimum(surplus, 0.0), surplus)
+    high = np.where(np.isfinite(high), high, far)
+    return float(prices @ limit + np.where(surplus > 0, surplus * high, surplus * low).sum())
 
 
 def _highs(cost: Floats, rows: sparse.csr_array, limit: Floats, bounds: Floats, seconds: float) -> Any:

@@ -8,6 +8,7 @@ trial costs two solves of the table, one for costs and one for outputs, and no r
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +20,14 @@ from opsroom.decide.allocation.problem import Problem
 from opsroom.decide.allocation.search import Found, bound, within
 from opsroom.decide.input_output.productive import solve
 
-_INNER = 100
+_INNER = 70
 _OUTER = 60
-_ROUGH, _FINE = 1e-7, 1e-9
+_ROUGH, _FINE = 1e-6, 1e-9
 _REPAIRS, _PASSES, _EVERY = 4, 12, 4
 _SLIGHT = 1e-5
+_TRACE = 1e-6
+_TAKEN = 1e-5
+"""How finely the table is solved for what to take back: the answer is cut to what is possible whatever it is."""
 _NEAR = 0.02
 """Gap from which on the table is solved finely."""
 
@@ -104,15 +108,22 @@ def repaired(p: Problem, y: Floats) -> Floats:
             whole[at] = v
             by_product = np.divide(whole[: len(p.labels)], p.capacity)
             by_skill = whole[len(p.labels) :] / p.labour_limit
-            cost: Floats = solve(p.turned, by_product + by_skill @ p.labour, tol=_FINE).x
+            cost: Floats = solve(p.turned, by_product + by_skill @ p.labour, tol=_TAKEN).x
             return cost
 
         def loads(v: Floats, at: np.ndarray = worst, room: Floats = room) -> Floats:
-            used, hours = p.load(solve(p.a, room * spread(v), tol=_FINE).x)
+            used, hours = p.load(solve(p.a, room * spread(v), tol=_TAKEN).x)
             found: Floats = np.concatenate([used, hours])[at]
             return found
 
-        system = linalg.LinearOperator((len(worst), len(worst)), matvec=loads, dtype=np.float64)
+        # fewer uses than exceeded loads leave some directions without a slope: a trace of one keeps the steps finite
+        slope = _TRACE * float(loads(over[worst]).max()) / float(over[worst].max())
+
+        def firm(v: Floats, at: float = slope, whole: Callable[[Floats], Floats] = loads) -> Floats:
+            found: Floats = whole(v) + at * v
+            return found
+
+        system = linalg.LinearOperator((len(worst), len(worst)), matvec=firm, dtype=np.float64)
         v, _ = linalg.cg(system, over[worst] * 1.02, rtol=0.02, maxiter=_PASSES)
         y = np.clip(y - np.maximum(room * spread(v), 0.0), p.low, y)
     return y

@@ -23,8 +23,8 @@ class Problem:
     ----------
     labels
         Products.
-    a
-        Technical coefficients.
+    a, turned
+        Technical coefficients, and the same transposed.
     demand, low, high, worth
         Final use wanted, least and most of it, and what a unit of it is worth to whoever set the objective.
     capacity
@@ -37,6 +37,7 @@ class Problem:
 
     labels: pd.Index
     a: sparse.csr_array
+    turned: sparse.csr_array
     demand: Floats
     low: Floats
     high: Floats
@@ -45,11 +46,6 @@ class Problem:
     labour: Floats
     labour_limit: Floats
     skills: tuple[str, ...]
-
-    @property
-    def turned(self) -> sparse.csr_array:
-        """The coefficients transposed."""
-        return sparse.csr_array(self.a.T)
 
     def output(self, y: Floats) -> Floats:
         """Return the output that final uses take."""
@@ -93,7 +89,18 @@ def pose(
     if (cap <= 0).any():
         raise UsageError("a capacity is 0 or less.", remedy="Leave the product out, or give a small capacity.")
     hours, limit, skills = _labour(labour, labour_limit, labels)
-    return Problem(labels, matrix, d, np.minimum(least, high), high, w, cap, hours, limit, skills)
+    matrix, turned = _lean(matrix), _lean(sparse.csr_array(matrix.T))
+    return Problem(labels, matrix, turned, d, np.minimum(least, high), high, w, cap, hours, limit, skills)
+
+
+def _lean(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Return a copy whose places are short numbers in order: what a product takes is reading them."""
+    if matrix.nnz >= np.iinfo(np.int32).max:
+        return matrix
+    places, starts = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
+    lean = sparse.csr_array((matrix.data.copy(), places, starts), shape=matrix.shape)
+    lean.sort_indices()
+    return lean
 
 
 def _labour(labour: Any, limit: Any, labels: pd.Index) -> tuple[Floats, Floats, tuple[str, ...]]:

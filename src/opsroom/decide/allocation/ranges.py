@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from opsroom.base.errors import FitError, UsageError
 from opsroom.decide.allocation.allocating import posed
 from opsroom.decide.allocation.problem import Problem
+from opsroom.decide.allocation.rules import split
 from opsroom.decide.allocation.search import search
 
 _EXACT = 1e-11
@@ -89,6 +90,11 @@ def shadow_ranges(
     """
     if not 0.0 < reach < 1.0:
         raise UsageError("reach is a share between 0 and 1.")
+    if split(rules)[1]:
+        raise UsageError(
+            "ranges of prices are not worked out where classes bind the optimum.",
+            remedy='Leave "order", "shares" and "alike" out of the rules; `allocate` returns prices at the margin.',
+        )
     problem = posed(A, demand, value, capacity, labour, labour_limit, max_demand_ratio, rules)
     taken: dict[int, NDArray[np.float64]] = {}
     here = search(problem, tol=_EXACT, seconds=600.0, known=taken)

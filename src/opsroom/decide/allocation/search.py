@@ -10,13 +10,13 @@ from opsroom.decide.allocation.master import Floats, Master, infeasible, unclose
 from opsroom.decide.allocation.problem import Problem
 from opsroom.decide.input_output.productive import solve
 
-_BLOCK = 200
-_ROUNDS = 60
+BLOCK = 200
+ROUNDS = 60
 _KEPT = 0.01
 """Part of a row, at most uses, over the gap allowed, that may be left away: the bound is proved without it."""
-_VIOLATED = 1e-9
+VIOLATED = 1e-9
 ROW_TOL = 1e-12
-_ROUNDING = 1e-8
+ROUNDING = 1e-8
 """No gap below this share is asked for: the solver's own tolerance is a tenth of it."""
 
 
@@ -77,7 +77,7 @@ def search(problem: Problem, *, tol: float, seconds: float, known: dict[int, Flo
     p, taken = problem, {} if known is None else known
     turned = p.turned
     base = p.load(p.output(p.low)) if p.low.any() else None
-    if base is not None and max(base[0].max(initial=0.0), base[1].max(initial=0.0)) > 1.0 + _VIOLATED:
+    if base is not None and max(base[0].max(initial=0.0), base[1].max(initial=0.0)) > 1.0 + VIOLATED:
         raise infeasible()
     # In shares of the most of each use, worth in shares of the largest: amounts of any size are one to the solver.
     size = np.where(p.high > 0, p.high, 1.0)
@@ -86,13 +86,13 @@ def search(problem: Problem, *, tol: float, seconds: float, known: dict[int, Flo
     names: list[tuple[str, int]] = []
     rows = []
     for k, hours in enumerate(p.labour):
-        rows.append(_row(solve(turned, hours, tol=ROW_TOL).x / p.labour_limit[k] * size, kept=_KEPT * tol))
+        rows.append(cut_row(solve(turned, hours, tol=ROW_TOL).x / p.labour_limit[k] * size, most=_KEPT * tol))
         names.append(("labour", k))
     if rows:
         master.add(rows)
     best: Found | None = None
     limited: set[int] = set()
-    for round_number in range(1, _ROUNDS + 1):
+    for round_number in range(1, ROUNDS + 1):
         shares, duals = master.solve()
         y = np.clip(shares * size, p.low, p.high)
         duals = duals * most
@@ -106,10 +106,10 @@ def search(problem: Problem, *, tol: float, seconds: float, known: dict[int, Flo
         found = within(p, y, x, prices, wages, master.rows, round_number)
         best = found if best is None else best.better(found, round_number)
         used = p.load(x)[0]
-        over = [int(i) for i in np.flatnonzero(used > 1.0 + _VIOLATED) if int(i) not in limited]
+        over = [int(i) for i in np.flatnonzero(used > 1.0 + VIOLATED) if int(i) not in limited]
         if not over or best.bound - best.objective <= tol * max(abs(best.bound), 1e-300):
             break
-        over = sorted(over, key=lambda i: -used[i])[:_BLOCK]
+        over = sorted(over, key=lambda i: -used[i])[:BLOCK]
         fresh = []
         for i in over:
             row = taken.get(i)
@@ -119,20 +119,20 @@ def search(problem: Problem, *, tol: float, seconds: float, known: dict[int, Flo
                 row = solve(turned, unit, tol=ROW_TOL).x
                 if known is not None:
                     known[i] = row
-            fresh.append(_row(row / p.capacity[i] * size, kept=_KEPT * tol))
+            fresh.append(cut_row(row / p.capacity[i] * size, most=_KEPT * tol))
             names.append(("capacity", i))
             limited.add(i)
         master.add(fresh)
     assert best is not None
-    if best.bound - best.objective > max(tol, _ROUNDING) * max(abs(best.bound), 1e-300):
+    if best.bound - best.objective > max(tol, ROUNDING) * max(abs(best.bound), 1e-300):
         raise unclosed((best.bound - best.objective) / abs(best.bound))
     return best
 
 
-def _row(row: Floats, *, kept: float) -> tuple[np.ndarray, Floats]:
-    """Return a row without its smallest entries, which together are worth no more than `kept` of the limit."""
+def cut_row(row: Floats, *, most: float) -> tuple[np.ndarray, Floats]:
+    """Return a row without its smallest entries, which together are worth no more than `most` of the limit."""
     order = np.argsort(row)
-    away = order[: int(np.searchsorted(np.cumsum(row[order]), kept))]
+    away = order[: int(np.searchsorted(np.cumsum(row[order]), most))]
     stays = np.ones(len(row), dtype=bool)
     stays[away] = False
     columns = np.flatnonzero(stays)

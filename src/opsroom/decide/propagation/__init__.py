@@ -1,6 +1,6 @@
 """How a shock travels: from company to company, and day by day through an economy's sectors.
 
->>> from opsroom.decide.propagation import esri, cascade, DynamicInputOutput
+>>> from opsroom.decide.propagation import esri, cascade, DynamicInputOutput, Ario
 """
 
 from __future__ import annotations
@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING
 from opsroom.base.lazy import lazily
 
 if TYPE_CHECKING:
+    from opsroom.decide.propagation.ario import Ario, Reaction
+    from opsroom.decide.propagation.ario_path import ArioPath
     from opsroom.decide.propagation.companies import CascadeResult, EsriResult, cascade, esri
     from opsroom.decide.propagation.draws import Ensemble, ensemble
     from opsroom.decide.propagation.dynamic import Behaviour, DynamicInputOutput, spell
     from opsroom.decide.propagation.path import DynamicPath
 
 _HOMES = {
+    "Ario": ".ario",
+    "ArioPath": ".ario_path",
     "Behaviour": ".dynamic",
     "CascadeResult": ".companies",
     "DynamicInputOutput": ".dynamic",
     "DynamicPath": ".path",
     "Ensemble": ".draws",
     "EsriResult": ".companies",
+    "Reaction": ".ario",
     "cascade": ".companies",
     "ensemble": ".draws",
     "esri": ".companies",
@@ -29,12 +34,15 @@ _HOMES = {
 }
 
 __all__ = [
+    "Ario",
+    "ArioPath",
     "Behaviour",
     "CascadeResult",
     "DynamicInputOutput",
     "DynamicPath",
     "Ensemble",
     "EsriResult",
+    "Reaction",
     "cascade",
     "ensemble",
     "esri",

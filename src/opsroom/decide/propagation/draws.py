@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.errors import UsageError
-from opsroom.decide.propagation.path import DynamicPath
 
 if TYPE_CHECKING:
     import altair as alt
 
 LEAST = 20
 """Fewer draws than this have no tails to speak of."""
+
+
+class Path(Protocol):
+    """What an ensemble asks of a path: output by day and sector, what it was before, and whose model it is."""
+
+    @property
+    def output(self) -> pd.DataFrame:
+        """Days x sectors."""
+        ...
+
+    @property
+    def before(self) -> pd.DataFrame:
+        """By sector, with ``output`` of a day before."""
+        ...
+
+    def cite(self) -> str:
+        """Return the source and the method."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +47,13 @@ class Ensemble:
         Draws x days: output as a share of before.
     level
         Share of draws within the interval.
+    source
+        Source and method of the paths.
     """
 
     draws: pd.DataFrame
     level: float
+    source: str
 
     def to_frame(self) -> pd.DataFrame:
         """Return median and interval by day."""
@@ -73,7 +93,7 @@ class Ensemble:
 
     def cite(self) -> str:
         """Return the method."""
-        return "opsroom dynamic-input-output 1, ensemble of drawn assumptions; Pichler et al. (2022)."
+        return f"Ensemble of drawn assumptions: {self.source}"
 
     def chart(self) -> alt.Chart:
         """Return median and interval over time."""
@@ -95,7 +115,7 @@ class Ensemble:
 
 
 def ensemble(
-    draw: Callable[[np.random.Generator], DynamicPath], *, draws: int = 200, level: float = 0.9, seed: int = 0
+    draw: Callable[[np.random.Generator], Path], *, draws: int = 200, level: float = 0.9, seed: int = 0
 ) -> Ensemble:
     """Run a model many times under drawn assumptions.
 
@@ -123,10 +143,11 @@ def ensemble(
         raise UsageError(f"draws are {LEAST} or more, and the level lies between 0 and 1.")
     found: list[npt.NDArray[np.float64]] = []
     days: pd.Index[Any] | None = None
+    source = ""
     for child in np.random.SeedSequence(seed).spawn(draws):
         path = draw(np.random.default_rng(child))
         if days is not None and not path.output.index.equals(days):
             raise UsageError("paths are not of the same days.")
-        days = path.output.index
+        days, source = path.output.index, path.cite()
         found.append((path.output.sum(axis=1) / path.before["output"].sum()).to_numpy(np.float64))
-    return Ensemble(pd.DataFrame(np.stack(found), columns=days), level)
+    return Ensemble(pd.DataFrame(np.stack(found), columns=days), level, source)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -218,10 +219,11 @@ def serve(*, room: RoomPath = Path(), host: str = "127.0.0.1", port: int = 8000)
 
     from opsroom.faces.cli.reading import open_door, open_releases
     from opsroom.faces.web import create_app
+    from opsroom.room.exam_kept import kept_exam
     from opsroom.room.tables import Asker
 
     # What cannot be opened is said before it is called open.
-    pages = create_app(open_releases(room), door=open_door(room), ask=Asker(room))
+    pages = create_app(open_releases(room), door=open_door(room), ask=Asker(room), examined=partial(kept_exam, room))
     say(f"The room is open at http://{host}:{port}/ (Ctrl-C closes it).")
     uvicorn.run(pages, host=host, port=port, log_level="warning")
 

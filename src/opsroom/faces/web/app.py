@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,12 @@ class SafeHeaders:
 
 
 def create_app(
-    releases: ReleasesReader, *, cache: Path | None = None, door: Keeper | None = None, ask: Ask | None = None
+    releases: ReleasesReader,
+    *,
+    cache: Path | None = None,
+    door: Keeper | None = None,
+    ask: Ask | None = None,
+    examined: Callable[[], Mapping[str, Any] | None] = lambda: None,
 ) -> Starlette:
     """Build the web room over a reader of stored releases.
 
@@ -77,6 +82,8 @@ def create_app(
         Tells callers by their tokens (`opsroom.room.door.Door`). Without one the API has releases alone.
     ask
         Answers table queries of callers (`opsroom.room.tables.Asker`). Without one the API has none.
+    examined
+        Returns the planner's exam that the room keeps (`opsroom.room.exam.kept_exam`), or None.
 
     Returns
     -------
@@ -90,13 +97,15 @@ def create_app(
     """
     require_door(releases, door)
     drawings = DrawingCache(cache)
-    pages = Pages(releases, drawings)
+    pages = Pages(releases, drawings, examined)
     routes = [
         Route("/", pages.overview, name="overview"),
         Route("/data", pages.data, name="data"),
         Route("/activity", pages.activity, name="activity"),
         Route("/warnings", pages.warnings, name="warnings"),
         Route("/decisions", pages.decisions, name="decisions"),
+        Route("/exam", pages.exam, name="exam"),
+        Route("/exam.json", pages.exam_json),
         Route("/figure/{name}.csv", pages.figure_csv),
         Route("/figure/{name}.json", pages.figure_json),
         Route("/figure/{name}.svg", pages.figure_svg),

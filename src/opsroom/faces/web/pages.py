@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from opsroom.faces import activity, inbox
 from opsroom.faces import words as w
 from opsroom.faces.codes import title_of
 from opsroom.faces.document import figure_document
+from opsroom.faces.exam import exam_drawings, exam_limits, exam_sentences, exam_tables
 from opsroom.faces.figures import Figure, attempt, available, build, grouped
 from opsroom.faces.figures.figure import source_of, stamp_of
 from opsroom.faces.figures.generic import how_of
@@ -97,11 +99,16 @@ class Pages:
         Reader of stored releases.
     drawings
         Cache of drawings.
+    examined
+        Returns the exam that the room keeps (`opsroom.room.exam.kept_exam`); None where it keeps none.
     """
 
-    def __init__(self, releases: ReleasesReader, drawings: DrawingCache) -> None:
+    def __init__(
+        self, releases: ReleasesReader, drawings: DrawingCache, examined: Callable[[], Mapping[str, Any] | None]
+    ) -> None:
         self.releases = releases
         self.drawings = drawings
+        self.examined = examined
 
     # -- pages --------------------------------------------------------------------------------
 
@@ -178,6 +185,22 @@ class Pages:
             figures=[(f, self._svg(f)) for f in drawn],
         )  # fmt: skip
 
+    def exam(self, request: Request) -> Response:
+        """The planner's exam, where the room keeps one."""
+        kept = self._kept()
+        text = environment().get_template("exam.html").render(
+            room=room_of(self.releases), page="exam", path=request.url.path, examined=True,
+            sentences=exam_sentences(kept["result"]), limits=exam_limits(kept["result"]), held=kept["day"],
+            charts=exam_drawings(kept["charts"], self.drawings), tables=exam_tables(kept["result"]),
+        )  # fmt: skip
+        return HTMLResponse(text)
+
+    def exam_json(self, request: Request) -> Response:
+        """The exam's result as it is kept."""
+        kept = self._kept()
+        body = json.dumps({"day": kept["day"], **kept["result"]}, ensure_ascii=False)
+        return Response(body, media_type="application/json")
+
     def figure(self, request: Request) -> Response:
         """One figure with its data, method, citation and stamps."""
         desk = self._desk(request)
@@ -248,8 +271,16 @@ class Pages:
     def error_text(self, request: Request, error: OpsroomError) -> str:
         """Return the page of an error."""
         return environment().get_template("error.html").render(
-            error=error, room=room_of(self.releases), page="", path=request.url.path
+            error=error, room=room_of(self.releases), page="", path=request.url.path, examined=False
         )  # fmt: skip
+
+    def _kept(self) -> Mapping[str, Any]:
+        kept = self.examined()
+        if kept is None:
+            raise NotFoundError(
+                "this room keeps no exam.", remedy="Hold one: `opsroom exam --room FOLDER`.", code="OPS-N023"
+            )
+        return kept
 
     def _desk(self, request: Request) -> Desk:
         return desk_at(self.releases, request.query_params.get("as_of"))
@@ -273,7 +304,8 @@ class Pages:
         text = environment().get_template(template).render(
             desk=desk, room=desk.room, day_iso=desk.day.isoformat(), days=[d.isoformat() for d in days],
             index=days.index(desk.day), page=page, path=request.url.path, between=_between(asked, desk.day),
-            latest=days[-1].isoformat(), alarm=self.releases.alarm(), **values,
+            latest=days[-1].isoformat(), alarm=self.releases.alarm(),
+            examined=self.examined() is not None, **values,
         )  # fmt: skip
         return HTMLResponse(text)
 
