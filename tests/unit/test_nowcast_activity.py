@@ -15,6 +15,7 @@ from opsroom.base.settings import DeskSettings
 from opsroom.economy import meridia
 from opsroom.economy.delivery import Delivery
 from opsroom.economy.dispatch import Dispatch
+from opsroom.economy.official import PERIODS
 from opsroom.room import Room
 from opsroom.room.desk import View
 from opsroom.room.desks.nowcast import Inputs, indices_of, read_vintages
@@ -26,8 +27,9 @@ DAY, LATER = dt.date(2020, 1, 22), dt.date(2020, 2, 5)
 @pytest.fixture(scope="module")
 def coming() -> list[Delivery]:
     """Deliveries of the country's series and of its load, in order."""
-    streams = Dispatch(meridia(100, seed=2).workshop).streams()
-    parts = [[d for d in part if d.dataset in DATASETS] for part in (*streams[-5:-2], streams[-1])]
+    dispatch = Dispatch(meridia(100, seed=2).workshop)
+    streams = [*(dispatch._official(name) for name in PERIODS), dispatch._load()]
+    parts = [[d for d in part if d.dataset in DATASETS] for part in streams]
     return sorted((d for part in parts for d in part), key=lambda d: d.known_at)
 
 
