@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.errors import DataError, UsageError
-from opsroom.decide.propagation.ario_path import ArioPath, Flows
+from opsroom.decide.propagation.ario_path import ArioPath
+from opsroom.decide.propagation.path import Stocks
 
 Floats = npt.NDArray[np.float64]
 Given = npt.ArrayLike | pd.Series
@@ -263,7 +264,7 @@ class Ario:
                 index=self.labels,
             ),
             damage=float(hit.sum()) + homes,
-            flows=Flows(self.days * self.z, *(np.stack(part) for part in zip(*record, strict=True)))
+            flows=Stocks(self.days * self.z, *(np.stack(part) for part in zip(*record, strict=True)))
             if record
             else None,
         )

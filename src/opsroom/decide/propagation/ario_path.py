@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.errors import UsageError
+from opsroom.decide.propagation.path import Stocks
 
 if TYPE_CHECKING:
     import altair as alt
@@ -17,16 +18,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 SHORT = ("none", "capacity", "inputs")
 """What keeps a sector from meeting its demand, by code."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flows:
-    """Stocks, deliveries and use of inputs, (days, input, user); before the first day in `first`."""
-
-    first: Floats
-    after: Floats
-    delivered: Floats
-    used: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +58,7 @@ class ArioPath:
     short: pd.DataFrame
     before: pd.DataFrame
     damage: float
-    flows: Flows | None = None
+    flows: Stocks | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """Return by day: output, value added and final use as shares of before, and the share still destroyed."""
