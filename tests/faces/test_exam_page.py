@@ -121,6 +121,22 @@ def test_only_a_room_with_an_exam_links_to_one(client: Any, room_of_its_own: Any
         assert "keeps no exam" in answer.text
 
 
+def test_an_exam_that_cannot_be_read_harms_its_own_page_alone(
+    meridia_releases: Any, drawings: Path, web_client: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    (tmp_path / KEPT).write_text('{"day": 3', encoding="utf-8")
+    broken = web_client(create_app(meridia_releases, cache=drawings, examined=lambda: kept_exam(tmp_path)))
+    for path in ("/", "/methods", "/decisions"):
+        answer = broken.get(path)
+        assert answer.status_code == 200
+        assert 'href="/exam"' in answer.text
+    for path in ("/exam", "/exam.json"):
+        answer = broken.get(path)
+        assert answer.status_code == 422
+        assert "OPS-D178" in answer.text
+        assert str(tmp_path) not in answer.text
+
+
 def test_limits_say_what_is_beyond_the_worst_that_was_tried() -> None:
     row = {"size": 0.3, "surprise": 1.0, "worst": 4.0, "lower": 2.25, "upper": None}
     cover = {"size": 0.3, "surprise": 1.0, "property": "coverage", "worst": 0.5}

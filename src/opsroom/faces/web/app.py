@@ -83,7 +83,7 @@ def create_app(
     ask
         Answers table queries of callers (`opsroom.room.tables.Asker`). Without one the API has none.
     examined
-        Returns the planner's exam that the room keeps (`opsroom.room.exam.kept_exam`), or None.
+        Returns the planner's exam that the room keeps (`opsroom.room.exam_kept.kept_exam`), or None.
 
     Returns
     -------

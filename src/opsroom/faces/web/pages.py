@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from opsroom._version import __version__
 from opsroom.base.charts_render import DrawingCache, sparkline
-from opsroom.base.errors import NotFoundError, OpsroomError, UsageError
+from opsroom.base.errors import DataError, NotFoundError, OpsroomError, UsageError
 from opsroom.faces import activity, inbox
 from opsroom.faces import words as w
 from opsroom.faces.codes import title_of
@@ -100,7 +100,7 @@ class Pages:
     drawings
         Cache of drawings.
     examined
-        Returns the exam that the room keeps (`opsroom.room.exam.kept_exam`); None where it keeps none.
+        Returns the exam that the room keeps (`opsroom.room.exam_kept.kept_exam`); None where it keeps none.
     """
 
     def __init__(
@@ -274,6 +274,13 @@ class Pages:
             error=error, room=room_of(self.releases), page="", path=request.url.path, examined=False
         )  # fmt: skip
 
+    def _links_exam(self) -> bool:
+        """Say whether pages link to the exam's: also to one that cannot be read, for that page says so."""
+        try:
+            return self.examined() is not None
+        except DataError:
+            return True
+
     def _kept(self) -> Mapping[str, Any]:
         kept = self.examined()
         if kept is None:
@@ -305,7 +312,7 @@ class Pages:
             desk=desk, room=desk.room, day_iso=desk.day.isoformat(), days=[d.isoformat() for d in days],
             index=days.index(desk.day), page=page, path=request.url.path, between=_between(asked, desk.day),
             latest=days[-1].isoformat(), alarm=self.releases.alarm(),
-            examined=self.examined() is not None, **values,
+            examined=self._links_exam(), **values,
         )  # fmt: skip
         return HTMLResponse(text)
 
