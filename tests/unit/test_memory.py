@@ -65,3 +65,32 @@ print(before - own())
 def test_free_memory_is_given_back() -> None:
     done = subprocess.run([sys.executable, "-c", GIVEN_BACK], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 0.8 * SIZE
+
+
+IDLE = f"""
+import opsroom.base.memory as memory
+calls = []
+plain = memory.give_back
+memory.give_back = lambda: (calls.append(1), plain())
+def work():
+    blocks = [bytearray(60_000) for _ in range({SIZE} // 60_000)]
+    return bytearray(60_000)
+idle = memory.Idle({SIZE} // 2)
+idle._settled = memory._resident()
+kept = work()
+before = memory._resident()
+idle.give_back()
+freed = before - memory._resident()
+idle.give_back()  # nothing has become idle since
+kept = [kept, work()]
+idle.give_back()
+print(len(calls), freed)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library does not tell what is free")
+def test_idle_memory_is_given_back_once_it_is_much() -> None:
+    done = subprocess.run([sys.executable, "-c", IDLE], capture_output=True, text=True, check=True)
+    calls, freed = map(int, done.stdout.split())
+    assert calls == 2
+    assert freed > 0.7 * SIZE

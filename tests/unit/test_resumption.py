@@ -23,6 +23,7 @@ from opsroom.measure.resumption import (
     resumption,
     turning_day,
 )
+from opsroom.measure.resumption.changes import contributions, remembered
 from opsroom.measure.resumption.meters import MeterDays
 from opsroom.measure.resumption.readings import Chains, company_use, day_numbers, ordinal
 
@@ -363,6 +364,9 @@ def test_the_move_since_last_week_adds_up(place: Town, baseline: Baseline) -> No
     parts = moved[["activity", "late_data", "revision"]].sum(axis=1)
     np.testing.assert_allclose(parts, moved["_T"], atol=1e-9)
     assert moved.loc["count", "activity"] > abs(moved.loc["count", "revision"])
+    kept = remembered(before)
+    assert kept.panel.working.shape[1] == 14
+    pd.testing.assert_frame_equal(contributions(kept, after), contributions(before, after))
     names = [c.name for c in after.cells(before)]
     assert names == ["resumption.national", "resumption.section", "resumption.region", "resumption.change"]
 

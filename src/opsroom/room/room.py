@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from opsroom.base.errors import DisclosureError, NotFoundError, UsageError
+from opsroom.base.memory import Idle
 from opsroom.base.periods import end_of_day
 from opsroom.base.providers import FILE as PROVIDERS
 from opsroom.base.providers import read_providers
@@ -97,6 +98,7 @@ class Room:
         self.budgets = Budgets(self.state, self.audit, clock=lambda: self.store.clock())
         self.guard = Guard(actor, self.users, self.audit, clock=lambda: self.store.clock())
         self.memory: dict[str, Any] = {}
+        self._idle = Idle()
         self.notes: dict[str, str] = {}
         """Desk → why it had nothing to say, on the day published last."""
         self._reader: Releases | None = None
@@ -362,25 +364,22 @@ class Room:
         for setting in self.settings.desks:
             if setting.kind not in kinds or not is_wanted(setting, day, self.settings):
                 continue
+            made: DeskOutcome | Mapping[str, Any]
             if setting.kind in BEGUN:
-                yield setting.name, begun(setting.kind).begin(self._view(moment, day, {}, ahead=True), setting)
+                made = begun(setting.kind).begin(self._view(moment, day, {}, ahead=True), setting)
             else:
-                yield setting.name, replace(self.run_desk(setting, moment, day, {}, ahead=True), result=None)
+                made = replace(self.run_desk(setting, moment, day, {}, ahead=True), result=None)
+            self._idle.give_back()
+            yield setting.name, made
 
     def _view(
         self, moment: dt.datetime, day: dt.date, upstream: Mapping[str, DeskOutcome], *, ahead: bool = False
     ) -> View:
         self.guard.require("scan", whole=True)
         return View(
-            self.store,
-            self.settings,
-            self.releases(),
-            as_of=moment,
-            day=day,
-            upstream=upstream,
-            memory=self.memory,
-            ahead=ahead,
-        )
+            self.store, self.settings, self.releases(),
+            as_of=moment, day=day, upstream=upstream, memory=self.memory, ahead=ahead,
+        )  # fmt: skip
 
     def run_desk(
         self,
@@ -454,6 +453,7 @@ class Room:
             else:
                 self.memory.update(made)
                 outcome = self.run_desk(setting, moment, day, found)
+                self._idle.give_back()
             found[setting.name] = outcome
             if outcome.note:
                 self.notes[setting.name] = outcome.note

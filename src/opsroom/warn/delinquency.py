@@ -267,6 +267,7 @@ def delinquency(
             code="OPS-U101",
         )
     panel = company_months(loans, register, as_of=as_of)
+    del loans  # far more rows than the panel: a caller may have let go of them
     sections = sorted(panel["section"].unique())
     table, grid = _shares(panel, sections)
     history = _history(grid, history_months, false_discoveries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -115,15 +116,16 @@ def _added_up(
     forborne = loans["forborne"].to_numpy(dtype=bool)[kept]
     late = ~forborne & (days >= EARLY_DAYS)
     service = np.where(late, column("interest_due") + column("principal_due"), 0)
-    data = {
-        "performing": np.where(forborne | late, 0, owed),
-        "forborne": np.where(forborne, owed, 0),
-        "delinquent": np.where(late, owed, 0),
-        "outstanding": owed,
-        "early": np.where(late & (days < LATE_DAYS), owed, 0),
-        "late": np.where(late & (days >= LATE_DAYS), owed, 0),
-        "service": service,
-        "arrears": service * -(-days // 30),
+    # made when it is its turn: loans are many, and eight columns of them at once took as much as the table
+    data: dict[str, Callable[[], Ints]] = {
+        "performing": lambda: np.where(forborne | late, 0, owed),
+        "forborne": lambda: np.where(forborne, owed, 0),
+        "delinquent": lambda: np.where(late, owed, 0),
+        "outstanding": lambda: owed,
+        "early": lambda: np.where(late & (days < LATE_DAYS), owed, 0),
+        "late": lambda: np.where(late & (days >= LATE_DAYS), owed, 0),
+        "service": lambda: service,
+        "arrears": lambda: service * -(-days // 30),
     }
     dates = (np.arange(months) + first).astype("datetime64[M]").astype(_CLOCK)
     totals = pd.DataFrame(
@@ -132,7 +134,7 @@ def _added_up(
             "enterprise_id": ids[at % len(ids)],
             "group_id": places.groups[places.group[at]],
             "section": pd.Categorical.from_codes(places.section[at], categories=pd.Index(places.sections)),
-            **{name: _sums(cell, values, len(count))[at] for name, values in data.items()},
+            **{name: _sums(cell, made(), len(count))[at] for name, made in data.items()},
         }
     )
     totals["is_delinquent"] = totals["delinquent"] > 0

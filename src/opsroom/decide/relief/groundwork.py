@@ -63,6 +63,7 @@ class Groundwork:
         books, reports = Dated.of(accounts), Dated.of(firm_months)
         standing = Standing.of(books, reports, as_of)
         panel = panel_of(books, reports, as_of=as_of)
+        del books, reports, accounts, firm_months  # two years of every company: a caller may have let go of them
         return cls(
             panel=_since(panel, _first(activity_months)),
             habits=Habits().of_panel(panel),

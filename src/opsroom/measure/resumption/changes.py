@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,30 @@ def change(previous: ResumptionResult, current: ResumptionResult) -> pd.DataFram
         parts = {c: float(points.get((c, weight), 0.0)) for c in COMPONENTS[:-1]}
         rows += [(c, weight, v) for c, v in {**parts, "_T": sum(parts.values())}.items()]
     return pd.DataFrame(rows, columns=["component", "weight", "points"])
+
+
+def remembered(result: ResumptionResult) -> ResumptionResult:
+    """Return what a comparison with a later result looks at: the fortnight up to the reference date.
+
+    A room keeps last week's result for it, and half a year of every company is a tenth of all that it holds.
+    """
+    panel = result.panel
+    stop = panel.column(result.reference_date) + 1
+    days = slice(max(stop - LOOK_BACK, 0), stop)
+
+    def cut(values: Any) -> Any:
+        return values[:, days].copy()
+
+    doubt = replace(
+        panel.doubt,
+        state=tuple(cut(v) for v in panel.doubt.state),
+        capacity=tuple(cut(v) for v in panel.doubt.capacity),
+    )
+    kept = replace(
+        panel, start=panel.start + days.start, doubt=doubt,
+        working=cut(panel.working), capacity=cut(panel.capacity), seen=cut(panel.seen), naive=cut(panel.naive),
+    )  # fmt: skip
+    return replace(result, panel=kept, fortnight=None)
 
 
 def contributions(previous: ResumptionResult, current: ResumptionResult) -> pd.DataFrame:

@@ -28,6 +28,11 @@ SILENCE_SPREAD = 0.08
 PRIOR_COMPANIES = 20
 
 
+def every(companies: int) -> int:
+    """Return the distance between the companies of the sample on which doubts are found."""
+    return max(1, companies // SAMPLE)
+
+
 def doubts(
     facts: Evidence,
     states: States,
@@ -43,38 +48,50 @@ def doubts(
     Sources: the closed-day level (all companies' pushed up and down together), the normal level (likewise),
     the number of caretakers, work in the dark, and silence, whose meaning is learnt but not known.
 
+    Parameters
+    ----------
+    facts, states
+        Evidence and smoothed states of a sample: one company of `every`.
+    tally
+        Of all companies.
+    section, prior
+        Of all companies, (companies,).
+    since
+        First column after the holiday.
+    filled
+        Row that stands for each company, (companies,).
+
     Notes
     -----
-    All are found on a systematic sample: the first two by running it again with the level changed, and
+    All are found on the sample: the first two by running it again with the level changed, and
     handing each section's mean change, pulled to the mean of all, to its companies.
     """
-    every = max(1, len(facts.q) // SAMPLE)
-    part = facts.sample(every)
+    step = every(len(section))
     own = at_work(tally, since=since)
-    own = replace(own, stratum=own.stratum[::every])
-    dark, faint = states.dark[::every], states.faint[::every]
+    own = replace(own, stratum=own.stratum[::step])
+    dark, faint = states.dark, states.faint
     sections = int(section.max()) + 1
 
     def by_section(value: npt.NDArray[np.floating]) -> F32:
-        return _by_section(value, section[::every], sections)
+        return _by_section(value, section[::step], sections)
 
     def moved(change: Evidence) -> tuple[F32, F32]:
         new = infer(change, states.rates)
         return by_section(own.working(new.dark, new.faint)), by_section(new.degree)
 
     pairs = [
-        (moved(_closed(part, 1.0)), moved(_closed(part, -1.0))),
-        (moved(_level(part, 1.0)), moved(_level(part, -1.0))),
+        (moved(_closed(facts, 1.0)), moved(_closed(facts, -1.0))),
+        (moved(_level(facts, 1.0)), moved(_level(facts, -1.0))),
     ]
     more, less = (
         replace(at_work(tally, since=since, factor=float(np.exp(sign * CARETAKERS))), stratum=own.stratum)
         for sign in (1, -1)
     )
     caretakers = by_section((less.working(dark, faint) - more.working(dark, faint)) / 2)
-    share = (WORKING_DARK * prior[::every, None] + 0.005).astype(np.float32)
+    share = (WORKING_DARK * prior[::step, None] + 0.005).astype(np.float32)
     calm = np.arange(dark.shape[1]) < since
     unseen = by_section(np.where(calm[None, :], 0, dark * share))
-    silent = (part.miss == SILENT) & (part.miss == SEEN).any(axis=1)[:, None]
+    silent = (facts.miss == SILENT) & (facts.miss == SEEN).any(axis=1)[:, None]
     quiet = by_section(np.where(silent, SILENCE_SPREAD * np.maximum(dark, 1 - dark), 0).astype(np.float32))
     both = (caretakers, unseen, quiet)
     state = tuple((up[0] - down[0]) / 2 for up, down in pairs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,19 +12,19 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from opsroom.base.errors import FitError, UsageError
+from opsroom.base.errors import FitError, InternalError, UsageError
 from opsroom.measure.resumption.aggregate import THRESHOLD, Panel, aggregate, turning_point
 from opsroom.measure.resumption.baseline import Baseline, fit_baseline
 from opsroom.measure.resumption.companies import companies_on, telework_prior
-from opsroom.measure.resumption.doubt import doubts
+from opsroom.measure.resumption.doubt import doubts, every
 from opsroom.measure.resumption.evidence import Observed, evidence, observe, silence
 from opsroom.measure.resumption.groundwork import Groundwork
 from opsroom.measure.resumption.meters import MeterDays, batches
 from opsroom.measure.resumption.movement import Fortnight
 from opsroom.measure.resumption.panel_kernel import add_states, lay_out, tell_naive
-from opsroom.measure.resumption.readings import F32, Ints, date_of, ordinal
+from opsroom.measure.resumption.readings import F32, Bools, Ints, date_of, ordinal
 from opsroom.measure.resumption.result import ResumptionResult
-from opsroom.measure.resumption.states import SEEN, UNKNOWN, States, infer, learn
+from opsroom.measure.resumption.states import SEEN, UNKNOWN, Evidence, infer, learn
 from opsroom.measure.resumption.threshold import F64, AtWork, Tally, at_work, strata
 
 Frame: TypeAlias = pd.DataFrame | pa.Table
@@ -177,22 +177,22 @@ def resumption(
     made_of = (tables[1], tables[0], baseline)
     if groundwork is None or not groundwork.holds(*made_of, cohort_day=cohort_day, last=day):
         groundwork = Groundwork.of(*made_of, cohort_day=cohort_day, last=day)
-    observed = observe(
-        readings, groundwork, weather=tables[2], calendar=tables[3], start=start, days=ordinal(day) - start + 1
-    )
     rest = _pandas(restrictions) if restrictions is not None else None
-    panel, states, miss = _panel(observed, groundwork, holiday, telework, rest)
+    told = _told(
+        # handed over, not held: it is let go of there, table by table
+        observe(
+            readings, groundwork, weather=tables[2], calendar=tables[3], start=start, days=ordinal(day) - start + 1
+        ),
+        groundwork, holiday, telework, rest,
+    )  # fmt: skip
+    panel, silent = _panel(told, groundwork)
     national = aggregate(panel)
-    reference, incomplete = _completeness(miss, start)
     return ResumptionResult(
-        panel=panel, frame=national, reference_date=reference, incomplete_days=incomplete,
-        turning_point=turning_point(national[: pd.Timestamp(reference)], holiday_end=holiday[1]),
+        panel=panel, frame=national, reference_date=told.reference, incomplete_days=told.incomplete,
+        turning_point=turning_point(national[: pd.Timestamp(told.reference)], holiday_end=holiday[1]),
         as_of=day, holiday=holiday, cohort_day=cohort_day, baseline=baseline,
-        rates={
-            "silence_closed": float(states.rates.silence[0]), "silence_open": float(states.rates.silence[1]),
-            "repaired": float(observed.use.repaired), "dropped": float(observed.use.dropped),
-        },
-        fortnight=Fortnight.of(observed, groundwork, last=reference),
+        rates={"silence_closed": float(silent[0]), "silence_open": float(silent[1]), **told.rates},
+        fortnight=told.fortnight,
     )  # fmt: skip
 
 
@@ -201,43 +201,110 @@ def _pandas(table: Frame) -> pd.DataFrame:
     return table if isinstance(table, pd.DataFrame) else table.to_pandas()
 
 
-def _panel(
+@dataclass(slots=True)
+class _Told:
+    """What a window tells of the companies of a groundwork, before their states are inferred.
+
+    Not frozen, for `_panel` takes the evidence out of it: it is a fifth of all that is held.
+    """
+
+    facts: Evidence | None
+    naive: npt.NDArray[np.int8]
+    seen: Bools
+    start: int
+    since: int
+    """First column after the holiday."""
+    usable: Bools
+    """Companies whose use can tell open from closed, (companies,)."""
+    section: Ints
+    prior: F64
+    """Share of each company's section that can work with empty premises."""
+    locked: Ints
+    reference: dt.date
+    """Last complete day."""
+    incomplete: int
+    fortnight: Fortnight | None
+    rates: dict[str, float]
+    """Shares of readings repaired and dropped."""
+
+
+def _told(
     observed: Observed,
     groundwork: Groundwork,
     holiday: tuple[dt.date, dt.date],
     telework: Mapping[str, float] | None,
     restrictions: pd.DataFrame | None,
-) -> tuple[Panel, States, npt.NDArray[np.int8]]:
-    """Infer every company's state and lay out the panel."""
+) -> _Told:
+    """Lay out the evidence on every company."""
     start, days = observed.around.start, observed.q.shape[1]
     baseline, companies = groundwork.baseline, groundwork.companies
     span = (ordinal(holiday[0]), ordinal(holiday[1]))
-    keep = np.searchsorted(baseline.enterprise, companies["enterprise_id"].to_numpy())
-    observed, part = _rows(observed, keep), _baseline_rows(baseline, keep)
-    gone = companies["gone"].to_numpy(dtype=np.int64)
-    miss = silence(observed.seen, observed.use.active, part.region, gone, start)
+    keep = _rows_of(companies["enterprise_id"].to_numpy(), baseline.enterprise)
+    part = _baseline_rows(baseline, keep)
+    seen, gone = observed.seen[keep], companies["gone"].to_numpy(dtype=np.int64)
+    miss = silence(seen, observed.use.active[keep], part.region, gone, start)
+    reference, incomplete = _completeness(miss, start)
+    fortnight = Fortnight.of(observed, groundwork, last=reference)
+    naive = _naive(observed.use.ratio, span[0] - start)[keep]
+    rates = {"repaired": float(observed.use.repaired), "dropped": float(observed.use.dropped)}
+    q, nu, around = observed.q, observed.nu, observed.around
+    del observed
+    q = q[keep]  # one after the other: where companies are left out, each is copied
+    nu = nu[keep]
     (region, regions), (code, sections) = (pd.factorize(companies[c], sort=True) for c in ("region", "section"))
     locked = locked_regions(restrictions, np.asarray(regions, dtype=str))[region]
     prior = telework_prior(np.asarray(sections, dtype=str), telework)[code]
     code = code.astype(np.int64)
     group = np.unique(code * 2 + locked, return_inverse=True)[1].astype(np.int64)
-    facts = evidence(observed, part, miss=miss, group=group, holiday=span)
-    naive, seen = _naive(observed.use.ratio, span[0] - start), observed.seen
-    del observed  # what was laid out of it stands in the evidence: so much less is held while states are inferred
-    states = infer(facts, learn(facts))
+    facts = evidence(q, nu, around, part, miss=miss, group=group, holiday=span)
     telling = facts.closed.mean(axis=1) < TELLING
-    measured = part.fitted & telling & (facts.miss < 2).any(axis=1)
-    filled = _unmeasured(measured, companies)
-    since = min(max(span[1] + 1 - start, 0), days - 1)  # a window may begin after the holiday
-    stratum = strata(prior, locked)
+    return _Told(
+        facts=facts,
+        naive=naive,
+        seen=seen,
+        start=start,
+        since=min(max(span[1] + 1 - start, 0), days - 1),  # a window may begin after the holiday
+        usable=part.fitted & telling & (facts.miss < 2).any(axis=1),
+        section=code,
+        prior=prior,
+        locked=locked,
+        reference=reference,
+        incomplete=incomplete,
+        fortnight=fortnight,
+        rates=rates,
+    )
+
+
+def _panel(told: _Told, groundwork: Groundwork) -> tuple[Panel, F64]:
+    """Infer every company's state and lay out the panel; return it with the rates of silence, closed and open.
+
+    Each table of companies by days is let go of as soon as the next is made of it: a window of half a year holds
+    four of them for the states alone.
+    """
+    facts, told.facts = told.facts, None
+    if facts is None:
+        raise InternalError("the evidence was taken before.")
+    filled = _unmeasured(told.usable, groundwork.companies)
+    sample = facts.sample(every(len(facts.q)))
+    states = infer(facts, learn(facts), spend=True)
+    del facts
+    days = states.dark.shape[1]
+    stratum = strata(told.prior, told.locked)
     low = np.zeros((3, int(stratum.max()) + 1, days))
-    lit = np.zeros((2, int(code.max()) + 1, days))
-    add_states(states.dark, states.faint, states.near, states.degree, stratum, code, low, lit)
-    tally = Tally.of(low, stratum=stratum, prior=prior)
-    working, capacity = _laid_out(states, at_work(tally, since=since), code, lit, filled)
-    doubt = doubts(facts, states, tally, section=code, prior=prior, since=since, filled=filled)
-    panel = Panel(companies, start, working, capacity, seen, naive, doubt, groundwork.shelf)
-    return panel, states, miss
+    lit = np.zeros((2, int(told.section.max()) + 1, days))
+    add_states(states.dark, states.faint, states.near, states.degree, stratum, told.section, low, lit)
+    tally = Tally.of(low, stratum=stratum, prior=told.prior)
+    part, silent = states.sample(every(len(filled))), states.rates.silence
+    dark, faint, degree = states.dark, states.faint, states.degree
+    del states
+    law = at_work(tally, since=told.since)
+    working, capacity = _laid_out(dark, faint, degree, law, told.section, lit, filled)
+    del dark, faint, degree
+    doubt = doubts(sample, part, tally, section=told.section, prior=told.prior, since=told.since, filled=filled)
+    panel = Panel(
+        groundwork.companies, told.start, working, capacity, told.seen, told.naive, doubt, groundwork.shelf
+    )  # fmt: skip
+    return panel, silent
 
 
 def locked_regions(restrictions: pd.DataFrame | None, region: npt.NDArray[np.str_]) -> Ints:
@@ -248,17 +315,13 @@ def locked_regions(restrictions: pd.DataFrame | None, region: npt.NDArray[np.str
     return np.isin(region, locked).astype(np.int64)
 
 
-def _rows(observed: Observed, keep: Ints) -> Observed:
-    if len(keep) == len(observed.q) and (keep == np.arange(len(keep))).all():
-        return observed
-    use = observed.use
-    return Observed(
-        replace(use, enterprise=use.enterprise[keep], ratio=use.ratio[keep], active=use.active[keep]),
-        observed.around, observed.q[keep], observed.nu[keep], observed.seen[keep],
-    )  # fmt: skip
+def _rows_of(wanted: Ints, enterprise: Ints) -> Ints | slice:
+    """Return where the wanted stand among a baseline's enterprises: all of them are a slice, which copies nothing."""
+    keep = np.searchsorted(enterprise, wanted)
+    return slice(None) if np.array_equal(keep, np.arange(len(enterprise))) else keep
 
 
-def _baseline_rows(baseline: Baseline, keep: Ints) -> Baseline:
+def _baseline_rows(baseline: Baseline, keep: Ints | slice) -> Baseline:
     return replace(
         baseline,
         enterprise=baseline.enterprise[keep],
@@ -297,7 +360,9 @@ def _unmeasured(measured: npt.NDArray[np.bool_], companies: pd.DataFrame) -> Int
     return donor
 
 
-def _laid_out(states: States, law: AtWork, section: Ints, lit: F64, filled: Ints) -> tuple[F32, F32]:
+def _laid_out(
+    dark: F32, faint: F32, degree: F32, law: AtWork, section: Ints, lit: F64, filled: Ints
+) -> tuple[F32, F32]:
     """Return the chance of being at work, and use above the closed-day level relative to normal, by company.
 
     Electricity cannot tell how much is done with the lights off: the mean degree of the section's open
@@ -305,12 +370,12 @@ def _laid_out(states: States, law: AtWork, section: Ints, lit: F64, filled: Ints
     """
     typical = np.clip(lit[1] / np.maximum(lit[0], 1e-6), 0, 1.2).astype(np.float32)
     shut = [1 - p.astype(np.float32) for p in (law.dark, law.faint)]
-    shape = (len(filled), states.dark.shape[1])
+    shape = (len(filled), dark.shape[1])
     working, capacity = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
     lay_out(
-        states.dark,
-        states.faint,
-        states.degree,
+        dark,
+        faint,
+        degree,
         filled,
         law.stratum,
         section,

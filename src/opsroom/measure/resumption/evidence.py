@@ -108,7 +108,9 @@ def silence(seen: Bools, active: npt.NDArray[np.int8], region: Ints, gone: Ints,
 
 
 def evidence(
-    observed: Observed,
+    q: F32,
+    nu: F32,
+    around: Surroundings,
     baseline: Baseline,
     *,
     miss: npt.NDArray[np.int8],
@@ -120,20 +122,34 @@ def evidence(
     On weekends, public holidays and in the New Year holiday only companies that work on such days as on
     any other tell anything. Who would be closed anyway, or sometimes is, keeps the state that the workdays
     around give it: an average of open and closed Saturdays is normal for no Saturday.
+
+    Parameters
+    ----------
+    q, nu
+        Use and normal use relative to a workday, (companies, days). `q` is spent: what the smoother sees of it
+        stands in its place.
+    around
+        What surrounds each day.
+    baseline
+        Of the same companies.
+    miss
+        See `silence`, (companies, days).
+    group
+        Group with rates of its own, (companies,).
+    holiday
+        First and last day of the New Year holiday, days since 1970.
     """
-    around = observed.around
     off = (around.weekday >= 5) | np.isin(around.kind, (3, 4))
-    seen, nu = np.empty_like(observed.q), np.empty_like(observed.nu)
-    code = np.empty_like(miss)
-    tell_use(observed.q, observed.nu, miss, off, WORKS, SEEN, UNKNOWN, seen, nu, code)
+    usual, code = np.empty_like(nu), np.empty_like(miss)
+    tell_use(q, nu, miss, off, WORKS, SEEN, UNKNOWN, q, usual, code)
     weight = (1 - baseline.memory) / (1 + baseline.memory)
     closed, closed_sd = closed_now(
-        seen, observed.nu, baseline.closed, baseline.closed_sd, baseline.sigma, baseline.own_closed,
+        q, nu, baseline.closed, baseline.closed_sd, baseline.sigma, baseline.own_closed,
         since=max(holiday[0] - around.start, 0),
     )  # fmt: skip
     return Evidence(
-        q=seen,
-        nu=nu,
+        q=q,
+        nu=usual,
         miss=code,
         closed=closed,
         closed_sd=closed_sd,

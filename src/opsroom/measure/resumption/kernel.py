@@ -251,7 +251,10 @@ def smooth(
         for the next call, which says `ready`: it does not depend on the rates.
     counting
         Add to `moves` (4, groups, days; closed, opened, open and shut), `n_enter`, `n_start` and `n_silence`;
-        else fill `out` (4, companies, days): dark, faint, near, degree.
+        else fill `out`.
+    out
+        Dark, faint, near and degree, (companies, days) each. They may stand where `q`, `nu` and `closed` did: a
+        block's evidence is read before its means are written.
 
     Notes
     -----
@@ -263,6 +266,7 @@ def smooth(
     Silence is a two-state chain whose rates depend on open or closed.
     """
     days = q.shape[1]
+    dark, faint, near, mean = out
     alpha, odds = np.empty((days, STATES, LANES), np.float32), np.empty((days, LANES), np.float32)
     later, seen = np.empty((STATES, LANES), np.float32), np.empty((STATES, LANES), np.float32)
     into, shut, degree = np.empty(LANES, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
@@ -309,10 +313,10 @@ def smooth(
             for b in range(LANES):
                 u = rows[b]
                 if u >= 0:
-                    out[0, u, t] = alpha[t, 0, b] * later[0, b] * scale[b]
-                    out[1, u, t] = (alpha[t, 1, b] * later[1, b] + alpha[t, 2, b] * later[2, b]) * scale[b]
-                    out[2, u, t] = alpha[t, 3, b] * later[3, b] * scale[b]
-                    out[3, u, t] = degree[b]
+                    dark[u, t] = alpha[t, 0, b] * later[0, b] * scale[b]
+                    faint[u, t] = (alpha[t, 1, b] * later[1, b] + alpha[t, 2, b] * later[2, b]) * scale[b]
+                    near[u, t] = alpha[t, 3, b] * later[3, b] * scale[b]
+                    mean[u, t] = degree[b]
         if counting:
             for k in range(STATES):
                 for b in range(LANES):

@@ -113,6 +113,14 @@ class States:
     degree: F32
     rates: Rates
 
+    def sample(self, every: int) -> States:
+        """Return those of every so-manieth company."""
+        at = slice(None, None, every)
+        # Copies: a view would keep what all companies' take.
+        return States(
+            self.dark[at].copy(), self.faint[at].copy(), self.near[at].copy(), self.degree[at].copy(), self.rates
+        )
+
 
 def learn(evidence: Evidence, *, iterations: int = 8, sample: int = 3000, first: Rates | None = None) -> Rates:
     """Learn the rates by expectation and maximisation on a systematic sample of the companies."""
@@ -125,10 +133,18 @@ def learn(evidence: Evidence, *, iterations: int = 8, sample: int = 3000, first:
     return rates
 
 
-def infer(evidence: Evidence, rates: Rates) -> States:
-    """Return every company's smoothed states under the given rates."""
-    dark, faint, near, degree = _Smoother(evidence, keep=False).means(rates)
-    return States(dark, faint, near, degree, rates)
+def infer(evidence: Evidence, rates: Rates, *, spend: bool = False) -> States:
+    """Return every company's smoothed states under the given rates.
+
+    Parameters
+    ----------
+    evidence, rates
+        What is seen of the companies, and what they have in common.
+    spend
+        Lay the states out where `q`, `nu` and `closed` of the evidence stood: it is of no use any more, and of four
+        tables three need no room of their own.
+    """
+    return States(*_Smoother(evidence, keep=False).means(rates, spend=spend), rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +201,20 @@ class _Smoother:
 
     def count(self, rates: Rates) -> _Counts:
         """Return the expected numbers of moves."""
-        done = self._run(rates, np.empty((4, 0, 0), np.float32), counting=True)
+        nothing = np.empty((0, 0), np.float32)
+        done = self._run(rates, (nothing, nothing, nothing, nothing), counting=True)
         return reduce(_Counts.plus, done)
 
-    def means(self, rates: Rates) -> F32:
-        """Return the posterior means, (4, companies, days)."""
-        out = np.empty((4, *self._evidence.q.shape), np.float32)
+    def means(self, rates: Rates, *, spend: bool) -> tuple[F32, F32, F32, F32]:
+        """Return the posterior means, (companies, days) each: dark, faint, near, degree."""
+        facts = self._evidence
+        own = (facts.q, facts.nu, facts.closed)
+        first, second, third = own if spend else (np.empty_like(x) for x in own)
+        out = (first, second, np.empty_like(first), third)
         self._run(rates, out, counting=False)
         return out
 
-    def _run(self, rates: Rates, out: F32, *, counting: bool) -> list[_Counts]:
+    def _run(self, rates: Rates, out: tuple[F32, F32, F32, F32], *, counting: bool) -> list[_Counts]:
         facts = self._evidence
         days = facts.q.shape[1]
         # rows of days one after the other, so that the kernel is compiled for one layout

@@ -84,9 +84,12 @@ def _figures(
     collections = optional_frame(view, settings, "collections")
     accounts = view.frame(books, list(_ACCOUNTS)) if books and view.has(books) else None
     loans, register = view.frame(names["loans"], list(_LOANS)), view.frame(names["register"], list(_REGISTER))
+    until = same_until(loans, register, as_of=view.day)
+    held = [loans]
+    del loans  # years of every loan: the method lets go of them once they are added up
     try:
         result = delinquency(
-            loans,
+            held.pop(),
             register=register,
             collections=collections,
             accounts=accounts,
@@ -94,7 +97,7 @@ def _figures(
         )
     except FitError as error:
         return f"no figure could be made ({error.code})"
-    return same_until(loans, register, as_of=view.day), result, tuple(result.cells())
+    return until, result, tuple(result.cells())
 
 
 DESK = LoansDesk()

@@ -171,15 +171,20 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
     view.memory.pop(place, None)  # not twice in memory
     mark = Mark.of(view, [*reports, accounts])
     since = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
-    found = [view.frame(name, [c for c in _MONTHS if c in view.fields(name)], period_from=since) for name in reports]
     work = Groundwork.of(
         view.frame(accounts, list(_ACCOUNTS), period_from=since),
-        found[0] if len(found) == 1 else found[0].merge(found[1], on=["enterprise_id", "month"]),
+        _reports(view, reports, since),
         as_of=view.day,
         activity_months=known.months,
     )
     view.memory[place] = names, mark, work
     return work
+
+
+def _reports(view: View, names: list[str], since: dt.date) -> pd.DataFrame:
+    """Read monthly reports: of sales and wages together, or of each."""
+    found = [view.frame(name, [c for c in _MONTHS if c in view.fields(name)], period_from=since) for name in names]
+    return found[0] if len(found) == 1 else found[0].merge(found[1], on=["enterprise_id", "month"])
 
 
 def _tables(view: View, names: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -98,12 +98,14 @@ class ResumptionDesk:
         dates = holiday_dates(view)
         if view.day < dates["start"] - BEFORE:
             return DeskOutcome(None, note="the index begins with the holiday")
+        from opsroom.measure.resumption.changes import remembered
+
         try:
             result = self._result(view, settings, names, dates)
         except FitError as error:
             return DeskOutcome(None, note=f"no index could be made ({error.code})")
         previous = self._previous(view, settings, names, dates)
-        view.memory["resumption.last"] = (view.day, result)
+        view.memory["resumption.last"] = (view.day, remembered(result))
         cells = tuple(self._described(view, names, c) for c in self._cells(view, result, previous))
         return DeskOutcome(result, cells)
 
