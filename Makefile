@@ -14,10 +14,11 @@ PORT      ?= 8000
 WORKERS   ?= 2
 ARGS      ?=
 
-# One thread for each worker: linear algebra that starts a thread per core makes two workers fight. Bytecode is kept
-# where an image forbids it, too: the tests start many processes, and each would compile all of opsroom anew.
-TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
+# One thread for each worker: linear algebra that starts a thread per core makes two workers fight.
+TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
+# Bytecode is kept where an image forbids it, too, or each process would compile all of opsroom anew.
+export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUTF8 := 1
 export NO_MKDOCS_2_WARNING := 1
@@ -41,7 +42,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@pins=$$($(PY) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")'); \
 	  echo "Installing opsroom into $(VENV) $${pins:+with the pinned versions}" >&2; \
 	  { command -v uv >/dev/null 2>&1 && uv pip install --quiet --python $(PY) $$pins -e . --group dev; } \
-	  || $(PY) -m pip install --quiet $$pins -e . --group dev
+	  || $(PY) -m pip install --quiet --no-compile $$pins -e . --group dev
+	@$(PY) -m compileall -qq -j 0 $(VENV)/lib src || true  # on all cores; some packages hold files that are no Python
 	@touch $@
 
 # Browser tests drive Debian's Chromium; axe-core, which finds accessibility faults, comes through npm.
@@ -64,7 +66,7 @@ setup-spark: $(STAMP) ## install pyspark and Java for the engine "spark", where 
 	  pins=$$($(PY) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")'); \
 	  echo 'Installing pyspark' >&2; \
 	  { command -v uv >/dev/null 2>&1 && uv pip install --quiet --python $(PY) $$pins -e '.[spark]'; } \
-	  || $(PY) -m pip install --quiet $$pins -e '.[spark]'; } \
+	  || $(PY) -m pip install --quiet --no-compile $$pins -e '.[spark]'; } \
 	  || echo 'pyspark could not be installed: tests of the engine "spark" will be skipped.' >&2
 	@if command -v java >/dev/null 2>&1 || [ -x "$$JAVA_HOME/bin/java" ]; then :; \
 	 elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
