@@ -204,6 +204,12 @@ def test_a_column_that_is_mostly_numbers_is_asked_for(tmp_path: Path) -> None:
     assert propose(file, {**PUBLIC, "type:value": "text"}).spec is not None
 
 
+def test_codes_with_leading_zeros_are_not_asked_for(tmp_path: Path) -> None:
+    lines = [f"2020,{code:02d},{code}" for code in range(1, 12)] + ["2020,A,1"]
+    spec = ingested(write(tmp_path, "year,nace,value\n" + "\n".join(lines) + "\n"))
+    assert spec.field("nace").type == "string"
+
+
 def test_a_column_that_is_mostly_dates_is_named_in_the_question(tmp_path: Path) -> None:
     found = propose(write(tmp_path, TABLE + "Total,all,1\nTotal,AT,2\n"), PUBLIC)
     (asked,) = [q for q in found.open if q.id == "period"]

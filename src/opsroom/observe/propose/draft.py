@@ -363,6 +363,8 @@ def _is_number(column: Column, interview: Interview) -> bool:
         return True
     if column.kind != "text" or is_time(column) or 5 * column.numbers < 4 * column.valued or not column.numbers:
         return False
+    if _leading_zeros(column):
+        return False
     said = interview.ask(
         f"type:{column.name}",
         f"In {column.numbers:,} of {column.valued:,} rows column {column.name!r} reads as a number. Does it hold "
