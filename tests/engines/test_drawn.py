@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from opsroom.base import verbs
+from opsroom.base.verbs import top_direct
 
 from .drawings import DRAWN, Drawn
 from .questions import arrow, lines, same
@@ -21,6 +22,18 @@ def test_there_are_sixty_and_every_verb_has_one():
 def test_duckdb_gives_what_is_drawn(duckdb, one: Drawn):
     tables = {n: duckdb.put(n, arrow(t)) for n, t in one.tables.items()}
     same(verbs.collect(one.question.by_verbs(tables)), one.expected, ordered=one.ordered)
+
+
+def test_what_is_computed_beside_duckdb_is_what_is_drawn(duckdb, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(top_direct, "ROWS", 0)
+    beside = 0
+    for one in DRAWN.values():
+        tables = {n: duckdb.put(n, arrow(t)) for n, t in one.tables.items()}
+        found = top_direct.compute(one.question.by_verbs(tables))
+        if found is not None:
+            beside += 1
+            same(found, one.expected, ordered=one.ordered)
+    assert beside >= 1
 
 
 @pytest.mark.parametrize("one", DRAWN.values(), ids=DRAWN.keys())

@@ -85,8 +85,10 @@ def without_notes(batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
         if raw.columns.num_columns < 2:
             yield raw
             continue
-        keep = pa.array(_filled(raw.columns) > 1)
-        yield replace(raw, columns=raw.columns.filter(keep), rows=raw.rows.filter(keep))
+        filled = _filled(raw.columns)
+        keep = pa.array(filled > 1)
+        notes = (*raw.notes, *raw.rows.filter(pa.array(filled == 1)).to_pylist())
+        yield replace(raw, columns=raw.columns.filter(keep), rows=raw.rows.filter(keep), notes=notes)
 
 
 def _with_period(batches: Iterator[RawBatch], column: str, parts: tuple[str, ...], value: str) -> Iterator[RawBatch]:

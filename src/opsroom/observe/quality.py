@@ -48,7 +48,7 @@ _FILE = (
     ),
     (
         "OPS-D009",
-        "the CSV header cannot be read",
+        "the header cannot be read",
         "Give each column one name, separated by comma or semicolon.",
     ),
     ("OPS-D010", "a column has a type that its field cannot take", "Deliver the type of the specification."),
@@ -65,6 +65,16 @@ _FILE = (
     ("OPS-D017", "the file is too large when unpacked", "Deliver it as CSV or Parquet."),
     ("OPS-D019", "the zip is damaged or locked", "Pack it again, without a password."),
     ("OPS-D018", "the workbook has no such sheet, or several and none is named", "Name it: sheet in [layout]."),
+    (
+        "OPS-D055",
+        "a quote is opened and never closed: the lines behind it would be lost",
+        "Close it, or double it where it belongs to the text.",
+    ),
+    (
+        "OPS-D056",
+        "not one row could be taken in by what was seen and answered",
+        "Mend what is named, or give other answers.",
+    ),
     ("OPS-D054", "a rule on the dataset as a whole is broken", "Ask the provider, or correct the rule."),
     (
         "OPS-D050",

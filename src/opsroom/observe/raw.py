@@ -27,6 +27,8 @@ class RawBatch:
         Rows of the files before: `rows` + `base` is unique in the delivery.
     broken
         Lines that could not be split or decoded: (row, code, text).
+    notes
+        Rows that were left out as remarks.
     fold, places
         Of a wide table: how many records a row may make, and which of them each is, from 0.
     """
@@ -36,6 +38,7 @@ class RawBatch:
     rows: pa.Int64Array
     broken: tuple[tuple[int, str, str], ...] = ()
     base: int = 0
+    notes: tuple[int, ...] = ()
     fold: int = 1
     places: pa.Int64Array | None = None
 

@@ -22,6 +22,7 @@ from opsroom.observe.quality import refuse
 from opsroom.observe.raw import RawBatch, check_names, filled_names
 from opsroom.observe.sources.delimited import open_csv
 from opsroom.observe.sources.einvoice import COLUMNS, is_invoices, read_invoices
+from opsroom.observe.sources.kinds import check_kind
 from opsroom.observe.sources.workbook import as_batch, sheet_batches, sheet_rows
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _open_files(paths: list[Path], where: str, layout: Layout) -> Reading:
                 readers.append((COLUMNS, batches))
                 continue
             with path.open("rb") as handle:
-                head = handle.read(4)
+                head = handle.read(512)
                 handle.seek(0)
                 digest.update(hashlib.file_digest(handle, "sha256").digest())
             size += path.stat().st_size
@@ -153,7 +154,8 @@ def _open_files(paths: list[Path], where: str, layout: Layout) -> Reading:
             raise refuse("OPS-D002", at, str(error.strerror)) from None
         if not head:
             raise refuse("OPS-D005", at)
-        if head == b"PAR1" or path.suffix.lower() in (".parquet", ".pq"):
+        check_kind(path, head, at, below=layout.skip_rows > 0)
+        if head.startswith(b"PAR1") or path.suffix.lower() in (".parquet", ".pq"):
             readers.append(_open_parquet(path, at))
         elif head.startswith(b"PK\x03\x04"):
             readers.append(_open_workbook(path, at, layout))
@@ -209,8 +211,10 @@ def _open_workbook(path: Path, at: str, layout: Layout) -> tuple[tuple[str, ...]
 
     def read() -> Iterator[RawBatch]:
         for columns, numbers, broken in sheet_batches(rows, len(names)):
+            notes: tuple[int, ...] = ()
             if layout.notes:
-                broken = [b for b in broken if sum(bool(c.strip()) for c in b[2].split("|")) > 1]
-            yield RawBatch(path.name, as_batch(names, columns), pa.array(numbers), tuple(broken))
+                notes = tuple(row for row, _, text in broken if sum(bool(c.strip()) for c in text.split("|")) <= 1)
+                broken = [b for b in broken if b[0] not in set(notes)]
+            yield RawBatch(path.name, as_batch(names, columns), pa.array(numbers), tuple(broken), notes=notes)
 
     return names, read()

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opsroom.observe.propose import Examined, Proposal, Question, examine, propose
+from opsroom.observe.propose import LOOKS, Examined, Proposal, Question, examine, propose
 from opsroom.room.opening import open_desk
 
 if TYPE_CHECKING:
     from opsroom.base.specs import DatasetSpec
     from opsroom.room.room import Room
 
-__all__ = ["Examined", "Proposal", "Question", "chart_desk", "propose_dataset", "register_proposal"]
+__all__ = ["LOOKS", "Examined", "Proposal", "Question", "chart_desk", "propose_dataset", "register_proposal"]
 
 SERIES = 8
 """Series that a first chart shows, at most: those with most values."""

@@ -8,6 +8,7 @@ import ibis
 
 from opsroom.base.errors import DataError, InternalError
 from opsroom.base.verbs.lowering import engine_of
+from opsroom.base.verbs.top_direct import compute
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +65,8 @@ def _duckdb(table: ibis.Table) -> pa.Table:
     import duckdb
 
     try:
-        return table.to_pyarrow()
+        direct = compute(table)
+        return table.to_pyarrow() if direct is None else direct
     except (duckdb.OutOfRangeException, duckdb.ConversionException):
         raise beyond() from None
     except duckdb.Error:

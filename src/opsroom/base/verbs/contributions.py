@@ -11,6 +11,7 @@ from opsroom.base.errors import UsageError
 from opsroom.base.results import TOP, TOTAL
 from opsroom.base.verbs.builtins import duckdb_largest, spark_item
 from opsroom.base.verbs.lowering import Value, engine_of, require, require_whole, total
+from opsroom.base.verbs.top_direct import Plan, remember
 
 
 def contributions(
@@ -28,15 +29,19 @@ def contributions(
     ibis.Table
         `dims`, `group`, `measure`: int64, nulls counted as nothing.
     """
-    require(table, *dims, group, *key)
-    if group in dims or measure in dims:
-        raise UsageError("neither the group nor the measure is a dimension.")
-    zero = ibis.literal(0, "int64")
-    value = require_whole(table, measure)
-    flat = table.select(*dims, group, **{measure: ibis.coalesce(value, zero)})
+    flat = _flat(table, dims, measure, group, key)
     if key and set(key) <= {*dims, group}:
         return flat
     return flat.aggregate(by=[*dims, group], **{measure: total(flat, flat[measure])})
+
+
+def _flat(table: ibis.Table, dims: Sequence[str], measure: str, group: str, key: Sequence[str]) -> ibis.Table:
+    """Return the rows with nothing but dimensions, group and measure, nulls of the measure counted as nothing."""
+    require(table, *dims, group, *key)
+    if group in dims or measure in dims:
+        raise UsageError("neither the group nor the measure is a dimension.")
+    value = require_whole(table, measure)
+    return table.select(*dims, group, **{measure: ibis.coalesce(value, ibis.literal(0, "int64"))})
 
 
 def top_contributions(
@@ -90,6 +95,9 @@ def top_contributions(
     zero = ibis.literal(0, "int64")
     tops = {f"{part}__top{k + 1}": ibis.coalesce(_item(whole, k), zero) for k in range(top)}
     found = whole.select(*dims, part, f"{part}__groups", **tops)
+    if dims and not (key and set(key) <= {*dims, group}):
+        plan = Plan(_flat(table, dims, measure, group, key), tuple(dims), group, measure, part, top)
+        return remember(found, plan)
     if not dims:  # one row is promised, and zeros in it, where nothing is added up
         found = found.mutate(**{c: ibis.coalesce(found[c], zero) for c in found.columns})
     return found

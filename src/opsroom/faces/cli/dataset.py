@@ -160,7 +160,7 @@ def dataset_propose(
     json
         Print one JSON object; nothing is asked.
     """
-    from opsroom.room.proposing import propose_dataset, register_proposal
+    from opsroom.room.proposing import LOOKS, propose_dataset, register_proposal
 
     answers = _pairs(answer or [], "an answer is written id=value.")
     opened = open_room(room) if room is not None else None
@@ -168,7 +168,7 @@ def dataset_propose(
         examined, proposal = propose_dataset(file, answers, name=name, room=opened)
         while not json and sys.stdin.isatty() and (question := _next(proposal, answers)) is not None:
             answers[question.id] = _ask(question)
-            again = file if question.id in ("sheet", "skip_rows", "encoding", "delimiter") else examined
+            again = file if question.id in LOOKS else examined
             examined, proposal = propose_dataset(again, answers, name=name, room=opened)
         desk = ""
         if proposal.spec is not None:

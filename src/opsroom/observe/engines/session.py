@@ -7,13 +7,21 @@ import importlib.util
 import logging
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from opsroom.base.errors import SettingsError
 from opsroom.base.settings import SparkSettings
+
+PORT = 15002
+"""Of a Spark Connect server, where none is named."""
+
+WAIT = 10.0
+"""Seconds in which it has to answer."""
 
 _RUNNING: dict[SparkSettings, tuple[Any, int]] = {}
 
@@ -107,6 +115,7 @@ def _connect(settings: SparkSettings) -> Any:  # a Connect session
     from pyspark.sql import SparkSession
 
     _hush()
+    _knock(settings.master)
     try:
         session = SparkSession.builder.remote(settings.master).create()
         for key, value in {**_ALWAYS, **settings.conf}.items():
@@ -114,6 +123,17 @@ def _connect(settings: SparkSettings) -> Any:  # a Connect session
     except PySparkException:
         raise _unreachable() from None
     return session
+
+
+def _knock(master: str) -> None:
+    """Refuse a server that does not answer at once: pyspark would try for ten minutes."""
+    if any(os.environ.get(name) for name in ("grpc_proxy", "https_proxy", "http_proxy")):
+        return  # the way to it is not ours to know
+    address = urlsplit(master)
+    try:
+        socket.create_connection((address.hostname or "", address.port or PORT), timeout=WAIT).close()
+    except (OSError, ValueError):
+        raise _unreachable() from None
 
 
 _ALWAYS = {

@@ -7,7 +7,7 @@ guessed: see `Question`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,24 +22,43 @@ from opsroom.observe.propose.profile import Profile, profile
 from opsroom.observe.propose.questions import Interview, Question
 from opsroom.observe.propose.trial import Problem, Trial, trial
 from opsroom.observe.quality import refuse
+from opsroom.observe.raw import RawBatch
 from opsroom.observe.readers import open_source
 
-__all__ = ["Examined", "Problem", "Proposal", "Question", "examine", "propose"]
+__all__ = ["LOOKS", "Examined", "Problem", "Proposal", "Question", "examine", "propose"]
 
-LOOKS = ("encoding", "delimiter", "sheet", "skip_rows")
+LOOKS = ("encoding", "delimiter", "sheet", "skip_rows", "notes")
 """Answers that change how the file is read."""
+
+FEW = 5
+"""Rows with one filled cell that are taken for remarks unasked."""
+
+SHOWN = 5
+"""Rows that are named of each question."""
 
 _NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A file that was looked at and read once, ready for drafts."""
+    """A file that was looked at and read once, ready for drafts.
+
+    Attributes
+    ----------
+    path, look, profile
+        The file, what it looks like, and what its columns hold.
+    answers
+        What was answered before it was read.
+    notes, noted
+        How many rows were left out as remarks, and the numbers of the first of them.
+    """
 
     path: Path
     look: Look
     profile: Profile
     answers: tuple[tuple[str, str], ...]
+    notes: int = 0
+    noted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +147,18 @@ def examine(path: str | Path, answers: Mapping[str, str] = MappingProxyType({}))
         raise refuse("OPS-D009", at, "no row names most columns; if one does, answer skip_rows with the rows above it")
     from opsroom.observe.arranging import without_notes
 
+    remarks: list[int] = []
     batches = without_notes(reading.batches) if look.layout.notes else reading.batches
-    return Examined(file, look, profile(reading.columns, batches), tuple(sorted(ways.items())))
+    seen = profile(reading.columns, _watched(batches, remarks))
+    if not seen.rows and not seen.broken:
+        raise refuse("OPS-D005", at)
+    return Examined(file, look, seen, tuple(sorted(ways.items())), len(remarks), tuple(sorted(remarks)[:SHOWN]))
+
+
+def _watched(batches: Iterator[RawBatch], remarks: list[int]) -> Iterator[RawBatch]:
+    for raw in batches:
+        remarks.extend(raw.notes)
+        yield raw
 
 
 def propose(
@@ -174,7 +203,7 @@ def propose(
     """
     examined = source if isinstance(source, Examined) else examine(source, answers)
     interview = Interview(answers)
-    _ask_looks(examined.look, interview)
+    _ask_looks(examined, interview)
     dataset = name or plain_name(examined.path.stem, 0, ())
     spec = draft(examined.profile, examined.look.layout, interview, name=dataset, lists=lists)
     if spec is not None or not any(q.open for q in interview.questions):
@@ -195,11 +224,24 @@ def propose(
             )
             spec = None if not said else replace(spec, allow_future=said == "yes")
             found = trial(examined.path, spec, lists, known_at=moment, tz=zone, where=where) if spec else None
+        if found is not None and not found.accepted:
+            raise refuse("OPS-D056", f"file {examined.path.name!r}", "; ".join(map(str, found.problems[:3])))
     columns = len(examined.profile.columns)
     return Proposal(examined.path.name, spec, interview.questions, found, columns, examined.profile.rows)
 
 
-def _ask_looks(look: Look, interview: Interview) -> None:
+def _ask_looks(examined: Examined, interview: Interview) -> None:
+    look = examined.look
+    if examined.notes or interview.answers.get("notes"):
+        rows = ", ".join(map(str, examined.noted)) + (", …" if examined.notes > len(examined.noted) else "")
+        few = examined.notes <= max(FEW, examined.profile.rows // 10)
+        interview.ask(
+            "notes",
+            f"Only one cell is filled in {examined.notes:,} row(s): {rows}. Are they remarks, to be left out?",
+            options=("yes", "no"),
+            default="yes" if few else "",
+            required=True,
+        )
     if len(look.sheets) > 1:
         interview.ask("sheet", "Which sheet is meant?", options=look.sheets, required=True)
     if not look.encoding_seen:

@@ -19,9 +19,13 @@ from opsroom.observe.propose.periods import Period, find_period, is_time, known_
 from opsroom.observe.propose.profile import Column, Profile
 from opsroom.observe.propose.questions import Interview
 from opsroom.observe.propose.shapes import CURRENCIES
+from opsroom.observe.quality import refuse
 
 CODES = 40
 """Codes of a list that is proposed, at most."""
+
+FIELDS = 1_000
+"""Fields of a dataset that is proposed, at most: comparing deliveries takes memory for each."""
 
 UNITS = tuple(unit for unit in PROTECTED_UNITS if unit != "public")
 _UNIT_FIELD = re.compile(
@@ -101,15 +105,20 @@ def draft(
     if known:
         layout = replace(layout, known_at_format=written_as(profile.columns[known], interview)[0])
     dropped = _dropped(profile, interview, confidential)
-    missing = _missing(profile, interview)
+    turned = _turned(profile, period) if period is not None else ()
+    missing = _missing(profile, interview, turned)
     law = _law(interview, confidential)
     if period is None or not confidential:
         return None
-    turned = _turned(profile, period, layout)
     used = [
         c for c in profile.columns.values()
         if c.name not in {known, *dropped, *turned, *period.parts} and c.filled and c.kind != "other"
     ]  # fmt: skip
+    if len(used) > FIELDS:
+        words = (
+            f"it names {len(used):,} columns, and a dataset takes {FIELDS:,}; deliver a row for each series and period"
+        )
+        raise refuse("OPS-D009", f"dataset {name!r}", words)
     extra = len(used) + len(turned) + len(period.parts) + bool(known) < len(profile.columns)
     fields, layout, period_field = _fields(used, turned, period, layout, interview, confidential, lists, profile)
     key = find_key(profile, fields, period_field, period, turned, known, interview)
@@ -182,7 +191,7 @@ def _dropped(profile: Profile, interview: Interview, confidential: str) -> set[s
 
 def _numbers(profile: Profile, layout: Layout, interview: Interview) -> Layout:
     """Settle how the file writes numbers; where both readings fit, it is asked."""
-    columns = [c for c in profile.columns.values() if c.kind == "text" and c.is_number() and not is_time(c)]
+    columns = [c for c in profile.columns.values() if c.kind == "text" and _is_number(c, interview) and not is_time(c)]
     marked = [c for c in columns if c.marked]
     allowed = [c.decimal_marks() for c in marked]
     both = set.intersection({".", ","}, *allowed) if marked else {"."}
@@ -211,17 +220,21 @@ def _numbers(profile: Profile, layout: Layout, interview: Interview) -> Layout:
     )
 
 
-def _missing(profile: Profile, interview: Interview) -> tuple[str, ...]:
+def _missing(profile: Profile, interview: Interview, turned: Sequence[str]) -> tuple[str, ...]:
     """Return the texts that stand for nothing; where one of them may be a code, it is asked."""
     found: dict[str, str] = {}
-    for column in profile.columns.values():
-        if column.kind == "text" and (column.is_number() or is_time(column)):
-            found.update(dict.fromkeys(column.marks, column.name))
+    wide = bool(turned) and _merged([profile.columns[name] for name in turned]).is_number()
+    measured = [
+        c.name for c in profile.columns.values()
+        if c.kind == "text" and (_is_number(c, interview) or is_time(c) or (wide and c.name in turned))
+    ]  # fmt: skip
+    for name in measured:
+        found.update(dict.fromkeys(profile.columns[name].marks, name))
     kept = []
     for mark in sorted(found):
         texts = [
             c.name for c in profile.columns.values()
-            if c.kind == "text" and not c.is_number() and not is_time(c) and c.texts[mark]
+            if c.kind == "text" and c.name not in measured and c.texts[mark]
         ]  # fmt: skip
         if texts and mark.isalpha():
             said = interview.ask(
@@ -240,7 +253,7 @@ def _missing(profile: Profile, interview: Interview) -> tuple[str, ...]:
 # -- fields ---------------------------------------------------------------------------------------
 
 
-def _turned(profile: Profile, period: Period, layout: Layout) -> tuple[str, ...]:
+def _turned(profile: Profile, period: Period) -> tuple[str, ...]:
     if not period.header:
         return ()
     found = []
@@ -339,9 +352,27 @@ def _field(
     if column.kind == "boolean" or (column.complete and {t.lower() for t in column.texts} <= {"true", "false"}
                                     and column.texts):  # fmt: skip
         return FieldSpec(name, "boolean")
-    if column.is_number() and not _leading_zeros(column):
+    if _is_number(column, interview) and not _leading_zeros(column):
         return _measured(name, column, interview, confidential)
     return _coded(name, column, lists)
+
+
+def _is_number(column: Column, interview: Interview) -> bool:
+    """Whether a column holds numbers: nearly all texts are, or most of them and it was answered so."""
+    if column.is_number():
+        return True
+    if column.kind != "text" or is_time(column) or 5 * column.numbers < 4 * column.valued or not column.numbers:
+        return False
+    if _leading_zeros(column):
+        return False
+    said = interview.ask(
+        f"type:{column.name}",
+        f"In {column.numbers:,} of {column.valued:,} rows column {column.name!r} reads as a number. Does it hold "
+        "numbers (number: the other rows are refused) or codes (text)?",
+        options=("number", "text"),
+        required=True,
+    )
+    return said == "number"
 
 
 def _leading_zeros(column: Column) -> bool:

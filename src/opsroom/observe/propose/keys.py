@@ -63,6 +63,14 @@ def find_key(
     close = (
         "" if guess else f" No few fields do; the nearest, {rows.nearest(by_source, period_field)}, leave some twice."
     )
+    holes = [
+        by_source[c.name].name for c in profile.columns.values()
+        if c.name in by_source and by_source[c.name].type in ("string", "code") and c.rows > c.filled > 0
+    ]  # fmt: skip
+    if holes and not guess:
+        close += (
+            f" Not filled in each row, and so no part of a key: {', '.join(holes)} (a row of totals, merged cells?)."
+        )
     said = interview.ask(
         "key",
         f"Which fields tell the rows apart?{close} Name them, separated by commas, out of: {', '.join(names)}.",

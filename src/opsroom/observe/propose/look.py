@@ -6,14 +6,16 @@ import codecs
 import csv
 import io
 from collections import Counter, deque
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from opsroom.base.layout import ENCODINGS, PLAIN, Layout
-from opsroom.observe.propose.shapes import is_number, period_shape
+from opsroom.observe.propose.header import Row, find_header
+from opsroom.observe.propose.shapes import day_shape, is_number, period_shape
 from opsroom.observe.quality import refuse
+from opsroom.observe.sources.delimited import check_open_quotes
+from opsroom.observe.sources.kinds import check_kind
 from opsroom.observe.sources.workbook import sheet_names, sheet_rows
 
 HEAD, TAIL = 1 << 20, 1 << 16
@@ -22,10 +24,8 @@ HEAD, TAIL = 1 << 20, 1 << 16
 ROWS = 2_000
 """Rows that are looked at, at most."""
 
-SEARCHED = 60
-"""Rows among which the header is looked for."""
-
-Row = tuple[int, list[str]]
+CELLS = 16_384
+"""Columns of the widest table that is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Look:
 
 
 def look_at(path: Path, answers: dict[str, str], at: str) -> Look:
-    """Look at a file; answers to ``encoding``, ``delimiter``, ``sheet`` and ``skip_rows`` are taken as given.
+    """Look at a file; answers that change how it is read are taken as given.
 
     Raises
     ------
@@ -71,33 +71,18 @@ def look_at(path: Path, answers: dict[str, str], at: str) -> Look:
         raise refuse("OPS-D002", at, str(error.strerror)) from None
     if not head.strip(b"\x00 \t\r\n"):
         raise refuse("OPS-D005", at)
-    if head.startswith(b"PAR1"):
+    check_kind(path, head, at, below="skip_rows" in answers)
+    if head.startswith(b"PAR1") or path.suffix.lower() in (".parquet", ".pq"):
         return Look("parquet", PLAIN)
     if head.startswith(b"PK\x03\x04"):
         return _look_at_workbook(path, answers, at)
-    _check_kind(head, at)
-    return _look_at_text(head, tail, answers, at)
-
-
-def _check_kind(head: bytes, at: str) -> None:
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:512]
-    known = {
-        b"\x1f\x8b": "it is packed with gzip; unpack it first",
-        b"\xd0\xcf\x11\xe0": "it is an old XLS workbook; save it as XLSX",
-        b"%PDF": "it is a PDF",
-        b"<": "it is XML or HTML (electronic invoices are taken by the built-in dataset invoices)",
-        b"{": "it is JSON",
-        b"[": "it is JSON",
-    }
-    for mark, words in known.items():
-        if start.startswith(mark):
-            raise refuse("OPS-D015", at, words)
+    return _look_at_text(path, head, tail, answers, at)
 
 
 # -- text -----------------------------------------------------------------------------------------
 
 
-def _look_at_text(head: bytes, tail: bytes, answers: dict[str, str], at: str) -> Look:
+def _look_at_text(path: Path, head: bytes, tail: bytes, answers: dict[str, str], at: str) -> Look:
     encoding, seen = _encoding(head)
     if "encoding" in answers:
         encoding, seen = answers["encoding"].lower().replace("latin-1", "iso8859-1"), True
@@ -114,15 +99,41 @@ def _look_at_text(head: bytes, tail: bytes, answers: dict[str, str], at: str) ->
         raise refuse("OPS-D015", at, "it is no text")
     text = text.removeprefix("\ufeff")
     if tail or len(head) == HEAD:
-        text = text[: text.rfind("\n") + 1] or text
+        cut = max(text.rfind("\n"), text.rfind("\r")) + 1
+        if not cut:
+            raise refuse("OPS-D007", at, f"line 1 is longer than {HEAD >> 20} MB")
+        text = text[:cut]
     delimiter = answers.get("delimiter") or _delimiter(text)
     delimiter = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}.get(delimiter, delimiter)
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise refuse("OPS-D009", at, "a delimiter is one character")
+    check_open_quotes(path, at, delimiter, encoding=encoding, skip_rows=_number(answers.get("skip_rows", "")))
     rows = list(_rows(text, delimiter))
+    if any(len(cells) > CELLS for _, cells in rows):
+        raise refuse("OPS-D009", at, f"a line has more than {CELLS:,} values")
+    if "delimiter" not in answers and not _cut(rows):
+        raise refuse(
+            "OPS-D009",
+            at,
+            "no comma, semicolon, tab or bar parts the lines into columns; if another mark does, answer delimiter with "
+            "it; if the file is a list of one column, answer delimiter=comma",
+        )
     last = list(_rows(tail.decode(words, "replace").partition("\n")[2], delimiter)) if tail else []
     layout = replace(PLAIN, encoding="" if encoding == "utf-8" else encoding, delimiter=delimiter)
     return _with_header(Look("text", layout, encoding_seen=seen), rows, last, answers, at)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.strip().isdecimal() else 0
+
+
+def _cut(rows: list[Row]) -> bool:
+    """Whether rows have several cells, or are a list of dates or numbers under a name."""
+    if any(len(cells) > 1 for _, cells in rows):
+        return True
+    words = [cells[0] for _, cells in rows[1:] if cells and cells[0].strip()]
+    read = sum(is_number(w) or period_shape(w) is not None or bool(day_shape(w)) for w in words)
+    return bool(words) and 2 * read > len(words)
 
 
 def _encoding(head: bytes) -> tuple[str, bool]:
@@ -192,58 +203,22 @@ def _look_at_workbook(path: Path, answers: dict[str, str], at: str) -> Look:
         if sum(sum(bool(c) for c in cells) > 1 for _, cells in top) > 1:
             rows[name] = (top, list(last))
     if not rows:
-        raise refuse("OPS-D005", at, "no sheet holds a table")
+        raise refuse("OPS-D005", at, "no sheet holds a table (formulas without stored results count as empty)")
     sheet = max(rows, key=lambda name: sum(len([c for c in cells if c]) for _, cells in rows[name][0]))
     layout = replace(PLAIN, sheet=sheet if len(names) > 1 else "")
     return _with_header(Look("workbook", layout, sheets=tuple(rows)), *rows[sheet], answers, at)
 
 
-# -- header and remarks ---------------------------------------------------------------------------
-
-
-def _filled(cells: Sequence[str]) -> int:
-    return sum(bool(cell.strip()) for cell in cells)
-
-
-def _width(cells: Sequence[str]) -> int:
-    return max((place for place, cell in enumerate(cells, 1) if cell.strip()), default=0)
-
-
-def _is_label(cell: str) -> bool:
-    return bool(cell.strip()) and (not is_number(cell) or period_shape(cell) is not None)
-
-
 def _with_header(look: Look, rows: list[Row], last: list[Row], answers: dict[str, str], at: str) -> Look:
-    usual = Counter(_width(cells) for _, cells in rows if _filled(cells) > 1).most_common(1)
-    width = usual[0][0] if usual else 1
-    place = _given(rows, answers, at) if "skip_rows" in answers else _header(rows, width)
-    if place is None:
+    header = find_header(
+        rows, last, text=look.kind == "text", skip_rows=answers.get("skip_rows", ""), at=_in_sheet(look, at)
+    )
+    if header is None:
         return replace(look, header_found=False)
-    line, cells = rows[place]
-    names = [cell.strip() for cell in cells[: max(_width(cells), width if look.kind == "text" else 0)]]
-    odd = any(not name for name in names) or len(set(names)) < len(names)
-    below = [c for _, c in (*rows[place + 1 :], *last) if _filled(c)]
-    notes = width > 1 and any(_filled(c) == 1 for c in below)
-    return replace(look, layout=replace(look.layout, skip_rows=line - 1, fill_header=odd, notes=notes))
+    odd = any(not name for name in header.names) or len(set(header.names)) < len(header.names)
+    notes = header.notes and answers.get("notes") != "no"
+    return replace(look, layout=replace(look.layout, skip_rows=header.line - 1, fill_header=odd, notes=notes))
 
 
-def _given(rows: list[Row], answers: dict[str, str], at: str) -> int:
-    for place, (line, _) in enumerate(rows):
-        if str(line - 1) == answers["skip_rows"].strip():
-            return place
-    raise refuse("OPS-D009", at, "skip_rows leads to no row")
-
-
-def _header(rows: list[Row], width: int) -> int | None:
-    """Return the place of the first row that names most columns and has filled rows below."""
-    for place, (_, cells) in enumerate(rows[:SEARCHED]):
-        filled = _filled(cells)
-        labels = sum(_is_label(cell) for cell in cells)
-        following = [c for _, c in rows[place + 1 : place + 30] if _filled(c)]
-        if (
-            filled >= max(0.6 * width, min(2, width))
-            and labels >= 0.6 * filled
-            and (not following or max(_width(c) for c in following) >= 0.5 * width)
-        ):
-            return place
-    return None
+def _in_sheet(look: Look, at: str) -> str:
+    return f"{at}, sheet {look.layout.sheet!r}" if look.layout.sheet else at

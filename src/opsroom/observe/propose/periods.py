@@ -17,7 +17,9 @@ from opsroom.observe.propose.shapes import (
     PERIOD_FORMATS,
     TWINS,
     UNDERSTOOD,
+    day_shape,
     period_shape,
+    reader_of,
 )
 
 KNOWN = ("delivered_on", "released_on", "known_at")
@@ -123,7 +125,7 @@ def known_column(profile: Profile, interview: Interview) -> str:
 
 def find_period(profile: Profile, known: str, interview: Interview) -> Period | None:
     """Return how the file says its period; None where it is still open."""
-    wide = _in_header(profile)
+    wide = _in_header(profile) or _days_in_header(profile, interview)
     times = [c for name, c in profile.columns.items() if name != known and is_time(c) and c.filled]
     parts = _parts(profile)
     if wide is not None and len(times) <= 1 and "period" not in interview.answers:
@@ -140,6 +142,13 @@ def find_period(profile: Profile, known: str, interview: Interview) -> Period | 
             return _of_column(hinted[0], interview)
     names = [c.name for c in times]
     found = f"Its columns of dates: {', '.join(map(repr, names))}. " if names else "No column holds dates. "
+    for column in profile.columns.values():
+        reads = max(column.dates.values(), default=0)
+        if column.name not in names and 2 * reads >= column.valued > reads and not column.is_number():
+            found += (
+                f"In {reads:,} of {column.valued:,} rows {column.name!r} reads as a date or period: name it, and the "
+                "others are refused. "
+            )
     said = interview.ask(
         "period",
         f"What is a row about? {found}Name the column, or give the one period that the whole file describes "
@@ -176,6 +185,35 @@ def _in_header(profile: Profile) -> Period | None:
     return Period(frequency, written="" if written in UNDERSTOOD else written, header=True)
 
 
+def _days_in_header(profile: Profile, interview: Interview) -> Period | None:
+    """Find a wide table whose columns are named after days, and ask how often they come."""
+    named: dict[str, set[date]] = {}
+    for name in profile.columns:
+        for written in day_shape(name):
+            moment = reader_of(written)(name.strip())
+            if moment is not None:
+                named.setdefault(written, set()).add(moment.date())
+    if not named:
+        return None
+    most = max(len(days) for days in named.values())
+    formats = [written for written in DAY_FORMATS if len(named.get(written, ())) == most]
+    others = [c for n, c in profile.columns.items() if not day_shape(n)]
+    if most < 2 or most < len([c for c in others if c.is_number()]):
+        return None
+    chosen = formats[0]
+    twin = TWINS.get(chosen)
+    if twin in formats and named[chosen] != named[twin]:
+        said = interview.ask(
+            "date:header",
+            "The columns' names: are they day/month/year (dmy) or month/day/year (mdy)? Both fit.",
+            options=("dmy", "mdy"),
+            required=True,
+        )
+        chosen = twin if said == "mdy" else chosen
+    frequency = _frequency("the header", named[chosen], interview)
+    return Period(frequency, written="" if chosen in UNDERSTOOD else chosen, header=True)
+
+
 def _parts(profile: Profile) -> tuple[str, ...]:
     found: dict[str, str] = {}
     for part, pattern in _PARTS.items():
@@ -207,14 +245,17 @@ def _of_column(column: Column, interview: Interview) -> Period:
     if kind != "day":
         return Period(kind, column.name, written)
     days = column.days.get(written or "%Y-%m-%d") or column.days.get("") or _any_days(column)
-    said = interview.ask(
+    return Period(_frequency(repr(column.name), days, interview), column.name, written)
+
+
+def _frequency(where: str, days: Iterable[date], interview: Interview) -> str:
+    return interview.ask(
         "frequency",
-        f"How often does a period of {column.name!r} come? "
+        f"How often does a period of {where} come? "
         + ", ".join(f"{code}: {words}" for code, words in FREQUENCIES.items() if code != "H"),
         options=[code for code in FREQUENCIES if code != "H"],
         default=rhythm(days),
     )
-    return Period(said, column.name, written)
 
 
 def _any_days(column: Column) -> set[date]:

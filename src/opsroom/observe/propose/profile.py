@@ -23,6 +23,9 @@ from opsroom.observe.raw import RawBatch
 STUDIED = 20_000
 """Distinct texts of a column that are studied; the shape of a column shows long before."""
 
+LONGEST = 100
+"""Characters of a text that may be a number."""
+
 REMEMBERED = 5_000
 """Distinct texts and days of a column that are remembered."""
 
@@ -123,19 +126,20 @@ class Column:
 
 @dataclass(slots=True)
 class Profile:
-    """Columns of a file, its rows, and a sample of them."""
+    """Columns of a file, its rows, a sample of them, and how many lines could not be cut into cells."""
 
     columns: dict[str, Column]
     rows: int
     sample: pa.Table
     complete: bool
+    broken: int = 0
 
 
 def profile(names: tuple[str, ...], batches: Iterator[RawBatch]) -> Profile:
     """Read batches and note what each column holds."""
     columns: dict[str, Column] = {}
     sample: list[pa.RecordBatch] = []
-    rows = kept = 0
+    rows = kept = broken = 0
     complete = True
     for raw in batches:
         batch = raw.columns
@@ -147,13 +151,14 @@ def profile(names: tuple[str, ...], batches: Iterator[RawBatch]) -> Profile:
             sample.append(batch.slice(0, SAMPLE - kept))
             kept += sample[-1].num_rows
         rows += batch.num_rows
+        broken += len(raw.broken)
         if rows >= ROWS:
             complete = False
             break
     if not columns:
         columns = {n: Column(n, i, "text") for i, n in enumerate(names)}
-        return Profile(columns, 0, pa.table({n: pa.array([], pa.string()) for n in names}), complete)
-    return Profile(columns, rows, pa.Table.from_batches(sample), complete)
+        return Profile(columns, 0, pa.table({n: pa.array([], pa.string()) for n in names}), complete, broken)
+    return Profile(columns, rows, pa.Table.from_batches(sample), complete, broken)
 
 
 def kind_of(kind: pa.DataType) -> str:
@@ -226,7 +231,7 @@ def _read(column: Column, word: str, count: int) -> None:
     if word in MARKS:
         column.marks[word] += count
         return
-    number = read_number(word)
+    number = read_number(word) if len(word) <= LONGEST else None
     if number is not None:
         column.numbers += count
         column.whole += count if number.whole else 0

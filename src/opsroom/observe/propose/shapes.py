@@ -141,3 +141,20 @@ def period_shape(text: str) -> tuple[str, str] | None:
         if moment is not None and 1850 <= moment.year <= 2150:
             return frequency, written
     return None
+
+
+_DAYS = {written: reader_of(written) for written in DAY_FORMATS}
+_QUICK_DAY = re.compile(r"[\w .,/-]{6,12}", re.ASCII)
+
+
+def day_shape(text: str) -> tuple[str, ...]:
+    """Return the formats in which a text names a day, best first; none where it does not."""
+    word = text.strip()
+    if not _QUICK_DAY.fullmatch(word) or not any(c.isdigit() for c in word):
+        return ()
+    found = []
+    for written, read in _DAYS.items():
+        moment = read(word)
+        if moment is not None and 1850 <= moment.year <= 2150:
+            found.append(written)
+    return tuple(found)

@@ -88,7 +88,7 @@ def trial(
     rows: dict[tuple[str, str, str], list[int]] = {}
     accepted = refused = remembered = 0
     keys: list[np.ndarray] = []
-    same = [*spec.key, *(["known_at"] if spec.known_at_field else [])]
+    vintages = bool(spec.known_at_field)
     for raw in reading.batches:
         good, bad = checker.check(raw)
         accepted += good.num_rows
@@ -100,9 +100,11 @@ def trial(
                 _note(count, rows, (file, field, code), row)
         if remembered < REMEMBERED and good.num_rows:
             remembered += good.num_rows
-            whole = [n for n in good.schema.names if n != "source_row"]
+            whole = [n for n in good.schema.names if n not in ("source_row", "known_at")]
             numbers = good.column("source_row").to_numpy() // raw.fold
-            keys.append(np.stack([_hash(good, same), _hash(good, whole), numbers.astype(np.uint64)]))
+            known = good.column("known_at").cast("int64").to_numpy() if vintages else np.zeros(len(numbers), np.int64)
+            keys.append(np.stack([_hash(good, spec.key), _hash(good, whole), numbers.astype(np.uint64),
+                                  known.view(np.uint64)]))  # fmt: skip
     repeated = 0
     if keys:
         repeated, contrary = _repeats(np.concatenate(keys, axis=1))
@@ -141,11 +143,20 @@ def _hash(batch: pa.RecordBatch, names: Sequence[str]) -> np.ndarray:
 
 
 def _repeats(keys: np.ndarray) -> tuple[int, list[int]]:
-    """Return how many rows repeat an earlier one whole, and the rows that give a key other content."""
-    order = np.argsort(keys[0], kind="stable")
-    key, content, rows = keys[:, order]
-    starts = np.r_[True, key[1:] != key[:-1]] if len(key) else np.empty(0, bool)
-    first = content[np.maximum.accumulate(np.where(starts, np.arange(len(key)), 0))]
-    again = ~starts
-    contrary = again & (content != first)
-    return int(again.sum() - contrary.sum()), sorted(rows[contrary].tolist())
+    """Return how many rows repeat an earlier one whole, and the rows that give a key other content.
+
+    Of a key with several knowledge times, a row repeats the vintage before it where their content is the same.
+    """
+    order = np.lexsort((keys[3].view(np.int64), keys[0]))
+    key, content, rows, known = keys[:, order]
+    if not len(key):
+        return 0, []
+    opens = np.r_[True, key[1:] != key[:-1]]
+    starts = opens | np.r_[True, known[1:] != known[:-1]]  # the first row of each vintage of a key
+    place = np.arange(len(key))
+    first = content[np.maximum.accumulate(np.where(starts, place, 0))]
+    contrary = ~starts & (content != first)
+    heads = np.flatnonzero(starts)
+    unchanged = ~opens[heads[1:]] & (content[heads[1:]] == content[heads[:-1]])
+    repeated = (~starts).sum() - contrary.sum() + unchanged.sum()
+    return int(repeated), sorted(rows[contrary].tolist())

@@ -20,6 +20,7 @@ from opsroom.base.errors import DataError
 from opsroom.base.layout import Layout
 from opsroom.observe.quality import refuse
 from opsroom.observe.raw import RawBatch, check_names, filled_names
+from opsroom.observe.sources.quotes import check_quotes
 
 BLOCK = 8 << 20
 """Bytes of CSV read at once, and so the longest line that is accepted."""
@@ -97,6 +98,25 @@ def _text_stream(path: Path, encoding: str, *, marked: bool) -> Any:  # what pya
     return pa.transcoding_input_stream(pa.OSFile(str(path)), encoding, "utf8")
 
 
+def check_open_quotes(path: Path, at: str, delimiter: str, *, encoding: str = "", skip_rows: int = 0) -> None:
+    """Refuse a text file in which a quote is opened and never closed.
+
+    Raises
+    ------
+    DataError
+        ``OPS-D055``, with the line; ``OPS-D008`` where the encoding does not hold.
+    """
+    if encoding in ("", "utf-8"):
+        with path.open("rb") as handle:
+            check_quotes(handle.read, delimiter, at, skip_rows=skip_rows)
+        return
+    try:
+        with _text_stream(path, encoding, marked=False) as stream:
+            check_quotes(stream.read, delimiter, at, skip_rows=skip_rows)
+    except (pa.ArrowInvalid, UnicodeError):
+        raise refuse("OPS-D008", at) from None
+
+
 def open_csv(path: Path, at: str, layout: Layout) -> tuple[tuple[str, ...], Iterator[RawBatch]]:
     """Open a text file of separated values: names of its columns, and its batches.
 
@@ -111,6 +131,7 @@ def open_csv(path: Path, at: str, layout: Layout) -> tuple[tuple[str, ...], Iter
         raise refuse("OPS-D008", at)
     line = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")[: layout.skip_rows + 1][-1]
     delimiter = layout.delimiter or max(",;\t|", key=lambda mark: line.count(mark.encode()))
+    check_open_quotes(path, at, delimiter, encoding=layout.encoding, skip_rows=layout.skip_rows)
     broken: list[tuple[int, str, str]] = []
     marked = layout.encoding in ("", "utf-8") and not is_utf8(path)
 
@@ -118,7 +139,7 @@ def open_csv(path: Path, at: str, layout: Layout) -> tuple[tuple[str, ...], Iter
         if row.text.strip() and not (layout.notes and _is_note(row.text, delimiter)):
             broken.append((row.number, "OPS-D020", _unmarked(row.text) if marked else row.text))
         else:
-            broken.append((row.number, "", ""))
+            broken.append((row.number, "", "note" if row.text.strip() else ""))
         return "skip"
 
     try:
@@ -232,6 +253,7 @@ def _decoded(
     file: str, batch: pa.RecordBatch, rows: np.ndarray, broken: tuple[tuple[int, str, str], ...], *, marked: bool
 ) -> RawBatch:
     """Make texts of bytes; rows that are not UTF-8, and rows without any value (blank lines), are set apart."""
+    notes = tuple(row for row, code, text in broken if not code and text)
     broken = tuple(b for b in broken if b[1])
     columns = [column.cast(pa.string()) for column in batch.columns]
     bad = np.zeros(batch.num_rows, dtype=bool)
@@ -251,8 +273,8 @@ def _decoded(
     keep = ~(bad | blank)
     decoded = pa.record_batch(columns, names=batch.schema.names)
     if keep.all():
-        return RawBatch(file, decoded, pa.array(rows), broken)
-    return RawBatch(file, decoded.filter(pa.array(keep)), pa.array(rows[keep]), broken)
+        return RawBatch(file, decoded, pa.array(rows), broken, notes=notes)
+    return RawBatch(file, decoded.filter(pa.array(keep)), pa.array(rows[keep]), broken, notes=notes)
 
 
 def _as_json(record: dict[str, str | None]) -> str:
