@@ -62,6 +62,11 @@ kind = "events"
 restrictions = "restrictions"
 
 [[desks]]
+kind = "restriction"
+dataset = "restrictions"
+weeks = 30
+
+[[desks]]
 kind = "activity"
 name = "electricity"
 title = "Electricity use"

@@ -107,6 +107,12 @@ METHODS: dict[str, str] = {
         "on recovery and terms of payment, and over networks between lenders that fit what each reports in all. No "
         "lender is named (docs/methods/contagion.md)."
     ),
+    "how.restriction": (
+        "The indices of the Oxford tracker (OxCGRT): each indicator's value over its maximum, half a step less where a "
+        "measure is targeted; an index is the mean of its indicators, what is not known counted as nothing. Means of "
+        "complete weeks; all places count alike. It counts rules on paper, neither compliance nor who is hit "
+        "(docs/methods/restriction.md)."
+    ),
     "how.exuberance": (
         "The ratio of a price to what should carry it, tested for explosive growth (BSADF) each quarter by the figures "
         "of its day. The doubt is the share of false alarms, over regions and a year of quarters, that one accepts "

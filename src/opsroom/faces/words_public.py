@@ -134,3 +134,29 @@ def levels(desk: Desk) -> Iterator[Part]:
                 yield "story.levels", said, (release,)
             else:
                 yield "story.levels_change", {**said, "change": w.signed(100 * (line[at] / before - 1))}, (release,)
+
+
+def restrictions(desk: Desk) -> Iterator[Part]:
+    """Say how strict measures are, how strict they were at most, and where they differ."""
+    release = desk.get("restriction.index")
+    if release is None:
+        return
+    name = main_index(release)
+    rows = [r for r in records(release, region="_T") if number(r, name) is not None]
+    if not rows:
+        return
+    last, most = rows[-1], max(rows, key=lambda r: float(r[name]))
+    values = {
+        "index": w.label("restriction", name), "value": w.number(float(last[name])), "at": w.at(str(last["week"])),
+        "most": w.number(float(most[name])), "when": w.at(str(most["week"])),
+    }  # fmt: skip
+    yield "story.restriction", values, (release,)
+    low, high = (number(last, f"{name}_{end}") for end in ("lowest", "highest"))
+    if low is not None and high is not None and high - low >= 1:
+        yield "story.restriction_range", {"low": w.number(low), "high": w.number(high)}, (release,)
+
+
+def main_index(release: Any) -> str:
+    """Return the index that is told of: stringency where it is published, else the first."""
+    names = [m.name for m in measures_of(release)]
+    return "stringency" if "stringency" in names else names[0]

@@ -244,6 +244,7 @@ KINDS = (
     "propagation",
     "quality",
     "relief",
+    "restriction",
     "resumption",
     "scores",
     "warnings",

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opsroom.base.errors import NotFoundError
-from opsroom.faces.figures import booms, contagion, credit, flows, generic, output, plan, record, relief, work
+from opsroom.faces.figures import (
+    booms,
+    contagion,
+    credit,
+    flows,
+    generic,
+    output,
+    plan,
+    record,
+    relief,
+    restriction,
+    work,
+)
 from opsroom.faces.figures.figure import Figure
 from opsroom.faces.reader import Desk
 
@@ -21,6 +33,9 @@ SPECIAL: dict[str, Builder] = {
     "resumption.national--vintages": work.published,
     "resumption.change": work.change,
     "resumption.use": work.use,
+    "restriction.index": restriction.index,
+    "restriction.index--places": restriction.places,
+    "restriction.measures": restriction.measures,
     "nowcast.gdp": output.nowcast,
     "nowcast.gdp--news": output.news,
     "nowcast.gdp--due": output.due,
