@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from opsroom.base.errors import SettingsError
 from opsroom.base.settings import DeskSettings
-from opsroom.measure.restriction import daily_values, restriction_index
+from opsroom.measure.restriction import RestrictionResult, daily_values, restriction_index
 from opsroom.measure.restriction.closures import EventRule, register_from_events
 from opsroom.measure.restriction.publish import restriction_cells
 from opsroom.room import Room
@@ -208,3 +209,28 @@ def test_meridias_room_shows_its_regions(built_room: Path) -> None:
     for region, own in week.groupby("region"):
         assert found.loc[("2020-W07", region), "stringency"] == pytest.approx(own["stringency"].mean(), abs=0.06)
     assert found.index.get_level_values("week").max() == "2020-W09"
+
+
+def test_weeks_are_those_of_a_plain_mean() -> None:
+    """Against pandas: means by place and week of those with seven days, and their mean, least and most."""
+    rng = np.random.default_rng(3)
+    days = pd.date_range("2019-12-11", "2020-02-06")
+    index = pd.MultiIndex.from_product([["S", "N", "W"], days], names=["region", "date"])
+    frame = pd.DataFrame({"stringency": rng.uniform(0, 100, len(index))}, index=index)
+    frame[rng.random(len(frame)) < 0.02] = np.nan
+    shuffled = frame.sample(frac=1, random_state=1)
+    result = RestrictionResult(shuffled, pd.DataFrame(index=shuffled.index), pd.DataFrame(), edition="test")
+    made = restriction_cells(result, last=dt.date(2020, 2, 3))[0].frame.set_index(["week", "region"])
+    label = days.strftime("%G-W%V")
+    wide = frame["stringency"].unstack(0)
+    by = wide.groupby(label)
+    wanted = by.mean().where(by.count() == 7).loc["2019-W51":"2020-W05"]
+    for region in wanted:
+        own = wanted[region].dropna()
+        found = made["stringency"].xs(region, level="region")
+        assert found.index.tolist() == own.index.tolist()
+        assert found.to_numpy() == pytest.approx(own.to_numpy(), abs=0.051)
+    whole = made.xs("_T", level="region")
+    assert whole["stringency"].to_numpy() == pytest.approx(wanted.mean(axis=1).to_numpy(), abs=0.051)
+    assert whole["stringency_lowest"].to_numpy() == pytest.approx(wanted.min(axis=1).to_numpy(), abs=0.051)
+    assert whole["stringency_highest"].to_numpy() == pytest.approx(wanted.max(axis=1).to_numpy(), abs=0.051)

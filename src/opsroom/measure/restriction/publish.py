@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.results import TOTAL, Cells, Measure
 from opsroom.measure.restriction.index import RestrictionResult
 
+Floats = npt.NDArray[np.float64]
+
 METHOD = "restriction-1"
 WEEK = 7
+MONDAY = -3
+"""The Monday before 1970-01-01, in days from it."""
+
 ENDS = ("lowest", "highest")
 
 
@@ -38,37 +46,95 @@ def restriction_cells(result: RestrictionResult, *, last: dt.date, weeks: int | 
     -----
     A place's week without all seven days is left out of it, and so is an index that is rejected everywhere.
     """
-    index = _weekly(result.indices, last, weeks)
-    index = index.dropna(axis=1, how="all")
-    if index.empty:
+    index = _Weeks.of(result.indices, last, weeks)
+    kept = np.flatnonzero(np.isfinite(index.mean).any(axis=(0, 1)))
+    if not len(kept):
         return []
-    names = [str(c) for c in index.columns]
-    week = index.index.get_level_values("week")
-    over = index.groupby(level="week")
-    whole = over.mean()
-    for end, found in zip(ENDS, (over.min(), over.max()), strict=True):
-        whole = whole.join(found.add_suffix(f"_{end}"))
-    whole.index = pd.MultiIndex.from_product([whole.index, [TOTAL]], names=["week", "region"])
-    everywhere = set(index.index.get_level_values("region")) == {TOTAL}
-    frame = index if everywhere else pd.concat([index, whole])
-    columns = [*names, *(f"{name}_{end}" for name in names for end in ENDS)]
-    frame = frame.reindex(columns=columns).sort_index().round(1).reset_index()
-    facts = {
-        "edition": result.edition, "places": int(index.index.get_level_values("region").nunique()),
-        "assumed_targeted": result.assumed, "first": str(week.min()),
+    names = [str(name) for name in result.indices.columns[kept]]
+    index = index.only(kept)
+    everywhere = index.places == [TOTAL]
+    blocks = [index.mean] if everywhere else [index.mean, index.over(np.nanmean)[None]]
+    values = np.concatenate(blocks).transpose(1, 0, 2).round(1)
+    places = [*index.places, *([] if everywhere else [TOTAL])]
+    told = np.isfinite(values).any(axis=2)
+    week, place = np.nonzero(told)
+    columns: dict[str, object] = {
+        "week": np.array(index.labels, dtype=object)[week], "region": np.array(places, dtype=object)[place]
+    }  # fmt: skip
+    columns |= {name: values[week, place, k] for k, name in enumerate(names)}
+    for end, pick in zip(ENDS, (np.nanmin, np.nanmax), strict=True):
+        ends = np.full(values.shape, np.nan)
+        if not everywhere:
+            ends[:, -1] = index.over(pick).round(1)
+        columns |= {f"{name}_{end}": ends[week, place, k] for k, name in enumerate(names)}
+    facts: dict[str, object] = {
+        "edition": result.edition, "places": len(index.places), "assumed_targeted": result.assumed,
+        "first": index.labels[int(week.min())],
     }  # fmt: skip
     measures = tuple(
         Measure(name, "public", "of 100", attached=tuple(f"{name}_{end}" for end in ENDS)) for name in names
     )
-    made = [_cells("restriction.index", ("week", "region"), measures, frame, facts)]
-    told = [c for c in result.sub_indices.columns if (result.sub_indices[c] > 0).any()]
-    if told:
-        scores = _weekly(result.sub_indices[told], last, weeks).groupby(level="week").mean().dropna()
-        long = scores.round(1).reset_index().melt("week", var_name="indicator", value_name="score")
-        long = long.sort_values(["week", "indicator"], ignore_index=True)
+    made = [_cells("restriction.index", ("week", "region"), measures, pd.DataFrame(columns), facts)]
+    in_force = [c for c in result.sub_indices.columns if (result.sub_indices[c] > 0).any()]
+    if in_force:
+        behind = _Weeks.of(result.sub_indices[in_force], last, weeks)
+        scores = behind.over(np.nanmean).round(1)
+        at, which = np.nonzero(np.isfinite(scores))
+        frame = pd.DataFrame(
+            {
+                "week": np.array(behind.labels, dtype=object)[at],
+                "indicator": np.array(in_force, dtype=object)[which], "score": scores[at, which],
+            }
+        )  # fmt: skip
         measure = (Measure("score", "public", "of 100, mean of the places"),)
-        made.append(_cells("restriction.measures", ("week", "indicator"), measure, long, facts))
+        made.append(_cells("restriction.measures", ("week", "indicator"), measure, frame, facts))
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Weeks:
+    """Means of complete weeks: a week in which a day is not known is not known.
+
+    Attributes
+    ----------
+    places, labels
+        Codes of the places, sorted, and of the weeks, in order.
+    mean
+        Shape (places, weeks, columns), NaN where not known.
+    """
+
+    places: list[str]
+    labels: list[str]
+    mean: Floats
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, last: dt.date, weeks: int | None) -> _Weeks:
+        """Return the weeks of a table by place and day, up to a day; so many of the last, or all."""
+        day = pd.DatetimeIndex(frame.index.get_level_values(-1)).to_numpy().astype("datetime64[D]").astype(np.int64)
+        if frame.index.nlevels > 1:
+            code, names = pd.factorize(frame.index.get_level_values(0), sort=True)
+        else:
+            code, names = np.zeros(len(frame), dtype=np.int64), pd.Index([TOTAL])
+        week, place = (day - MONDAY) // WEEK, [str(name) for name in names]
+        until = (last - dt.date(1970, 1, 1)).days
+        newest = (until - MONDAY + 1) // WEEK - 1
+        oldest = max(int(week.min(initial=newest + 1)), newest + 1 - weeks if weeks else -(10**9))
+        kept = (week >= oldest) & (week <= newest)
+        count = max(newest - oldest + 1, 0)
+        cube = np.full((len(place), count * WEEK, frame.shape[1]), np.nan)
+        cube[code[kept], day[kept] - MONDAY - oldest * WEEK] = frame.to_numpy(dtype=np.float64)[kept]
+        monday = [dt.date(1970, 1, 1) + dt.timedelta(days=MONDAY + WEEK * (oldest + k)) for k in range(count)]
+        mean = cube.reshape(len(place), count, WEEK, frame.shape[1]).mean(axis=2)
+        return cls(place, [f"{day:%G-W%V}" for day in monday], mean)
+
+    def only(self, columns: npt.NDArray[np.intp]) -> _Weeks:
+        """Return the weeks of some columns."""
+        return _Weeks(self.places, self.labels, self.mean[:, :, columns])
+
+    def over(self, pick: Callable[..., Floats]) -> Floats:
+        """Return a figure of all places that are known, (weeks, columns); NaN where none is."""
+        known = np.isfinite(self.mean).any(axis=0)
+        return np.where(known, pick(np.where(known, self.mean, 0.0), axis=0), np.nan)
 
 
 def _cells(
@@ -78,22 +144,3 @@ def _cells(
         name=name, dimensions=dimensions, measures=measures, frame=frame, method=METHOD, unit_kind="public",
         facts=dict(facts),
     )  # fmt: skip
-
-
-def _weekly(frame: pd.DataFrame, last: dt.date, weeks: int | None) -> pd.DataFrame:
-    """Return means of complete weeks by week and place; a week in which a day is not known is not known."""
-    days = pd.DatetimeIndex(frame.index.get_level_values(-1))
-    kept = np.asarray(days <= pd.Timestamp(last))
-    frame, days = frame[kept], days[kept]
-    place = frame.index.get_level_values(0) if frame.index.nlevels > 1 else pd.Index([TOTAL] * len(frame))
-    monday = days - pd.to_timedelta(days.day_of_week, unit="D")
-    if weeks is not None and len(days):
-        recent = np.asarray(monday > days.max() - pd.Timedelta(weeks=weeks + 1))
-        frame, place, monday = frame[recent], place[recent], monday[recent]
-    by = frame.groupby([monday, np.asarray(place)], sort=True)
-    mean = by.mean().where(by.count() == WEEK)
-    label = [f"{w:%G-W%V}" for w in mean.index.get_level_values(0)]
-    mean.index = pd.MultiIndex.from_arrays([label, mean.index.get_level_values(1)], names=["week", "region"])
-    mean = mean.dropna(how="all")
-    shown = sorted(set(mean.index.get_level_values("week")))[-weeks if weeks else None :]
-    return mean[mean.index.get_level_values("week").isin(shown)]

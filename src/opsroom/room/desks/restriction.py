@@ -73,7 +73,8 @@ def _indices(view: View, settings: DeskSettings, dataset: str) -> RestrictionRes
         values, flags = _table(view, dataset, daily, place)
         return restriction_index(values, flags, edition=edition, indices=own, reject_recent=True)
     if made := [name for name in EDITIONS[max(EDITIONS)] if name in fields]:
-        return _given(view, dataset, made, place)
+        first_week = view.day - dt.timedelta(weeks=int(settings.get("weeks", WEEKS)) + 2)
+        return _given(view, dataset, made, place, first_week)
     places: list[str] | None = None
     if settings.get("measures") is not None:
         register, places = _spells(view, settings, dataset, place)
@@ -90,7 +91,7 @@ def _indices(view: View, settings: DeskSettings, dataset: str) -> RestrictionRes
     return restriction_index(values, flags, edition=edition, indices=own)
 
 
-def _given(view: View, dataset: str, names: list[str], place: str | None) -> RestrictionResult:
+def _given(view: View, dataset: str, names: list[str], place: str | None, first: dt.date) -> RestrictionResult:
     """Return indices that stand in the table; what they are made of is not known."""
     import pandas as pd
 
@@ -98,7 +99,7 @@ def _given(view: View, dataset: str, names: list[str], place: str | None) -> Res
 
     period = view.spec(dataset).period
     where = [place] if place else []
-    frame = view.frame(dataset, [*where, period, *names]).set_index([*where, period]).sort_index()
+    frame = view.frame(dataset, [*where, period, *names], period_from=first).set_index([*where, period])
     nothing = pd.DataFrame(index=frame.index)
     return RestrictionResult(frame.astype(float), nothing, nothing, edition="as delivered")
 
