@@ -208,7 +208,7 @@ def test_meridias_room_shows_its_regions(built_room: Path) -> None:
     assert found.loc[("2020-W07", "_T"), "stringency"] == pytest.approx(week["stringency"].mean(), abs=0.06)
     for region, own in week.groupby("region"):
         assert found.loc[("2020-W07", region), "stringency"] == pytest.approx(own["stringency"].mean(), abs=0.06)
-    assert found.index.get_level_values("week").max() == "2020-W09"
+    assert found.index.get_level_values("week").max() == "2020-W09"  # a month's first publication
 
 
 def test_weeks_are_those_of_a_plain_mean() -> None:

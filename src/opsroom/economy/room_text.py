@@ -137,6 +137,18 @@ collections = "collections"
 accounts = "accounts"
 
 [[desks]]
+kind = "delays"
+name = "arrears"
+title = "Loans not paid for 90 days"
+dataset = "loans"
+register = "register"
+by = "section"
+counts = "loans 90 days or more past due"
+at_least = {{days_past_due = 90}}
+since = 2019-12-01
+max_delay = 1
+
+[[desks]]
 kind = "contagion"
 register = "register"
 loans = "loans"

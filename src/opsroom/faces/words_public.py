@@ -160,3 +160,29 @@ def main_index(release: Any) -> str:
     """Return the index that is told of: stringency where it is published, else the first."""
     names = [m.name for m in measures_of(release)]
     return "stringency" if "stringency" in names else names[0]
+
+
+def late(desk: Desk) -> Iterator[Part]:
+    """Say of which newest counts reports are still to come, and how many are expected."""
+    for name in desk.names():
+        release = desk.get(name)
+        if not name.startswith("delays.") or release is None:
+            continue
+        last = newest_count(release)
+        if last is not None and last["complete"] == "no":
+            yield "story.delays", {"title": title_of(desk, release), **count_words(last)}, (release,)
+
+
+def newest_count(release: Any) -> dict[str, Any] | None:
+    """Return the newest period of a delay nowcast, all sectors together; None where it is not published."""
+    rows = [r for r in records(release, sector="_T") if number(r, "expected") is not None]
+    return max(rows, key=lambda r: str(r["period"])) if rows else None
+
+
+def count_words(row: dict[str, Any]) -> dict[str, str]:
+    """Return the words of a period's count: reported, expected with its interval, the share that is in."""
+    return {
+        "reported": w.number(float(row["reported"])), "expected": w.number(float(row["expected"])),
+        "low": w.number(float(row["lower"])), "high": w.number(float(row["upper"])), "at": w.at(str(row["period"])),
+        "share": w.percent(float(row["share"]), 0),
+    }  # fmt: skip

@@ -238,6 +238,7 @@ KINDS = (
     "credit_gap",
     "credit_regions",
     "decisions",
+    "delays",
     "dependence",
     "events",
     "exuberance",

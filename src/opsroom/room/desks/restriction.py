@@ -36,7 +36,7 @@ ALLOWS: Mapping[str, type | tuple[type, ...]] = {"flag": int, "ends": (str, list
 class RestrictionDesk:
     """Follow how strict measures are."""
 
-    cadences: Mapping[str, Cadence] = {}
+    cadences: Mapping[str, Cadence] = {"restriction.*": "monthly"}
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return the indices by place and week, and the scores of the measures behind them, both public."""
