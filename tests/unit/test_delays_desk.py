@@ -243,8 +243,10 @@ def test_a_wrong_setting_is_told(room: Room, options: dict[str, Any], words: str
         run(room, **options)
 
 
-def test_meridias_arrears_come_late_and_are_expected(built_room: Path) -> None:
+def test_meridias_arrears_are_not_told_before_lateness_is_seen(built_room: Path) -> None:
+    day = dt.date(2020, 3, 11)
     with Room.open(built_room, actor="test") as room:
-        setting = next(s for s in room.settings.desks if s.kind == "delays")
-        outcome = room.run_desk(setting, room.moment(dt.date(2020, 3, 11)), dt.date(2020, 3, 11), {})
+        own = next(s for s in room.settings.desks if s.kind == "delays")
+        more = DeskSettings(own.kind, own.name, {**own.options, "at_least": {"days_past_due": 30}})
+        outcome = room.run_desk(more, room.moment(day), day, {})
     assert outcome.note == "fewer than two periods are settled"  # what was loaded as history has no delays
