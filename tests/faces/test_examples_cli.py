@@ -12,6 +12,12 @@ CASES = {
     "victoria_load": (["nowcast/elec_daily_victoria_2015_2020.csv"], "2020-10-06", 2106, {"activity.victoria"}),
     "italy_load": (["nowcast/elec_hourly_italy_2015_2020.parquet"], "2020-08-01", 48936, {"activity.italy"}),
     "bis_credit": (["risk/bis_credit_to_gdp_2025Q4.csv"], "2026-06-01", 9336, {"credit.gap", "bis_credit.levels"}),
+    "us_closures": (
+        ["policy/oi_policy_milestones_state.csv"],
+        "2022-12-31",
+        672,
+        {"restriction.index", "restriction.measures"},
+    ),
     "bis_house_prices": (
         ["risk/bis_real_house_prices_16c_1970Q1_2025Q4.csv"],
         "2026-06-01",

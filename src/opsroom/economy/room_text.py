@@ -62,6 +62,11 @@ kind = "events"
 restrictions = "restrictions"
 
 [[desks]]
+kind = "restriction"
+dataset = "restrictions"
+weeks = 30
+
+[[desks]]
 kind = "activity"
 name = "electricity"
 title = "Electricity use"
@@ -130,6 +135,18 @@ loans = "loans"
 register = "register"
 collections = "collections"
 accounts = "accounts"
+
+[[desks]]
+kind = "delays"
+name = "arrears"
+title = "Loans not paid for 90 days"
+dataset = "loans"
+register = "register"
+by = "section"
+counts = "loans 90 days or more past due"
+at_least = {{days_past_due = 90}}
+since = 2019-12-01
+max_delay = 1
 
 [[desks]]
 kind = "contagion"

@@ -19,6 +19,9 @@ FIGURES = (
     "flows.weekly",
     "flows.resilience",
     "events.strictness",
+    "restriction.index",
+    "restriction.index--places",
+    "restriction.measures",
     "resumption.change",
     "resumption.national--vintages",
 )

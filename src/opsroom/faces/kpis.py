@@ -9,6 +9,7 @@ from typing import Any
 from opsroom.faces import words as w
 from opsroom.faces.codes import country_name, series_title, title_of, title_of_one
 from opsroom.faces.reader import Desk, by_series, day_of, measures_of, number, one, records
+from opsroom.faces.words_public import main_index
 
 MOST = 9
 """So many key figures fit a row of cards; a room with more shows the first."""
@@ -115,6 +116,9 @@ def _all(desk: Desk) -> Iterator[Kpi]:
                 label = w.say("kpi.credit_gap", country=country_name(code))
                 pick = _last("quarter", "gap", country=code)
                 yield from _kpi(desk, "credit_gap", name, "gap", pick, label=label, signed=True)
+        elif name == "restriction.index":
+            pick, label = _last("week", main_index(release), region="_T"), w.say("kpi.restriction")
+            yield from _kpi(desk, "restriction", name, main_index(release), pick, label=label)
         elif name == "prices.growth":
             yield from _growth(desk, release)
         elif name.endswith(".levels"):

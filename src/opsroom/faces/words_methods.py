@@ -107,6 +107,18 @@ METHODS: dict[str, str] = {
         "on recovery and terms of payment, and over networks between lenders that fit what each reports in all. No "
         "lender is named (docs/methods/contagion.md)."
     ),
+    "how.delays": (
+        "What is reported of each period, and what will be once all reports are in: each section's reports by delay, "
+        "with what all sections have in common shared between them, and an interval by draws. A period counts as "
+        "settled after as many periods as late reports have taken; before that its reported count is no level. What "
+        "is expected is published where the count beside it can be (docs/methods/delays.md)."
+    ),
+    "how.restriction": (
+        "The indices of the Oxford tracker (OxCGRT): each indicator's value over its maximum, half a step less where a "
+        "measure is targeted; an index is the mean of its indicators, what is not known counted as nothing. Means of "
+        "complete weeks; all places count alike. It counts rules on paper, neither compliance nor who is hit "
+        "(docs/methods/restriction.md)."
+    ),
     "how.exuberance": (
         "The ratio of a price to what should carry it, tested for explosive growth (BSADF) each quarter by the figures "
         "of its day. The doubt is the share of false alarms, over regions and a year of quarters, that one accepts "

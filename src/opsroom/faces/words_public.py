@@ -134,3 +134,55 @@ def levels(desk: Desk) -> Iterator[Part]:
                 yield "story.levels", said, (release,)
             else:
                 yield "story.levels_change", {**said, "change": w.signed(100 * (line[at] / before - 1))}, (release,)
+
+
+def restrictions(desk: Desk) -> Iterator[Part]:
+    """Say how strict measures are, how strict they were at most, and where they differ."""
+    release = desk.get("restriction.index")
+    if release is None:
+        return
+    name = main_index(release)
+    rows = [r for r in records(release, region="_T") if number(r, name) is not None]
+    if not rows:
+        return
+    last, most = rows[-1], max(rows, key=lambda r: float(r[name]))
+    values = {
+        "index": w.label("restriction", name), "value": w.number(float(last[name])), "at": w.at(str(last["week"])),
+        "most": w.number(float(most[name])), "when": w.at(str(most["week"])),
+    }  # fmt: skip
+    yield "story.restriction", values, (release,)
+    low, high = (number(last, f"{name}_{end}") for end in ("lowest", "highest"))
+    if low is not None and high is not None and high - low >= 1:
+        yield "story.restriction_range", {"low": w.number(low), "high": w.number(high)}, (release,)
+
+
+def main_index(release: Any) -> str:
+    """Return the index that is told of: stringency where it is published, else the first."""
+    names = [m.name for m in measures_of(release)]
+    return "stringency" if "stringency" in names else names[0]
+
+
+def late(desk: Desk) -> Iterator[Part]:
+    """Say of which newest counts reports are still to come, and how many are expected."""
+    for name in desk.names():
+        release = desk.get(name)
+        if not name.startswith("delays.") or release is None:
+            continue
+        last = newest_count(release)
+        if last is not None and last["complete"] == "no":
+            yield "story.delays", {"title": title_of(desk, release), **count_words(last)}, (release,)
+
+
+def newest_count(release: Any) -> dict[str, Any] | None:
+    """Return the newest period of a delay nowcast, all sectors together; None where it is not published."""
+    rows = [r for r in records(release, sector="_T") if number(r, "expected") is not None]
+    return max(rows, key=lambda r: str(r["period"])) if rows else None
+
+
+def count_words(row: dict[str, Any]) -> dict[str, str]:
+    """Return the words of a period's count: reported, expected with its interval, the share that is in."""
+    return {
+        "reported": w.number(float(row["reported"])), "expected": w.number(float(row["expected"])),
+        "low": w.number(float(row["lower"])), "high": w.number(float(row["upper"])), "at": w.at(str(row["period"])),
+        "share": w.percent(float(row["share"]), 0),
+    }  # fmt: skip

@@ -11,7 +11,7 @@ from opsroom.faces import words as w
 from opsroom.faces.codes import currency_of, section_name, series_title
 from opsroom.faces.reader import Desk, ReleasesReader, bounds, day_of, desk_at, number, one, records
 from opsroom.faces.words import Sentence
-from opsroom.faces.words_public import activity, gaps, growth, levels
+from opsroom.faces.words_public import activity, gaps, growth, late, levels, restrictions
 from opsroom.faces.words_record import Part, record
 
 TOPICS = ("work", "output", "credit", "options", "record")
@@ -63,6 +63,11 @@ def tell(desk: Desk) -> list[Sentence]:
 
 
 def _work(desk: Desk) -> Iterator[Part]:
+    yield from _at_work(desk)
+    yield from restrictions(desk)
+
+
+def _at_work(desk: Desk) -> Iterator[Part]:
     release = desk.get("resumption.national")
     if release is None:
         return
@@ -240,6 +245,11 @@ def _nowcast(desk: Desk) -> Iterator[Part]:
 
 
 def _credit(desk: Desk) -> Iterator[Part]:
+    yield from _loans(desk)
+    yield from late(desk)
+
+
+def _loans(desk: Desk) -> Iterator[Part]:
     credit = desk.get("credit.gap")
     if credit is not None:
         yield from gaps(credit)

@@ -374,21 +374,35 @@ class Store:
             period_to=period_to,
         )
 
-    def vintages(self, dataset: str, as_of: AsOf = None, *, columns: Sequence[str] | None = None) -> pa.Table:
+    def vintages(
+        self,
+        dataset: str,
+        as_of: AsOf = None,
+        *,
+        columns: Sequence[str] | None = None,
+        period_from: date | None = None,
+        tombstones: bool = False,
+    ) -> pa.Table:
         """Return every vintage of a dataset known by a moment, not only the latest of each key.
 
         Parameters
         ----------
-        dataset, as_of, columns
+        dataset, as_of, columns, period_from
             See `arrow`.
+        tombstones
+            Whether rows that say that a record is taken back are among them, told by ``taken_back``; whatever their
+            period.
 
         Returns
         -------
         pyarrow.Table
-            The columns and ``known_at``, in the order of knowledge time; rows taken back are left out.
+            The columns and ``known_at``, in the order of knowledge time.
         """
         shapes, (files, last) = self.shapes(dataset), self._reading(dataset)
-        sql = vintages_sql(shapes, files, self.moment(as_of), until_delivery=last, columns=columns)
+        sql = vintages_sql(
+            shapes, files, self.moment(as_of), until_delivery=last, columns=columns, period_from=period_from,
+            tombstones=tombstones,
+        )  # fmt: skip
         return self._execute(sql).to_arrow_table()
 
     def last_delivery(self, dataset: str) -> int:

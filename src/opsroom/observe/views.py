@@ -220,6 +220,8 @@ def vintages_sql(
     *,
     until_delivery: int | None = None,
     columns: Sequence[str] | None = None,
+    period_from: date | None = None,
+    tombstones: bool = False,
 ) -> str:
     """Return SQL of every vintage known by a moment, rows taken back left out, oldest first.
 
@@ -227,17 +229,24 @@ def vintages_sql(
     ----------
     shapes, files, moment, until_delivery, columns
         As in `latest_sql`; ``known_at`` is always given.
+    period_from
+        First reference period; tombstones come whatever their period, which they need not have.
+    tombstones
+        Whether tombstones are among the rows, told by ``taken_back``.
     """
     wanted = list(dict.fromkeys([*columns_of(shapes, columns), "known_at"]))
+    mark = ", op <> 0 AS taken_back" if tombstones else ""
     seen = [f for f in files if f.low["known_at"] <= moment]
     if not seen:
-        return nothing(shapes, wanted)
+        return nothing(shapes, wanted).replace(" WHERE", ", false AS taken_back WHERE" if tombstones else " WHERE")
     names = ", ".join(quote(c) for c in wanted)
-    condition = f" WHERE op = 0 AND known_at <= {literal(moment)}"
+    condition = f" WHERE known_at <= {literal(moment)}" + ("" if tombstones else " AND op = 0")
+    for limit in _period(shapes, period_from, None):
+        condition += f" AND ({limit} OR op <> 0)" if tombstones else f" AND {limit}"
     if until_delivery is not None:
         condition += f" AND delivery <= {until_delivery}"
-    rows = shapes.rows(seen, list(dict.fromkeys([*wanted, "delivery"])), condition)
-    return f"SELECT {names} FROM ({rows}) ORDER BY known_at, delivery"
+    rows = shapes.rows(seen, list(dict.fromkeys([*wanted, "delivery", *(["op"] if tombstones else [])])), condition)
+    return f"SELECT {names}{mark} FROM ({rows}) ORDER BY known_at, delivery"
 
 
 def changes_sql(

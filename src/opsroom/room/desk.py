@@ -97,6 +97,11 @@ class View:
         frame: pd.DataFrame = self._store.vintages(dataset, self.as_of, columns=columns).to_pandas(date_as_object=False)
         return frame
 
+    def records(self, dataset: str, columns: list[str], *, period_from: dt.date | None = None) -> pa.Table:
+        """Return every version and tombstone known by the day, oldest first, with ``known_at`` and ``taken_back``."""
+        self._note(dataset)
+        return self._store.vintages(dataset, self.as_of, columns=columns, period_from=period_from, tombstones=True)
+
     def last_delivery(self, dataset: str) -> int:
         """Return the number of the last delivery of which reads see rows, as `changes` wants it."""
         return self._store.last_delivery(dataset)
@@ -233,6 +238,7 @@ KINDS = (
     "credit_gap",
     "credit_regions",
     "decisions",
+    "delays",
     "dependence",
     "events",
     "exuberance",
@@ -244,6 +250,7 @@ KINDS = (
     "propagation",
     "quality",
     "relief",
+    "restriction",
     "resumption",
     "scores",
     "warnings",

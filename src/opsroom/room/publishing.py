@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,14 +73,18 @@ def publish_outcome(
     cadences = desk(setting.kind).cadences
     issued = []
     for cells in outcome.cells:
-        cadence: Cadence = cadences.get(cells.name, "weekly")
-        if not is_due(cadence, day, settings.publish):
+        if not is_due(_cadence(cadences, cells.name), day, settings.publish):
             continue
         try:
             issued.append(_issue(cells, rules, ledger, as_of=as_of, day=day))
         except DisclosureError:
             refused(cells.name)  # rule and remedy are recorded by the gate
     return issued
+
+
+def _cadence(cadences: Mapping[str, Cadence], name: str) -> Cadence:
+    """Return the cadence of a series: its own, its family's (``family.*``), or weekly."""
+    return cadences.get(name) or cadences.get(f"{name.partition('.')[0]}.*") or "weekly"
 
 
 def release_result(

@@ -14,9 +14,9 @@ from opsroom.faces.reader import Desk, bounds, by_series, day_of, measures_of, n
 TIMES = ("date", "day", "week", "month", "quarter", "year", "period", "reference", "time")
 MOST_LINES = 5
 GROUPS = {
-    "resumption": "work", "nowcast": "output", "prices": "output", "loans": "credit", "liquidity": "credit",
-    "credit": "credit", "exuberance": "credit", "bottlenecks": "credit", "contagion": "credit", "relief": "options",
-    "scores": "record", "data": "record", "decisions": "record",
+    "resumption": "work", "restriction": "work", "nowcast": "output", "prices": "output", "loans": "credit",
+    "liquidity": "credit", "credit": "credit", "exuberance": "credit", "bottlenecks": "credit", "contagion": "credit",
+    "delays": "credit", "relief": "options", "scores": "record", "data": "record", "decisions": "record",
 }  # fmt: skip
 """Family of a series → the part of the page in which a plain figure of it stands."""
 DRAWN = 400

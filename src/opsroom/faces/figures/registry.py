@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opsroom.base.errors import NotFoundError
-from opsroom.faces.figures import booms, contagion, credit, flows, generic, output, plan, record, relief, work
+from opsroom.faces.figures import (
+    booms,
+    contagion,
+    credit,
+    delays,
+    flows,
+    generic,
+    output,
+    plan,
+    record,
+    relief,
+    restriction,
+    work,
+)
 from opsroom.faces.figures.figure import Figure
 from opsroom.faces.reader import Desk
 
@@ -21,6 +34,9 @@ SPECIAL: dict[str, Builder] = {
     "resumption.national--vintages": work.published,
     "resumption.change": work.change,
     "resumption.use": work.use,
+    "restriction.index": restriction.index,
+    "restriction.index--places": restriction.places,
+    "restriction.measures": restriction.measures,
     "nowcast.gdp": output.nowcast,
     "nowcast.gdp--news": output.news,
     "nowcast.gdp--due": output.due,
@@ -61,6 +77,8 @@ def builder(desk: Desk, name: str) -> Builder | None:
         return None
     if series.startswith("activity."):
         return {"": generic.gap(series), "levels": generic.against_expected(series)}.get(view)
+    if series.startswith("delays."):
+        return {"": delays.expected(series), "sectors": delays.sectors(series)}.get(view)
     if series == "credit.gap" and not view:
         return generic.credit_gap
     if series == "prices.growth" and not view and generic.growth(desk) is not None:
@@ -76,6 +94,8 @@ def available(desk: Desk) -> list[str]:
         names.append(series)
         if series.startswith("activity."):
             names.append(f"{series}--levels")
+        if series.startswith("delays."):
+            names.append(f"{series}--sectors")
     # a series of which all is withheld on the day has nothing to draw, and no page links to it
     return [name for name in names if attempt(desk, name) is not None]
 

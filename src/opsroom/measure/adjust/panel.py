@@ -271,16 +271,16 @@ def adjust_panel(
         raise UsageError("readings, days and regions do not fit.", remedy="Give (companies, days) and (companies,).")
     if n and not 0 <= region.min() <= region.max() < len(ground.designs):
         raise UsageError("a region code is out of range.", remedy="Number the regions as in the ground.")
-    fitted = _fit(readings, ground, region, known_steps, least_step, chunk, workers)
+    fitted = fit_companies(readings, ground, region, known_steps, least_step, chunk, workers)
     if not fitted["fitted"].any():
         raise FitError(
             f"no company has {FEWEST} normal days.", remedy="Give longer normal spans.", code="OPS-M018"
         )  # fmt: skip
-    spread, quantile = _rehearse(readings, ground, region, fitted["fitted"], least_step)
+    spread, quantile = rehearse_companies(readings, ground, region, fitted["fitted"], least_step)
     return PanelNormal(ground=ground, region=region, spread=spread, quantile=quantile, **fitted)
 
 
-def _fit(
+def fit_companies(
     readings: Readings,
     ground: Ground,
     region: Ints,
@@ -368,7 +368,7 @@ def _within(steps: Steps | None, at: Ints, column: Ints) -> Steps:
     return Steps(row[keep].astype(np.int64), day[keep].astype(np.int64), steps.size[keep])
 
 
-def _rehearse(
+def rehearse_companies(
     readings: Readings, ground: Ground, region: Ints, fitted: Bools, least_step: float
 ) -> tuple[Spread, float]:
     """Return the law of the errors, in units of each company's scale, from a sample of companies."""
@@ -378,7 +378,7 @@ def _rehearse(
     held = min(HELD_OUT, len(normal) // 3)
     origin = int(normal[-held])
     before = ground.until(origin)
-    part = _fit(readings[sample], before, region[sample], None, least_step, len(sample), 1)
+    part = fit_companies(readings[sample], before, region[sample], None, least_step, len(sample), 1)
     trial = PanelNormal(
         ground=before, region=region[sample], spread=Spread(1.0, 0.0, (1.0, 1.0, 1.0)), quantile=1.0, **part
     )

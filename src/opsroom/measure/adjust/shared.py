@@ -14,6 +14,9 @@ from opsroom.measure.adjust.batch import HUBER, BatchFit, fit_batch, penalty_mat
 Floats = npt.NDArray[np.floating]
 F64 = npt.NDArray[np.float64]
 
+ASIDE = 0.25
+"""Share of a block's series that have settled at which they are put aside: sooner costs more copies than it saves."""
+
 FEWEST = 0.5
 """Least share of the days that a series must have for the shared factorisation to be worth its steps."""
 
@@ -97,7 +100,7 @@ class Shared:
         steps
             Most steps.
         tolerance
-            Stop when no fitted value of the block moves by more than this many residual standard deviations.
+            A series stops when none of its fitted values moves by more than this many residual standard deviations.
         chunk
             Series worked on at a time: memory is about ``4 × chunk × days`` numbers.
 
@@ -151,15 +154,23 @@ class Shared:
         rows = np.isfinite(values).sum(axis=1)
         centre = np.nansum(values, axis=1) / np.maximum(rows, 1)
         target = np.where(np.isfinite(values), values, centre[:, None])
-        scale = np.zeros(len(values), dtype=self.x.dtype)
-        coef = target @ self.inverse
+        scale, coef = np.zeros(len(values), dtype=self.x.dtype), target @ self.inverse
         few = self.x[:: max(len(self.x) // 64, 1)].T
         plain = huber is None and bool((rows == len(self.x)).all())
+        # A series stops when it has settled itself, whoever stands beside it; those that have are put aside.
+        live, ended = np.arange(len(values)), np.zeros(len(values), dtype=bool)
+        spread, at = scale.copy(), coef.copy()
         for _ in range(1 if plain else max(steps, 1)):
-            modify_rows(values, coef @ self.x.T, np.inf if huber is None else huber, target, scale)
+            modify_rows(values, at @ self.x.T, np.inf if huber is None else huber, target, spread)
             new = target @ self.inverse
-            moved = np.abs((new - coef) @ few).max(axis=1, initial=0.0)
-            coef = new
-            if (moved <= tolerance * np.maximum(scale, 1e-6)).all():
+            moved = np.abs((new - at) @ few).max(axis=1, initial=0.0)
+            at = new
+            coef[live[~ended]], scale[live[~ended]] = at[~ended], spread[~ended]
+            ended |= moved <= tolerance * np.maximum(spread, 1e-6)
+            if ended.all():
                 break
+            if ended.mean() >= ASIDE:
+                left = ~ended
+                live, values, target, spread, at = live[left], values[left], target[left], spread[left], at[left]
+                ended = np.zeros(len(live), dtype=bool)
         return coef, scale, rows

@@ -19,7 +19,14 @@ from opsroom.measure.delays.result import DelayResult
 from opsroom.measure.delays.triangle import ReportingTriangle
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Method = Literal["hierarchical", "odp", "chain-ladder"]
+
+SCARCE = 10.0
+"""Reports at a delay, over dispersion, below which its drawn means are held to what was seen."""
+
+NOTHING_SEEN = 7.0
+"""Mean of a Poisson count that is 0 once in a thousand times."""
 
 LEAST_WINDOW = {"D": 60, "W": 40, "M": 36, "Q": 24}
 """Fewest reference periods that the hierarchical model learns from, where there are so many."""
@@ -179,9 +186,10 @@ def _pooled(
     rates = draw_rates(taken, draws, rng)
     final = np.repeat(triangle.reported[:, used, None], draws, axis=2)
     share = np.ones_like(final)
+    at_most = _at_most(fit, design, added, own, shared)
     for s in range(len(added)):
         for t in np.flatnonzero(age < triangle.max_delay):
-            mean = _row_means(fit, design, s, int(t), own[s], shared)
+            mean = _row_means(fit, design, s, int(t), own[s], shared) * at_most
             ahead = int(age[t]) + 1
             share[s, t] = mean[:ahead].sum(axis=0) / mean.sum(axis=0)
             variance = fit.phi * mean[ahead:] + fit.psi * mean[ahead:] ** 2
@@ -201,15 +209,40 @@ def _pooled(
     return final, share, facts
 
 
+def _at_most(fit: PooledFit, design: Design, added: Floats, own: list[Floats], shared: Floats) -> Floats:
+    """Return by what a drawn mean of each delay is multiplied, (delays, draws): 1, or less where too much is drawn.
+
+    Of a delay at which hardly anything was ever reported the normal approximation knows no upper end: it draws means
+    under which what was seen could not have been. They are brought down to the most that could.
+    """
+    factor = np.ones((added.shape[2], shared.shape[1]))
+    seen = np.nansum(added, axis=(0, 1))
+    scarce = np.flatnonzero(seen < SCARCE * fit.phi)
+    if not len(scarce):
+        return factor
+    drawn = np.zeros_like(factor)
+    for s, one in enumerate(added):
+        cells = np.flatnonzero(np.isin(design.delay, scarce) & ~np.isnan(one.ravel()))
+        np.add.at(drawn, design.delay[cells], _means(fit, design, s, cells, own[s], shared))
+    most = seen[scarce] + 3.0 * np.sqrt(fit.phi * seen[scarce]) + NOTHING_SEEN * fit.phi
+    factor[scarce] = np.minimum(1.0, most[:, None] / np.maximum(drawn[scarce], 1e-300))
+    return factor
+
+
 def _row_means(fit: PooledFit, design: Design, s: int, t: int, own: Floats, shared: Floats) -> Floats:
     """Return drawn means of all delays of a row, (delays, draws)."""
+    delays = len(design.row) // (int(design.row[-1]) + 1)
+    return _means(fit, design, s, np.arange(t * delays, (t + 1) * delays), own, shared)
+
+
+def _means(fit: PooledFit, design: Design, s: int, cells: Ints, own: Floats, shared: Floats) -> Floats:
+    """Return drawn means of some cells, (cells, draws)."""
+    row = design.row[cells]
     rows = int(design.row[-1]) + 1
-    delays = len(design.row) // rows
-    at = slice(t * delays, (t + 1) * delays)
-    eta = np.repeat((own[t] + own[rows + t] + fit.offset[s])[None, :], delays, axis=0)
-    for index, by in zip(design.own_at[at].T, design.own_by[at].T, strict=True):
+    eta = own[row] + own[rows + row] + fit.offset[s]
+    for index, by in zip(design.own_at[cells].T, design.own_by[cells].T, strict=True):
         eta += by[:, None] * own[index]
-    for index, by in zip(design.shared_at[at].T, design.shared_by[at].T, strict=True):
+    for index, by in zip(design.shared_at[cells].T, design.shared_by[cells].T, strict=True):
         eta += by[:, None] * shared[index]
     return np.asarray(np.exp(np.clip(eta, -30.0, 30.0)), dtype=np.float64)
 

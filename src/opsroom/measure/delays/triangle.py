@@ -19,6 +19,8 @@ Ints = npt.NDArray[np.int64]
 OFFERED = ("D", "W", "M", "Q")
 SETTLED = 0.995
 """Share of the additions that lie within the default `max_delay`."""
+BEGUN = 0.01
+"""Share of the additions by which reports are taken to come in."""
 ALL = "all"
 """Name of the only sector where the records have none."""
 
@@ -50,6 +52,8 @@ class ReportingTriangle:
         Records known before their period: counted at delay 0.
     beyond
         Net changes of settled periods later than the last delay, left out by definition of the target.
+    first_delay
+        Delay at which reports begin to come: all other delays, ages and `max_delay` are counted from it.
     """
 
     added: Floats
@@ -62,6 +66,7 @@ class ReportingTriangle:
     closed: frozenset[date] = field(default_factory=frozenset)
     early: int = 0
     beyond: float = 0.0
+    first_delay: int = 0
 
     @property
     def max_delay(self) -> int:
@@ -72,7 +77,7 @@ class ReportingTriangle:
     def age(self) -> Ints:
         """Periods of reports that each reference period has had; above `max_delay` where it is settled."""
         at = pd.Period(self.as_of, freq=_CODE[self.frequency]).ordinal
-        return np.asarray(at - self.periods.asi8, dtype=np.int64)
+        return np.asarray(at - self.first_delay - self.periods.asi8, dtype=np.int64)
 
     @property
     def net(self) -> Floats:
@@ -111,6 +116,7 @@ def reporting_triangle(
     as_of: AsOf = None,
     frequency: str = "D",
     max_delay: int | None = None,
+    first_delay: int | None = 0,
     since: date | str | None = None,
     closed: Iterable[date] = (),
     tz: str = "UTC",
@@ -148,6 +154,10 @@ def reporting_triangle(
     max_delay
         Periods after which a count is regarded as settled. None: those within which 99.5 % of the additions
         to the older half of the periods came, at most half of the periods.
+    first_delay
+        Periods after which reports begin to come, such as monthly returns that are due in the month after; delays are
+        counted from it, and periods of which no report can be in yet are left out. None: the first delay at which one
+        addition in a hundred came.
     since
         First reference period. None: the first that begins when the first row was known or later. What
         was loaded as history has no delays, only dates of loading.
@@ -191,6 +201,8 @@ def reporting_triangle(
         raise UsageError(
             f"a triangle has no frequency {frequency!r}.", remedy="Use 'D', 'W', 'M' or 'Q'.", code="OPS-U170"
         )
+    if first_delay is not None and first_delay < 0:
+        raise UsageError("first_delay is negative.", remedy="Give 0 or more, or None.", code="OPS-U171")
     if max_delay is not None and max_delay < 1:
         raise UsageError("max_delay is below one period.", remedy="Give at least 1.", code="OPS-U171")
     keys = [key] if isinstance(key, str) else list(key or ())
@@ -204,14 +216,14 @@ def reporting_triangle(
         )
     frame, at = _known(records, period, known_at, keys, by, value, deleted, order, as_of, frequency, tz)
     moves = _moves(frame, keyed=bool(keys))
-    now = int(_ordinal(pd.Series([pd.Timestamp(at)]), frequency)[0])
+    now = int(ordinals(pd.Series([pd.Timestamp(at)]), frequency)[0])
     # The period that holds the as-of day counts as over on its last day alone.
     last = now if _is_last_day(at, frequency) else now - 1
     if since is not None:
-        first = int(_ordinal(pd.Series([pd.Timestamp(str(since))]), frequency)[0])
+        first = int(ordinals(pd.Series([pd.Timestamp(str(since))]), frequency)[0])
     else:
         begin = frame["day"].min()
-        first = int(_ordinal(pd.Series([begin]), frequency)[0])
+        first = int(ordinals(pd.Series([begin]), frequency)[0])
         first += int(pd.Period(begin, freq=_CODE[frequency]).start_time < begin)
     moves = moves[moves["period"].between(first, last)]
     if moves.empty or first > last:
@@ -221,11 +233,20 @@ def reporting_triangle(
             code="OPS-M140",
         )
     delay = (moves["report"] - moves["period"]).to_numpy()
+    if first_delay is None:
+        first_delay = _begin(delay, moves["added"].to_numpy())
+    delay, now, last = delay - first_delay, now - first_delay, min(last, now - first_delay)
     early = int((delay < 0).sum())
-    moves = moves.assign(delay=np.maximum(delay, 0))
+    moves = moves.assign(delay=np.maximum(delay, 0))[moves["period"].to_numpy() <= last]
+    if moves.empty:
+        raise FitError(
+            "no reference period has had its first reports by that day.",
+            remedy="Choose a later as_of.",
+            code="OPS-M140",
+        )
     if max_delay is None:
         max_delay = _usual_delay(moves, first, now)
-    return _fill(moves, first, last, now, max_delay, frequency, at, frozenset(closed), early)
+    return _fill(moves, first, last, now, max_delay, frequency, at, frozenset(closed), early, first_delay)
 
 
 def _known(
@@ -261,7 +282,7 @@ def _known(
         about = about.dt.tz_convert(tz).dt.tz_localize(None)
     placed = about.notna() & ~dead
     ordinal = np.zeros(len(records), dtype=np.int64)
-    ordinal[placed.to_numpy()] = _ordinal(about[placed], frequency)
+    ordinal[placed.to_numpy()] = ordinals(about[placed], frequency)
     sector = pd.Series(ALL, index=records.index) if by is None else records[by].astype(str)
     if keys:
         unit = records.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
@@ -276,7 +297,7 @@ def _known(
             "period": ordinal,
             "sector": sector.to_numpy(),
             "value": np.where(placed, amount.fillna(0.0), 0.0),
-            "report": _report(day, at, frequency),
+            "report": report_ordinals(day, at, frequency),
         }
     )
     frame = frame.sort_values(["unit", "known", "order"], kind="stable", ignore_index=True)
@@ -304,6 +325,12 @@ def _moves(frame: pd.DataFrame, *, keyed: bool) -> pd.DataFrame:
     return moves.astype({"period": np.int64})
 
 
+def _begin(delay: Ints, added: Floats) -> int:
+    """Return the first delay, not negative, by which one addition in a hundred has come."""
+    by_delay = np.bincount(np.maximum(delay, 0), weights=added)
+    return int(np.searchsorted(np.cumsum(by_delay), BEGUN * by_delay.sum()))
+
+
 def _usual_delay(moves: pd.DataFrame, first: int, now: int) -> int:
     """Return the delay within which nearly all additions to the older half of the periods came."""
     half = max(1, (now - first) // 2)
@@ -318,7 +345,7 @@ def _usual_delay(moves: pd.DataFrame, first: int, now: int) -> int:
 
 def _fill(
     moves: pd.DataFrame, first: int, last: int, now: int, max_delay: int, frequency: str, at: date,
-    closed: frozenset[date], early: int,
+    closed: frozenset[date], early: int, first_delay: int,
 ) -> ReportingTriangle:  # fmt: skip
     sectors = tuple(sorted(moves["sector"].unique()))
     shape = (len(sectors), last - first + 1, max_delay + 1)
@@ -339,11 +366,11 @@ def _fill(
             pd.Period(ordinal=first, freq=_CODE[frequency]), pd.Period(ordinal=last, freq=_CODE[frequency])
         ),
         frequency=frequency, as_of=at, counts=whole, closed=closed, early=early,
-        beyond=float((late["added"] - late["removed"]).sum()),
+        beyond=float((late["added"] - late["removed"]).sum()), first_delay=first_delay,
     )  # fmt: skip
 
 
-def _ordinal(days: pd.Series, frequency: str) -> Ints:
+def ordinals(days: pd.Series, frequency: str) -> Ints:
     """Return the number of the period that holds each day."""
     return np.asarray(pd.PeriodIndex(days, freq=_CODE[frequency]).asi8, dtype=np.int64)
 
@@ -368,9 +395,9 @@ def _is_last_day(day: date, frequency: str) -> bool:
     return bool(period.end_time.date() == day)
 
 
-def _report(days: pd.Series, at: date, frequency: str) -> Ints:
+def report_ordinals(days: pd.Series, at: date, frequency: str) -> Ints:
     """Return the number of the report period of each day: periods cut at the place of the as-of day."""
-    ordinal = _ordinal(days, frequency)
+    ordinal = ordinals(days, frequency)
     if _is_last_day(at, frequency):
         return ordinal
     later = _place(days, frequency) > int(_place(pd.Series([pd.Timestamp(at)]), frequency)[0])

@@ -106,15 +106,19 @@ def daily_values(
         level[:, names.index(name)] = np.where(np.tile(quiet, len(where)), 0.0, np.nan)
     flag = pd.to_numeric(rows["flag"], errors="coerce") if "flag" in rows else pd.Series(np.nan, index=rows.index)
     # Ascending, so that what counts more is written last; an unknown flag counts as targeted.
-    order = np.lexsort((flag.fillna(0.0).to_numpy(), rows["value"].to_numpy(dtype=float)))
+    worth = rows["value"].to_numpy(dtype=float)
+    order = np.lexsort((flag.fillna(0.0).to_numpy(), worth))
+    first = np.searchsorted(days.to_numpy(), rows["start"].to_numpy(dtype="datetime64[ns]"))
+    last = np.searchsorted(days.to_numpy(), rows["end"].to_numpy(dtype="datetime64[ns]"), side="right")
+    column = pd.Index(names).get_indexer(pd.Index(rows["indicator"]))
+    everywhere = np.full(len(rows), True) if place is None else (rows["place"] == TOTAL).to_numpy()
+    here = pd.Index(where).get_indexer(pd.Index(rows["place"]))
+    cube, marks = (x.reshape(len(where), len(days), len(names)) for x in (level, mark))
+    general = flag.to_numpy(dtype=float)
     for k in order:
-        row = rows.iloc[k]
-        first, last = days.searchsorted(row["start"]), days.searchsorted(row["end"], side="right")
-        column = names.index(row["indicator"])
-        for position, name in enumerate(where):
-            if place is None or row["place"] in (TOTAL, name):
-                at = slice(position * len(days) + first, position * len(days) + last)
-                level[at, column], mark[at, column] = float(row["value"]), flag.iloc[k]
+        if everywhere[k] or here[k] >= 0:
+            at = (slice(None) if everywhere[k] else here[k], slice(first[k], last[k]), column[k])
+            cube[at], marks[at] = worth[k], general[k]
     values, flags = (pd.DataFrame(x, index=index, columns=names) for x in (level, mark))
     return (values.droplevel(0), flags.droplevel(0)) if place is None else (values, flags)
 
