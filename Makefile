@@ -62,7 +62,7 @@ setup-browser: $(STAMP) ## fetch Chromium and axe-core for the browser tests, wh
 
 # Spark is 400 MB and needs Java: `make test` runs without it and says which tests it leaves out.
 setup-spark: $(STAMP) ## install pyspark and Java for the engine "spark", where that may be done
-	@$(PY) -c 'import pyspark' 2>/dev/null || { \
+	@$(PY) -c 'import grpc, pyspark' 2>/dev/null || { \
 	  pins=$$($(PY) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")'); \
 	  echo 'Installing pyspark' >&2; \
 	  { command -v uv >/dev/null 2>&1 && uv pip install --quiet --python $(PY) $$pins -e '.[spark]'; } \
