@@ -3,7 +3,7 @@
 A *move* is a difference d between such a table and the true one: ``equations @ d = 0``, zero where the value
 is known. `Moves.move` finds the cheapest move that shifts one quantity by a given amount, by a dual simplex method
 that starts where nothing moves and touches little more than the move (`opsroom.protect.programme_kernel`). What is
-too large or too close for that is asked of HiGHS, from the last basis: `Programme`.
+too large or too close for that is asked of HiGHS: `Programme`.
 """
 
 from __future__ import annotations
@@ -169,7 +169,6 @@ class Programme:
             self._solver.setOptionValue(option, value)
         self._solver.passModel(model)
         self._optimal = highspy.HighsModelStatus.kOptimal
-        self._infeasible = highspy.HighsModelStatus.kInfeasible
         self._least = np.zeros(2 * self.size)
         self._most = np.full(2 * self.size, np.inf)
         self._cost = np.zeros(2 * self.size)
@@ -207,16 +206,12 @@ class Programme:
         least[ahead] = most[ahead] = size
         most[back] = 0.0
         self._ask(least, most, np.concatenate([price, price * np.maximum(1.0, 1.0 / np.maximum(room, 1e-6))]))
+        # From where nothing moves the dual method can start at once, and most moves are small; the last basis answers
+        # another question, is neither primal nor dual feasible for this one, and takes five times as long to mend.
+        self._solver.clearSolver()
         self._solver.run()
-        if self._solver.getModelStatus() == self._infeasible:
-            return None
         if self._solver.getModelStatus() != self._optimal:
-            # A basis from before can mislead; a fresh start decides.
-            self._solver.clearSolver()
-            self._solver.run()
-            if self._solver.getModelStatus() != self._optimal:
-                self._solver.clearSolver()
-                return None
+            return None
         columns: Any = np.array(self._solver.getSolution().col_value)
         found: Floats = columns[: self.size] - columns[self.size :]
         found[np.abs(found) < _SMALL] = 0.0
