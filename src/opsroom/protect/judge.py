@@ -92,11 +92,12 @@ def judge(cells: Cells, rules: Rules, past: Sequence[Past], *, entry: int) -> Ve
     gives = [tuple(sorted({local[number[r][q]] for r, q in vector})) for vector in vectors]
     size = np.abs(quantities.value).tolist()
     price = np.array([_price(quantities, size, *pair) for pair in zip(units, vectors, strict=True)])
-    price[_hidden_before(cells, own, units, past)] *= STEADY
+    before = _hidden_before(cells, own, units, past)
+    price[before] *= STEADY
     hidden = np.zeros(len(gives), dtype=bool)
     if _offered_before(cells, past):
         system, hidden = _unsettled(system, pool, gives, entry)
-    found = shield(system, gives, price, hidden=hidden)
+    found = shield(system, gives, price, hidden=hidden, before=before)
     judgement = _remember(cells, quantities, numbers, lines, extra, found, local, entry)
     certificate = certify(
         system, found.known, found.witnesses, attackers=rules.attackers, key=judgement.to_bytes(), lost=found.open
