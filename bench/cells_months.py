@@ -179,7 +179,7 @@ def run(size: int | None = None, *, large: bool = False) -> dict[str, Any]:
     Returns
     -------
     dict
-        By table and month: cells, primary cells, shares of cells and of value that are suppressed, flicker (of the cells
+        By table and month: cells, primary cells, shares of cells and value that are suppressed, flicker (of the cells
         that are complementary in this month or the last and primary in neither, the share whose status changed),
         unforced flicker (of these, where on no line through the cell another became or ceased to be primary), numbers
         of the month before held at what was out, slack of the certificate, seconds.
