@@ -18,6 +18,7 @@ import numpy as np
 
 from opsroom.base.errors import DisclosureError, LedgerConflictError, UsageError
 from opsroom.base.results import Cells, Measure
+from opsroom.protect.certificate import Certificate
 from opsroom.protect.judge import Unit, Verdict, judge, shown_rows
 from opsroom.protect.judgement import Judgement
 from opsroom.protect.ledger import Head, Ledger, Past
@@ -121,25 +122,33 @@ def _make(
                 remedy="Ask for a coarser table: fewer dimensions, larger regions or industries.",
                 code="OPS-P004",
             )
-    table = _table(cells, verdict, past)
+    table = _table(cells, verdict, [earlier for earlier in past if earlier.judgement.is_table])
     document = _document(cells, table, as_of, day, licence or str(cells.facts.get("licence", "")))
-    document["id"] = _free_id(f"{cells.name}@{day.isoformat()}", ledger)
-    document["content_hash"] = content_of(document)
+    document["id"] = free_id(f"{cells.name}@{day.isoformat()}", ledger)
     profile = PUBLIC if cells.public else rules
+    made = stamped(document, profile, head, verdict.certificate if verdict else None, suppressed=table.suppressed)
+    return made, verdict.judgement if verdict else None
+
+
+def stamped(
+    document: dict[str, Any], profile: Rules, head: Head, certificate: Certificate | None, *, suppressed: int = 0
+) -> Release:
+    """Return the release of a document that was judged against a head of the ledger."""
+    document["content_hash"] = content_of(document)
     stamp: dict[str, Any] = {
         "profile": profile.profile,
         "profile_version": profile.version,
         "ledger": head.seq + 1,
         "previous": head.hash,
-        "cells": len(table.rows),
-        "suppressed": table.suppressed,
-        "held": len(table.held),
+        "cells": len(document["rows"]),
+        "suppressed": suppressed,
+        "held": len(document["held"]),
     }
-    if verdict is not None:
-        stamp["certificate"] = {**verdict.certificate.stamp(), "head": head.hash}
+    if certificate is not None:
+        stamp["certificate"] = {**certificate.stamp(), "head": head.hash}
     document["stamp"] = stamp
     document["stamp"] = {**stamp, "hash": seal(document)}
-    return read_release(canonical(document)), verdict.judgement if verdict else None
+    return read_release(canonical(document))
 
 
 def _refuse_unjudgeable(cells: Cells, rules: Rules) -> None:
@@ -325,7 +334,7 @@ def _jsonable(value: Any) -> Any:
     raise UsageError("a fact is no JSON value.", remedy="Give texts, numbers, dates, lists or tables.")
 
 
-def _free_id(wanted: str, ledger: Ledger) -> str:
+def free_id(wanted: str, ledger: Ledger) -> str:
     taken: Iterable[str] = ledger.ids(wanted)
     if wanted not in taken:
         return wanted
