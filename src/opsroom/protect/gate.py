@@ -18,7 +18,6 @@ import numpy as np
 
 from opsroom.base.errors import DisclosureError, LedgerConflictError, UsageError
 from opsroom.base.results import Cells, Measure
-from opsroom.protect.certificate import Certificate
 from opsroom.protect.judge import Unit, Verdict, judge, shown_rows
 from opsroom.protect.judgement import Judgement
 from opsroom.protect.ledger import Head, Ledger, Past
@@ -126,12 +125,13 @@ def _make(
     document = _document(cells, table, as_of, day, licence or str(cells.facts.get("licence", "")))
     document["id"] = free_id(f"{cells.name}@{day.isoformat()}", ledger)
     profile = PUBLIC if cells.public else rules
-    made = stamped(document, profile, head, verdict.certificate if verdict else None, suppressed=table.suppressed)
+    proof = verdict.certificate.stamp() if verdict else None
+    made = stamped(document, profile, head, proof, suppressed=table.suppressed)
     return made, verdict.judgement if verdict else None
 
 
 def stamped(
-    document: dict[str, Any], profile: Rules, head: Head, certificate: Certificate | None, *, suppressed: int = 0
+    document: dict[str, Any], profile: Rules, head: Head, proof: Mapping[str, Any] | None, *, suppressed: int = 0
 ) -> Release:
     """Return the release of a document that was judged against a head of the ledger."""
     document["content_hash"] = content_of(document)
@@ -144,8 +144,8 @@ def stamped(
         "suppressed": suppressed,
         "held": len(document["held"]),
     }
-    if certificate is not None:
-        stamp["certificate"] = {**certificate.stamp(), "head": head.hash}
+    if proof is not None:
+        stamp["certificate"] = {**proof, "head": head.hash}
     document["stamp"] = stamp
     document["stamp"] = {**stamp, "hash": seal(document)}
     return read_release(canonical(document))

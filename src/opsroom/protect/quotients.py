@@ -113,15 +113,17 @@ def release_quotients(
         value, told = cells.claims(quotient)
         values.append(value)
         claims += told
-    judgement = _remembered(tables[-1].judgement.dimensions, claims)
+    judgement = remembered(tables[-1].judgement.dimensions, claims)
     try:
         certificate = _prove(past, judgement, rules, head)
     except DisclosureError as error:
         ledger.refuse(f"{series}.{SUFFIX}", day, error.message, error.remedy)
         raise
-    document = _document(f"{series}.{SUFFIX}", quotients, values, unit, as_of, day, licence)
+    rows = [[q.name, value, "published"] for q, value in zip(quotients, values, strict=True)]
+    name = f"{series}.{SUFFIX}"
+    document = document_of(name, ("quotient",), rows, unit, "quotient of totals", as_of, day, licence)
     document["id"] = free_id(f"{series}.{SUFFIX}@{day.isoformat()}", ledger)
-    made = stamped(document, rules, head, certificate)
+    made = stamped(document, rules, head, certificate.stamp())
     ledger.append(made, head, judgement=judgement, series=series)
     return made
 
@@ -175,13 +177,16 @@ def _refusal() -> DisclosureError:
     )
 
 
-def _remembered(dimensions: tuple[str, ...], claims: Sequence[tuple[list[Term], float]]) -> Judgement:
+def remembered(
+    dimensions: tuple[str, ...], claims: Sequence[tuple[list[Term], float]], *, keys: Sequence[Key] = ()
+) -> Judgement:
+    """Return what the ledger keeps of derived numbers: what they tell, or which cells they tell of."""
     start = np.cumsum([0, *(len(terms) for terms, _ in claims)]).astype(np.int64)
     flat = [term for terms, _ in claims for term in terms]
     whole, real = np.zeros((0, 0), dtype=np.int64), np.zeros((0, 0))
     flag, some = np.zeros((0, 0), dtype=bool), np.zeros(0, dtype=np.int64)
     return Judgement(
-        dimensions, (), (), whole, flag, flag, flag, whole, real, real, real, whole, real, real, real,
+        dimensions, tuple(keys), (), whole, flag, flag, flag, whole, real, real, real, whole, real, real, real,
         some, np.zeros(1, dtype=np.int64), some, some, some,
         start, np.array([n for n, _ in flat], dtype=np.int64), np.array([a for _, a in flat], dtype=np.float64),
         np.array([slack for _, slack in claims], dtype=np.float64),
@@ -229,30 +234,30 @@ def _furthest(work: Work, goal: int, insider: int) -> float:
         width[goal >> 1] = asked
 
 
-def _document(
+def document_of(
     name: str,
-    quotients: Sequence[Quotient],
-    values: Sequence[float],
+    dimensions: tuple[str, ...],
+    rows: list[list[Any]],
     unit: str,
+    method: str,
     as_of: dt.datetime,
     day: dt.date,
     licence: str,
 ) -> dict[str, Any]:
-    measure = {"name": "value", "unit": unit, "kind": "quotient", "decimals": max(q.decimals for q in quotients),
-               "attached": []}  # fmt: skip
+    """Return the document of derived numbers, in the form of every release."""
     return {
         "schema_version": SCHEMA_VERSION,
         "id": "",
         "name": name,
         "as_of": as_of.astimezone(dt.UTC).isoformat(),
         "day": day.isoformat(),
-        "dimensions": ["quotient"],
-        "measures": [measure],
-        "columns": ["quotient", "value", "status"],
-        "rows": [[q.name, value, "published"] for q, value in zip(quotients, values, strict=True)],
+        "dimensions": list(dimensions),
+        "measures": [{"name": "value", "unit": unit, "kind": "derived", "decimals": 6, "attached": []}],
+        "columns": [*dimensions, "value", "status"],
+        "rows": rows,
         "facts": {},
         "notes": [],
-        "method": "opsroom.protect.quotients",
+        "method": method,
         "source": "",
         "licence": licence,
         "provenance": {},
