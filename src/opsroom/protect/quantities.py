@@ -29,7 +29,7 @@ MAX_IDENTITY = 4
 """The longest sum of parts that is compared with another part."""
 
 _TENS = frozenset(10**k for k in range(10))
-_SIMPLE = 1_000
+_SIMPLE = 1_000_000
 """The largest denominator of a factor by which a part is compared with another."""
 
 
