@@ -335,6 +335,7 @@ def _jsonable(value: Any) -> Any:
 
 
 def free_id(wanted: str, ledger: Ledger) -> str:
+    """Return an id that no entry of the ledger has: the one wanted, or that with a number."""
     taken: Iterable[str] = ledger.ids(wanted)
     if wanted not in taken:
         return wanted
