@@ -13,7 +13,7 @@ from opsroom.base.cells import parts_from_units
 from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.base.state import State
-from opsroom.protect import Ledger, Release, Rules
+from opsroom.protect import Ledger, Release, Rules, judgement
 from opsroom.protect.gate import release
 from opsroom.protect.judgement import Judgement
 from opsroom.protect.quotients import Quotient, release_quotients
@@ -234,3 +234,15 @@ def test_a_cell_or_part_that_there_is_not_is_no_refusal_but_a_mistake(ledger, wr
 def test_a_series_that_is_not_out_has_no_quotients(ledger):
     with pytest.raises(UsageError):
         ask(ledger, quotient("a", "b"))
+
+
+def test_what_was_remembered_before_there_were_quotients_is_read(ledger, monkeypatch):
+    issue(ledger, micro())
+    (past,) = ledger.past("table.sales", ledger.head())
+    with monkeypatch.context() as before:
+        before.setattr(judgement, "_ARRAYS", judgement._SECOND)
+        before.setattr(judgement, "SCHEMA_VERSION", 2)
+        blob = past.judgement.to_bytes()
+    again = Judgement.from_bytes(blob)
+    assert again.to_bytes() == past.judgement.to_bytes()
+    assert again.claim_start.tolist() == [0]
