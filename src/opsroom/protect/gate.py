@@ -121,25 +121,34 @@ def _make(
                 remedy="Ask for a coarser table: fewer dimensions, larger regions or industries.",
                 code="OPS-P004",
             )
-    table = _table(cells, verdict, past)
+    table = _table(cells, verdict, [earlier for earlier in past if earlier.judgement.is_table])
     document = _document(cells, table, as_of, day, licence or str(cells.facts.get("licence", "")))
-    document["id"] = _free_id(f"{cells.name}@{day.isoformat()}", ledger)
-    document["content_hash"] = content_of(document)
+    document["id"] = free_id(f"{cells.name}@{day.isoformat()}", ledger)
     profile = PUBLIC if cells.public else rules
+    proof = verdict.certificate.stamp() if verdict else None
+    made = stamped(document, profile, head, proof, suppressed=table.suppressed)
+    return made, verdict.judgement if verdict else None
+
+
+def stamped(
+    document: dict[str, Any], profile: Rules, head: Head, proof: Mapping[str, Any] | None, *, suppressed: int = 0
+) -> Release:
+    """Return the release of a document that was judged against a head of the ledger."""
+    document["content_hash"] = content_of(document)
     stamp: dict[str, Any] = {
         "profile": profile.profile,
         "profile_version": profile.version,
         "ledger": head.seq + 1,
         "previous": head.hash,
-        "cells": len(table.rows),
-        "suppressed": table.suppressed,
-        "held": len(table.held),
+        "cells": len(document["rows"]),
+        "suppressed": suppressed,
+        "held": len(document["held"]),
     }
-    if verdict is not None:
-        stamp["certificate"] = {**verdict.certificate.stamp(), "head": head.hash}
+    if proof is not None:
+        stamp["certificate"] = {**proof, "head": head.hash}
     document["stamp"] = stamp
     document["stamp"] = {**stamp, "hash": seal(document)}
-    return read_release(canonical(document)), verdict.judgement if verdict else None
+    return read_release(canonical(document))
 
 
 def _refuse_unjudgeable(cells: Cells, rules: Rules) -> None:
@@ -325,7 +334,8 @@ def _jsonable(value: Any) -> Any:
     raise UsageError("a fact is no JSON value.", remedy="Give texts, numbers, dates, lists or tables.")
 
 
-def _free_id(wanted: str, ledger: Ledger) -> str:
+def free_id(wanted: str, ledger: Ledger) -> str:
+    """Return an id that no entry of the ledger has: the one wanted, or that with a number."""
     taken: Iterable[str] = ledger.ids(wanted)
     if wanted not in taken:
         return wanted

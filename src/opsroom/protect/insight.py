@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from opsroom.base.results import TOP
 from opsroom.protect.rules import Rules
 from opsroom.protect.system import System, relations
 
@@ -38,6 +39,13 @@ class Marked:
             source.value[use], source.sensitive[use], source.below[use], source.above[use], source.base[use],
             known[use], source.groups[use], source.who[use], source.part[use],
         )  # fmt: skip
+
+    @classmethod
+    def plain(cls, value: Floats) -> Marked:
+        """Return quantities of nobody's: open, not sensitive, not below zero."""
+        n, none = len(value), np.zeros(len(value), dtype=bool)
+        zero, nobody = np.zeros(n), np.zeros((n, TOP), dtype=np.int64)
+        return cls(value, none, zero, zero, zero, none, np.zeros(n, np.int64), nobody, np.zeros((n, TOP)))
 
 
 def insight(

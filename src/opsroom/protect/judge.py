@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -81,22 +82,27 @@ def judge(cells: Cells, rules: Rules, past: Sequence[Past], *, entry: int) -> Ve
         If the cells cannot be judged as they are, or the series has changed its dimensions.
     """
     own = read_quantities(cells, rules)
-    relevant = _relevant(cells, own, past)
+    derived = [earlier for earlier in past if not earlier.judgement.is_table]
+    past = [earlier for earlier in past if earlier.judgement.is_table]
+    relevant = _relevant(cells, own, past, derived)
     numbers, quantities = _identify(own, relevant, rules, entry)
     lines, extra = _number_relations(cells, quantities, numbers, entry)
     units, vectors = _units(cells, quantities)
-    pool = _Pool()
+    pool = Pool()
     _collect(pool, quantities, numbers, lines, extra, relevant)
+    for earlier in derived:
+        pool.claim(earlier.judgement, earlier.seq)
     system = pool.system(rules)
     local, number = pool.local, numbers.tolist()
     gives = [tuple(sorted({local[number[r][q]] for r, q in vector})) for vector in vectors]
     size = np.abs(quantities.value).tolist()
     price = np.array([_price(quantities, size, *pair) for pair in zip(units, vectors, strict=True)])
-    price[_hidden_before(cells, own, units, past)] *= STEADY
+    before = _hidden_before(cells, own, units, past)
+    price[before] *= STEADY
     hidden = np.zeros(len(gives), dtype=bool)
     if _offered_before(cells, past):
         system, hidden = _unsettled(system, pool, gives, entry)
-    found = shield(system, gives, price, hidden=hidden)
+    found = shield(system, gives, price, hidden=hidden, before=before)
     judgement = _remember(cells, quantities, numbers, lines, extra, found, local, entry)
     certificate = certify(
         system, found.known, found.witnesses, attackers=rules.attackers, key=judgement.to_bytes(), lost=found.open
@@ -119,9 +125,11 @@ class _Slice:
     row_of: Mapping[Key, int]
 
 
-def _relevant(cells: Cells, quantities: Quantities, past: Sequence[Past]) -> list[_Slice]:
+def _relevant(cells: Cells, quantities: Quantities, past: Sequence[Past], derived: Sequence[Past]) -> list[_Slice]:
     fixed = [k for k, d in enumerate(cells.dimensions) if d not in cells.additive]
     now = {tuple(key[k] for k in fixed) for key in quantities.keys}
+    if derived:
+        now = _tied(now, fixed, past, derived)
     found = []
     for earlier in past:
         judgement = earlier.judgement
@@ -134,6 +142,29 @@ def _relevant(cells: Cells, quantities: Quantities, past: Sequence[Past]) -> lis
         if rows:
             row_of = {judgement.keys[r]: r for r in rows}
             found.append(_Slice(judgement, np.asarray(rows, dtype=np.int64), row_of))
+    return found
+
+
+def _tied(
+    now: set[tuple[str, ...]], fixed: Sequence[int], past: Sequence[Past], derived: Sequence[Past]
+) -> set[tuple[str, ...]]:
+    """Add what derived numbers tie to some slices of a series: a rate of growth ties two periods."""
+    of: dict[int, tuple[str, ...]] = {}
+    for earlier in past:
+        j = earlier.judgement
+        rows, columns = np.nonzero(j.present)
+        for number, row in zip(j.numbers[rows, columns].tolist(), rows.tolist(), strict=True):
+            of[number] = tuple(j.keys[row][k] for k in fixed)
+    ties = []
+    for earlier in derived:
+        start, number = earlier.judgement.claim_start.tolist(), earlier.judgement.claim_number.tolist()
+        ties += [{of[n] for n in number[a:b]} for a, b in pairwise(start)]
+    found, size = set(now), -1
+    while len(found) > size:
+        size = len(found)
+        for tie in ties:
+            if tie & found:
+                found |= tie
     return found
 
 
@@ -248,12 +279,12 @@ def _behind(measure: Measure, cells: Cells, quantities: Quantities) -> list[int]
     return [quantities.index(name) for name in names]
 
 
-class _Pool:
+class Pool:
     """Quantities and relations of several vintages, put together by number."""
 
     def __init__(self) -> None:
         self.local: dict[int, int] = {}
-        self.lines: dict[frozenset[tuple[int, int]], None] = {}
+        self.lines: dict[frozenset[tuple[int, float]], None] = {}
         self.keys: dict[int, Key] = {}
         self._marks: list[tuple[Ints, Marked]] = []
 
@@ -280,6 +311,31 @@ class _Pool:
                 terms = {q: a for q, a in terms.items() if a}
             if terms:  # one that says that nothing is nothing tells nothing
                 self.lines[frozenset(terms.items())] = None
+
+    def table(self, judgement: Judgement, inside: Flags) -> None:
+        """Add some rows of an earlier table, with what is known of them."""
+        j = judgement
+        use = j.present & inside[:, None]
+        self.mark(j.numbers[use], Marked.of(j, use, j.known), [j.keys[r] for r in np.nonzero(use)[0].tolist()])
+        lines = _Relations(j.relation_row, j.relation_start, j.relation_number, j.relation_coefficient)
+        self.relate(lines, inside[j.relation_row])
+
+    def claim(self, judgement: Judgement, entry: int) -> list[int]:
+        """Add what derived numbers tell of quantities that are in it, and return the positions of the slacks.
+
+        A sum that is at least something is tied to a quantity that is at least zero: by how much it is more.
+        """
+        start, number = judgement.claim_start.tolist(), judgement.claim_number.tolist()
+        coefficient, slack = judgement.claim_coefficient.tolist(), judgement.claim_slack
+        chosen = [c for c in range(len(slack)) if all(n in self.local for n in number[start[c] : start[c + 1]])]
+        codes = np.array([entry * _BLOCK + c for c in chosen], dtype=np.int64)
+        self.mark(codes, Marked.plain(slack[chosen]), [() for _ in chosen])
+        for c, code in zip(chosen, codes.tolist(), strict=True):
+            terms: dict[int, float] = {self.local[code]: -1.0}
+            for n, a in zip(number[start[c] : start[c + 1]], coefficient[start[c] : start[c + 1]], strict=True):
+                terms[self.local[n]] = terms.get(self.local[n], 0.0) + a
+            self.lines[frozenset((q, a) for q, a in terms.items() if a)] = None
+        return [self.local[code] for code in codes.tolist()]
 
     def system(self, rules: Rules) -> System:
         """Return what was put together, and what attackers know."""
@@ -319,7 +375,7 @@ def _complete(equations: sp.csr_array, value: Floats, unknown: Flags) -> None:
 
 
 def _collect(
-    pool: _Pool,
+    pool: Pool,
     quantities: Quantities,
     numbers: Ints,
     lines: _Relations,
@@ -328,13 +384,9 @@ def _collect(
 ) -> None:
     """Put a table together with the earlier releases that it stands in one system with."""
     for earlier in relevant:
-        j = earlier.judgement
-        inside = np.zeros(len(j.keys), dtype=bool)
+        inside = np.zeros(len(earlier.judgement.keys), dtype=bool)
         inside[earlier.rows] = True
-        use = j.present & inside[:, None]
-        pool.mark(j.numbers[use], Marked.of(j, use, j.known), [j.keys[r] for r in np.nonzero(use)[0].tolist()])
-        old = _Relations(j.relation_row, j.relation_start, j.relation_number, j.relation_coefficient)
-        pool.relate(old, inside[j.relation_row])
+        pool.table(earlier.judgement, inside)
     use = quantities.present
     keys = [quantities.keys[r] for r in np.nonzero(use)[0].tolist()]
     pool.mark(numbers[use], Marked.of(quantities, use, quantities.empty & ~quantities.sensitive), keys)
@@ -349,7 +401,7 @@ def _offered_before(cells: Cells, past: Sequence[Past]) -> bool:
     return "__shown" not in cells.frame.columns and all(names <= set(p.release.columns) for p in past)
 
 
-def _unsettled(system: System, pool: _Pool, gives: Sequence[tuple[int, ...]], entry: int) -> tuple[System, Flags]:
+def _unsettled(system: System, pool: Pool, gives: Sequence[tuple[int, ...]], entry: int) -> tuple[System, Flags]:
     """Take out what this release says nothing new of: it was certified when it was released, and stays as it is.
 
     Quantities that relations connect with none that is new are such. Which of them are known is known; a unit that

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,15 @@ import numpy.typing as npt
 from opsroom.base.errors import StoreError
 from opsroom.base.results import TOP
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-_ARRAYS = (
+_SECOND = (
     "numbers", "present", "known", "sensitive", "groups", "below", "above", "base", "who", "part", "value", "sketch",
     "relation_row", "relation_start", "relation_number", "relation_coefficient", "extra",
 )  # fmt: skip
+"""What schema version 2 kept: no claims."""
 
+_ARRAYS: tuple[str, ...] = (*_SECOND, "claim_start", "claim_number", "claim_coefficient", "claim_slack")
 
 _FIRST = (
     "numbers", "present", "known", "sensitive", "holder", "value", "sketch",
@@ -67,6 +69,9 @@ class Judgement:
         ``relation_start[r]`` to ``relation_start[r + 1]``.
     extra
         Numbers of sensitive quantities that are not in the table (remainders).
+    claim_start, claim_number, claim_coefficient, claim_slack
+        What derived numbers tell (`opsroom.protect.quotients`): claim c says that a sum, with the terms from
+        ``claim_start[c]`` to ``claim_start[c + 1]``, is at least what it is less ``claim_slack[c]``.
     """
 
     dimensions: tuple[str, ...]
@@ -89,6 +94,15 @@ class Judgement:
     relation_number: npt.NDArray[np.int64]
     relation_coefficient: npt.NDArray[np.int64]
     extra: npt.NDArray[np.int64]
+    claim_start: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+    claim_number: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    claim_coefficient: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    claim_slack: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is of a table, and not of numbers derived from tables."""
+        return bool(self.names)
 
     def to_bytes(self) -> bytes:
         """Return a compressed form; the same judgement gives the same bytes."""
@@ -114,7 +128,8 @@ class Judgement:
         try:
             source = io.BytesIO(zlib.decompress(blob))
             head = json.loads(source.read(int.from_bytes(source.read(8), "big")))
-            names = _ARRAYS if head["schema_version"] >= SCHEMA_VERSION else _FIRST
+            kept: dict[int, tuple[str, ...]] = {1: _FIRST, 2: _SECOND}
+            names = kept.get(head["schema_version"], _ARRAYS)
             arrays = {name: np.load(source, allow_pickle=False) for name in names}
             if names is _FIRST:
                 arrays |= _forward(arrays.pop("holder"), arrays)

@@ -66,8 +66,22 @@ class Ledger:
         with self._state.read() as connection:
             return _head(connection)
 
-    def append(self, release: Release, expected_head: Head, *, judgement: Judgement | None = None) -> None:
+    def append(
+        self,
+        release: Release,
+        expected_head: Head,
+        *,
+        judgement: Judgement | None = None,
+        series: str | None = None,
+    ) -> None:
         """Append a release that was judged against `expected_head`.
+
+        Parameters
+        ----------
+        release, expected_head, judgement
+            The release, the head it was judged against, and what is to be remembered of it.
+        series
+            The series with which it is to be remembered, where it has another name.
 
         Raises
         ------
@@ -95,7 +109,9 @@ class Ledger:
                 )
                 if body is not None:
                     connection.execute(
-                        JUDGEMENTS.insert().values(seq=head.seq + 1, name=release.name, body=body, digest=_sha(body))
+                        JUDGEMENTS.insert().values(
+                            seq=head.seq + 1, name=series or release.name, body=body, digest=_sha(body)
+                        )
                     )
         except sa.exc.IntegrityError:  # on PostgreSQL two transactions may reach the same number
             raise _conflict() from None
@@ -103,7 +119,7 @@ class Ledger:
             self._cache[expected_head.seq + 1] = Past(expected_head.seq + 1, release, judgement)
 
     def past(self, name: str, head: Head) -> list[Past]:
-        """Return the judged releases of a series up to `head`, earliest first."""
+        """Return the judged releases of a series up to `head`, earliest first, with the numbers derived from it."""
         with self._state.read() as connection:
             seqs = connection.scalars(
                 sa.select(JUDGEMENTS.c.seq)

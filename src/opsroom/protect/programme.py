@@ -3,11 +3,12 @@
 A *move* is a difference d between such a table and the true one: ``equations @ d = 0``, zero where the value
 is known. `Moves.move` finds the cheapest move that shifts one quantity by a given amount, by a dual simplex method
 that starts where nothing moves and touches little more than the move (`opsroom.protect.programme_kernel`). What is
-too large or too close for that is asked of HiGHS, from the last basis: `Programme`.
+too large or too close for that is asked of HiGHS: `Programme`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,10 @@ class Moves:
         lines = sp.csr_array(spanning(system.equations))
         columns = sp.csc_array(lines)
         self.system = system
-        self.asked = self.elsewhere = 0
-        """How many moves were looked for, and for how many of them HiGHS was asked."""
+        self.asked = self.large = self.elsewhere = 0
+        """How many moves were looked for, how many of them were large, and for how many HiGHS was asked."""
+        self.gave_up = False
+        """Whether it was left open if there is a move of the kind asked for last."""
         self._columns = columns
         self._programmes: dict[int, tuple[Ints, Programme]] = {}
         self._label: Ints | None = None
@@ -104,7 +107,9 @@ class Moves:
         quantities, ascending, and their shifts; or None where there is no move
         """
         self.asked += 1
-        for inverse in [] if sure else self._inverses if hard else self._inverses[:1]:
+        self.gave_up = False
+        for step, inverse in enumerate([] if sure else self._inverses if hard else self._inverses[:1]):
+            self.large += step == 1
             given = (target, need, room, price, closed, *self._relations, *self._room, inverse, self._at, self._shift)
             outcome, count, _ = cheapest(*given)
             if outcome == FOUND:
@@ -112,8 +117,12 @@ class Moves:
             if outcome == NONE:
                 return None
         if not hard:
+            self.gave_up = True
             return None
+        self.large += len(self._inverses) == 1 or sure
         self.elsewhere += 1
+        if closed[target]:
+            return None
         columns, programme = self._around(target)
         found = programme.move(
             int(np.searchsorted(columns, target)),
@@ -126,6 +135,17 @@ class Moves:
             return None
         inside = np.flatnonzero(found)
         return columns[inside], found[inside]
+
+    def narrow(self, closed: Flags) -> None:
+        """Leave out of the programmes what will not move any more.
+
+        Parameters
+        ----------
+        closed
+            Quantities that are closed in all that will be asked, shape (n,).
+        """
+        self._label = components(replace(self.system, fixed=closed | self.system.fixed))
+        self._programmes.clear()
 
     def _around(self, target: int) -> tuple[Ints, Programme]:
         """Return all that is connected with a quantity, and the programme on it."""
@@ -169,7 +189,6 @@ class Programme:
             self._solver.setOptionValue(option, value)
         self._solver.passModel(model)
         self._optimal = highspy.HighsModelStatus.kOptimal
-        self._infeasible = highspy.HighsModelStatus.kInfeasible
         self._least = np.zeros(2 * self.size)
         self._most = np.full(2 * self.size, np.inf)
         self._cost = np.zeros(2 * self.size)
@@ -207,16 +226,12 @@ class Programme:
         least[ahead] = most[ahead] = size
         most[back] = 0.0
         self._ask(least, most, np.concatenate([price, price * np.maximum(1.0, 1.0 / np.maximum(room, 1e-6))]))
+        # From where nothing moves the dual method can start at once, and most moves are small; the last basis answers
+        # another question, is neither primal nor dual feasible for this one, and takes five times as long to mend.
+        self._solver.clearSolver()
         self._solver.run()
-        if self._solver.getModelStatus() == self._infeasible:
-            return None
         if self._solver.getModelStatus() != self._optimal:
-            # A basis from before can mislead; a fresh start decides.
-            self._solver.clearSolver()
-            self._solver.run()
-            if self._solver.getModelStatus() != self._optimal:
-                self._solver.clearSolver()
-                return None
+            return None
         columns: Any = np.array(self._solver.getSolution().col_value)
         found: Floats = columns[: self.size] - columns[self.size :]
         found[np.abs(found) < _SMALL] = 0.0

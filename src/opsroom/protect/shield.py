@@ -47,8 +47,8 @@ _EFFORT = 2_000
 """Programmes that may be solved in any case to publish again what was hidden in vain."""
 
 
-_THOROUGH = 2_000
-"""In systems of up to so many quantities large moves, too, are looked for to publish again what was hidden in vain."""
+_PATIENCE = 1_500_000
+"""Large moves that may be looked for, times the quantities of the system, to publish again what was hidden in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,15 @@ class Shielded:
     open
         Goals, with the insider or 0, that no table reaches whatever is hidden: what was published before, or what the
         insider knows by itself, says too much. As much of the way to them is gone as can be.
+    unsettled
+        How many units are hidden of which it was not settled, for want of time, whether that is in vain.
     """
 
     hidden: Flags
     known: Flags
     witnesses: sp.csc_array
     open: tuple[tuple[int, int, int], ...] = ()
+    unsettled: int = 0
 
 
 def shield(
@@ -80,6 +83,7 @@ def shield(
     price: Floats,
     *,
     hidden: Flags | None = None,
+    before: Flags | None = None,
     minimal: bool = True,
 ) -> Shielded:
     """Choose what to hide, with the witnesses that it is enough.
@@ -94,6 +98,9 @@ def shield(
         Price of hiding each unit, positive, shape (units,).
     hidden
         Units that are hidden in any case, shape (units,); those that give a sensitive quantity always are.
+    before
+        Units that it is begun with, shape (units,), such as those that the last release hid: so the pattern is steady.
+        Of them, too, those are published again that are hidden in vain, if there is time.
     minimal
         Publish again what was hidden in vain.
 
@@ -102,6 +109,8 @@ def shield(
     Shielded
     """
     work = Work(system, units, price, hidden)
+    if before is not None:
+        work.begin(before)
     for insiders in (False, True):
         work.cover(insiders=insiders)
     if minimal:
@@ -130,6 +139,8 @@ class Work:
                 self.giving[q].append(unit)
                 self.shown[q] += not self.forced[unit]
         self.hidden = self.forced.copy()
+        self.before = np.zeros(len(units), dtype=bool)
+        """Units that the pattern was begun with."""
         self.charge = np.full(n, _FREE)
         """Price of moving each quantity: that of hiding the shown units that give it."""
         for q in np.flatnonzero(self.shown).tolist():
@@ -154,8 +165,11 @@ class Work:
         self.told: dict[int, Knows] = {}
         self.asked: dict[tuple[int, int], None] = {}
         """Goals and insiders who did not take the first witness for the true table."""
-        self.effort = 0
-        """How many more programmes may be solved to publish again what was hidden in vain."""
+        self.effort = self.patience = 0
+        """How many more programmes may be solved to publish again what was hidden in vain, and for large moves."""
+        self.unsettled = 0
+        """Units of which it was not settled whether they are hidden in vain."""
+        self._gave_up = False
 
     def _charge(self, quantity: int) -> float:
         return float(sum(self.price[u] for u in self.giving[quantity] if not self.hidden[u]))
@@ -291,12 +305,22 @@ class Work:
             if not self.shown[q]:
                 continue
             for unit in self.giving[q]:
-                if not self.hidden[unit]:
-                    self.hidden[unit] = True
-                    for other in self.units[unit]:
-                        self.shown[other] -= 1
-                        self.known[other] = self.system.fixed[other] or self.shown[other] > 0
-                        self.charge[other] = self._charge(other) if self.shown[other] else _FREE
+                self._hide(unit)
+
+    def _hide(self, unit: int) -> None:
+        if not self.hidden[unit]:
+            self.hidden[unit] = True
+            for q in self.units[unit]:
+                self.shown[q] -= 1
+                self.known[q] = self.system.fixed[q] or self.shown[q] > 0
+                self.charge[q] = self._charge(q) if self.shown[q] else _FREE
+
+    def begin(self, before: Flags) -> None:
+        """Hide units to begin with, but for those that say nothing that is not out."""
+        for unit in np.flatnonzero(before & ~self.hidden).tolist():
+            if not self.system.fixed[list(self.units[unit])].all():
+                self.before[unit] = True
+                self._hide(unit)
 
     def cover(self, *, insiders: bool) -> None:
         """Find witnesses for all goals: against everybody, or against each insider, too."""
@@ -332,39 +356,40 @@ class Work:
         self.open.add((goal, insider))
 
     def clean(self) -> None:
-        """Publish again what was hidden in vain, dearest first."""
-        # Among what is hidden the dear units are avoided: they are the next to be shown again.
-        worth = self.free.copy()
+        """Publish again what was hidden in vain: first what the pattern was not begun with, dearest first."""
         rest = np.flatnonzero(self.hidden & ~self.forced)
-        for unit in rest.tolist():
-            worth[list(self.units[unit])] += self.price[unit]
-        self.effort = _EFFORT + len(self.pool)
-        for unit in rest[np.argsort(-self.price[rest], kind="stable")].tolist():
+        self.effort, self.patience = _EFFORT + len(self.pool), _PATIENCE
+        self.moves.narrow(self.known)
+        for unit in rest[np.lexsort((-self.price[rest], self.before[rest]))].tolist():
             if self.effort > 0:
-                self._show_again(unit, worth)
+                self._gave_up = False
+                shown = self._show_again(unit)
+                self.unsettled += self._gave_up and not shown
+            else:
+                self.unsettled += 1
 
-    def _show_again(self, unit: int, worth: Floats) -> None:
+    def _show_again(self, unit: int) -> bool:
         quantities = np.array(self.units[unit], dtype=np.int64)
         fresh = quantities[(self.shown[quantities] == 0) & ~self.system.fixed[quantities]]
         dying, touched = self.pool.dying(fresh)
         self.pool.alive[dying] = False
         self.shown[quantities] += 1
         self.known[fresh] = True
-        if all(self._cover_again(goal, worth) for goal in touched.tolist()):
+        if all(self._cover_again(goal) for goal in touched.tolist()):
             self.hidden[unit] = False
-            return
+            return True
         self.shown[quantities] -= 1
         self.known[fresh] = False
         self.pool.alive[dying] = True
+        return False
 
-    def _cover_again(self, goal: int, worth: Floats) -> bool:
+    def _cover_again(self, goal: int) -> bool:
         """Say whether a goal is still reached against everybody, and keep the witnesses that show it."""
         if not self.system.sensitive[goal >> 1] or (self.above if goal & 1 else self.below)[goal >> 1] <= 0:
             return True
         while (lacking := self.wanted(goal)) is not None:
             for insiders in (lacking, lacking[:1]):
-                self.effort -= 1
-                if self.reach(goal, self.known, worth, insiders, hard=self.system.size <= _THOROUGH):
+                if self._reached_again(goal, insiders):
                     break
                 if len(lacking) <= 1:
                     return False
@@ -372,7 +397,17 @@ class Work:
                 return False
         return True
 
+    def _reached_again(self, goal: int, insiders: Collection[int]) -> bool:
+        """Look for a move among what is hidden, for a large one while there is time."""
+        self.effort -= 1
+        large = self.moves.large
+        # Moves that avoid what is dear are larger, and no better for what is shown in the end.
+        found = self.reach(goal, self.known, self.free, insiders, hard=self.patience > 0)
+        self.patience -= self.system.size * (self.moves.large - large)
+        self._gave_up |= not found and self.moves.gave_up and len(insiders) < 2
+        return found
+
     def result(self) -> Shielded:
         """Return what was found."""
         lost = ((goal >> 1, 1 if goal & 1 else -1, i) for goal, i in self.open | set(self.partly))
-        return Shielded(self.hidden, self.known.copy(), self.pool.table(), tuple(sorted(lost)))
+        return Shielded(self.hidden, self.known.copy(), self.pool.table(), tuple(sorted(lost)), self.unsettled)

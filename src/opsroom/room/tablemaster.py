@@ -61,7 +61,7 @@ def master(
     versions = {spec.name: room.store.version(spec.name, as_of)}
     if spec.tables.register:
         versions[spec.tables.register] = room.store.version(spec.tables.register, as_of)
-    past = room.ledger.past(name, room.ledger.head())
+    past = [earlier for earlier in room.ledger.past(name, room.ledger.head()) if earlier.judgement.is_table]
     if any(earlier.judgement.dimensions != names for earlier in past):
         raise DisclosureError(
             f"tables of dataset {spec.name!r} were answered under other dimensions; both could be held together.",

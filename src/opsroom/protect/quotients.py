@@ -1,0 +1,265 @@
+r"""Shares, ratios, rates of growth and indices of a series' cells, released on what the gate remembers of it.
+
+A quotient :math:`p = s\,a/b + c` of quantities that are not both out, rounded to within h, tells two linear
+inequalities: :math:`(p - c - h)\,b \le s\,a \le (p - c + h)\,b`. They are put to the system of everything that was
+released of the series. If witnesses still reach every protection interval, the number is released, and what it tells
+is kept with the series: every later table and quotient is certified against it. If not, it is refused.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from opsroom.base.errors import DisclosureError, UsageError
+from opsroom.protect.certificate import Certificate, certify
+from opsroom.protect.gate import free_id, stamped
+from opsroom.protect.judge import Pool
+from opsroom.protect.judgement import Judgement
+from opsroom.protect.ledger import Head, Ledger, Past
+from opsroom.protect.release import SCHEMA_VERSION, Release
+from opsroom.protect.rules import Rules
+from opsroom.protect.shield import Work
+from opsroom.protect.system import components
+
+Key = tuple[str, ...]
+Term = tuple[int, float]
+
+SUFFIX = "quotients"
+_PARTS = (1.0, 0.5, 0.25, 0.125, 0.03125)
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """A number to be derived from cells of a series.
+
+    Attributes
+    ----------
+    name
+        Its code in the release.
+    top, bottom
+        Cells, by the codes of all dimensions, that are added up. Several only where none is sensitive by itself.
+    part, of
+        The parts (of `Cells`) that are added up above and below; `of` is `part` where absent.
+    scale, shift, decimals
+        The number is ``scale * top / bottom + shift``, rounded. A rate of growth is ``100 * new / old - 100``.
+    """
+
+    name: str
+    top: tuple[Key, ...]
+    bottom: tuple[Key, ...]
+    part: str
+    of: str | None = None
+    scale: float = 100.0
+    shift: float = 0.0
+    decimals: int = 1
+
+
+def release_quotients(
+    series: str,
+    quotients: Sequence[Quotient],
+    *,
+    unit: str,
+    rules: Rules,
+    as_of: dt.datetime,
+    day: dt.date,
+    ledger: Ledger,
+    licence: str = "",
+) -> Release:
+    """Release numbers derived from the cells of a series, whether these are out or not.
+
+    Parameters
+    ----------
+    series
+        Name of a series of tables in the ledger. Of each cell the vintage that was released last counts.
+    quotients
+        The numbers; released together or not at all.
+    unit
+        Their unit.
+    rules
+        The profile of the series.
+    as_of, day, ledger, licence
+        As in `opsroom.protect.gate.release`.
+
+    Returns
+    -------
+    Release
+        Named ``<series>.quotients``.
+
+    Raises
+    ------
+    DisclosureError
+        If somebody could then estimate a withheld number of the series too closely.
+    UsageError
+        If the series has no such cell or part, or a denominator is not positive.
+    """
+    head = ledger.head()
+    past = ledger.past(series, head)
+    tables = [p for p in past if p.judgement.is_table]
+    if not tables or as_of.tzinfo is None or not quotients or len({q.name for q in quotients}) < len(quotients):
+        raise UsageError(
+            "quotients are of a series that was released, have names of their own, and an as_of with zone.",
+            remedy="Release the table first.",
+            code="OPS-U197",
+        )
+    cells = _Cells(tables)
+    values, claims = [], []
+    for quotient in quotients:
+        value, told = cells.claims(quotient)
+        values.append(value)
+        claims += told
+    judgement = remembered(tables[-1].judgement.dimensions, claims)
+    try:
+        certificate = _prove(past, judgement, rules, head)
+    except DisclosureError as error:
+        ledger.refuse(f"{series}.{SUFFIX}", day, error.message, error.remedy)
+        raise
+    rows = [[q.name, value, "published"] for q, value in zip(quotients, values, strict=True)]
+    name = f"{series}.{SUFFIX}"
+    document = document_of(name, ("quotient",), rows, unit, "quotient of totals", as_of, day, licence)
+    document["id"] = free_id(f"{series}.{SUFFIX}@{day.isoformat()}", ledger)
+    made = stamped(document, rules, head, certificate.stamp())
+    ledger.append(made, head, judgement=judgement, series=series)
+    return made
+
+
+class _Cells:
+    """The cells of a series by their codes, each as it was released last."""
+
+    def __init__(self, tables: Sequence[Past]) -> None:
+        self._at: dict[Key, tuple[Judgement, int]] = {}
+        for table in tables:
+            self._at |= {key: (table.judgement, row) for row, key in enumerate(table.judgement.keys)}
+
+    def claims(self, quotient: Quotient) -> tuple[float, list[tuple[list[Term], float]]]:
+        """Return the number, and what it tells: sums with what they are more than zero."""
+        top, above = self._sum(quotient.top, quotient.part)
+        bottom, below = self._sum(quotient.bottom, quotient.of or quotient.part)
+        if not bottom > 0:
+            raise UsageError("the denominator of a quotient is not positive.", remedy="Leave it out.", code="OPS-U197")
+        exact = quotient.scale * top / bottom
+        value = round(exact + quotient.shift, quotient.decimals) + 0.0
+        half = 0.5 * 10.0**-quotient.decimals
+        told = []
+        for sign, edge in ((1.0, value - quotient.shift - half), (-1.0, value - quotient.shift + half)):
+            terms = [(n, sign * quotient.scale) for n in above] + [(n, -sign * edge) for n in below]
+            told.append((terms, max(sign * (quotient.scale * top - edge * bottom), 0.0)))
+        return value, told
+
+    def _sum(self, keys: Sequence[Key], part: str) -> tuple[float, list[int]]:
+        total, numbers = 0.0, []
+        for key in keys:
+            judgement, row = self._at.get(tuple(key), (None, 0))
+            q = judgement.names.index(part) if judgement and part in judgement.names else -1
+            if judgement is None or q < 0 or not judgement.present[row, q]:
+                raise UsageError(
+                    "a quotient names a cell or part that the series has not.",
+                    remedy="Name cells of its tables by the codes of all dimensions.",
+                    code="OPS-U197",
+                )
+            if len(keys) > 1 and judgement.sensitive[row, q]:
+                raise _refusal()  # who dominates a sum of sensitive cells is not known
+            total += float(judgement.value[row, q])
+            numbers.append(int(judgement.numbers[row, q]))
+        return total, numbers
+
+
+def _refusal() -> DisclosureError:
+    return DisclosureError(
+        "quotient: with it some withheld number of its series could be estimated too closely.",
+        remedy="Ask for fewer decimals or a coarser cell, or compute it of released numbers.",
+        code="OPS-P060",
+    )
+
+
+def remembered(
+    dimensions: tuple[str, ...], claims: Sequence[tuple[list[Term], float]], *, keys: Sequence[Key] = ()
+) -> Judgement:
+    """Return what the ledger keeps of derived numbers: what they tell, or which cells they tell of."""
+    start = np.cumsum([0, *(len(terms) for terms, _ in claims)]).astype(np.int64)
+    flat = [term for terms, _ in claims for term in terms]
+    whole, real = np.zeros((0, 0), dtype=np.int64), np.zeros((0, 0))
+    flag, some = np.zeros((0, 0), dtype=bool), np.zeros(0, dtype=np.int64)
+    return Judgement(
+        dimensions, tuple(keys), (), whole, flag, flag, flag, whole, real, real, real, whole, real, real, real,
+        some, np.zeros(1, dtype=np.int64), some, some, some,
+        start, np.array([n for n, _ in flat], dtype=np.int64), np.array([a for _, a in flat], dtype=np.float64),
+        np.array([slack for _, slack in claims], dtype=np.float64),
+    )  # fmt: skip
+
+
+def _prove(past: Sequence[Past], claims: Judgement, rules: Rules, head: Head) -> Certificate:
+    """Certify everything that is out of a series together with new claims, or refuse."""
+    pool = Pool()
+    for earlier in past:
+        if earlier.judgement.is_table:
+            pool.table(earlier.judgement, np.ones(len(earlier.judgement.keys), dtype=bool))
+    for earlier in past:
+        if not earlier.judgement.is_table:
+            pool.claim(earlier.judgement, earlier.seq)
+    slacks = pool.claim(claims, head.seq + 1)
+    system = pool.system(rules)
+    label = components(system)
+    # Only what the new claims are connected with can have come closer.
+    touched = np.isin(label, label[slacks]) & (label >= 0)
+    system = replace(system, sensitive=system.sensitive & touched)
+    work = Work(system, (), np.zeros(0), None)
+    gaps = work.prove()
+    if gaps:
+        # What was out of reach before stays so; but nobody may come closer to it than before.
+        old = np.diff(sp.csr_array(system.equations[:, slacks]).indptr) == 0
+        without = Work(replace(system, equations=sp.csr_array(system.equations[old])), (), np.zeros(0), None)
+        if any(_furthest(without, *gap) > _furthest(work, *gap) for gap in gaps):
+            raise _refusal()
+    lost = [(goal >> 1, 1 if goal & 1 else -1, insider) for goal, insider in gaps]
+    return certify(system, system.fixed, work.pool.table(), attackers=rules.attackers, key=claims.to_bytes(), lost=lost)
+
+
+def _furthest(work: Work, goal: int, insider: int) -> float:
+    """Return which part of the way to a goal some table goes, of those that are tried."""
+    width = work.above if goal & 1 else work.below
+    asked = float(width[goal >> 1])
+    try:
+        for part in _PARTS:
+            width[goal >> 1] = asked * part
+            if work.reach(goal, work.known, work.free, [insider] if insider else [], sure=True):
+                return part
+        return 0.0
+    finally:
+        width[goal >> 1] = asked
+
+
+def document_of(
+    name: str,
+    dimensions: tuple[str, ...],
+    rows: list[list[Any]],
+    unit: str,
+    method: str,
+    as_of: dt.datetime,
+    day: dt.date,
+    licence: str,
+) -> dict[str, Any]:
+    """Return the document of derived numbers, in the form of every release."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "id": "",
+        "name": name,
+        "as_of": as_of.astimezone(dt.UTC).isoformat(),
+        "day": day.isoformat(),
+        "dimensions": list(dimensions),
+        "measures": [{"name": "value", "unit": unit, "kind": "derived", "decimals": 6, "attached": []}],
+        "columns": [*dimensions, "value", "status"],
+        "rows": rows,
+        "facts": {},
+        "notes": [],
+        "method": method,
+        "source": "",
+        "licence": licence,
+        "provenance": {},
+        "held": [],
+    }

@@ -1,0 +1,87 @@
+"""Derived outputs that are no quotients, in the history of a series: one of a published cell, and no second."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+import pytest
+
+from opsroom.base.cells import parts_from_units
+from opsroom.base.errors import DisclosureError, UsageError
+from opsroom.base.results import TOTAL, Cells, Measure, Part
+from opsroom.base.state import State
+from opsroom.protect import Ledger, Release, Rules
+from opsroom.protect.derived import quantiles
+from opsroom.protect.derived_once import release_derived
+from opsroom.protect.gate import release
+
+DAY = dt.date(2020, 3, 4)
+AT = dt.datetime(2020, 3, 4, 22, tzinfo=dt.UTC)
+RULES = Rules(min_contributors=3, dominance=(), attackers="outsider")
+CELLS = {"a1": 2, "a2": 12, "b1": 15, "b2": 14}
+PARENTS = {"a1": "a", "a2": "a", "b1": "b", "b2": "b"}
+
+
+@pytest.fixture
+def ledger():
+    state = State.open("sqlite://")
+    ledger = Ledger(state)
+    rows = [("M1", cell, f"{cell}{k}", 100 + 7 * k) for cell, n in CELLS.items() for k in range(n)]
+    frame = pd.DataFrame(rows, columns=["month", "cell", "group", "value"])
+    parts = parts_from_units(
+        frame, dimensions=["month", "cell"], group="group", values={"value": "value"}, totals=["cell"],
+        hierarchies={"cell": PARENTS},
+    )  # fmt: skip
+    cells = Cells(
+        name="table.sales", dimensions=("month", "cell"), frame=parts, parts=(Part("value", "MER"),),
+        measures=(Measure("value", "sum", "MER", ("value",), decimals=0),), additive=("cell",),
+        hierarchies={"cell": PARENTS},
+    )  # fmt: skip
+    out = release(cells, rules=RULES, as_of=AT, day=DAY, ledger=ledger)
+    assert {row[1] for row in out.rows if row[2] is None} == {"a1", "a2"}
+    yield ledger
+    state.close()
+
+
+def ask(ledger: Ledger, cell: str, part: str = "value") -> Release:
+    median = quantiles([100 + 7 * k for k in range(15)], range(15), [0.5], rules=RULES, unit="MER")
+    return release_derived(
+        median, series="table.sales", cell=("M1", cell), part=part, rules=RULES, as_of=AT, day=DAY, ledger=ledger
+    )
+
+
+def test_one_of_a_published_cell_is_released_and_a_second_is_not(ledger):
+    out = ask(ledger, "b1")
+    assert out.rows == (("M1/b1", "p50", 149.0, "published"),)
+    assert out.stamp["certificate"]["method"] == "opsroom-derived-1"
+    with pytest.raises(DisclosureError) as refused:
+        ask(ledger, "b1")
+    assert refused.value.code == "OPS-P061"
+    assert ledger.verify() == 2
+
+
+@pytest.mark.parametrize("cell", ["a1", "a2"])
+def test_none_of_a_cell_that_is_withheld(ledger, cell):
+    with pytest.raises(DisclosureError):
+        ask(ledger, cell)
+
+
+@pytest.mark.parametrize(("first", "second"), [("b1", "b"), ("b", "b1"), ("b", TOTAL), (TOTAL, "b2"), ("a", TOTAL)])
+def test_none_of_a_cell_that_shares_contributors_with_it(ledger, first, second):
+    ask(ledger, first)
+    with pytest.raises(DisclosureError):
+        ask(ledger, second)
+
+
+@pytest.mark.parametrize(("first", "second"), [("b1", "b2"), ("a", "b"), ("a", "b2")])
+def test_one_of_a_cell_apart(ledger, first, second):
+    ask(ledger, first)
+    ask(ledger, second)
+    assert ledger.head().seq == 3
+
+
+@pytest.mark.parametrize(("cell", "part"), [("z", "value"), ("b1", "jobs")])
+def test_a_cell_or_part_that_there_is_not_is_a_mistake(ledger, cell, part):
+    with pytest.raises(UsageError):
+        ask(ledger, cell, part)
