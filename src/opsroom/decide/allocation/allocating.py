@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from opsroom._version import __version__
 from opsroom.base.errors import UsageError
 from opsroom.decide.allocation.classes import lifted, ordered, wanting
-from opsroom.decide.allocation.prices import search_prices
+from opsroom.decide.allocation.many import search_many
 from opsroom.decide.allocation.problem import Problem, pose
 from opsroom.decide.allocation.rationing import class_numbers, served
 from opsroom.decide.allocation.rules import ClassRules, class_rules, split
@@ -38,7 +38,7 @@ class AllocationResult:
         What one more unit of each product's capacity would add to the objective, at the margin; of labour, one more
         hour, under the skill's name. It is no market price.
     binding
-        Products and skills of which nothing is left.
+        Products and skills of which nothing is left, or no more than the gap allowed where that is wider than 1e-6.
     benchmark
         Name → objective of plain rules on the same means (`ration`): ``"pro rata"``, the same share of every final
         use; ``"by class"``, where classes are given. NaN where a rule leaves a use below its floor.
@@ -88,7 +88,8 @@ class AllocationResult:
         """Return source and version."""
         return (
             "Kantorovich (1960), Management Science 6:366-422; rows generated after Kelley (1960), Journal of the SIAM "
-            f"8:703-712; proximal steps after Rockafellar (1976); opsroom {__version__}."
+            "8:703-712; interior point after Mehrotra (1992), SIAM Journal on Optimization 2:575-601; proximal steps "
+            f"after Rockafellar (1976); opsroom {__version__}."
         )
 
 
@@ -148,16 +149,17 @@ def allocate(
     -----
     Maximise ``value @ y`` subject to ``x = A x + y``, ``x <= capacity``, ``labour @ x <= labour_limit`` and the bounds
     of y. Up to some hundred scarcities become rows of a linear programme on final uses alone, generated as they show
-    (HiGHS); beyond, their prices are searched for (`prices`). The bound is weak duality's, from the prices by one
-    solve, and rests on neither search. Classes that bind are rows of the same programme (`classes`), and an order of
+    (HiGHS). Beyond, all that can be scarce are rows at once, for an interior point (`interior`), or, where such rows
+    do not fit into memory, prices are searched for (`prices`). The bound is weak duality's, from the prices by one
+    solve, and rests on no search. Classes that bind are rows of the same programme (`classes`), and an order of
     service is a chain of programmes, one a class, each certified; only the rows are generated then, so scarcities are
     some hundred. The assumption that fails most often: that the values are those that people
     have.
 
     References
     ----------
-    Kantorovich (1960), Management Science 6, 366-422; Kelley (1960), Journal of the SIAM 8, 703-712; Rockafellar
-    (1976), SIAM Journal on Control and Optimization 14, 877-898.
+    Kantorovich (1960), Management Science 6, 366-422; Kelley (1960), Journal of the SIAM 8, 703-712; Mehrotra (1992),
+    SIAM Journal on Optimization 2, 575-601; Rockafellar (1976), SIAM Journal on Control and Optimization 14, 877-898.
 
     Examples
     --------
@@ -174,8 +176,8 @@ def allocate(
         return _by_rules(problem, given, tol=tol, seconds=seconds)
     used, hours = problem.load(problem.output(problem.high))
     many = int((used > 1.0).sum() + (hours > 1.0).sum()) > EXACT_MOST and tol >= 1e-5
-    found = (search_prices if many else search)(problem, tol=tol, seconds=seconds)
-    return _result(problem, found, given.get("classes"))
+    found = (search_many if many else search)(problem, tol=tol, seconds=seconds)
+    return _result(problem, found, given.get("classes"), tol)
 
 
 def explain(
@@ -290,13 +292,14 @@ def _by_rules(p: Problem, given: Mapping[str, Any], *, tol: float, seconds: floa
     if rules.order:
         table["bound"] = found.bounds
         prices = pd.DataFrame(found.prices, index=[*p.labels, *p.skills], columns=names)
-    return replace(_result(p, whole, given["classes"]), classes=table, class_prices=prices)
+    return replace(_result(p, whole, given["classes"], tol), classes=table, class_prices=prices)
 
 
-def _result(p: Problem, found: Found, classes: Any) -> AllocationResult:
+def _result(p: Problem, found: Found, classes: Any, tol: float) -> AllocationResult:
     used, hours = p.load(found.x)
-    tight = [label for label, load in zip(p.labels, used, strict=True) if load >= 1.0 - _TIGHT]
-    tight += [skill for skill, load in zip(p.skills, hours, strict=True) if load >= 1.0 - _TIGHT]
+    full = 1.0 - max(_TIGHT, tol)
+    tight = [label for label, load in zip(p.labels, used, strict=True) if load >= full]
+    tight += [skill for skill, load in zip(p.skills, hours, strict=True) if load >= full]
     prices = pd.Series(np.concatenate([found.prices, found.wages]), index=[*p.labels, *p.skills], name="shadow_price")
     return AllocationResult(
         objective=found.objective,
