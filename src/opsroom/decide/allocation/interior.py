@@ -8,10 +8,11 @@ What the solution misses disturbs only how evenly the path is followed, never wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
-from scipy.linalg import get_blas_funcs, get_lapack_funcs
+from scipy.linalg import blas, lapack
 
 from opsroom.decide.allocation.master import Floats
 
@@ -230,17 +231,20 @@ class _System:
 
     def _factor(self, weight: Floats, felt: Floats) -> None:
         some = np.flatnonzero(weight > _FELT)
+        if not len(some):
+            return
         wide = min(int(_WIDE * len(some)) + 1, len(felt))
         free = np.sort(np.argpartition(felt, len(felt) - wide)[len(felt) - wide :])
         # Of unknowns left away the diagonal stays in; with that the system is within a small factor of this one.
         part = self.path.rows[free][:, some]
         whole = self.scale[some] / np.sqrt(self.diagonal[some])
         part = part * np.sqrt(self.free[free]).astype(part.dtype)[:, None] * whole.astype(part.dtype)
-        product = get_blas_funcs("syrk", (part,))
-        square = product(1.0, part, trans=1, lower=1)
+        double = part.dtype == np.float64
+        product: Any = blas.dsyrk if double else blas.ssyrk
+        square = product(1.0, part.T, lower=1)
         np.fill_diagonal(square, 1.0 + 30.0 * np.finfo(part.dtype).eps * len(some) ** 0.5)
-        factor = get_lapack_funcs("potrf", (square,))
-        self._back = get_lapack_funcs("potrs", (square,))
+        factor: Any = lapack.dpotrf if double else lapack.spotrf
+        self._back: Any = lapack.dpotrs if double else lapack.spotrs
         self._square, info = factor(square, lower=1, overwrite_a=1)
         if info == 0:
             self.some = some
