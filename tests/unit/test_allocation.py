@@ -15,7 +15,8 @@ from scipy.optimize import linprog
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.decide import allocate
-from opsroom.decide.allocation import explain, many, possible_share, ration, shadow_ranges
+from opsroom.decide.allocation import clear_market, explain, many, possible_share, ration, shadow_ranges
+from opsroom.decide.allocation import market as market_module
 from opsroom.decide.allocation.interior import inner
 from opsroom.decide.allocation.many import search_many
 from opsroom.decide.allocation.prices import repaired, search_prices
@@ -325,3 +326,55 @@ def test_classes_are_served_in_order_and_alike_within(seed: int) -> None:
 def test_classes_that_are_none_are_refused() -> None:
     with pytest.raises(UsageError, match="classes are no numbers"):
         ration(np.zeros((2, 2)), [1.0, 1.0], classes=[0, 1], capacity=[1.0, 1.0])
+
+
+@given(seed=st.integers(0, 10_000), elasticity=st.sampled_from([0.3, 1.0, 2.5]), ratio=st.sampled_from([0.8, 1.05]))
+@settings(max_examples=15)
+def test_a_market_clears_and_nobody_would_rather_trade(seed: int, elasticity: float, ratio: float) -> None:
+    given = drawn(seed, 12, scarce=0.6)
+    del given["value"]
+    found = clear_market(**given, elasticity=elasticity, max_demand_ratio=ratio)  # type: ignore[arg-type]  # a mapping
+    a, d, y = np.asarray(given["A"]), np.asarray(given["demand"]), found["final"].to_numpy()
+    n, inverse = len(d), np.linalg.inv(np.eye(len(d)) - np.asarray(given["A"]))
+    x, hours = inverse @ y, np.asarray(given["labour"])[0]
+    assert (x <= np.asarray(given["capacity"]) * (1 + 1e-8)).all()
+    assert hours @ x <= float(np.asarray(given["labour_limit"])[0]) * (1 + 1e-8)
+    # prices are 1 and rents of what is scarce, of which the wage is what rents of capacities leave over
+    rest = (np.eye(n) - a).T @ (found["price"].to_numpy() - 1.0) - found["rent"].to_numpy()
+    wage = float(np.mean(rest / hours))
+    assert rest == pytest.approx(wage * hours, abs=1e-6)
+    assert wage >= -1e-9
+    wanted = np.minimum(d * found["price"].to_numpy() ** -elasticity, ratio * d)
+    assert y == pytest.approx(wanted, rel=3e-3)
+    spent = found["price"] @ y
+    idle = found["rent"].to_numpy() @ (np.asarray(given["capacity"]) - x)
+    assert abs(idle + wage * (float(np.asarray(given["labour_limit"])[0]) - hours @ x)) <= 5e-3 * spent
+
+
+def test_an_optimum_is_compared_with_a_market() -> None:
+    given = drawn(4, 15)
+    found = allocate(**given)  # type: ignore[arg-type]  # a mapping of all arguments
+    rest = {k: v for k, v in given.items() if k != "value"}
+    market = clear_market(**rest)["final"]  # type: ignore[arg-type]  # a mapping of all arguments
+    assert found.benchmark["market"] == pytest.approx(float(np.asarray(given["value"]) @ market))
+    assert found.benchmark["market"] <= found.objective
+    assert f"a market that clears at once {found.benchmark['market']:,.2f}" in found.summary()
+    alone = allocate(**given, elasticity=None)  # type: ignore[arg-type]  # a mapping of all arguments
+    assert "market" not in alone.benchmark
+    assert "market" not in alone.summary()
+    with pytest.raises(UsageError, match="elasticity"):
+        allocate(**given, elasticity=0.0)  # type: ignore[arg-type]  # a mapping of all arguments
+    floors = allocate(**given, rules={"floor": 0.9 * found.y.to_numpy()})  # type: ignore[arg-type]  # a mapping
+    assert np.isnan(floors.benchmark["market"])  # a market leaves somebody below
+    plenty = {**rest, "capacity": None, "labour": None, "labour_limit": None}
+    assert (clear_market(**plenty)["price"] == 1.0).all()  # type: ignore[arg-type]  # a mapping of all arguments
+
+
+def test_a_market_without_prices_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_module, "_STEPS", 1)
+    given = drawn(4, 15)
+    assert np.isnan(allocate(**given).benchmark["market"])  # type: ignore[arg-type]  # a mapping of all arguments
+    del given["value"]
+    with pytest.raises(FitError, match="no prices") as caught:
+        clear_market(**given)  # type: ignore[arg-type]  # a mapping of all arguments
+    assert caught.value.code == "OPS-M186"
