@@ -328,12 +328,19 @@ def test_classes_that_are_none_are_refused() -> None:
         ration(np.zeros((2, 2)), [1.0, 1.0], classes=[0, 1], capacity=[1.0, 1.0])
 
 
-@given(seed=st.integers(0, 10_000), elasticity=st.sampled_from([0.3, 1.0, 2.5]), ratio=st.sampled_from([0.8, 1.05]))
-@settings(max_examples=15)
-def test_a_market_clears_and_nobody_would_rather_trade(seed: int, elasticity: float, ratio: float) -> None:
+@given(
+    seed=st.integers(0, 10_000),
+    elasticity=st.sampled_from([0.3, 1.0, 2.5]),
+    ratio=st.sampled_from([0.8, 1.05]),
+    floor=st.sampled_from([0.0, 0.55]),
+)
+@settings(max_examples=20)
+def test_a_market_clears_and_nobody_would_rather_trade(
+    seed: int, elasticity: float, ratio: float, floor: float
+) -> None:
     given = drawn(seed, 12, scarce=0.6)
     del given["value"]
-    found = clear_market(**given, elasticity=elasticity, max_demand_ratio=ratio)  # type: ignore[arg-type]  # a mapping
+    found = clear_market(**given, elasticity=elasticity, max_demand_ratio=ratio, floor=floor)  # type: ignore[arg-type]  # a mapping
     a, d, y = np.asarray(given["A"]), np.asarray(given["demand"]), found["final"].to_numpy()
     n, inverse = len(d), np.linalg.inv(np.eye(len(d)) - np.asarray(given["A"]))
     x, hours = inverse @ y, np.asarray(given["labour"])[0]
@@ -344,7 +351,7 @@ def test_a_market_clears_and_nobody_would_rather_trade(seed: int, elasticity: fl
     wage = float(np.mean(rest / hours))
     assert rest == pytest.approx(wage * hours, abs=1e-6)
     assert wage >= -1e-9
-    wanted = np.minimum(d * found["price"].to_numpy() ** -elasticity, ratio * d)
+    wanted = np.clip(d * found["price"].to_numpy() ** -elasticity, floor * d, ratio * d)
     assert y == pytest.approx(wanted, rel=3e-3)
     spent = found["price"] @ y
     idle = found["rent"].to_numpy() @ (np.asarray(given["capacity"]) - x)
@@ -364,8 +371,10 @@ def test_an_optimum_is_compared_with_a_market() -> None:
     assert "market" not in alone.summary()
     with pytest.raises(UsageError, match="elasticity"):
         allocate(**given, elasticity=0.0)  # type: ignore[arg-type]  # a mapping of all arguments
-    floors = allocate(**given, rules={"floor": 0.9 * found.y.to_numpy()})  # type: ignore[arg-type]  # a mapping
-    assert np.isnan(floors.benchmark["market"])  # a market leaves somebody below
+    all_floors = allocate(**given, rules={"floor": found.y.to_numpy() * (1 - 1e-9)})  # type: ignore[arg-type]  # a mapping
+    assert all_floors.benchmark["market"] == pytest.approx(found.objective, rel=1e-6)  # nothing is left to trade
+    with pytest.raises(FitError, match="floors"):
+        clear_market(**rest, floor=1.0)  # type: ignore[arg-type]  # a mapping of all arguments
     plenty = {**rest, "capacity": None, "labour": None, "labour_limit": None}
     assert (clear_market(**plenty)["price"] == 1.0).all()  # type: ignore[arg-type]  # a mapping of all arguments
 

@@ -44,7 +44,7 @@ class AllocationResult:
     benchmark
         Name → objective of plain rules on the same means (`ration`): ``"pro rata"``, the same share of every final
         use; ``"by class"``, where classes are given; ``"market"``, prices that rise until what is wanted fits
-        (`clear_market`). NaN where a rule leaves a use below its floor, or no prices clear the market.
+        beside the floors (`clear_market`). NaN where a rule leaves a use below its floor, or no prices clear a market.
     classes
         Where classes bind the optimum, by class: ``wanted``, the worth of what it wants; ``worth``, of what it gets;
         ``share``, the one over the other; and under an order of service ``bound``, what the class cannot exceed in any
@@ -338,9 +338,8 @@ def _benchmark(p: Problem, classes: Any, market: float | None) -> dict[str, floa
 
 def _market(p: Problem, elasticity: float) -> float:
     try:
-        y, _, _ = cleared(p, elasticity)
+        return float(p.worth @ cleared(p, elasticity)[0])
     except FitError as error:
         if error.code != "OPS-M186":
             raise
         return float("nan")  # what cannot be said of a market is no reason to say nothing of the plan
-    return float("nan") if (y < p.low * (1.0 - 1e-9)).any() else float(p.worth @ y)

@@ -9,8 +9,9 @@ import pandas as pd
 from scipy import optimize
 
 from opsroom.base.errors import FitError, UsageError
-from opsroom.decide.allocation.master import Floats
+from opsroom.decide.allocation.master import Floats, infeasible
 from opsroom.decide.allocation.problem import Problem, pose
+from opsroom.decide.allocation.search import VIOLATED, moved_back
 from opsroom.decide.input_output.productive import solve
 
 _STEPS, _AGAIN = 400, 5
@@ -25,6 +26,7 @@ def clear_market(
     demand: Any,
     *,
     elasticity: float = 1.0,
+    floor: Any = None,
     capacity: Any = None,
     labour: Any = None,
     labour_limit: Any = None,
@@ -41,6 +43,8 @@ def clear_market(
     elasticity
         By how many per cent less is bought where a price is one per cent higher; 1: everybody spends on each use what
         he always spent.
+    floor
+        Final use that everybody gets whatever it costs, by product, or one share of what is wanted.
 
     Returns
     -------
@@ -52,14 +56,14 @@ def clear_market(
     UsageError
         An elasticity that is not above 0; as in `allocate`.
     FitError
-        No prices were found.
+        No prices were found; floors that cannot be met together.
 
     Notes
     -----
     A price is 1 and the rents of all that is scarce in what it is made of, :math:`p = 1 + (I-A')^{-1}(r + \\ell q)`;
-    users buy :math:`d p^{-\\varepsilon}`; a rent is above 0 only where nothing is left. These prices are the minimum of
-    a convex function of the rents (Samuelson's net social pay-off in its dual form). The assumption that fails most
-    often: that prices clear at once, and that buyers can pay them whoever they are.
+    users buy :math:`d p^{-\\varepsilon}`, their floor at least; a rent is above 0 only where nothing is left. These
+    prices are the minimum of a convex function of the rents (Samuelson's net social pay-off in its dual form). The
+    assumption that fails most often: that prices clear at once, and that buyers can pay them whoever they are.
 
     References
     ----------
@@ -72,9 +76,11 @@ def clear_market(
     >>> clear_market(np.zeros((2, 2)), [10.0, 10.0], capacity=[8.0, 20.0]).round(2).to_numpy().tolist()
     [[8.0, 1.25, 0.25], [10.0, 1.0, 0.0]]
     """
+    if floor is not None and np.ndim(floor) == 0:
+        floor = float(floor) * np.asarray(demand, dtype=np.float64)
     p = pose(
         A, demand, value=1.0, capacity=capacity, labour=labour, labour_limit=labour_limit,
-        max_demand_ratio=max_demand_ratio, floor=None,
+        max_demand_ratio=max_demand_ratio, floor=floor,
     )  # fmt: skip
     y, price, rent = cleared(p, checked(elasticity))
     return pd.DataFrame({"final": y, "price": price, "rent": rent}, index=p.labels)
@@ -93,13 +99,15 @@ def cleared(p: Problem, elasticity: float) -> tuple[Floats, Floats, Floats]:
     Raises
     ------
     FitError
-        No prices were found.
+        No prices were found; floors that cannot be met together.
     """
-    most = np.minimum(p.demand, p.high)
+    most = np.maximum(np.minimum(p.demand, p.high), p.low)
     used, hours = p.load(p.output(most))
     scarce, short = np.flatnonzero(used > 1.0), np.flatnonzero(hours > 1.0)
     if not len(scarce) + len(short):
         return most, np.ones_like(most), np.zeros_like(most)
+    if p.low.any() and max(load.max(initial=0.0) for load in p.load(p.output(p.low))) > 1.0 + VIOLATED:
+        raise infeasible()
     market = _Market(p, elasticity, most, scarce, short)
     z = np.zeros(len(scarce) + len(short))
     for _ in range(_AGAIN):
@@ -117,9 +125,8 @@ def cleared(p: Problem, elasticity: float) -> tuple[Floats, Floats, Floats]:
             remedy="Leave the market out (elasticity=None), or give a larger elasticity.",
             code="OPS-M186",
         )
-    used, hours = p.load(p.output(market.y))
-    over = max(1.0, float(used.max(initial=0.0)), float(hours.max(initial=0.0)))
-    return market.y / over, market.price, market.rents(z)[0]
+    y, _ = moved_back(p, market.y, p.output(market.y))
+    return y, market.price, market.rents(z)[0]
 
 
 class _Market:
@@ -131,8 +138,11 @@ class _Market:
         # a rent counted so curves the function about as much for every mean
         self.scale = 1.0 / np.sqrt(self.limit)
         self.unit = float(most.sum()) / 1000.0
-        # the price up to which the most is bought
+        # the prices up to which the most is bought, and from which on the floor is
         self.choke = np.where(p.demand > most, (p.demand / np.maximum(most, 1e-300)) ** (1.0 / elasticity), 1.0)
+        with np.errstate(over="ignore"):
+            deep = (p.demand / np.maximum(p.low, 1e-300)) ** (1.0 / elasticity)
+        self.deep = np.maximum(np.where(p.low > 0.0, deep, np.inf), self.choke)
         self.y, self.x, self.price = most, most.copy(), np.ones_like(most)
         self.cost = np.zeros_like(most)
 
@@ -150,12 +160,13 @@ class _Market:
         rent, wage = self.rents(z)
         self.cost = np.maximum(solve(p.turned, rent + wage @ p.labour, tol=_FINE, start=self.cost).x, 0.0)
         self.price = 1.0 + self.cost
-        self.y = np.minimum(p.demand * self.price**-e, self.most)
+        self.y = np.clip(p.demand * self.price**-e, p.low, self.most)
         self.x = solve(p.a, self.y, tol=_FINE, start=self.x).x
-        # what buyers gain at these prices over what they pay, up to a constant; beyond the most nothing is bought
-        last = np.maximum(self.price, self.choke)
+        # what buyers gain at these prices over what they pay, up to a constant
+        last = np.clip(self.price, self.choke, self.deep)
         area = -np.log(last) if e == 1.0 else (1.0 - last ** (1.0 - e)) / (1.0 - e)
-        gain = p.demand * area + self.most * (last - self.price)
+        gain = p.demand * area + self.most * np.maximum(self.choke - self.price, 0.0)
+        gain -= p.low * np.maximum(self.price - last, 0.0)
         value = float(self.limit @ (z * self.scale) + gain.sum())
         loads = np.concatenate([self.x[self.scarce], (p.labour @ self.x)[self.short]])
         return value / self.unit, (self.limit - loads) * self.scale / self.unit
