@@ -109,7 +109,7 @@ def test_floors_that_many_scarcities_cannot_meet_are_refused() -> None:
 def test_what_does_not_fit_into_memory_is_searched_for_by_prices(monkeypatch: pytest.MonkeyPatch) -> None:
     given = drawn(3, 40, scarce=0.8)
     problem = pose(**given, max_demand_ratio=1.05, floor=None)  # type: ignore[arg-type]  # a mapping of all arguments
-    monkeypatch.setattr(many, "_MEMORY", 1)
+    monkeypatch.setattr(many, "MEMORY", 1)
     found = search_many(problem, tol=1e-3, seconds=60)
     assert found.rows == 0
     assert found.objective == pytest.approx(plain(given), rel=1e-3)

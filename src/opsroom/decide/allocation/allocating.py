@@ -18,11 +18,10 @@ from opsroom.decide.allocation.many import search_many
 from opsroom.decide.allocation.market import checked, cleared
 from opsroom.decide.allocation.problem import Problem, pose
 from opsroom.decide.allocation.rationing import class_numbers, served
+from opsroom.decide.allocation.rows import EXACT_MOST
 from opsroom.decide.allocation.rules import ClassRules, class_rules, split
 from opsroom.decide.allocation.search import Found, search
 
-EXACT_MOST = 400
-"""Scarcities up to which rows are generated; beyond, prices are searched for."""
 _TIGHT = 1e-6
 
 
@@ -160,9 +159,9 @@ def allocate(
     (HiGHS). Beyond, all that can be scarce are rows at once, for an interior point (`interior`), or, where such rows
     do not fit into memory, prices are searched for (`prices`). The bound is weak duality's, from the prices by one
     solve, and rests on no search. Classes that bind are rows of the same programme (`classes`), and an order of
-    service is a chain of programmes, one a class, each certified; only the rows are generated then, so scarcities are
-    some hundred. The assumption that fails most often: that the values are those that people
-    have.
+    service is a chain of programmes, one a class, each certified. Of thousands of scarcities an order cannot be strict:
+    allow a share such as ``{"order": 1e-4}``, to ten times of which it is then certified. The assumption that fails
+    most often: that the values are those that people have.
 
     References
     ----------

@@ -88,7 +88,9 @@ def _most(at: Floats, step: Floats) -> float:
     return min(1.0, float(np.min(-at[falls] / step[falls], initial=np.inf)))
 
 
-def inner(worth: Floats, high: Floats, rows: np.ndarray, limit: Floats, *, tol: float, given: float = 0.0) -> Inner:
+def inner(
+    worth: Floats, high: Floats, rows: np.ndarray, limit: Floats, *, tol: float, given: float = 0.0, met: bool = False
+) -> Inner:
     """Maximise ``worth @ z`` subject to ``0 <= z <= high`` and ``z @ rows <= limit``.
 
     Parameters
@@ -103,6 +105,8 @@ def inner(worth: Floats, high: Floats, rows: np.ndarray, limit: Floats, *, tol: 
         End at a gap of that share of the bound.
     given
         Worth of what is not in question, for the gap.
+    met
+        End only where every row is met to within 1e-9.
 
     Notes
     -----
@@ -117,7 +121,7 @@ def inner(worth: Floats, high: Floats, rows: np.ndarray, limit: Floats, *, tol: 
         surplus = worth - costs
         bound = float(limit @ point.prices + np.maximum(surplus, 0.0) @ high) + given
         reached = float(worth @ point.z) / path.over(loads) + given
-        ends = bound - reached <= tol * abs(bound) and path.asked(loads)
+        ends = bound - reached <= tol * abs(bound) and path.asked(loads, every=met)
         if ends or point.mean() <= _NOTHING * mean:
             break
         following = path.step(point, surplus, loads)
@@ -142,10 +146,9 @@ class _Path:
         scarce = self.limit > 0.0
         return max(1.0, float((loads[scarce] / self.limit[scarce]).max(initial=0.0)))
 
-    def asked(self, loads: Floats) -> bool:
-        """Return whether the rows that ask for something, and all others beside them, are met."""
-        asks = self.limit <= 0.0
-        return not asks.any() or bool((loads <= self.limit + _MET).all())
+    def asked(self, loads: Floats, *, every: bool) -> bool:
+        """Return whether all rows are met; where none asks for something, what is possible is a matter of scale."""
+        return not (every or (self.limit <= 0.0).any()) or bool((loads <= self.limit + _MET).all())
 
     def both(self, prices: Floats, z: Floats) -> tuple[Floats, Floats]:
         """Return what each unknown costs at prices, and what unknowns take of each row."""

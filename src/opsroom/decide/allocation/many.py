@@ -8,12 +8,10 @@ from opsroom.decide.allocation.interior import inner
 from opsroom.decide.allocation.master import Floats, infeasible, unclosed
 from opsroom.decide.allocation.prices import search_prices
 from opsroom.decide.allocation.problem import Problem
-from opsroom.decide.allocation.rows import taken
+from opsroom.decide.allocation.rows import MEMORY, taken
 from opsroom.decide.allocation.search import ROUNDING, VIOLATED, Found, within
 from opsroom.decide.input_output.productive import solve
 
-_MEMORY = 4 * 1024**3
-"""Bytes that rows may take; beyond, prices are searched for without them."""
 _SHORT = 1e-4
 """Gap from which on numbers of four bytes will do."""
 _PART = 0.01
@@ -49,7 +47,7 @@ def search_many(p: Problem, *, tol: float, seconds: float) -> Found:
     most = p.load(p.output(p.high))[0]
     scarce = np.flatnonzero(most > 1.0)
     kind = np.float32 if tol >= _SHORT else np.float64
-    if len(p.labels) * len(scarce) * np.dtype(kind).itemsize > _MEMORY:
+    if len(p.labels) * len(scarce) * np.dtype(kind).itemsize > MEMORY:
         return search_prices(p, tol=tol, seconds=seconds)
     rows = np.empty((len(p.labels), len(scarce) + len(p.labour_limit)), dtype=kind)
     rows[:, : len(scarce)] = taken(p, scarce, tol=_PART * tol, kind=kind)

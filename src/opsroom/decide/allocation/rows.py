@@ -15,6 +15,10 @@ from opsroom.decide.allocation.master import Floats
 from opsroom.decide.allocation.problem import Problem
 from opsroom.decide.input_output.productive import unproductive
 
+EXACT_MOST = 400
+"""Scarcities up to which rows are generated as they show; beyond, all are written down at once."""
+MEMORY = 4 * 1024**3
+"""Bytes that rows written down may take."""
 _BLOCK = 32
 _SWEEPS = 1000
 
