@@ -183,7 +183,7 @@ def allocate(
     if binds:
         return _by_rules(problem, given, market, tol=tol, seconds=seconds)
     used, hours = problem.load(problem.output(problem.high))
-    many = int((used > 1.0).sum() + (hours > 1.0).sum()) > EXACT_MOST and tol >= 1e-5
+    many = int((used > 1.0).sum() + (hours > 1.0).sum()) > EXACT_MOST
     found = (search_many if many else search)(problem, tol=tol, seconds=seconds)
     return _result(problem, found, given.get("classes"), market, tol)
 

@@ -16,15 +16,16 @@ from scipy.linalg import blas, lapack
 
 from opsroom.decide.allocation.master import Floats
 
-_STEPS = 100
+_STEPS = 300
 _CENTRAL = 30.0
 """How far from the ends the path begins, in the mean worth of an unknown: too near to them costs more steps."""
 _CORRECTORS = 3
 _BACK = 0.995
 _NOTHING = 1e-13
 """Part of the mean product of the start below which all is rounding."""
-_ROUGH = 0.05
-"""Part of the mean product of a price and what is left that a system may be solved wrongly by."""
+_ROUGH, _EXACT = 0.05, 0.005
+"""Part of the mean product of a price and what is left that a system may be solved wrongly by; where rows that ask for
+something leave little room, less."""
 _PLAIN, _PASSES = 12, 80
 """Passes from which on a part of the system is factorised, and most passes."""
 _FELT = 0.5
@@ -89,8 +90,9 @@ def _most(at: Floats, step: Floats) -> float:
 
 
 def inner(
-    worth: Floats, high: Floats, rows: np.ndarray, limit: Floats, *, tol: float, given: float = 0.0, met: bool = False
-) -> Inner:
+    worth: Floats, high: Floats, rows: np.ndarray, limit: Floats, *, tol: float, given: float = 0.0,
+    whole: float | None = None, met: bool = False,
+) -> Inner:  # fmt: skip
     """Maximise ``worth @ z`` subject to ``0 <= z <= high`` and ``z @ rows <= limit``.
 
     Parameters
@@ -102,9 +104,11 @@ def inner(
     limit
         By row: above 0 where a row holds nothing below 0. Others are met to within 1e-9.
     tol
-        End at a gap of that share of the bound.
+        End at a gap of that share of the bound, or of `whole`.
     given
         Worth of what is not in question, for the gap.
+    whole
+        What the gap is counted as a share of.
     met
         End only where every row is met to within 1e-9.
 
@@ -113,7 +117,7 @@ def inner(
     Predictor and corrector steps after Mehrotra (1992), SIAM Journal on Optimization 2, 575-601, from a start that need
     not be possible; further correctors after Gondzio (1996), Computational Optimization and Applications 6, 137-156.
     """
-    path = _Path(worth, high, rows, limit)
+    path = _Path(worth, high, rows, limit, rough=_EXACT if met else _ROUGH)
     point = path.start()
     mean = point.mean()
     for _ in range(_STEPS):
@@ -121,7 +125,7 @@ def inner(
         surplus = worth - costs
         bound = float(limit @ point.prices + np.maximum(surplus, 0.0) @ high) + given
         reached = float(worth @ point.z) / path.over(loads) + given
-        ends = bound - reached <= tol * abs(bound) and path.asked(loads, every=met)
+        ends = bound - reached <= tol * abs(bound if whole is None else whole) and path.asked(loads, every=met)
         if ends or point.mean() <= _NOTHING * mean:
             break
         following = path.step(point, surplus, loads)
@@ -134,7 +138,8 @@ def inner(
 class _Path:
     """The programme, and the steps along its central path."""
 
-    def __init__(self, worth: Floats, high: Floats, rows: np.ndarray, limit: Floats) -> None:
+    def __init__(self, worth: Floats, high: Floats, rows: np.ndarray, limit: Floats, *, rough: float) -> None:
+        self.rough = rough
         self.worth, self.high, self.rows, self.limit = worth, high, rows, limit
         self.kind = rows.dtype
         self.count = len(limit) + 2 * len(high)
@@ -287,7 +292,7 @@ class _System:
         left, below, above = changed
         at, path = self.at, self.path
         gain = idle + below / at.z - above / at.room
-        fine = _ROUGH * float(np.sqrt(len(at.left) * mean))
+        fine = path.rough * float(np.sqrt(len(at.left) * mean))
         right = left / at.prices - missing + path.answer(np.zeros_like(missing), gain, self.free)[1]
         prices = self.scale * self._solve(self.scale * right, fine)
         z, taken = path.answer(prices, gain, self.free)

@@ -9,11 +9,13 @@ from opsroom.decide.allocation.master import Floats, infeasible, unclosed
 from opsroom.decide.allocation.prices import search_prices
 from opsroom.decide.allocation.problem import Problem
 from opsroom.decide.allocation.rows import MEMORY, taken
-from opsroom.decide.allocation.search import ROUNDING, VIOLATED, Found, within
+from opsroom.decide.allocation.search import ROUNDING, VIOLATED, Found, search, within
 from opsroom.decide.input_output.productive import solve
 
 _SHORT = 1e-4
 """Gap from which on numbers of four bytes will do."""
+_EXACT, _PATH = 1e-5, 1e-7
+"""Gaps below which rows are generated one after the other: where the path does not reach them, and in any case."""
 _PART = 0.01
 """Part of the gap allowed that rows may be wrong by."""
 _ENDS = 0.8
@@ -44,11 +46,13 @@ def search_many(p: Problem, *, tol: float, seconds: float) -> Found:
     What the most of all final uses would not exceed can never be scarce and is no row. The answer is cut back to what
     is possible and its bound proved as in `search`, with the table itself and nothing of the rows.
     """
+    if tol < _PATH:
+        return search(p, tol=tol, seconds=seconds)
     most = p.load(p.output(p.high))[0]
     scarce = np.flatnonzero(most > 1.0)
     kind = np.float32 if tol >= _SHORT else np.float64
     if len(p.labels) * len(scarce) * np.dtype(kind).itemsize > MEMORY:
-        return search_prices(p, tol=tol, seconds=seconds)
+        return (search if tol < _EXACT else search_prices)(p, tol=tol, seconds=seconds)
     rows = np.empty((len(p.labels), len(scarce) + len(p.labour_limit)), dtype=kind)
     rows[:, : len(scarce)] = taken(p, scarce, tol=_PART * tol, kind=kind)
     for k, hours in enumerate(p.labour):
@@ -75,5 +79,7 @@ def search_many(p: Problem, *, tol: float, seconds: float) -> Found:
     answer = within(p, y, p.output(y), prices, wages, rows.shape[1], found.steps)
     gap = answer.bound - answer.objective
     if gap > max(tol, ROUNDING) * max(abs(answer.bound), 1e-300):
+        if tol < _EXACT:
+            return search(p, tol=tol, seconds=seconds)
         raise unclosed(gap / abs(answer.bound))
     return answer

@@ -50,7 +50,7 @@ class Wide:
         limit = np.where(np.abs(left) < _LEAST, _LEAST, left)
         found = inner(
             self._worth[moves], (self._high - self._low)[moves], np.ascontiguousarray(self._rows[moves]), limit,
-            tol=self._tol, given=float(self._worth @ self._low), met=True,
+            tol=self._tol, given=float(self._worth @ self._low), whole=float(self._worth @ self._high), met=True,
         )  # fmt: skip
         z = self._low.copy()
         z[moves] += found.z
