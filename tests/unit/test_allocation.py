@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.decide import allocate
-from opsroom.decide.allocation import explain, possible_share, ration, shadow_ranges
+from opsroom.decide.allocation import clear_market, explain, many, possible_share, ration, shadow_ranges
+from opsroom.decide.allocation import market as market_module
+from opsroom.decide.allocation.interior import inner
+from opsroom.decide.allocation.many import search_many
 from opsroom.decide.allocation.prices import repaired, search_prices
 from opsroom.decide.allocation.problem import pose
+from opsroom.decide.allocation.rows import taken
 from opsroom.decide.allocation.search import bound
 
 
@@ -73,17 +80,77 @@ def test_the_optimum_is_that_of_the_whole_programme(seed: int, n: int, skills: i
     assert found.benchmark["pro rata"] <= found.objective * (1 + 1e-9)
 
 
-@given(st.integers(0, 10_000))
-def test_prices_alone_come_as_near_as_was_asked(seed: int) -> None:
+@pytest.mark.parametrize(("way", "tol"), [(search_prices, 1e-3), (search_many, 1e-3), (search_many, 1e-6)])
+@given(seed=st.integers(0, 10_000), floor=st.sampled_from([0.0, 0.5]))
+@settings(max_examples=10)
+def test_many_scarcities_come_as_near_as_was_asked(way: Any, tol: float, seed: int, floor: float) -> None:
     given = drawn(seed, 40, scarce=0.8)
-    problem = pose(**given, max_demand_ratio=1.05, floor=None)  # type: ignore[arg-type]  # a mapping of all arguments
-    found = search_prices(problem, tol=1e-3, seconds=60)
-    best = plain(given)
+    low = floor * np.asarray(given["demand"])
+    problem = pose(**given, max_demand_ratio=1.05, floor=low)  # type: ignore[arg-type]  # a mapping of all arguments
+    found = way(problem, tol=tol, seconds=60)
+    best = plain(given, low)
+    assert (found.y >= low * (1 - 1e-9)).all()
     assert found.objective <= best * (1 + 1e-8)
     assert found.bound >= best * (1 - 1e-8)
-    assert found.bound - found.objective <= 1e-3 * found.bound
+    assert found.bound - found.objective <= tol * found.bound
     used, hours = problem.load(problem.output(found.y))
     assert max(used.max(), hours.max()) <= 1 + 1e-8
+
+
+def test_floors_that_many_scarcities_cannot_meet_are_refused() -> None:
+    given = drawn(3, 40, scarce=0.8)
+    low = np.asarray(given["demand"])
+    problem = pose(**given, max_demand_ratio=1.05, floor=low)  # type: ignore[arg-type]  # a mapping of all arguments
+    with pytest.raises(FitError, match="floors") as caught:
+        search_many(problem, tol=1e-3, seconds=60)
+    assert caught.value.code == "OPS-M180"
+
+
+def test_what_does_not_fit_into_memory_is_searched_for_by_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = drawn(3, 40, scarce=0.8)
+    problem = pose(**given, max_demand_ratio=1.05, floor=None)  # type: ignore[arg-type]  # a mapping of all arguments
+    monkeypatch.setattr(many, "MEMORY", 1)
+    found = search_many(problem, tol=1e-3, seconds=60)
+    assert found.rows == 0
+    assert found.objective == pytest.approx(plain(given), rel=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "close"), [(np.float32, 1e-5), (np.float64, 1e-9)])
+def test_rows_in_blocks_are_those_of_the_inverse(kind: type, close: float) -> None:
+    given = drawn(11, 90, scarce=0.8)
+    problem = pose(**given, max_demand_ratio=1.05, floor=None)  # type: ignore[arg-type]  # a mapping of all arguments
+    some = np.arange(7, 77)  # two blocks and a part of one
+    found = taken(problem, some, tol=1e-1 * close, kind=kind)
+    inverse = np.linalg.inv(np.eye(90) - np.asarray(given["A"]))
+    share = inverse[some] * problem.high / problem.capacity[some, None]
+    np.testing.assert_allclose(found.T, share, atol=close)
+    assert found.dtype == kind
+
+
+def test_a_table_that_uses_up_what_it_makes_has_no_rows() -> None:
+    given = drawn(11, 20)
+    problem = pose(**given, max_demand_ratio=1.05, floor=None)  # type: ignore[arg-type]  # a mapping of all arguments
+    heavy = replace(problem, turned=sparse.csr_array(problem.turned * (1.2 / 0.2)))
+    with pytest.raises(FitError, match="uses up"):
+        taken(heavy, np.arange(3), tol=1e-6)
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 60), m=st.integers(1, 40))
+@settings(max_examples=25)
+def test_an_interior_point_finds_the_optimum_of_any_rows(seed: int, n: int, m: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.random((n, m)) * (rng.random((n, m)) < 0.7)
+    rows[:, 0] = -rows[:, 0]  # a row that asks for something
+    high = rng.uniform(0.1, 2.0, n)
+    limit = rng.uniform(0.2, 0.9, m) * np.maximum(high @ rows, 0.1)
+    limit[0] = 0.1 * float(high @ rows[:, 0]) - 1e-3
+    worth = rng.lognormal(0.0, 1.0, n) * np.where(rng.random(n) < 0.2, -1.0, 1.0)
+    best = linprog(-worth, A_ub=rows.T, b_ub=limit, bounds=np.column_stack([np.zeros(n), high]))
+    assume(best.status == 0 and -best.fun > 1e-3)
+    found = inner(worth, high, rows, limit, tol=1e-7)
+    assert float(worth @ found.z) == pytest.approx(-best.fun, rel=1e-5)
+    assert (found.z @ rows <= limit + 1e-6).all()
+    assert (found.prices >= 0).all()
 
 
 @given(st.integers(0, 10_000))
@@ -259,3 +326,64 @@ def test_classes_are_served_in_order_and_alike_within(seed: int) -> None:
 def test_classes_that_are_none_are_refused() -> None:
     with pytest.raises(UsageError, match="classes are no numbers"):
         ration(np.zeros((2, 2)), [1.0, 1.0], classes=[0, 1], capacity=[1.0, 1.0])
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    elasticity=st.sampled_from([0.3, 1.0, 2.5]),
+    ratio=st.sampled_from([0.8, 1.05]),
+    floor=st.sampled_from([0.0, 0.55]),
+)
+@settings(max_examples=20)
+def test_a_market_clears_and_nobody_would_rather_trade(
+    seed: int, elasticity: float, ratio: float, floor: float
+) -> None:
+    given = drawn(seed, 12, scarce=0.6)
+    del given["value"]
+    found = clear_market(**given, elasticity=elasticity, max_demand_ratio=ratio, floor=floor)  # type: ignore[arg-type]  # a mapping
+    a, d, y = np.asarray(given["A"]), np.asarray(given["demand"]), found["final"].to_numpy()
+    n, inverse = len(d), np.linalg.inv(np.eye(len(d)) - np.asarray(given["A"]))
+    x, hours = inverse @ y, np.asarray(given["labour"])[0]
+    assert (x <= np.asarray(given["capacity"]) * (1 + 1e-8)).all()
+    assert hours @ x <= float(np.asarray(given["labour_limit"])[0]) * (1 + 1e-8)
+    # prices are 1 and rents of what is scarce, of which the wage is what rents of capacities leave over
+    rest = (np.eye(n) - a).T @ (found["price"].to_numpy() - 1.0) - found["rent"].to_numpy()
+    wage = float(np.mean(rest / hours))
+    assert rest == pytest.approx(wage * hours, abs=1e-6)
+    assert wage >= -1e-9
+    wanted = np.clip(d * found["price"].to_numpy() ** -elasticity, floor * d, ratio * d)
+    assert y == pytest.approx(wanted, rel=3e-3)
+    spent = found["price"] @ y
+    idle = found["rent"].to_numpy() @ (np.asarray(given["capacity"]) - x)
+    assert abs(idle + wage * (float(np.asarray(given["labour_limit"])[0]) - hours @ x)) <= 5e-3 * spent
+
+
+def test_an_optimum_is_compared_with_a_market() -> None:
+    given = drawn(4, 15)
+    found = allocate(**given)  # type: ignore[arg-type]  # a mapping of all arguments
+    rest = {k: v for k, v in given.items() if k != "value"}
+    market = clear_market(**rest)["final"]  # type: ignore[arg-type]  # a mapping of all arguments
+    assert found.benchmark["market"] == pytest.approx(float(np.asarray(given["value"]) @ market))
+    assert found.benchmark["market"] <= found.objective
+    assert f"a market that clears at once {found.benchmark['market']:,.2f}" in found.summary()
+    alone = allocate(**given, elasticity=None)  # type: ignore[arg-type]  # a mapping of all arguments
+    assert "market" not in alone.benchmark
+    assert "market" not in alone.summary()
+    with pytest.raises(UsageError, match="elasticity"):
+        allocate(**given, elasticity=0.0)  # type: ignore[arg-type]  # a mapping of all arguments
+    all_floors = allocate(**given, rules={"floor": found.y.to_numpy() * (1 - 1e-9)})  # type: ignore[arg-type]  # a mapping
+    assert all_floors.benchmark["market"] == pytest.approx(found.objective, rel=1e-6)  # nothing is left to trade
+    with pytest.raises(FitError, match="floors"):
+        clear_market(**rest, floor=1.0)  # type: ignore[arg-type]  # a mapping of all arguments
+    plenty = {**rest, "capacity": None, "labour": None, "labour_limit": None}
+    assert (clear_market(**plenty)["price"] == 1.0).all()  # type: ignore[arg-type]  # a mapping of all arguments
+
+
+def test_a_market_without_prices_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_module, "_STEPS", 1)
+    given = drawn(4, 15)
+    assert np.isnan(allocate(**given).benchmark["market"])  # type: ignore[arg-type]  # a mapping of all arguments
+    del given["value"]
+    with pytest.raises(FitError, match="no prices") as caught:
+        clear_market(**given)  # type: ignore[arg-type]  # a mapping of all arguments
+    assert caught.value.code == "OPS-M186"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import assume, settings
 from hypothesis import given as drawing
-from hypothesis import settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.decide import allocate
+from opsroom.decide.allocation import classes as classes_module
 from opsroom.decide.allocation import explain, ration, shadow_ranges
 from opsroom.decide.allocation.classes import _Chain
 from opsroom.decide.allocation.problem import pose
@@ -68,6 +70,15 @@ class Whole:
         return (-float(found.fun), found.x[self.n : 2 * self.n]) if found.status == 0 else None
 
 
+def in_order(given: dict[str, Any], rules: dict[str, Any]) -> Any:
+    """The optimum under a strict order, where one is certified: where traces decide, it is refused."""
+    try:
+        return allocate(**given, rules=rules)
+    except FitError as error:
+        assume(error.code != "OPS-M185")
+        raise
+
+
 def keeps_limits(given: dict[str, Any], found: Any) -> None:
     y, x = found.y.to_numpy(), found.x.to_numpy()
     assert x == pytest.approx(given["A"] @ x + y, rel=1e-8, abs=1e-10)
@@ -86,7 +97,7 @@ def test_an_order_is_the_chain_of_whole_programmes(seed: int, n: int, floor: flo
         with pytest.raises(FitError, match="floors"):
             allocate(**given, rules=rules)
         return
-    found = allocate(**given, rules=rules)
+    found = in_order(given, rules)
     keeps_limits(given, found)
     assert (found.y.to_numpy() >= floor * given["demand"] * (1 - 1e-9)).all()
     table = found.classes
@@ -96,7 +107,7 @@ def test_an_order_is_the_chain_of_whole_programmes(seed: int, n: int, floor: flo
         assert best is not None
         # what the class can have when those before keep what they got here: the bound says so, and it is reached
         wanted = table.loc[name, "wanted"]
-        assert table.loc[name, "bound"] >= best[0] - 1e-7 * wanted
+        assert table.loc[name, "bound"] >= best[0] - 1e-6 * wanted
         assert table.loc[name, "worth"] == pytest.approx(best[0], abs=2e-6 * wanted)
         whole.least(name, float(table.loc[name, "worth"]) - 1e-11 * wanted)
     if alike:
@@ -105,6 +116,24 @@ def test_an_order_is_the_chain_of_whole_programmes(seed: int, n: int, floor: flo
     assert found.objective == pytest.approx(float(given["value"] @ found.y))
     assert found.bound == pytest.approx(float(table["bound"].sum()))
     assert found.gap <= 1e-5
+
+
+@settings(max_examples=10)
+@drawing(st.integers(0, 100_000), st.integers(3, 14), st.booleans())
+def test_an_order_of_very_many_scarcities_is_as_near_as_it_says(seed: int, n: int, alike: bool) -> None:
+    given, classes = drawn(seed, n)
+    give, whole = 1e-4, Whole(given, classes, alike=alike)
+    with mock.patch.object(classes_module, "EXACT_MOST", 0):
+        found = allocate(**given, rules={"classes": classes, "order": give, "alike": alike})
+    keeps_limits(given, found)
+    assert found.classes is not None
+    for name in whole.names:
+        best = whole.best(whole.worth(name))
+        assert best is not None
+        most = 1.05 * float(found.classes.loc[name, "wanted"])
+        assert found.classes.loc[name, "bound"] >= best[0] - 1e-7 * most
+        assert found.classes.loc[name, "bound"] - found.classes.loc[name, "worth"] <= 10.0 * give * most
+        whole.least(name, float(found.classes.loc[name, "worth"]) - 1e-11 * most)
 
 
 @settings(max_examples=25)
@@ -118,8 +147,10 @@ def test_in_order_and_alike_is_what_plain_rationing_does(seed: int, n: int) -> N
 
 
 @settings(max_examples=40)
-@drawing(st.integers(0, 100_000), st.integers(4, 14), st.floats(0.1, 0.9), st.booleans())
-def test_least_shares_are_kept_at_least_cost_or_refused(seed: int, n: int, share: float, alike: bool) -> None:
+@drawing(st.integers(0, 100_000), st.integers(4, 14), st.floats(0.1, 0.9), st.booleans(), st.sampled_from([400, 0]))
+def test_least_shares_are_kept_at_least_cost_or_refused(
+    seed: int, n: int, share: float, alike: bool, most: int
+) -> None:
     given, classes = drawn(seed, n)
     wanted = {int(k): float(given["value"][classes == k] @ given["demand"][classes == k]) for k in np.unique(classes)}
     shares = {name: share * (1.0 if name == 1 else 0.8) for name in wanted}
@@ -128,12 +159,13 @@ def test_least_shares_are_kept_at_least_cost_or_refused(seed: int, n: int, share
         whole.least(name, part * wanted[name])
     best = whole.best(whole.worth())
     rules = {"classes": classes, "shares": shares, "alike": alike}
-    if best is None:
-        with pytest.raises(FitError, match="least shares of classes cannot be met") as caught:
-            allocate(**given, rules=rules)
-        assert caught.value.code == "OPS-M184"
-        return
-    found = allocate(**given, rules=rules)
+    with mock.patch.object(classes_module, "EXACT_MOST", most):  # rows as they show, or all at once
+        if best is None:
+            with pytest.raises(FitError, match="least shares of classes cannot be met") as caught:
+                allocate(**given, rules=rules)
+            assert caught.value.code == "OPS-M184"
+            return
+        found = allocate(**given, rules=rules)
     keeps_limits(given, found)
     assert found.objective == pytest.approx(best[0], rel=3e-6)
     assert found.bound >= best[0] * (1 - 1e-8)
@@ -150,7 +182,7 @@ def test_any_prices_prove_a_bound_for_every_class(seed: int, other: int) -> None
     problem = pose(**given, max_demand_ratio=1.05, floor=None)
     rules = class_rules({"classes": classes, "order": True}, problem)
     chain = _Chain(problem, rules, tol=1e-6, seconds=60.0)
-    found = allocate(**given, rules={"classes": classes, "order": True})
+    found = in_order(given, {"classes": classes, "order": True})
     rng = np.random.default_rng(other)
     y, whole = found.y.to_numpy(), Whole(given, classes)
     for c, name in enumerate(whole.names):
@@ -163,7 +195,7 @@ def test_any_prices_prove_a_bound_for_every_class(seed: int, other: int) -> None
         dense = dense_bound(given, classes, changed, y, name, c, whole.names)
         assert chain.bound(changed, y) == pytest.approx(dense, rel=1e-8)
         mine = whole.worth(name)[8:16]
-        assert dense >= best[0] - 1e-7 * float(mine @ given["demand"])
+        assert dense >= best[0] - 1e-6 * float(mine @ given["demand"])
         whole.least(name, float(mine @ y) * (1 - 1e-11))
 
 

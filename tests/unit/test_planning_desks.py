@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from opsroom.base.codes import SECTION_OF_DIVISION
 from opsroom.base.errors import SettingsError, UsageError
 from opsroom.base.settings import DeskSettings
 from opsroom.room import Room
+from opsroom.room.desk import DeskOutcome
+from opsroom.room.desks.allocation import elasticity_of, law_of
 from opsroom.room.desks.propagation import ahead, shocked
 from opsroom.room.desks.sectortable import last_of
 
@@ -82,6 +85,53 @@ def test_the_plan_is_the_optimum_of_the_published_tables(own_room: Path) -> None
     assert (frame["price_lower"] <= frame["price"]).all()
     assert (frame["price_less"] >= frame["price_more"]).all()
     assert set(frame.index[frame["price"] > 0]) <= set(frame.index[frame["capacity"] < 100])
+
+
+def test_the_law_binds_an_optimum_of_its_own(own_room: Path) -> None:
+    with Room.open(own_room, actor="test") as room:
+        moment = room.moment(DAY)
+
+        def run(law: object) -> DeskOutcome:
+            settings = DeskSettings("allocation", "allocation", {**ALLOCATION, "law": law})
+            return room.run_desk(settings, moment, DAY, {})
+
+        bound, impossible, unknown = (run(law) for law in ({"order": 1e-4}, {"shares": {"1": 1.0}}, {"alike": [7]}))
+    by_section, by_rule = (cells.frame for cells in bound.cells)
+    worth = by_rule.set_index("rule")["worth"]
+    assert set(worth.index) == {"optimum", "by_class", "pro_rata", "market", "by_law"}
+    assert worth.max() == worth["optimum"] == 100.0
+    assert bound.cells[0].facts["law"] == ""
+    first = bound.cells[0].facts["law_classes"][0]
+    assert first["class"] == 1
+    # the first class gets what it would get if it were alone: no plan gives it more
+    assert first["share"] == pytest.approx(first["bound"], abs=0.1)
+    by_class = by_section.set_index("section")
+    assert by_class["by_law"].notna().all()
+    for outcome, said in ((impossible, "OPS-M184"), (unknown, "names a class that no product is in")):
+        assert said in outcome.cells[0].facts["law"]
+        assert outcome.cells[0].frame["by_law"].isna().all()
+        assert "by_law" not in set(outcome.cells[1].frame["rule"])
+
+
+@pytest.mark.parametrize(
+    "law",
+    [{}, [{"order": True}, {"order": True}], {"order": 0.5}, {"alike": []}, {"alike": ["1"]}, {"alike": [True]},
+     {"shares": {"1": 1.5}}, {"shares": {"first": 0.5}}, {"shares": {"1": True}}, {"first": True}, "order"],
+)  # fmt: skip
+def test_a_law_that_makes_no_sense_is_refused(law: object) -> None:
+    with pytest.raises(SettingsError, match="law") as caught:
+        law_of(DeskSettings("allocation", "allocation", {"law": law}))
+    assert caught.value.code == "OPS-C004"
+
+
+def test_a_law_is_read_as_it_is_written() -> None:
+    written = tomllib.loads("law = {order = 1e-4, alike = [1, 3], shares = {2 = 0.5}}")
+    assert law_of(DeskSettings("allocation", "allocation", written)) == {
+        "order": 1e-4, "alike": [1, 3], "shares": {2: 0.5},
+    }  # fmt: skip
+    assert law_of(DeskSettings("allocation", "allocation", {})) is None
+    with pytest.raises(SettingsError, match="elasticity"):
+        elasticity_of(DeskSettings("allocation", "allocation", {"elasticity": 0}))
 
 
 def test_what_nobody_weighs_is_not_planned(own_room: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,16 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opsroom._version import __version__
-from opsroom.base.errors import UsageError
+from opsroom.base.errors import FitError, UsageError
 from opsroom.decide.allocation.classes import lifted, ordered, wanting
-from opsroom.decide.allocation.prices import search_prices
+from opsroom.decide.allocation.many import search_many
+from opsroom.decide.allocation.market import checked, cleared
 from opsroom.decide.allocation.problem import Problem, pose
 from opsroom.decide.allocation.rationing import class_numbers, served
+from opsroom.decide.allocation.rows import EXACT_MOST
 from opsroom.decide.allocation.rules import ClassRules, class_rules, split
 from opsroom.decide.allocation.search import Found, search
 
-EXACT_MOST = 400
-"""Scarcities up to which rows are generated; beyond, prices are searched for."""
 _TIGHT = 1e-6
 
 
@@ -38,10 +39,11 @@ class AllocationResult:
         What one more unit of each product's capacity would add to the objective, at the margin; of labour, one more
         hour, under the skill's name. It is no market price.
     binding
-        Products and skills of which nothing is left.
+        Products and skills of which nothing is left, or no more than the gap allowed where that is wider than 1e-6.
     benchmark
         Name → objective of plain rules on the same means (`ration`): ``"pro rata"``, the same share of every final
-        use; ``"by class"``, where classes are given. NaN where a rule leaves a use below its floor.
+        use; ``"by class"``, where classes are given; ``"market"``, prices that rise until what is wanted fits
+        beside the floors (`clear_market`). NaN where a rule leaves a use below its floor, or no prices clear a market.
     classes
         Where classes bind the optimum, by class: ``wanted``, the worth of what it wants; ``worth``, of what it gets;
         ``share``, the one over the other; and under an order of service ``bound``, what the class cannot exceed in any
@@ -75,11 +77,13 @@ class AllocationResult:
     def summary(self) -> str:
         """Return the allocation in a few lines."""
         dear = self.shadow_prices[self.shadow_prices > 0].sort_values(ascending=False)
+        market = self.benchmark.get("market", math.nan)
+        beside = "" if math.isnan(market) else f", a market that clears at once {market:,.2f}"
         lines = [
             f"Worth {self.objective:,.2f} under the values given; no allocation is worth more than {self.bound:,.2f} "
             f"(gap {self.gap:.1e})",
             f"  {len(self.binding)} means are used up; the same share for everybody would be worth "
-            f"{self.benchmark['pro rata']:,.2f}",
+            f"{self.benchmark['pro rata']:,.2f}{beside}",
         ]
         lines += [f"  one more unit of {name} would add {value:,.4f}" for name, value in dear.head(5).items()]
         return "\n".join(lines)
@@ -88,7 +92,8 @@ class AllocationResult:
         """Return source and version."""
         return (
             "Kantorovich (1960), Management Science 6:366-422; rows generated after Kelley (1960), Journal of the SIAM "
-            f"8:703-712; proximal steps after Rockafellar (1976); opsroom {__version__}."
+            "8:703-712; interior point after Mehrotra (1992), SIAM Journal on Optimization 2:575-601; proximal steps "
+            f"after Rockafellar (1976); opsroom {__version__}."
         )
 
 
@@ -104,6 +109,7 @@ def allocate(
     rules: Mapping[str, Any] | None = None,
     tol: float = 1e-6,
     seconds: float = 600.0,
+    elasticity: float | None = 1.0,
 ) -> AllocationResult:
     """Find the final uses that are worth most with what there is.
 
@@ -135,6 +141,8 @@ def allocate(
         The allocation is within this share of the best possible.
     seconds
         Time allowed.
+    elasticity
+        Of the market that the optimum is compared with, see `clear_market`; None: compare with no market.
 
     Raises
     ------
@@ -148,16 +156,17 @@ def allocate(
     -----
     Maximise ``value @ y`` subject to ``x = A x + y``, ``x <= capacity``, ``labour @ x <= labour_limit`` and the bounds
     of y. Up to some hundred scarcities become rows of a linear programme on final uses alone, generated as they show
-    (HiGHS); beyond, their prices are searched for (`prices`). The bound is weak duality's, from the prices by one
-    solve, and rests on neither search. Classes that bind are rows of the same programme (`classes`), and an order of
-    service is a chain of programmes, one a class, each certified; only the rows are generated then, so scarcities are
-    some hundred. The assumption that fails most often: that the values are those that people
-    have.
+    (HiGHS). Beyond, all that can be scarce are rows at once, for an interior point (`interior`), or, where such rows
+    do not fit into memory, prices are searched for (`prices`). The bound is weak duality's, from the prices by one
+    solve, and rests on no search. Classes that bind are rows of the same programme (`classes`), and an order of
+    service is a chain of programmes, one a class, each certified. Of thousands of scarcities an order cannot be strict:
+    allow a share such as ``{"order": 1e-4}``, to ten times of which it is then certified. The assumption that fails
+    most often: that the values are those that people have.
 
     References
     ----------
-    Kantorovich (1960), Management Science 6, 366-422; Kelley (1960), Journal of the SIAM 8, 703-712; Rockafellar
-    (1976), SIAM Journal on Control and Optimization 14, 877-898.
+    Kantorovich (1960), Management Science 6, 366-422; Kelley (1960), Journal of the SIAM 8, 703-712; Mehrotra (1992),
+    SIAM Journal on Optimization 2, 575-601; Rockafellar (1976), SIAM Journal on Control and Optimization 14, 877-898.
 
     Examples
     --------
@@ -170,12 +179,13 @@ def allocate(
     """
     problem = posed(A, demand, value, capacity, labour, labour_limit, max_demand_ratio, rules)
     given, binds = split(rules)
+    market = None if elasticity is None else checked(elasticity)
     if binds:
-        return _by_rules(problem, given, tol=tol, seconds=seconds)
+        return _by_rules(problem, given, market, tol=tol, seconds=seconds)
     used, hours = problem.load(problem.output(problem.high))
-    many = int((used > 1.0).sum() + (hours > 1.0).sum()) > EXACT_MOST and tol >= 1e-5
-    found = (search_prices if many else search)(problem, tol=tol, seconds=seconds)
-    return _result(problem, found, given.get("classes"))
+    many = int((used > 1.0).sum() + (hours > 1.0).sum()) > EXACT_MOST
+    found = (search_many if many else search)(problem, tol=tol, seconds=seconds)
+    return _result(problem, found, given.get("classes"), market, tol)
 
 
 def explain(
@@ -274,7 +284,9 @@ def posed(
     )  # fmt: skip
 
 
-def _by_rules(p: Problem, given: Mapping[str, Any], *, tol: float, seconds: float) -> AllocationResult:
+def _by_rules(
+    p: Problem, given: Mapping[str, Any], market: float | None, *, tol: float, seconds: float
+) -> AllocationResult:
     """Return the optimum under classes that bind."""
     rules = class_rules(given, p)
     found = ordered(p, rules, tol=tol, seconds=seconds)
@@ -290,13 +302,14 @@ def _by_rules(p: Problem, given: Mapping[str, Any], *, tol: float, seconds: floa
     if rules.order:
         table["bound"] = found.bounds
         prices = pd.DataFrame(found.prices, index=[*p.labels, *p.skills], columns=names)
-    return replace(_result(p, whole, given["classes"]), classes=table, class_prices=prices)
+    return replace(_result(p, whole, given["classes"], market, tol), classes=table, class_prices=prices)
 
 
-def _result(p: Problem, found: Found, classes: Any) -> AllocationResult:
+def _result(p: Problem, found: Found, classes: Any, market: float | None, tol: float) -> AllocationResult:
     used, hours = p.load(found.x)
-    tight = [label for label, load in zip(p.labels, used, strict=True) if load >= 1.0 - _TIGHT]
-    tight += [skill for skill, load in zip(p.skills, hours, strict=True) if load >= 1.0 - _TIGHT]
+    full = 1.0 - max(_TIGHT, tol)
+    tight = [label for label, load in zip(p.labels, used, strict=True) if load >= full]
+    tight += [skill for skill, load in zip(p.skills, hours, strict=True) if load >= full]
     prices = pd.Series(np.concatenate([found.prices, found.wages]), index=[*p.labels, *p.skills], name="shadow_price")
     return AllocationResult(
         objective=found.objective,
@@ -305,15 +318,27 @@ def _result(p: Problem, found: Found, classes: Any) -> AllocationResult:
         x=pd.Series(found.x, index=p.labels, name="output"),
         shadow_prices=prices,
         binding=tuple(tight),
-        benchmark=_benchmark(p, classes),
+        benchmark=_benchmark(p, classes, market),
     )
 
 
-def _benchmark(p: Problem, classes: Any) -> dict[str, float]:
-    """Return the worth of plain rules; NaN where one would leave a use below its floor, so is not allowed."""
+def _benchmark(p: Problem, classes: Any, market: float | None) -> dict[str, float]:
+    """Return the worth of plain rules and of a market; NaN where a use would be left below its floor: not allowed."""
     orders = {"pro rata": np.ones(len(p.labels))}
     if classes is not None:
         orders["by class"] = class_numbers(classes, p.labels)
     uses = {name: served(p, order) for name, order in orders.items()}
     short = {name: bool((y < p.low * (1.0 - 1e-9)).any()) for name, y in uses.items()}
-    return {name: float("nan") if short[name] else float(p.worth @ y) for name, y in uses.items()}
+    found = {name: float("nan") if short[name] else float(p.worth @ y) for name, y in uses.items()}
+    if market is not None:
+        found["market"] = _market(p, market)
+    return found
+
+
+def _market(p: Problem, elasticity: float) -> float:
+    try:
+        return float(p.worth @ cleared(p, elasticity)[0])
+    except FitError as error:
+        if error.code != "OPS-M186":
+            raise
+        return float("nan")  # what cannot be said of a market is no reason to say nothing of the plan

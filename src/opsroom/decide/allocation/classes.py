@@ -10,12 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import sparse
 
 from opsroom.base.errors import FitError
 from opsroom.decide.allocation.master import Floats, Master, infeasible, unclosed
 from opsroom.decide.allocation.problem import Problem
+from opsroom.decide.allocation.rows import EXACT_MOST, MEMORY, taken
 from opsroom.decide.allocation.rules import ClassRules
 from opsroom.decide.allocation.search import BLOCK, ROUNDING, ROUNDS, ROW_TOL, VIOLATED, cut_row
+from opsroom.decide.allocation.wide import Wide
 from opsroom.decide.input_output.productive import solve
 
 _MET = 1e-7
@@ -23,6 +26,8 @@ _MET = 1e-7
 _HAIR, _CUT, _OVER = 3e-10, 1e-10, 1e-6
 """Shares of a mean: left unused for rounding; what a row may lose to entries left away, which is the solver's
 tolerance, too; and what a mean must have left beside the floors for uses to be moved back."""
+_PART = 0.3
+"""Part of the gap allowed to which a programme with all its rows is solved."""
 _CHAINED = 1e-5
 """No gap of an order below this share of the most that a class could use is asked for, nor below ten times what a class
 may lose: a unit lost to rounding before may be worth hundreds to a later class."""
@@ -84,17 +89,14 @@ class _Chain:
         self.u = rules.worth(p)
         self.group, self.size, self.low, self.high = _groups(p, rules)
         self.count = len(self.low)
-        # the last unknown is the part of all least shares that is reached: 1 once it is known to be possible
-        self.master = Master(
-            np.zeros(self.count + 1), np.append(self.low, 0.0), np.append(self.high, 1.0), seconds=seconds, fine=_CUT
-        )
         self.names: list[tuple[str, int]] = []
+        self.limited: set[int] = set()
         self.full = np.maximum(self.u @ self.high_uses(), 1e-300)
         self.least = rules.shares * (self.u @ p.demand)
         self.before = 0
-        self.limited: set[int] = set()
         self.turned = p.turned
         self.base = np.concatenate(p.load(p.output(self.uses(self.low))))
+        self.master = self._programme(seconds)
         rows, limits = [], []
         for k, hours in enumerate(p.labour):
             rows.append(self._mean(solve(self.turned, hours, tol=ROW_TOL).x / p.labour_limit[k]))
@@ -108,6 +110,21 @@ class _Chain:
             self.names.append(("class", int(c)))
         if rows:
             self.master.add(rows, np.array(limits))
+
+    def _programme(self, seconds: float) -> Master | Wide:
+        """Return the programme: rows as they show, or, of very many scarcities, all of them."""
+        # the last unknown is the part of all least shares that is reached: 1 once it is known to be possible
+        low, high = np.append(self.low, 0.0), np.append(self.high, 1.0)
+        scarce = np.flatnonzero(self.p.load(self.p.output(self.high_uses()))[0] > 1.0 - _HAIR)
+        if len(scarce) <= EXACT_MOST or len(low) * len(scarce) * 8 > MEMORY:
+            return Master(np.zeros(self.count + 1), low, high, seconds=seconds, fine=_CUT)
+        uses = sparse.csr_array((np.ones(len(self.group)), (self.group, np.arange(len(self.group)))))
+        rows = np.vstack([uses @ taken(self.p, scarce, tol=_CUT), np.zeros((1, len(scarce)))])
+        self.limited.update(int(i) for i in scarce)
+        self.names += [("product", int(i)) for i in scarce]
+        limits = np.array([self._limit_of(int(i)) for i in scarce])
+        aim = max(_CHAINED, 10.0 * self.rules.give, self.tol) if self.rules.order else self.tol
+        return Wide(low, high, rows, limits, tol=_PART * aim)
 
     def high_uses(self) -> Floats:
         """Return the most that everybody could use."""

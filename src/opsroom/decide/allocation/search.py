@@ -141,20 +141,25 @@ def cut_row(row: Floats, *, most: float) -> tuple[np.ndarray, Floats]:
 
 def within(p: Problem, y: Floats, x: Floats, prices: Floats, wages: Floats, rows: int, rounds: int) -> Found:
     """Move final uses back within all limits, and prove a bound from the prices."""
-    used, hours = p.load(x)
-    worst = max(float(used.max(initial=0.0)), float(hours.max(initial=0.0)))
-    if worst > 1.0:
-        # Back towards the floors, which are possible: every load is linear on the way.
-        x_low = p.output(p.low) if p.low.any() else np.zeros_like(x)
-        low_used, low_hours = p.load(x_low)
-        whole = np.concatenate([used, hours])
-        least = np.concatenate([low_used, low_hours])
-        over = whole > 1.0
-        gained = np.maximum(whole[over] - least[over], 1e-300)  # floors alone may take all there is
-        share = float(np.min((1.0 - least[over]) / gained))
-        share = max(0.0, min(1.0, share * (1.0 - 1e-12)))
-        y, x = p.low + share * (y - p.low), x_low + share * (x - x_low)
+    y, x = moved_back(p, y, x)
     return Found(y, x, float(p.worth @ y), bound(p, prices, wages), prices, wages, rows, rounds)
+
+
+def moved_back(p: Problem, y: Floats, x: Floats) -> tuple[Floats, Floats]:
+    """Move final uses, and the outputs they take, back within all limits: towards the floors, which are possible."""
+    used, hours = p.load(x)
+    if max(float(used.max(initial=0.0)), float(hours.max(initial=0.0))) <= 1.0:
+        return y, x
+    # every load is linear on the way
+    x_low = p.output(p.low) if p.low.any() else np.zeros_like(x)
+    low_used, low_hours = p.load(x_low)
+    whole = np.concatenate([used, hours])
+    least = np.concatenate([low_used, low_hours])
+    over = whole > 1.0
+    gained = np.maximum(whole[over] - least[over], 1e-300)  # floors alone may take all there is
+    share = float(np.min((1.0 - least[over]) / gained))
+    share = max(0.0, min(1.0, share * (1.0 - 1e-12)))
+    return p.low + share * (y - p.low), x_low + share * (x - x_low)
 
 
 def bound(p: Problem, prices: Floats, wages: Floats) -> float:
