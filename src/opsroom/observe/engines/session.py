@@ -72,7 +72,7 @@ def acquire(settings: SparkSettings) -> Any:  # pyspark's session, classic or Co
         session, users = _RUNNING[settings]
         _RUNNING[settings] = (session, users + 1)
         return session
-    if any(not other.is_connect for other in _RUNNING) and not settings.is_connect:
+    if any(not (other.is_connect and settings.is_connect) for other in _RUNNING):
         raise SettingsError(
             "Spark runs in this process with other settings.",
             remedy="Close the other room first, or use another process.",
@@ -93,6 +93,9 @@ def release(settings: SparkSettings) -> None:
     session.stop()
     if not settings.is_connect:
         _end_gateway()
+    elif not _RUNNING:
+        # pyspark's functions would speak to a server ever after, and no classic session could start.
+        os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
 
 
 def _end_gateway() -> None:
