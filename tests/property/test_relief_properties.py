@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opsroom.base.errors import FitError
 from opsroom.decide.relief import NONE, Habits, Holiday, Recovery, deadline, relief
 from opsroom.decide.relief.kernel import first_shortfall, first_shortfall_numpy
-from opsroom.decide.relief.options import Loans, schedule
+from opsroom.decide.relief.options import Loans, Plans, schedule
 from opsroom.decide.relief.run import loans_of, make_problem
 from opsroom.decide.relief.tally import CLASSES
 
@@ -80,7 +80,7 @@ def test_the_kernel_and_its_twin_agree(frame: pd.DataFrame, holiday: Holiday, se
     plans = [schedule(loans, o, horizon=8) for o in (NONE, holiday)]
     problem = make_problem(
         frame,
-        plans,
+        Plans.of(plans).dues,
         Recovery(),
         sections=["A", "C", "G"],
         draws=7,

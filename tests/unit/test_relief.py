@@ -31,7 +31,7 @@ from opsroom.decide.relief.kernel import (
     first_shortfall_numpy,
     liquidity_paths,
 )
-from opsroom.decide.relief.options import Loans, schedule
+from opsroom.decide.relief.options import Loans, Plans, schedule
 from opsroom.decide.relief.publish import WHOLE
 from opsroom.decide.relief.run import loans_of, make_problem
 from opsroom.decide.relief.tally import CLASSES
@@ -137,7 +137,7 @@ def test_kernel_equals_its_numpy_twin_to_the_last_bit() -> None:
     loans = loans_of(firms)
     plans = [schedule(loans, o, horizon=9) for o in (NONE, both(3), both(4.5, catch_up=2))]
     problem = make_problem(
-        firms, plans, Recovery(response_error=0.2), sections=list("CFGI"), draws=17, seed=5,
+        firms, Plans.of(plans).dues, Recovery(response_error=0.2), sections=list("CFGI"), draws=17, seed=5,
         habits=Habits(0.4, 0.9, 0.3, 0.2, 0.3), since=0.3,
     )  # fmt: skip
     assert len(np.unique(problem.keep)) == len(np.unique(problem.lost)) == 17
@@ -155,7 +155,9 @@ def test_kernel_equals_brute_force_in_plain_python() -> None:
     plans = [schedule(loans, o, horizon=6) for o in (NONE, both(2))]
     still = Recovery(idiosyncratic=0.0)
     sections = list("CFGI")
-    problem = make_problem(firms, plans, still, sections=sections, draws=5, seed=1, habits=Habits(0.5, 1.0, 0.25, 0.5))
+    problem = make_problem(
+        firms, Plans.of(plans).dues, still, sections=sections, draws=5, seed=1, habits=Habits(0.5, 1.0, 0.25, 0.5)
+    )
     paths = still.paths(sections, horizon=6, draws=5, seed=1)
     got = first_shortfall(problem).months
     for i, row in enumerate(firms.to_dict("records")):

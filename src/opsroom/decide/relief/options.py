@@ -8,7 +8,7 @@ be paid. What is not paid is either owed later (deferred) or, for interest where
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -162,6 +162,32 @@ class Schedule:
     def deferred(self) -> Ints:
         """Dues not paid that are owed later, by company, over all months."""
         return np.asarray((self.deferred_interest + self.deferred_principal).sum(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """What a study looks at in the schedules of its options; int64 minor units.
+
+    Attributes
+    ----------
+    dues
+        What is due in cash up to the end of each month, (options, companies, months).
+    owed
+        See `Schedule`, (options, companies, months).
+    deferred, waived
+        Over all months, (options, companies).
+    """
+
+    dues: Ints
+    owed: Ints
+    deferred: Ints
+    waived: Ints
+
+    @classmethod
+    def of(cls, schedules: Iterable[Schedule]) -> Plans:
+        """Take what is needed out of each schedule: of one that is made when it is its turn, nothing else is kept."""
+        kept = [(s.paid.cumsum(axis=1), s.owed, s.deferred, s.waived.sum(axis=1)) for s in schedules]
+        return cls(*(np.stack(part) for part in zip(*kept, strict=True)))
 
 
 def schedule(

@@ -16,7 +16,7 @@ from opsroom.base.results import TOTAL, Cells
 from opsroom.decide.relief.habits import Habits
 from opsroom.decide.relief.kernel import Problem, Shortfalls
 from opsroom.decide.relief.losses import Losses
-from opsroom.decide.relief.options import Holiday, Schedule
+from opsroom.decide.relief.options import Holiday, Plans
 from opsroom.decide.relief.recovery import Recovery, months_between
 from opsroom.decide.relief.tally import CLASSES, Tally
 
@@ -252,7 +252,7 @@ def assemble(
     firms: pd.DataFrame,
     sections: Sequence[str],
     problem: Problem,
-    plans: Sequence[Schedule],
+    plans: Plans,
     covered: Flags,
     found: Shortfalls,
     counts: Tally,
@@ -260,7 +260,9 @@ def assemble(
     """Turn counts by draw and company into the result's frames."""
     names = [o.name for o in basis.options]
     money, by_firm = _money(basis, firms, plans, found, counts)
-    share = counts.by_firm.cumsum(axis=2, dtype=np.int32) / np.float32(basis.draws)
+    # counts of draws are exact in 4 bytes
+    share = counts.by_firm.cumsum(axis=2, dtype=np.float32)
+    share /= np.float32(basis.draws)
     draws = float(basis.draws)
     losses = _loss_by_draw(basis, found, counts)
     return ReliefResult(
@@ -271,9 +273,7 @@ def assemble(
         without_action={f"expected_loss_{b}": float(losses[k, 0].mean()) for k, b in enumerate(BEARERS)},
         harmed={name: float(counts.harmed[k].sum()) / draws for k, name in enumerate(names)},
         firms=firms,
-        by_firm=ByFirm(
-            share.astype(np.float32), (counts.class_by_firm / np.float32(draws)).astype(np.float32), by_firm
-        ),
+        by_firm=ByFirm(share, (counts.class_by_firm / np.float32(draws)).astype(np.float32), by_firm),
         problem=problem,
         covered=covered,
     )
@@ -323,11 +323,10 @@ def _loss_by_draw(basis: Basis, found: Shortfalls, counts: Tally) -> Floats:
 
 
 def _money(
-    basis: Basis, firms: pd.DataFrame, plans: Sequence[Schedule], found: Shortfalls, counts: Tally
+    basis: Basis, firms: pd.DataFrame, plans: Plans, found: Shortfalls, counts: Tally
 ) -> tuple[pd.DataFrame, dict[str, Floats]]:
     """Return money by option (with bounds where draws matter) and by company, each kind on its own."""
-    deferred = np.stack([p.deferred for p in plans]).astype(np.float64)
-    waived = np.stack([p.waived.sum(axis=1) for p in plans]).astype(np.float64)
+    deferred, waived = plans.deferred.astype(np.float64), plans.waived.astype(np.float64)
     by_state = np.array([o.waived_by == "state" for o in basis.options])[:, None]
     own = firms["guarantee_ppm"].to_numpy(dtype=np.float64)[None, :] / 1e6
     extra = np.array([o.guarantee_ppm for o in basis.options])[:, None] / 1e6
@@ -345,7 +344,7 @@ def _money(
     for k, bearer in enumerate(BEARERS):
         name = f"expected_loss_{bearer}"
         by_firm[name] = (losses[k] - losses[k][:1]) / draws + forgone[k]
-        certain = np.sum(forgone[k], axis=1) if k == 0 else np.zeros(len(plans))
+        certain = np.sum(forgone[k], axis=1) if k == 0 else np.zeros(len(deferred))
         change = by_draw[k] - by_draw[k][:1] + certain[:, None]
         for suffix, array in zip(("", "_lower", "_upper"), bounds(change, basis.level), strict=True):
             columns[name + suffix] = array

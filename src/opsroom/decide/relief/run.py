@@ -16,7 +16,7 @@ from opsroom.decide.relief.firms import activity, check_firms, monthly_margin, m
 from opsroom.decide.relief.habits import Habits
 from opsroom.decide.relief.kernel import ONE, Problem, first_shortfall, keys, noise_scale
 from opsroom.decide.relief.losses import Losses
-from opsroom.decide.relief.options import NONE, Holiday, Loans, Schedule, deferred_sum, named, schedule, stretch
+from opsroom.decide.relief.options import NONE, Holiday, Loans, Plans, deferred_sum, named, schedule, stretch
 from opsroom.decide.relief.recovery import Recovery, months_between
 from opsroom.decide.relief.result import Basis, ReliefResult, assemble
 from opsroom.decide.relief.tally import tally
@@ -136,11 +136,13 @@ def relief(
     start = months_between(first, as_of)
     if not 0 <= start < 1:
         raise UsageError("the day of the study is not in the first month of the recursion.", code="OPS-U077")
-    plans = [schedule(loans, o, horizon=horizon, covered=c, start=start) for o, c in zip(resolved, cover, strict=True)]
+    plans = Plans.of(
+        schedule(loans, o, horizon=horizon, covered=c, start=start) for o, c in zip(resolved, cover, strict=True)
+    )
     sections = sorted(frame["section"].unique())
     problem = make_problem(
         frame,
-        plans,
+        plans.dues,
         path,
         sections=sections,
         draws=draws,
@@ -158,7 +160,7 @@ def relief(
         jobs=frame["employees"].to_numpy(dtype=np.int64),
         covered=cover,
         expiry=np.array([int(np.ceil(start * (o.length > 0) + o.length - 1e-9)) for o in resolved], dtype=np.int64),
-        owed=np.stack([p.owed for p in plans]),
+        owed=plans.owed,
         loss_shares=(bank, state),
     )
     basis = Basis(as_of, first, tuple(resolved), horizon, draws, seed, level, path, loss, habits or Habits())
@@ -188,7 +190,7 @@ def covered(firms: pd.DataFrame, option: Holiday) -> Flags:
 
 def make_problem(
     firms: pd.DataFrame,
-    plans: Sequence[Schedule],
+    dues: Ints,
     recovery: Recovery,
     *,
     sections: Sequence[str],
@@ -197,8 +199,8 @@ def make_problem(
     habits: Habits,
     since: float = 0.0,
 ) -> Problem:
-    """Return what the recursion needs, in exact integers."""
-    horizon = plans[0].paid.shape[1]
+    """Return what the recursion needs, in exact integers; `dues` are those of `Plans`."""
+    horizon = dues.shape[2]
     outgo, moving = monthly_outgo(firms), moving_outgo(firms, habits)
     tax = firms["tax_due"].to_numpy(dtype=np.float64)
 
@@ -226,7 +228,7 @@ def make_problem(
         key=keys(firms["enterprise_id"].to_numpy(dtype=np.int64), seed),
         path=np.rint(paths * ONE).astype(np.int64),
         noise=noise_scale(recovery.idiosyncratic),
-        dues=np.stack([p.paid.cumsum(axis=1) for p in plans]),
+        dues=dues,
         tax_share=np.rint(np.divide(tax, outgo, out=np.zeros(len(firms)), where=outgo > 0) * ONE).astype(np.int64),
     )
 
