@@ -277,6 +277,10 @@ AHEAD = ALONE | BEGUN
 """Kinds of which something can be made ahead."""
 
 
+LOOKED_AT = frozenset({"resumption"})
+"""Kinds whose result other desks of the day look at."""
+
+
 def begun(kind: str) -> Begun:
     """Return the desk of one of the kinds `BEGUN`."""
     found: Begun = desk(kind)  # type: ignore[assignment]  # which kinds can be begun, `BEGUN` says

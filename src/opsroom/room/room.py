@@ -30,7 +30,7 @@ from opsroom.protect.users import Users
 from opsroom.room import deciding, warning  # noqa: F401 - declare tables before the room's database is opened
 from opsroom.room.auditing import before_publishing, write_heads
 from opsroom.room.calendar import last_publication_day
-from opsroom.room.desk import AHEAD, BEGUN, DeskOutcome, View, begun, desk
+from opsroom.room.desk import AHEAD, BEGUN, LOOKED_AT, DeskOutcome, View, begun, desk
 from opsroom.room.guard import Guard
 from opsroom.room.lineage import note_origins
 from opsroom.room.opening import plain_settings
@@ -447,14 +447,13 @@ class Room:
                 continue
             if setting.kind == "decisions":
                 self._review(day)
-            made = {} if prepared is None else prepared(setting)
-            if isinstance(made, DeskOutcome):
-                outcome = made
-            else:
-                self.memory.update(made)
+            outcome = {} if prepared is None else prepared(setting)
+            if not isinstance(outcome, DeskOutcome):
+                self.memory.update(outcome)
                 outcome = self.run_desk(setting, moment, day, found)
                 self._idle.give_back()
-            found[setting.name] = outcome
+            if setting.kind in LOOKED_AT:
+                found[setting.name] = replace(outcome, cells=())
             if outcome.note:
                 self.notes[setting.name] = outcome.note
             # a process killed while publishing left the first releases of the day: they stand, the rest follows
@@ -464,6 +463,7 @@ class Room:
             )
             note_origins(self.state, new, setting)
             issued += new
+            del outcome, left  # companies' part in it: the next desk needs the room
         acts = [*(("release", one.id) for one in (*done.values(), *issued)), *(("refusal", one) for one in refused)]
         self.audit.append_all(self.actor, [*acts, ("publish", day.isoformat())], at=moment)
         write_heads(self)

@@ -135,7 +135,8 @@ def _added_up(
             "group_id": places.groups[places.group[at]],
             "section": pd.Categorical.from_codes(places.section[at], categories=pd.Index(places.sections)),
             **{name: _sums(cell, made(), len(count))[at] for name, made in data.items()},
-        }
+        },
+        copy=False,
     )
     totals["is_delinquent"] = totals["delinquent"] > 0
     totals["in_arrears"] = totals["is_delinquent"] | (totals["forborne"] > 0)
