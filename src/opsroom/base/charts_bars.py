@@ -177,7 +177,7 @@ def interval_dots(
             f"{value}:Q",
             title=None,
             scale=alt.Scale(zero=False, nice=True),
-            axis=alt.Axis(tickCount=5, grid=True),
+            axis=alt.Axis(tickCount=5, grid=True, labelFlush=False),  # the last label would run into the one before
         ),
     )
     layers: list[Any] = []

@@ -224,7 +224,7 @@ ENGLISH: dict[str, str] = {
     "fig.warnings.unit": "distance of delinquency from the section's own history, in standard deviations, {month}",
     "fig.allocation.finding": "One more unit of {name} would be worth {price}: the dearest of {n} scarce ones",
     "fig.allocation.unit": "shadow price: worth of one more unit of output under the registered weights, capacity as measured in {week}; a line runs over the measurement's interval. It is no market price",
-    "fig.rules.finding": "The best plain rule, {name}, reaches {worth} of what is possible under the registered weights",
+    "fig.rules.finding": "Nearest to the optimum: {name}, with {worth} of what is possible under the registered weights",
     "fig.rules.unit": "worth of final uses, per cent of the most that is possible; hollow: if every unit weighed the same. The optimum is ahead by construction",
     "fig.propagation.finding": "Output on {at}, of before: {ends}",
     "fig.propagation.unit": "output of all sections, per cent of before the shock; the band is of the first scenario: {name}",
