@@ -131,7 +131,7 @@ def learn(folder: Path, actors: tuple[str, ...]) -> dict[bytes, tuple[np.ndarray
                     earlier = system.setdefault(row.tobytes(), (row, value))
                     assert earlier[1] == pytest.approx(value, abs=0.006), "two answers differ on one number"
                     told += 1
-    assert told > 500
+    assert told > 400
     assert refused > 0
     return system
 

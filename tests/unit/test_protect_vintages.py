@@ -286,18 +286,3 @@ def test_a_hierarchy_that_runs_in_a_circle_is_refused():
     circle = replace(cells_of(units()), hierarchies={"row": {"a": "x", "x": "y", "y": "x"}})
     with pytest.raises(UsageError, match="circle"):
         list(table_relations(circle, read_quantities(circle, BUSINESS)))
-
-
-def test_a_part_that_is_a_multiple_of_another_tells_it():
-    """The normal of a thousand for each company is shown: so their number is known where it is withheld."""
-    frame = pd.DataFrame({"row": ["a"] * 4 + ["b"] * 5, "group": range(9), "n": 1, "normal": 1_000}).assign(
-        other=range(9)
-    )
-    names = ("n", "normal", "other")
-    parts = parts_from_units(frame, dimensions=["row"], group="group", values={n: n for n in names}, totals=False)
-    cells = Cells(
-        name="table.normal", dimensions=("row",), frame=parts, parts=tuple(Part(n, "MER") for n in names),
-        measures=tuple(Measure(n, "sum", "MER", (n,)) for n in names),
-    )  # fmt: skip
-    relations = {frozenset(r.terms) for r in table_relations(cells, read_quantities(cells, BUSINESS))}
-    assert relations == {frozenset({(row, 0, 1_000), (row, 1, -1)}) for row in (0, 1)}

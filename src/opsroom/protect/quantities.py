@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
@@ -27,10 +26,6 @@ Key = tuple[str, ...]
 REST = "__rest"
 MAX_IDENTITY = 4
 """The longest sum of parts that is compared with another part."""
-
-_TENS = frozenset(10**k for k in range(10))
-_SIMPLE = 1_000_000
-"""The largest denominator of a factor by which a part is compared with another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,31 +310,10 @@ def _row_relations(cells: Cells, quantities: Quantities) -> Iterator[Relation]:
             r = int(row)
             yield Relation(r, ((r, a, 1), (r, c, 1), (r, b, -1)))
     n_parts = len(cells.parts)
-    for first, second, a, b in _multiples(quantities, n_parts):
-        for row in np.flatnonzero(both[:, first] & both[:, second]):
-            r = int(row)
-            yield Relation(r, ((r, first, a), (r, second, -b)))
     for target, members in _identities(quantities, n_parts):
         for row in np.flatnonzero(both[:, [target, *members]].all(axis=1)):
             r = int(row)
             yield Relation(r, ((r, target, -1), *((r, m, 1) for m in members)))
-
-
-def _multiples(quantities: Quantities, n_parts: int) -> Iterator[tuple[int, int, int, int]]:
-    """Find parts of which one is a multiple of the other in every row: a normal of a thousand for each company."""
-    values = quantities.value[:, :n_parts]
-    for first, second in combinations(range(n_parts), 2):
-        rows = quantities.present[:, first] & quantities.present[:, second]
-        x, y = values[rows, first], values[rows, second]
-        largest = int(np.argmax(np.abs(x))) if len(x) else 0
-        if len(x) < 2 or x[largest] == 0 or y[largest] == 0:
-            continue
-        factor = Fraction(float(y[largest] / x[largest])).limit_denominator(_SIMPLE)
-        a, b = factor.numerator, factor.denominator
-        # A unit's thousandth is no accident; other factors may be one where there are few rows to tell by.
-        unit = {a, b} <= _TENS
-        if factor != 1 and a and (unit or len(np.unique(x)) > 2) and np.allclose(a * x, b * y, rtol=1e-9, atol=0):
-            yield first, second, a, b
 
 
 def _identities(quantities: Quantities, n_parts: int) -> Iterator[tuple[int, tuple[int, ...]]]:

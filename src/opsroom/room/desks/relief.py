@@ -172,8 +172,8 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
     mark = Mark.of(view, [*reports, accounts])
     since = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
     work = Groundwork.of(
-        view.frame(accounts, list(_ACCOUNTS), period_from=since),
-        _reports(view, reports, since),
+        firm_months=_reports(view, reports, since),
+        accounts=view.frame(accounts, list(_ACCOUNTS), period_from=since),
         as_of=view.day,
         activity_months=known.months,
     )
