@@ -44,7 +44,7 @@ def test_the_best_plain_rule_is_told_beside_the_optimum(builder: Any) -> None:
     rows = [["2020-04-29", rule, worth, equal, least] for rule, worth, equal, least in (
         ("by_class", 15.0, 9.4, 0.0), ("optimum", 100.0, 99.0, 26.4), ("pro_rata", 48.1, 49.4, 26.9))]  # fmt: skip
     figure = shown(builder, "allocation.rule", ["date", "rule"], ["worth", "worth_equal", "least"], rows)
-    assert "same share for everybody, reaches 48" in figure.caption.finding
+    assert "same share for everybody, with 48" in figure.caption.finding
     assert "by construction" in figure.caption.unit
     assert [row[0] for row in figure.rows] == ["optimum", "pro_rata", "by_class"]
 

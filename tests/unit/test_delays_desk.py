@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsroom.base.errors import FitError, SettingsError
+from opsroom.base.errors import FitError, InternalError, SettingsError
 from opsroom.base.settings import DeskSettings
 from opsroom.measure.delays import nowcast_delays, reporting_triangle
 from opsroom.measure.delays.publish import delay_cells
@@ -110,6 +110,31 @@ def test_cells_of_public_counts_and_of_one_series() -> None:
     assert cells.frame["complete"].tolist() == ["yes", "no"]
     assert cells.measures[0].kind == "public"
     assert cells.frame["reported"].tolist() == triangle.reported[0, -2:].tolist()
+
+
+def test_what_is_expected_in_all_tells_nothing_of_how_it_is_split() -> None:
+    """Sectors have delays of their own: the sum of what is expected of each would give away one that is withheld."""
+
+    def cells_of(sector: pd.Series[str]) -> pd.DataFrame:
+        table = loans.assign(sector=sector, record=loans["loan"], value=1.0, taken_back=False, group=loans["company"])
+        table = table[table["known_at"] < pd.Timestamp("2020-05-19")]
+        triangle = reporting_triangle(
+            table, period="month", key="record", by="sector", value="value", deleted="taken_back", frequency="M",
+            since="2019-12-01", first_delay=None, as_of="2020-05-18",
+        )  # fmt: skip
+        units = standing_records(table.rename(columns={"month": "period"}), triangle)
+        found, total = (nowcast_delays(t, draws=200) for t in (triangle, triangle.total()))
+        with pytest.raises(InternalError, match="of its own"):
+            delay_cells(found, "loans", units)
+        return delay_cells(found, "loans", units, total=total).frame.set_index(["sector", "period"])
+
+    loans = late_loans()
+    late = loans["known_at"] > loans["month"] + pd.DateOffset(months=1, days=20)
+    slow, even = loans["sector"].mask(late, "C"), loans["sector"]  # who is late is all in one sector, or anywhere
+    one, other = cells_of(slow), cells_of(even)
+    attached = ["expected", "lower", "upper", "share", "complete"]
+    pd.testing.assert_frame_equal(one.loc[["_T"], attached], other.loc[["_T"], attached])
+    assert one.loc[("C", "2020-04"), "expected"] > other.loc[("C", "2020-04"), "expected"]
 
 
 ROOM = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -23,22 +24,25 @@ CELLS = {"a1": 2, "a2": 12, "b1": 15, "b2": 14}
 PARENTS = {"a1": "a", "a2": "a", "b1": "b", "b2": "b"}
 
 
-@pytest.fixture
-def ledger():
-    state = State.open("sqlite://")
-    ledger = Ledger(state)
+def table():
     rows = [("M1", cell, f"{cell}{k}", 100 + 7 * k) for cell, n in CELLS.items() for k in range(n)]
     frame = pd.DataFrame(rows, columns=["month", "cell", "group", "value"])
     parts = parts_from_units(
         frame, dimensions=["month", "cell"], group="group", values={"value": "value"}, totals=["cell"],
         hierarchies={"cell": PARENTS},
     )  # fmt: skip
-    cells = Cells(
+    return Cells(
         name="table.sales", dimensions=("month", "cell"), frame=parts, parts=(Part("value", "MER"),),
         measures=(Measure("value", "sum", "MER", ("value",), decimals=0),), additive=("cell",),
         hierarchies={"cell": PARENTS},
     )  # fmt: skip
-    out = release(cells, rules=RULES, as_of=AT, day=DAY, ledger=ledger)
+
+
+@pytest.fixture
+def ledger():
+    state = State.open("sqlite://")
+    ledger = Ledger(state)
+    out = release(table(), rules=RULES, as_of=AT, day=DAY, ledger=ledger)
     assert {row[1] for row in out.rows if row[2] is None} == {"a1", "a2"}
     yield ledger
     state.close()
@@ -72,6 +76,20 @@ def test_none_of_a_cell_that_shares_contributors_with_it(ledger, first, second):
     ask(ledger, first)
     with pytest.raises(DisclosureError):
         ask(ledger, second)
+
+
+def test_a_later_vintage_with_more_depth_opens_no_second_one():
+    """The total alone is out, and an output of it: in the table with all cells each shares contributors with it."""
+    state = State.open("sqlite://")
+    ledger, whole = Ledger(state), table()
+    total = replace(whole, frame=whole.frame[whole.frame["cell"] == TOTAL].reset_index(drop=True))
+    release(total, rules=RULES, as_of=AT, day=DAY, ledger=ledger)
+    ask(ledger, TOTAL)
+    release(whole, rules=RULES, as_of=AT, day=DAY, ledger=ledger)
+    for cell in ("b1", "b", TOTAL):
+        with pytest.raises(DisclosureError):
+            ask(ledger, cell)
+    state.close()
 
 
 @pytest.mark.parametrize(("first", "second"), [("b1", "b2"), ("a", "b"), ("a", "b2")])

@@ -187,6 +187,8 @@ def test_of_many_places_all_count_alike_and_days_ahead_do_not() -> None:
     [
         ({}, "lacks 'dataset'"),
         ({"dataset": "register", "edition": "1999"}, "no edition"),
+        ({"dataset": "daily", "place": ""}, "rows by region, too"),
+        ({"dataset": "index", "place": ""}, "rows by region, too"),
         ({"dataset": "register", "indices": {"x": ["C99"]}}, "indices is no table"),
         ({"dataset": "register", "indices": ["C1"]}, "indices is no table"),
         ({"dataset": "events", "measures": [{"indicator": "C1"}]}, "lacks 'value'"),

@@ -36,7 +36,9 @@ class Idle:
     def give_back(self) -> None:
         """Give back what is free, if there is much of it."""
         # What is free in the heap may have been given back already: it counts once the process has grown, too.
-        if _free() >= self._at_least and _resident() >= self._settled + self._at_least:
+        resident = _resident()
+        self._settled = min(self._settled, resident)
+        if _free() >= self._at_least and resident >= self._settled + self._at_least:
             give_back()
             self._settled = _resident()
 

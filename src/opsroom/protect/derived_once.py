@@ -10,6 +10,7 @@ and of all that share contributors with it.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.protect.contributions import Derived
@@ -72,10 +73,10 @@ def release_derived(
             remedy="Release the table first, and name the cell by the codes of all dimensions.",
             code="OPS-U198",
         )
-    inside = _within(found, cell, part)
+    inside = _shares(tables, cell, part)
     taken = {key for p in past if not p.judgement.is_table for key in p.judgement.keys}
     known = found.known[found.keys.index(cell), found.names.index(part)]
-    if not known or taken & inside:
+    if not known or taken & inside or any(inside & _shares(tables, key, part) for key in sorted(taken)):
         error = DisclosureError(
             "derived output: its cell is not published, or another such output of some of its contributors is out.",
             remedy="Use the one that is out, or ask for another cell.",
@@ -92,8 +93,13 @@ def release_derived(
     return made
 
 
+def _shares(tables: Sequence[Judgement], cell: Key, part: str) -> set[Key]:
+    """Return the cells whose contributors are among a cell's by any vintage of the table: one may show more depth."""
+    return {cell}.union(*(_within(j, cell, part) for j in tables if cell in j.keys and part in j.names))
+
+
 def _within(judgement: Judgement, cell: Key, part: str) -> set[Key]:
-    """Return the cells that a cell is the sum of, down to those that are no sums, with itself if it is none."""
+    """Return the cells that a cell is the sum of, down to those that are no sums, with itself."""
     q = judgement.names.index(part)
     own = judgement.numbers[:, q].tolist()
     row_of = {number: row for row, number in enumerate(own) if judgement.present[row, q]}
@@ -104,14 +110,11 @@ def _within(judgement: Judgement, cell: Key, part: str) -> set[Key]:
         terms = range(start[r], start[r + 1])
         if all(number[k] in row_of for k in terms if sign[k] > 0) and own[parent] in [number[k] for k in terms]:
             children.setdefault(parent, set()).update(row_of[number[k]] for k in terms if sign[k] > 0)
-    left, leaves, seen = [judgement.keys.index(cell)], set(), set()
+    left, seen = [judgement.keys.index(cell)], set()
     while left:
         row = left.pop()
         if row in seen:
             continue
         seen.add(row)
-        if row in children:
-            left += sorted(children[row])
-        else:
-            leaves.add(judgement.keys[row])
-    return leaves
+        left += sorted(children.get(row, ()))
+    return {judgement.keys[row] for row in seen}

@@ -109,12 +109,12 @@ def release_quotients(
         )
     cells = _Cells(tables)
     values, claims = [], []
-    for quotient in quotients:
-        value, told = cells.claims(quotient)
-        values.append(value)
-        claims += told
-    judgement = remembered(tables[-1].judgement.dimensions, claims)
     try:
+        for quotient in quotients:
+            value, told = cells.claims(quotient)
+            values.append(value)
+            claims += told
+        judgement = remembered(tables[-1].judgement.dimensions, claims)
         certificate = _prove(past, judgement, rules, head)
     except DisclosureError as error:
         ledger.refuse(f"{series}.{SUFFIX}", day, error.message, error.remedy)

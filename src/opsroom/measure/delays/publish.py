@@ -1,7 +1,8 @@
 """A delay nowcast as a release series: what is reported by period and sector, and what is expected once all is in.
 
-The counts pass the gate with their contributors. What is expected is a function of them and of shares that all sectors
-have in common, and stands or falls with the count beside it.
+The counts pass the gate with their contributors, and what is expected stands or falls with the count beside it. Of
+confidential records the total is a nowcast of its own, of all sectors as one series: the sum of the sectors' would tell
+of one that is withheld, since late reports differ by sector.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ ATTACHED = ("expected", "lower", "upper", "share", "complete")
 
 
 def delay_cells(
-    result: DelayResult, name: str, units: pd.DataFrame | None = None, *, of: str = "records", last: int = 24
+    result: DelayResult,
+    name: str,
+    units: pd.DataFrame | None = None,
+    *,
+    total: DelayResult | None = None,
+    of: str = "records",
+    last: int = 24,
 ) -> Cells:
     """Return ``delays.<name>``.
 
@@ -32,6 +39,8 @@ def delay_cells(
         Last part of the series' name.
     units
         Of confidential records those that stand reported, as from `standing_records`. None: the counts are public.
+    total
+        Of confidential records of several sectors: the nowcast of `ReportingTriangle.total`.
     of
         Unit of the counts, in words.
     last
@@ -46,9 +55,9 @@ def delay_cells(
     Raises
     ------
     InternalError
-        The units are not those that the result counts.
+        The units are not those that the result counts, or the total of confidential records is missing.
     """
-    frame = result.frame.reset_index()
+    frame = result.frame.reset_index() if units is None else _apart(result, total).reset_index()
     shown = sorted(frame["period"].unique())[-last:]
     frame = frame[frame["period"].isin(shown)]
     told = pd.DataFrame(
@@ -75,6 +84,20 @@ def delay_cells(
         name=f"delays.{name}", dimensions=("period", "sector"), measures=(count,), frame=told, parts=parts,
         additive=("sector",) if TOTAL in result.sectors else (), method=METHOD, facts=facts,
     )  # fmt: skip
+
+
+def _apart(result: DelayResult, total: DelayResult | None) -> pd.DataFrame:
+    """Return the result with what is expected of all sectors by the total's reports alone."""
+    if TOTAL not in result.sectors:  # one series
+        return result.frame
+    if total is None or total.sectors != (TOTAL,):
+        raise InternalError("the total of confidential records needs a nowcast of its own.")
+    frame = result.frame.copy()
+    told = total.frame.loc[[TOTAL]].reindex(frame.loc[[TOTAL]].index)
+    if not (told["reported"] == frame.loc[[TOTAL], "reported"]).all():
+        raise InternalError("the total of a delay nowcast is not that of its sectors.")
+    frame.loc[[TOTAL]] = told[frame.columns]
+    return frame
 
 
 def _counted(units: pd.DataFrame, told: pd.DataFrame, result: DelayResult) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from opsroom.base.errors import DataError, FitError, UsageError
 from opsroom.base.periods import AsOf, as_moment, local_day
+from opsroom.base.results import TOTAL
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -78,6 +79,15 @@ class ReportingTriangle:
         """Periods of reports that each reference period has had; above `max_delay` where it is settled."""
         at = pd.Period(self.as_of, freq=_CODE[self.frequency]).ordinal
         return np.asarray(at - self.first_delay - self.periods.asi8, dtype=np.int64)
+
+    def total(self) -> ReportingTriangle:
+        """Return the triangle of all sectors together, as one series."""
+        return replace(
+            self,
+            added=self.added.sum(axis=0, keepdims=True),
+            removed=self.removed.sum(axis=0, keepdims=True),
+            sectors=(TOTAL,),
+        )
 
     @property
     def net(self) -> Floats:

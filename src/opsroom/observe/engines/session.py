@@ -93,9 +93,8 @@ def release(settings: SparkSettings) -> None:
     session.stop()
     if not settings.is_connect:
         _end_gateway()
-    elif not _RUNNING:
-        # pyspark's functions would speak to a server ever after, and no classic session could start.
-        os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
+    else:
+        _classic_again()
 
 
 def _end_gateway() -> None:
@@ -119,13 +118,26 @@ def _connect(settings: SparkSettings) -> Any:  # a Connect session
 
     _hush()
     _knock(settings.master)
+    session = None
     try:
         session = SparkSession.builder.remote(settings.master).create()
         for key, value in {**_ALWAYS, **settings.conf}.items():
             session.conf.set(key, value)
     except PySparkException:
+        if session is not None:
+            session.stop()
+        _classic_again()
         raise _unreachable() from None
     return session
+
+
+def _classic_again() -> None:
+    """Turn pyspark's switch off once no server is spoken to.
+
+    Its functions would speak to one ever after, and no classic session could start.
+    """
+    if not _RUNNING:
+        os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
 
 
 def _knock(master: str) -> None:

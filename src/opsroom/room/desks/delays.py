@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opsroom.base.errors import FitError, SettingsError, UsageError
+from opsroom.base.periods import Frequency, period_start
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
 from opsroom.room.standard import numbers_of, standard_view
@@ -70,12 +71,14 @@ class DelaysDesk:
         if int((triangle.age >= triangle.max_delay).sum()) < FEWEST:
             return DeskOutcome(None, note=UNSETTLED)
         try:
-            found = nowcast_delays(triangle, draws=DRAWS)
+            found, total = nowcast_delays(triangle, draws=DRAWS), None
+            if spec.confidential and len(triangle.sectors) > 1:
+                total = nowcast_delays(triangle.total(), draws=DRAWS)
         except FitError as error:
             return DeskOutcome(None, note=f"no nowcast of what is late could be made ({error.code})")
         units = standing_records(records, triangle, tz=view.settings.timezone) if spec.confidential else None
         cells = delay_cells(
-            found, settings.name, units, of=str(settings.get("counts", "records")),
+            found, settings.name, units, total=total, of=str(settings.get("counts", "records")),
             last=int(settings.get("last", 24)),
         )  # fmt: skip
         title = settings.get("title")
@@ -100,15 +103,22 @@ def _records(view: View, settings: DeskSettings, dataset: str) -> pd.DataFrame:
     columns = [*spec.key, period, *least, *equals, *([own] if own else []), *([str(known)] if known else []),
                *(c for c in (unit, spec.group_field) if c)]  # fmt: skip
     _check(view, settings, dataset, columns)
+    if by and not own and not unit:
+        raise SettingsError(
+            f"room.toml: desk {settings.name!r}: {dataset!r} has no field {by}, and no unit to look it up by.",
+            code="OPS-C006",
+        )
     since = settings.get("since")
-    first = since if isinstance(since, dt.date) and period == spec.period else None
+    first, frequency = None, str(settings.get("frequency", "M"))
+    if isinstance(since, dt.date) and period == spec.period and frequency in list(Frequency):
+        first = period_start(since, frequency)  # of the period that holds the day all records count
     table = view.records(dataset, list(dict.fromkeys(columns)), period_from=first)
     frame: pd.DataFrame = table.to_pandas(date_as_object=False)
     counts = ~frame["taken_back"]
     for name, value in least.items():
-        counts &= frame[name] >= value
+        counts &= frame[name] >= _scalar(value)
     for name, value in equals.items():
-        counts &= frame[name] == value
+        counts &= frame[name] == _scalar(value)
     counts = counts.fillna(False).astype(bool)
     # most records never count: they need no numbers, and most are told apart by one field of their key
     main = next((field for field in spec.key if field != spec.period), spec.period)
@@ -127,7 +137,10 @@ def _records(view: View, settings: DeskSettings, dataset: str) -> pd.DataFrame:
     )  # fmt: skip
     if known:
         filed = pd.to_datetime(frame[str(known)])
-        made["known_at"] = filed.dt.tz_localize(view.settings.timezone).dt.tz_convert("UTC")
+        # where clocks change at midnight, a day begins when it first can
+        early = np.ones(len(filed), dtype=bool)
+        local = filed.dt.tz_localize(view.settings.timezone, ambiguous=early, nonexistent="shift_forward")
+        made["known_at"] = local.dt.tz_convert("UTC")
         # without a day of filing nothing is filed; who is said to have filed after the day has not yet
         made.loc[filed.isna() & ~made["taken_back"], "value"] = 0.0
         made["known_at"] = made["known_at"].fillna(frame["known_at"])
@@ -142,6 +155,13 @@ def _records(view: View, settings: DeskSettings, dataset: str) -> pd.DataFrame:
         made["sector"] = _sectors(view, settings, places[unit], by)
     made = made[(made["known_at"] <= pd.Timestamp(view.as_of)) & made["sector"].notna()]
     return made.sort_values("known_at", kind="stable", ignore_index=True)
+
+
+def _scalar(value: Any) -> Any:
+    """Return a value of a setting as columns are compared with it: a day as a moment."""
+    import pandas as pd
+
+    return pd.Timestamp(value) if isinstance(value, dt.date) else value
 
 
 def _numbers(columns: list[pd.Series[Any]]) -> npt.NDArray[np.int64]:
@@ -165,9 +185,13 @@ def _check(view: View, settings: DeskSettings, dataset: str, columns: list[str])
 
 def _sectors(view: View, settings: DeskSettings, unit: pd.Series[Any], by: str) -> pd.Series[Any]:
     """Return what the register says of each unit."""
+    import pandas as pd
+
     register = str(settings.require("register"))
     view, names = standard_view(view, {"register": register}, {"register": "register"})
-    newest = view.frame(names["register"], ["enterprise_id", "valid_from", by]).sort_values("valid_from")
+    entries = view.frame(names["register"], ["enterprise_id", "valid_from", by])
+    entries = entries[entries["valid_from"] <= pd.Timestamp(view.day)]  # what is announced does not hold yet
+    newest = entries.sort_values("valid_from")
     known = newest.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")[by].astype(str)
     return (unit if names["register"] == register else numbers_of(unit)).map(known)
 

@@ -98,10 +98,28 @@ def _given(view: View, dataset: str, names: list[str], place: str | None, first:
     from opsroom.measure.restriction import RestrictionResult
 
     period = view.spec(dataset).period
-    where = [place] if place else []
+    where = _where(view, dataset, place)
     frame = view.frame(dataset, [*where, period, *names], period_from=first).set_index([*where, period])
     nothing = pd.DataFrame(index=frame.index)
     return RestrictionResult(frame.astype(float), nothing, nothing, edition="as delivered")
+
+
+def _where(view: View, dataset: str, place: str | None) -> list[str]:
+    """Return the field that names the place of a row, if any; a table with more to its rows than place and day is none.
+
+    Raises
+    ------
+    SettingsError
+        The key of the dataset has other fields: rows of two places would pass for one.
+    """
+    spec, where = view.spec(dataset), [place] if place else []
+    if other := sorted({*spec.key} - {*where, spec.period}):
+        raise SettingsError(
+            f"{dataset!r} has rows by {', '.join(other)}, too.",
+            remedy="Name the field of the place in the desk's setting `place`.",
+            code="OPS-C006",
+        )
+    return where
 
 
 def _table(
@@ -113,7 +131,7 @@ def _table(
     names = {field.lower(): field for field in view.fields(dataset)}
     marks = {name: names[f"{name.lower()}_flag"] for name in daily if f"{name.lower()}_flag" in names}
     period = view.spec(dataset).period
-    where = [place] if place else []
+    where = _where(view, dataset, place)
     frame = view.frame(dataset, [period, *where, *daily.values(), *marks.values()])
     frame[period] = pd.to_datetime(frame[period])
     frame = frame[frame[period] <= pd.Timestamp(view.day)].set_index([*where, period]).sort_index()
@@ -143,7 +161,7 @@ def _spells(
         events["place"] = "_T"
     events = events[events[period].dt.date <= view.day]
     made = register_from_events(events, rules, date=period, place=place or "place", text=text)
-    return made, sorted(events[place].astype(str).unique()) if place else None
+    return made, sorted(events[place].dropna().astype(str).unique()) if place else None
 
 
 def _phrases(given: str | Sequence[str] | None) -> tuple[str, ...]:
