@@ -274,7 +274,9 @@ def delinquency(
     table = _with_history(table, history, grid, sections)
     recent = list(grid["months"][-months:])
     capacity = _capacity(collections)
-    causes, identified = _causes(panel, accounts, capacity, sections, recent, level, seed)
+    books = [] if accounts is None else [accounts]
+    del accounts
+    causes, identified = _causes(panel, books, capacity, sections, recent, level, seed)
     table = table.merge(causes, on=["month", "section"], how="left")
     table["capacity"] = 100.0 * table["month"].map(capacity).astype(np.float64)
     table["ability"] = (table["delinquent"] - table["collection"]).clip(lower=0.0)
@@ -409,23 +411,26 @@ def _capacity(collections: pd.DataFrame | None) -> pd.Series[float]:
 
 def _causes(
     panel: pd.DataFrame,
-    accounts: pd.DataFrame | None,
+    books: list[pd.DataFrame],
     capacity: pd.Series[float],
     sections: list[str],
     recent: list[pd.Timestamp],
     level: float,
     seed: int,
 ) -> tuple[pd.DataFrame, bool]:
-    """Return the points explained by reduced collection, by recent month and section, in per cent."""
+    """Return the points explained by reduced collection, by recent month and section, in per cent.
+
+    `books` holds the accounts, if there are any, and is emptied: they are large, and looked at once.
+    """
     columns = ["month", "section", "collection", "collection_lower", "collection_upper"]
-    if accounts is None or capacity.empty:
+    if not books or capacity.empty:
         return pd.DataFrame(columns=columns).astype({"month": "datetime64[ns]", "section": str}), False
     reduced = capacity[capacity < collect.NORMAL]
     first = reduced.index.min() if len(reduced) else panel["month"].max() + pd.DateOffset(months=1)
     # only the delinquent of the time before, and the recent months since, are looked at
     from_now_on = max(first, recent[0])
     panel = panel[(panel["month"] >= from_now_on) | panel["is_delinquent"]]
-    able = collect.looks_able(panel, accounts)
+    able = collect.looks_able(panel, books.pop())
     usual, spread = collect.usual_able_share(panel, able, capacity, sections, first)
     rows, identified = [], False
     for month in recent:

@@ -85,14 +85,14 @@ def _figures(
     accounts = view.frame(books, list(_ACCOUNTS)) if books and view.has(books) else None
     loans, register = view.frame(names["loans"], list(_LOANS)), view.frame(names["register"], list(_REGISTER))
     until = same_until(loans, register, as_of=view.day)
-    held = [loans]
-    del loans  # years of every loan: the method lets go of them once they are added up
+    debts, stocks = [loans], [accounts]
+    del accounts, loans  # years of every company and loan: the method lets go of them once they are looked at
     try:
         result = delinquency(
-            held.pop(),
+            debts.pop(),
             register=register,
             collections=collections,
-            accounts=accounts,
+            accounts=stocks.pop(),
             as_of=view.day,
         )
     except FitError as error:
