@@ -142,6 +142,7 @@ def outcome(table: ProtectedTable) -> dict[str, Any]:
         "cells": len(table.hidden),
         "sensitive": int(table.sensitive.sum()),
         "secondary": int(second.sum()),
+        "unsettled": table.unsettled,
         "hidden_value": round(float(np.abs(table.tabulation.value[second]).sum())),
         "inside_public": public.inside,
         "inside_public_narrow": narrow.inside,

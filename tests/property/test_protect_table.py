@@ -367,3 +367,15 @@ def test_nothing_is_hidden_in_vain(case: Case) -> None:
         hidden = table.hidden.copy()
         hidden[q] = False
         assert next(successes(case, replace(table, hidden=hidden)), None) is not None
+
+
+@settings(max_examples=10)
+@given(cases())
+def test_what_was_not_settled_is_counted(case: Case) -> None:
+    """With time for no programme it is settled of no cell hidden besides whether that is in vain; with time, of all."""
+    quick = protected(case, method="fast")
+    assert quick.unsettled == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("opsroom.protect.shield._EFFORT", -1_000_000)
+        hasty = protected(case, method="fast")
+    assert hasty.unsettled == int((hasty.hidden & ~hasty.sensitive).sum())

@@ -54,6 +54,8 @@ class ProtectedTable:
     gap
         How much of the price of what is hidden besides lies above what any sufficient pattern costs, at most, relative
         to that price: 0 where the pattern is optimal, NaN where nobody asked.
+    unsettled
+        How many cells are hidden besides of which it was not settled, for want of time, whether that is in vain.
     """
 
     dimensions: tuple[str, ...]
@@ -68,6 +70,7 @@ class ProtectedTable:
     rules: Rules = field(repr=False)
     certificate: Certificate
     gap: float = float("nan")
+    unsettled: int = 0
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a cell: dimensions (``"_T"`` the total), value, contributors and status.
@@ -193,8 +196,9 @@ def protect_table(
         a.name: {c: a.codes[p] for c, p in zip(a.codes, a.parent.tolist(), strict=True) if p > 0} for a in made.axes
     }
     return ProtectedTable(
-        tuple(names), measure, unit, parents, tables, made, sensitive, width, found.hidden, rules, certificate, gap
-    )
+        tuple(names), measure, unit, parents, tables, made, sensitive, width, found.hidden, rules, certificate, gap,
+        found.unsettled,
+    )  # fmt: skip
 
 
 def _tables(dimensions: Sequence[str] | Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
