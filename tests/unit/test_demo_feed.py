@@ -9,6 +9,7 @@ import pytest
 from opsroom.base.errors import DataError, SettingsError
 from opsroom.room import Room
 from opsroom.room.desk import AHEAD, DeskOutcome
+from opsroom.room.desks.resumption import LEAD
 from opsroom.room.feed import COUNTRY, Feeder, tell, told
 
 
@@ -99,10 +100,19 @@ def test_between_two_fits_nothing_is_begun_of_resumption(built_room):
         made = dict(room.prepare(dt.date(2020, 1, 29), {"resumption"}))
         assert made == {"resumption": {}}
         room.memory.clear()
-        made = dict(room.prepare(dt.date(2020, 3, 4), {"resumption"}))
-        assert made["resumption"]
-        # The last fit: readings of the time before are not held on to.
-        assert (
-            room.memory["resumption.meters"].days.start
-            == dt.date(2020, 3, 4).toordinal() - dt.date(1970, 1, 1).toordinal()
-        )
+        day = dt.date(2020, 3, 4)
+        made = dict(room.prepare(day, {"resumption"}))
+        (baseline,) = made["resumption"]["resumption.baselines"].values()
+        assert baseline.regressions is None  # the last fit: none goes on from it
+
+
+def test_after_the_last_fit_the_time_before_is_let_go(built_room):
+    def start(room):
+        return dt.date.fromordinal(room.memory["resumption.meters"].days.start + dt.date(1970, 1, 1).toordinal())
+
+    with Room.open(built_room, actor="test") as room:
+        desk = next(one for one in room.settings.desks if one.kind == "resumption")
+        cohort = room.settings.facts["cohort"]["day"]
+        for day, before in ((dt.date(2020, 2, 5), 380), (dt.date(2020, 3, 4), LEAD)):
+            room.run_desk(desk, room.moment(day), day, {})
+            assert start(room) == cohort - dt.timedelta(days=before)

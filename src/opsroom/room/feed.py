@@ -8,6 +8,8 @@ while earlier days are published.
 
 Of what arrives up to the first publication day, public series come first: the publishing process runs that day's desks
 that rest on them alone (`COUNTRY`) while the microdata come in, and hands the feed, on stdin, what they have learnt.
+Then come the readings and what belongs to them: while the rest follows, the publishing process learns the companies'
+normals (`OWN`), on this day and on all later ones, so that the readings are in the memory of one process alone.
 """
 
 from __future__ import annotations
@@ -36,11 +38,14 @@ from opsroom.room.desk import AHEAD, DeskOutcome
 from opsroom.room.room import Room
 
 Message = tuple[str, Any]
-"""What is told, and its content: series (known up to the first publication day), known (a moment), made (day, desk,
-outcome or memory), done, error (its facts)."""
+"""What is told, and its content: series, readings (known up to the first publication day), known (a moment), made (day,
+desk, outcome or memory), done, error (its facts)."""
 
 COUNTRY = frozenset({"activity", "nowcast"})
 """Kinds of desk that in Meridia rest on public series alone. Most of their work is to learn, on the first day."""
+
+OWN = frozenset({"resumption"})
+"""Kinds of desk of which the publishing process makes everything itself."""
 
 
 class Feeder:
@@ -69,7 +74,7 @@ class Feeder:
         )
         self._told: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._known = dt.datetime.min.replace(tzinfo=dt.UTC)
-        self._series = False
+        self._stages: set[str] = set()
         self._made: dict[tuple[dt.date, str], DeskOutcome | Mapping[str, Any]] = {}
         # A thread empties the pipe: a feed that waits for its reader would not be ahead of him.
         threading.Thread(target=self._listen, name="feed", daemon=True).start()
@@ -86,15 +91,15 @@ class Feeder:
         while self._known <= moment:
             self._take()
 
-    def wait_for_series(self) -> None:
-        """Return once all public series that arrive up to the first publication day are in the store.
+    def wait_for(self, stage: str) -> None:
+        """Return once of what arrives up to the first publication day ``series`` or ``readings`` are in the store.
 
         Raises
         ------
         OpsroomError
             What stopped the feeding process.
         """
-        while not self._series:
+        while stage not in self._stages:
             self._take()
 
     def hand(self, memory: Mapping[str, Any]) -> None:
@@ -155,8 +160,8 @@ class Feeder:
         word, content = self._told.get()
         if word == "known":
             self._known = content
-        elif word == "series":
-            self._series = True
+        elif word in STAGES:
+            self._stages.add(word)
         elif word == "made":
             day, desk, made = content
             self._made[day, desk] = made
@@ -165,6 +170,8 @@ class Feeder:
         else:
             raise told(content)
 
+
+STAGES = ("series", "readings")
 
 END = dt.datetime.max.replace(tzinfo=dt.UTC)
 
@@ -194,12 +201,12 @@ def feed(
         calendar = room.settings.publish
         days = publication_days(calendar.first or until, until, calendar)
         opening, rest = _split(world.deliveries(until=until), room.moment(days[0] if days else until))
-        series = [d for d in opening if not room.store.spec(d.dataset).confidential]
-        for delivery in series:
-            room.ingest(delivery.dataset, delivery.source, delivery.known_at)
-        yield "series", None
-        others = [d for d in opening if room.store.spec(d.dataset).confidential]
-        del opening, series
+        series, readings, others = _staged(room, opening)
+        del opening
+        for stage, deliveries in zip(STAGES, (series, readings), strict=True):
+            for delivery in _taken(deliveries):
+                room.ingest(delivery.dataset, delivery.source, delivery.known_at)
+            yield stage, None
         ahead = _ahead(room, days, handed)
         for delivery in chain(_taken(others), rest):
             yield "known", delivery.known_at
@@ -223,6 +230,16 @@ def _split(deliveries: Iterator[Delivery], moment: dt.datetime) -> tuple[list[De
     return opening, iter(())
 
 
+def _staged(room: Room, opening: list[Delivery]) -> tuple[list[Delivery], list[Delivery], list[Delivery]]:
+    """Return the deliveries of public series, those of datasets that desks of the kinds `OWN` read, and the others."""
+    read = [name for desk in room.settings.desks if desk.kind in OWN for name in desk.options.values()]
+    stages: tuple[list[Delivery], list[Delivery], list[Delivery]] = ([], [], [])
+    for delivery in opening:
+        stage = 1 if delivery.dataset in read else 2
+        stages[stage if room.store.spec(delivery.dataset).confidential else 0].append(delivery)
+    return stages
+
+
 def _taken(deliveries: list[Delivery]) -> Iterator[Delivery]:
     """Yield the deliveries in order, and hold none that was."""
     deliveries.reverse()
@@ -232,12 +249,13 @@ def _taken(deliveries: list[Delivery]) -> Iterator[Delivery]:
 
 def _ahead(room: Room, days: list[dt.date], handed: Callable[[], Mapping[str, Any]]) -> Iterator[Iterator[Message]]:
     """Yield, day by day, what is made ahead of a publication; the day is off the list by then."""
-    kinds = AHEAD - COUNTRY
+    kinds = AHEAD - OWN
+    if not days:
+        return
+    yield _prepared(room, days.pop(0), kinds - COUNTRY)
+    room.memory.update(handed())
     while days:
         yield _prepared(room, days.pop(0), kinds)
-        if kinds != AHEAD:
-            kinds = AHEAD
-            room.memory.update(handed())
 
 
 def _prepared(room: Room, day: dt.date, kinds: frozenset[str]) -> Iterator[Message]:

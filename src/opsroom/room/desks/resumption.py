@@ -118,13 +118,10 @@ class ResumptionDesk:
         if early or refit_day(view, cohort) != view.day or names.missing(view) or not view.has(names.links):
             return {}
         try:
-            normals = self._baseline(view, settings, names, cohort)
+            self._baseline(view, settings, names, cohort)
         except FitError:
             return {}  # `run` meets it again and says so
-        if last_fit(view, cohort):
-            forget(view, before=view.day)
-        # What the next fit rests on stays where it is made.
-        return {_BASELINES: {view.day: replace(normals, regressions=None)}}
+        return {_BASELINES: view.memory[_BASELINES]}
 
     def _cells(self, view: View, result: ResumptionResult, previous: ResumptionResult | None) -> Iterator[Cells]:
         """Yield the cells that are due; the many cells of regions are not counted out on other days."""
@@ -148,7 +145,7 @@ class ResumptionDesk:
         baseline = self._baseline(view, settings, names, cohort)
         first = cohort - dt.timedelta(days=LEAD)
         recent = readings_of(view, names.meters, start=first)
-        if view.day > cohort + SETTLED:
+        if view.day > cohort + SETTLED or last_fit(view, cohort):
             forget(view, before=first)  # normals stand still: the time before is not needed again
         links, register = frame_of(view, names.links), frame_of(view, names.register)
         groundwork: Groundwork | None = view.memory.get("resumption.groundwork")
@@ -183,7 +180,7 @@ class ResumptionDesk:
         if fitted_on not in kept:
             earlier = next(iter(kept.values()), None)
             kept.clear()
-            kept[fitted_on] = fit_baseline(
+            fitted = fit_baseline(
                 readings_of(then, names.meters, start=start),
                 links=frame_of(then, names.links),
                 register=frame_of(then, names.register),
@@ -193,6 +190,8 @@ class ResumptionDesk:
                 start=start,
                 earlier=earlier,
             )
+            # What the next fit would go on from is large.
+            kept[fitted_on] = replace(fitted, regressions=None) if last_fit(then, cohort) else fitted
         found: Baseline = kept[fitted_on]
         return found
 
