@@ -4,7 +4,8 @@
 Asked, by region, section and month: count and sum; the three largest contributions by company; the same by
 enterprise group; the exact 10 %, 50 % and 90 % quantiles. The room answers from the store as of the last day. Its
 peers answer from a plain Parquet file that holds nothing but the rows known then; DuckDB, in SQL by hand, also
-from the store's own as-of view, which parts what the verbs cost from what vintages cost.
+from the store's own as-of view, which parts what the verbs cost from what vintages cost. Then the store is compacted,
+as a room's upkeep does at night, and the room asked again, as of the last day and as of a day before the revision.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import pyarrow.parquet as pq
 from opsroom.base import verbs
 from opsroom.base.specs import DatasetSpec, FieldSpec
 from opsroom.base.state import State
+from opsroom.observe.compaction import compact
 from opsroom.observe.ingest import ingest
 from opsroom.observe.store import Store
 from opsroom.observe.views import as_of_sql
@@ -132,9 +134,9 @@ class Panel:
         return pa.RecordBatchReader.from_batches(SCHEMA, batches())
 
 
-def _ours(store: Store) -> dict[str, Callable[[], pa.Table]]:
+def _ours(store: Store, moment: datetime = SECOND) -> dict[str, Callable[[], pa.Table]]:
     def panel() -> Any:  # an Ibis table
-        return store.table("panel", SECOND)
+        return store.table("panel", moment)
 
     return {
         "sums": lambda: verbs.collect(
@@ -269,8 +271,9 @@ def run(size: int | None = None) -> dict[str, Any]:
     dict
         Seconds of ingesting, and seconds and CPU seconds of each question by each tool, best of two (of one where
         pandas is left out); how many times the hand's SQL on the as-of view the verbs take, and how many times plain
-        SQL that view; the largest difference of answers; and the peak memory of the process after ingesting, in MB. A
-        peer that is not installed, or for which there are too many rows, is None.
+        SQL that view; seconds of compacting, and of the questions to the compacted store as of the last day and of one
+        before the revision; the largest difference of answers; and the peak memory of the process after ingesting, in
+        MB. A peer that is not installed, or for which there are too many rows, is None.
     """
     size = size or 10_000_000
     panel = Panel(size)
@@ -304,6 +307,7 @@ def run(size: int | None = None) -> dict[str, Any]:
         seconds: dict[str, dict[str, float | None]] = {}
         processor: dict[str, dict[str, float]] = {}
         worst = 0.0
+        known_last = {}
         for question in tools["ours"] or {}:
             answers = {}
             seconds[question], processor[question] = {}, {}
@@ -314,6 +318,22 @@ def run(size: int | None = None) -> dict[str, Any]:
                 took, spent, answers[name] = _best(questions[question], 2 if rows <= PANDAS_ROWS else 1)
                 seconds[question][name], processor[question][name] = round(took, 2), round(spent, 2)
             worst = max(worst, _difference(answers["duckdb"], answers["ours"]))
+            known_last[question] = answers["ours"]
+        before = {question: ask() for question, ask in _ours(store, FIRST).items()}
+        begin = time.perf_counter()
+        compact(store, "panel", vacuum=True)
+        compaction = time.perf_counter() - begin
+        compacted: dict[str, dict[str, float]] = {}
+        for question, known in (tools["ours"] or {}).items():
+            took, spent, found = _best(known, 2 if rows <= PANDAS_ROWS else 1)
+            past, spent_past, then = _best(_ours(store, FIRST)[question], 2 if rows <= PANDAS_ROWS else 1)
+            worst = max(worst, _difference(before[question], then), _difference(known_last[question], found))
+            compacted[question] = {
+                "last_s": round(took, 2),
+                "last_cpu_s": round(spent, 2),
+                "past_s": round(past, 2),
+                "past_cpu_s": round(spent_past, 2),
+            }
         store.close()
         state.close()
     ours, peer = (sum(found[name] or 0.0 for found in seconds.values()) for name in ("ours", "duckdb"))
@@ -326,6 +346,8 @@ def run(size: int | None = None) -> dict[str, Any]:
         "ingest_peak_mb": round(peak),
         **{f"{question}_s": found for question, found in seconds.items()},
         **{f"{question}_cpu_s": found for question, found in processor.items()},
+        "compaction_s": round(compaction, 1),
+        "compacted": compacted,
         "verbs_cost": {q: _times(s["ours"], s["duckdb_as_of"]) for q, s in seconds.items()},
         "vintages_cost": {q: _times(s["duckdb_as_of"], s["duckdb"]) for q, s in seconds.items()},
         "ours_s": round(ours, 2),
