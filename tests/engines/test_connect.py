@@ -102,11 +102,15 @@ def test_a_store_is_read_by_a_server_as_by_duckdb(connected, tmp_path):
         assert found.select(expected.column_names).sort_by(order).equals(expected.sort_by(order))
 
 
-def test_a_server_that_is_not_there_is_an_error_in_words(monkeypatch):
+@pytest.mark.parametrize("proxy", ["", "http://127.0.0.1:1"])
+def test_a_server_that_is_not_there_is_an_error_in_words(monkeypatch, proxy):
     pytest.importorskip("pyspark")
     pytest.importorskip("grpc")
-    for name in ("grpc_proxy", "https_proxy", "http_proxy"):
+    for name in ("grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
+    if proxy:  # for all but this server
+        monkeypatch.setenv("https_proxy", proxy)
+        monkeypatch.setenv("no_proxy", "example.org,127.0.0.1")
     engine = started(SparkSettings("sc://127.0.0.1:1/;user_id=x", "1g", PAIRS))
     with pytest.raises(SettingsError) as caught:
         _ = engine.backend

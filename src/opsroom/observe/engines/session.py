@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment
 
 from opsroom.base.errors import SettingsError
 from opsroom.base.settings import SparkSettings
@@ -142,9 +143,11 @@ def _classic_again() -> None:
 
 def _knock(master: str) -> None:
     """Refuse a server that does not answer at once: pyspark would try for ten minutes."""
-    if any(os.environ.get(name) for name in ("grpc_proxy", "https_proxy", "http_proxy")):
-        return  # the way to it is not ours to know
     address = urlsplit(master)
+    proxied = any(os.environ.get(name) for name in ("grpc_proxy", "https_proxy", "http_proxy"))
+    directly = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy", "")
+    if proxied and not proxy_bypass_environment(address.hostname or "", {"no": directly}):
+        return  # the way to it is not ours to know
     try:
         socket.create_connection((address.hostname or "", address.port or PORT), timeout=WAIT).close()
     except (OSError, ValueError):
