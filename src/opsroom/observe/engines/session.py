@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 from opsroom.base.errors import SettingsError
 from opsroom.base.settings import SparkSettings
@@ -145,7 +145,7 @@ def _knock(master: str) -> None:
     """Refuse a server that does not answer at once: pyspark would try for ten minutes."""
     address = urlsplit(master)
     proxied = any(os.environ.get(name) for name in ("grpc_proxy", "https_proxy", "http_proxy"))
-    directly = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy", "")
+    directly = next((os.environ[name] for name in ("no_grpc_proxy", "no_proxy") if os.environ.get(name)), "")
     if proxied and not proxy_bypass_environment(address.hostname or "", {"no": directly}):
         return  # the way to it is not ours to know
     try:
