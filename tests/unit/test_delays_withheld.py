@@ -162,3 +162,23 @@ def test_what_is_completed_after_judgement_is_attached_columns_alone(tmp_path: P
             as_of=dt.datetime(2020, 8, 18, 23, tzinfo=dt.UTC), day=DAY, ledger=Ledger(state),
         )  # fmt: skip
     state.close()
+
+
+def test_of_public_cells_every_row_is_shown(tmp_path: Path) -> None:
+    table = filings()
+    triangle = triangle_of(table)
+    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    asked: list[Any] = []
+
+    def completed(shown: Any) -> dict[str, Any]:
+        asked.append(shown.tolist())
+        return {"share": np.full(len(shown), 7.0)}
+
+    state = State.open(tmp_path / "room.db")
+    made = release(
+        replace(cells, public=True, completed=completed), rules=Rules(profile="business"),
+        as_of=dt.datetime(2020, 8, 18, 23, tzinfo=dt.UTC), day=DAY, ledger=Ledger(state),
+    ).to_frame()  # fmt: skip
+    state.close()
+    assert asked == [[True] * len(cells.frame)]
+    assert (made["share"] == 7).all()
