@@ -103,7 +103,7 @@ def follow_customers(
         First and last day.
     folder
         An existing folder for a file of readings, so that memory holds a block of customers at a time and not all of
-        them; while it is made it takes 20 bytes a reading, then 8. None: in memory.
+        them; while it is made it takes 12 bytes a reading, then 8. None: in memory.
     cells
         Readings of a block.
 
