@@ -153,16 +153,28 @@ def ours(case: Case, until: str) -> Any:
     )
 
 
+def log_error(frame: pd.DataFrame) -> pd.Series:
+    """Return observed over expected use of the days on which both are known, log points."""
+    known = frame.dropna()
+    return pd.Series(np.log(known["observed"] / known["expected"]))
+
+
+def memory(case: Case, year: int) -> float:
+    """Return how much of a day's error is the next day's: the correlation in a year, trained on those before it."""
+    frame = ours(case, f"{year - 1}-12-31").to_frame()
+    return float(log_error(frame.loc[str(year)]).autocorr(1))
+
+
 def row(case: Case) -> dict[str, Any]:
     """Return errors in 2019 in per cent (standard deviation, root mean square), coverage, and the gap of April 2020."""
     made = ours(case, "2018-12-31").to_frame()
     year = made.loc["2019"].dropna()
-    error = np.log(year["observed"] / year["expected"])
+    error = log_error(year)
     weekly = error.rolling(7).mean().iloc[6::7]
     found: dict[str, Any] = {
         "sd": 100 * float(error.std()), "rmse": 100 * float(np.sqrt((error**2).mean())),
         "robust_sd": 148.26 * float((error - error.median()).abs().median()), "weekly_sd": 100 * float(weekly.std()),
-        "next_day_sd": 100 * float((error - error.autocorr(1) * error.shift()).std()),
+        "next_day_sd": 100 * float((error - memory(case, 2018) * error.shift()).std()),
         "coverage": 100 * float(((year["lower"] <= 0) & (year["upper"] >= 0)).mean()),
     }  # fmt: skip
     y = np.log(daily_means(frame_of(case.load)).iloc[:, 0])

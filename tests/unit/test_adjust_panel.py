@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 from opsroom.base.errors import FitError, UsageError
 from opsroom.base.state import State
 from opsroom.measure.adjust import Ground, Rollup, Steps, adjust_panel, follow_customers, roll_up
+from opsroom.measure.adjust.readings_file import ReadingsFile, write_rows
 from opsroom.measure.adjust.rollup import sum_weeks
 from opsroom.protect.gate import release
 from opsroom.protect.ledger import Ledger
@@ -209,6 +211,50 @@ def test_customers_are_followed_through_their_meters() -> None:
     shuffled = readings.take(pa.array(np.random.default_rng(0).permutation(readings.num_rows)))
     again = follow_customers(iter(shuffled.to_batches(max_chunksize=3)), LINKS, start="2020-01-01", end="2020-01-05")
     np.testing.assert_array_equal(again.readings, found.readings)
+
+
+@pytest.mark.parametrize("cells", [1, 100, 1 << 20])
+def test_readings_in_a_file_are_those_in_memory(tmp_path: Path, cells: int) -> None:
+    """Rows in any order, blocks of one customer, of a few, of all; and what is taken out as of an array."""
+    draw = np.random.default_rng(5)
+    table = pa.table(
+        {"meter_id": np.repeat(np.arange(40), 30), "wh": draw.integers(0, 99, 1200),
+         "date": pa.array(np.tile(np.datetime64("2020-01-01", "D") + np.arange(30), 40))}
+    )  # fmt: skip
+    table = table.take(pa.array(draw.permutation(1200)[:1150]))
+    links = pd.DataFrame(
+        {"meter_id": np.arange(40), "customer_id": np.arange(40) % 31, "valid_from": "2019-01-01", "valid_to": None}
+    )
+    held = follow_customers(table, links, start="2020-01-03", end="2020-02-03").readings
+    made = follow_customers(table, links, start="2020-01-03", end="2020-02-03", folder=tmp_path, cells=cells).readings
+    assert isinstance(made, ReadingsFile)
+    assert [p.suffix for p in tmp_path.iterdir()] == [".readings"]  # what it was sorted with is gone
+    assert (made.shape, made.ndim, made.dtype, len(made)) == (held.shape, 2, held.dtype, 31)
+    rows = [slice(None), slice(3, 4), np.array([0, 1, 2, 30, 7, 8]), np.array([], dtype=np.int64), np.array([30])]
+    for wanted in rows:
+        np.testing.assert_array_equal(made[wanted], held[wanted])
+    again = pa.concat_tables([table, table.slice(0, 1)])
+    with pytest.raises(UsageError, match="OPS-U022"):
+        follow_customers(again, links, start="2020-01-01", end="2020-02-03", folder=tmp_path, cells=cells)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_readings_cut_short_are_refused(tmp_path: Path) -> None:
+    made = write_rows(tmp_path / "all.readings", [np.arange(6).reshape(3, 2)], 2)
+    made.path.write_bytes(made.path.read_bytes()[:-1])
+    assert made[np.array([0, 1])].tolist() == [[0, 1], [2, 3]]
+    with pytest.raises(UsageError, match="shorter"):
+        made[np.array([2])]
+
+
+def test_cells_of_a_file_are_those_of_an_array(ground: Ground, units: pd.DataFrame, tmp_path: Path) -> None:
+    readings = np.rint(_use()[0]).astype(np.int64)
+    readings[np.random.default_rng(1).random(readings.shape) < 0.02] = -1
+    filed = write_rows(tmp_path / "all.readings", [readings[:99], readings[99:]], readings.shape[1])
+    one, other = (
+        roll_up(given, ground, units, dimensions=("half",), group="group", chunk=64) for given in (readings, filed)
+    )
+    pd.testing.assert_frame_equal(one.to_frame(["half"]), other.to_frame(["half"]), check_exact=True)
 
 
 def test_two_readings_of_one_day_and_two_owners_are_refused() -> None:

@@ -259,9 +259,10 @@ def test_days_on_which_nobody_reports_are_a_class_of_their_own() -> None:
 def test_fit_is_the_mode_and_its_curvature(triangle: ReportingTriangle) -> None:
     """Against the dense textbook formulas: gradient nought, covariance the inverse penalised information."""
     rows = 30
-    added, periods = triangle.added[:, -rows:, :8], triangle.periods[-rows:]
+    added, periods = triangle.added[:, -rows:, :8].copy(), triangle.periods[-rows:]
     design = make_design(periods, 7, frequency="D", closed=frozenset(), sectors=3)
     known = ~np.isnan(added[0])
+    added[1, 4], added[2, 20:24] = np.nan, np.nan  # not learnt from
     fit = fit_pooled(added, known, design, counts=True)
     cells = np.flatnonzero(known.ravel())
     own, shared, sectors = design.own, design.shared, len(added)
@@ -284,10 +285,13 @@ def test_fit_is_the_mode_and_its_curvature(triangle: ReportingTriangle) -> None:
     mode = np.concatenate([fit.own.ravel(), fit.shared])
     mean = np.exp(x @ mode + np.repeat(fit.offset, len(cells)))
     variance = fit.phi * mean + fit.psi * mean**2
-    gradient = x.T @ ((y - mean) * mean / variance) - prior @ mode
+    learnt = ~np.isnan(y)
+    assert (~learnt).sum() == known[4].sum() + known[20:24].sum()
+    gradient = x[learnt].T @ ((y - mean) * mean / variance)[learnt] - prior @ mode
     assert np.abs(gradient).max() < 1e-3
-    covariance = np.linalg.inv(x.T @ (x * (mean**2 / variance)[:, None]) + prior)
-    draws_own, draws_shared = fit.draw(40_000, np.random.default_rng(1))
+    covariance = np.linalg.inv(x[learnt].T @ (x * (mean**2 / variance)[:, None])[learnt] + prior)
+    streams = [np.random.default_rng(k) for k in (2, 3, 4)]
+    draws_own, draws_shared = fit.draw(40_000, np.random.default_rng(1), streams)
     drawn = np.concatenate([*draws_own, draws_shared])
     # What is predicted are combinations: levels plus delays, of the newest row.
     pick = x[[len(cells) - 1, 2 * len(cells) - 1, 3 * len(cells) - 1]]

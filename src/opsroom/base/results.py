@@ -8,7 +8,7 @@ computed from the parts. The gate judges parts; it publishes measures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -16,6 +16,8 @@ from opsroom.base.errors import UsageError
 
 if TYPE_CHECKING:
     import altair as alt
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
 TOTAL = "_T"
@@ -125,6 +127,10 @@ class Cells:
         True when every leaf is a registered public dataset or an earlier release. Only `Room` sets it.
     title, unit_kind, method, source, notes
         Message ids and words for the faces: never microdata values.
+    completed
+        Given which rows of `frame` are shown whole with the numbers that they have now (boolean, one a row), returns
+        attached columns in place of those in `frame`. For what rests on several cells at once and must not rest on one
+        that is withheld: the gate calls it when it has judged.
     """
 
     name: str
@@ -142,6 +148,7 @@ class Cells:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Scalar facts that are public (reference date, last complete day, horizon); JSON-able."""
+    completed: Callable[[npt.NDArray[np.bool_]], Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         known = {part.name for part in self.parts}

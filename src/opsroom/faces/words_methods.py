@@ -111,7 +111,8 @@ METHODS: dict[str, str] = {
         "What is reported of each period, and what will be once all reports are in: each section's reports by delay, "
         "with what all sections have in common shared between them, and an interval by draws. A period counts as "
         "settled after as many periods as late reports have taken; before that its reported count is no level. What "
-        "is expected is published where the count beside it can be (docs/methods/delays.md)."
+        "is expected is published where the count beside it can be, and is learnt from published counts alone "
+        "(docs/methods/delays.md)."
     ),
     "how.restriction": (
         "The indices of the Oxford tracker (OxCGRT): each indicator's value over its maximum, half a step less where a "

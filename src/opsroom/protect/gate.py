@@ -11,12 +11,12 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from opsroom.base.errors import DisclosureError, LedgerConflictError, UsageError
+from opsroom.base.errors import DisclosureError, InternalError, LedgerConflictError, UsageError
 from opsroom.base.results import Cells, Measure
 from opsroom.protect.judge import Unit, Verdict, judge, shown_rows
 from opsroom.protect.judgement import Judgement
@@ -121,6 +121,7 @@ def _make(
                 remedy="Ask for a coarser table: fewer dimensions, larger regions or industries.",
                 code="OPS-P004",
             )
+    cells = _completed(cells, verdict)
     table = _table(cells, verdict, [earlier for earlier in past if earlier.judgement.is_table])
     document = _document(cells, table, as_of, day, licence or str(cells.facts.get("licence", "")))
     document["id"] = free_id(f"{cells.name}@{day.isoformat()}", ledger)
@@ -128,6 +129,22 @@ def _make(
     proof = verdict.certificate.stamp() if verdict else None
     made = stamped(document, profile, head, proof, suppressed=table.suppressed)
     return made, verdict.judgement if verdict else None
+
+
+def _completed(cells: Cells, verdict: Verdict | None) -> Cells:
+    """Return the cells with the attached columns that rest on what is shown, and on nothing else."""
+    if cells.completed is None:
+        return cells
+    seen = np.ones(len(cells.frame), dtype=bool)
+    if verdict is not None:
+        seen[:] = False
+        seen[[row for row, _ in verdict.shown]] = True
+        seen[[row for row, _ in verdict.hidden]] = False
+    columns = cells.completed(seen)
+    # Parts and dimensions have been judged as they are.
+    if not set(columns) <= {name for measure in cells.measures for name in measure.attached}:
+        raise InternalError(f"cells {cells.name!r}: what is completed after judgement is more than attached columns.")
+    return replace(cells, frame=cells.frame.assign(**columns))
 
 
 def stamped(

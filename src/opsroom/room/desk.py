@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opsroom.base.errors import InternalError, SettingsError
+from opsroom.base.errors import InternalError, SettingsError, UsageError
 from opsroom.base.periods import end_of_day
 from opsroom.base.results import Cells
 from opsroom.base.settings import Cadence, DeskSettings, RoomSettings
@@ -204,6 +205,25 @@ class DeskOutcome:
             for c in self.cells
         )
         return replace(self, cells=cells, provenance=view.provenance, public=view.public)
+
+
+def nothing_known_of(view: View, *datasets: str) -> DeskOutcome | None:
+    """Return what a desk says while nothing is known of the first of these datasets; None where all are known."""
+    for name in datasets:
+        if not view.has(name):
+            return DeskOutcome(None, note=f"nothing known of {name} yet")
+    return None
+
+
+@contextlib.contextmanager
+def settings_of(settings: DeskSettings) -> Iterator[None]:
+    """Tell a method's refusal of its arguments as what it is in a room: a wrong setting of the desk."""
+    try:
+        yield
+    except UsageError as error:
+        raise SettingsError(
+            f"room.toml: desk {settings.name!r}: {error.message}", remedy=error.remedy, code="OPS-C006"
+        ) from error
 
 
 def earlier_release(view: View, name: str) -> Release | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +15,7 @@ import pandas as pd
 
 from opsroom.base.errors import UsageError
 from opsroom.measure.adjust.breaks import Steps
+from opsroom.measure.adjust.readings_file import CELLS, ReadingsFile, Spool, write_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +24,8 @@ Ints = npt.NDArray[np.int64]
 
 MISSING = -1
 OPEN = np.iinfo(np.int32).max
+MOST = 400
+"""Blocks of customers at most: each has two files open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +40,14 @@ class Customers:
         Days of the columns.
     readings
         Sum over the meters that the customer has on the day, (customers, days); -1 where one of them has no reading,
-        or it has none.
+        or it has none. An array, or a file that gives rows as one does.
     changes
         Days on which a customer got another meter, as `adjust_panel` takes them; sizes are 0.
     """
 
     ids: Ints
     dates: pd.DatetimeIndex
-    readings: Ints
+    readings: Ints | ReadingsFile
     changes: Steps
 
     def codes(self, classes: pd.DataFrame, column: str, *, on: object) -> npt.NDArray[np.object_]:
@@ -77,6 +83,8 @@ def follow_customers(
     *,
     start: object,
     end: object,
+    folder: Path | None = None,
+    cells: int = CELLS,
 ) -> Customers:
     """Add the readings of meters up by customer and day.
 
@@ -93,17 +101,23 @@ def follow_customers(
         meter is a customer's.
     start, end
         First and last day.
+    folder
+        An existing folder for a file of readings, so that memory holds a block of customers at a time and not all of
+        them; while it is made it takes 12 bytes a reading, then 8. None: in memory.
+    cells
+        Readings of a block.
 
     Returns
     -------
     Customers
+        The same with a folder and without.
 
     Raises
     ------
     UsageError
         If a meter is two customers' on one day, or has two readings of one day.
     """
-    from opsroom.measure.adjust.customers_kernel import add_readings
+    from opsroom.measure.adjust.customers_kernel import add_readings, find_customers
 
     dates = pd.date_range(pd.Timestamp(str(start)), pd.Timestamp(str(end)), name="date")
     origin, days = int(_day_numbers(pd.Series([dates[0]]), 0)[0]), len(dates)
@@ -119,22 +133,67 @@ def follow_customers(
             code="OPS-U021",
         )
     ids, row = np.unique(table["customer_id"].to_numpy(dtype=np.int64), return_inverse=True)
-    total = np.zeros((len(ids), days), dtype=np.int64)
-    open_meters = _meters_a_day(row, first, last, len(ids), days)
-    batches = readings.to_batches() if hasattr(readings, "to_batches") else readings
-    for batch in batches:
-        good = add_readings(
-            batch.column("meter_id").to_numpy(zero_copy_only=False).astype(np.int64),
-            batch.column("date").to_numpy(zero_copy_only=False).astype("datetime64[D]").astype(np.int64) - origin,
-            batch.column("wh").to_numpy(zero_copy_only=False).astype(np.int64),
-            meter, row.astype(np.int64), first, last, total, open_meters,
-        )  # fmt: skip
-        if not good:
-            raise UsageError(
-                "a meter has two readings of one day.", remedy="Give the latest vintage alone.", code="OPS-U022"
-            )  # fmt: skip
-    total[open_meters != 0] = MISSING
-    return Customers(ids, dates, total, _changes(row, first, len(ids), days))
+    row = row.astype(np.int64)
+
+    def placed() -> Iterator[tuple[Ints, Ints]]:
+        """Whose each reading is and of which day, as a place in the flat matrix; and the readings."""
+        for batch in readings.to_batches() if hasattr(readings, "to_batches") else readings:
+            day = batch.column("date").to_numpy(zero_copy_only=False).astype("datetime64[D]").astype(np.int64) - origin
+            of = batch.column("meter_id").to_numpy(zero_copy_only=False).astype(np.int64)
+            owner = np.empty(len(day), dtype=np.int64)
+            find_customers(of, day, days, meter, row, first, last, owner)
+            value = batch.column("wh").to_numpy(zero_copy_only=False).astype(np.int64)
+            kept = owner >= 0
+            yield (owner * days + day)[kept], value[kept]
+
+    def added(low: int, high: int, pieces: Iterable[tuple[npt.NDArray[np.integer], Ints]]) -> Ints:
+        """Return the sums of some customers, from pieces placed in their part of the matrix."""
+        total = np.zeros((high - low, days), dtype=np.int64)
+        mine = (row >= low) & (row < high)
+        waiting = _meters_a_day(row[mine] - low, first[mine], last[mine], high - low, days)
+        for place, value in pieces:
+            if not add_readings(place, value, total.reshape(-1), waiting.reshape(-1)):
+                raise UsageError(
+                    "a meter has two readings of one day.", remedy="Give the latest vintage alone.", code="OPS-U022"
+                )  # fmt: skip
+        total[waiting != 0] = MISSING
+        return total
+
+    found: Ints | ReadingsFile
+    if folder is None:
+        found = added(0, len(ids), placed())
+    else:
+        size = max(cells // days, -(-len(ids) // MOST), 1)
+        found = _in_a_file(folder, placed(), added, (len(ids), days), size)
+    return Customers(ids, dates, found, _changes(row, first, len(ids), days))
+
+
+def _in_a_file(
+    folder: Path,
+    placed: Iterable[tuple[Ints, Ints]],
+    added: Callable[[int, int, Iterable[tuple[npt.NDArray[np.integer], Ints]]], Ints],
+    shape: tuple[int, int],
+    size: int,
+) -> ReadingsFile:
+    """Sort readings into blocks of customers on disk, then add block after block up."""
+    customers, days = shape
+    starts = range(0, customers, size)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        spool = Spool(Path(name), len(starts))
+        try:
+            for place, value in placed:
+                block = place // (size * days)
+                spool.add(block, (place - block * (size * days)).astype(np.int32), value)
+        finally:
+            spool.close()
+        blocks = (added(low, min(low + size, customers), spool.take(k)) for k, low in enumerate(starts))
+        handle, path = tempfile.mkstemp(suffix=".readings", dir=folder)
+        os.close(handle)
+        try:
+            return write_rows(Path(path), blocks, days)
+        except BaseException:
+            Path(path).unlink()  # half a file is nobody's
+            raise
 
 
 def _day_numbers(dates: pd.Series, missing: int) -> Ints:

@@ -9,24 +9,24 @@ import numpy as np
 
 
 @numba.njit(cache=True, nogil=True)
-def add_readings(
-    meter_id: Any, day: Any, value: Any, meter: Any, row: Any, first: Any, last: Any, total: Any, waiting: Any
-) -> bool:
-    """Add readings to their customers' days; False if one comes when none is waited for.
+def find_customers(meter_id: Any, day: Any, days: int, meter: Any, row: Any, first: Any, last: Any, out: Any) -> None:
+    """Fill in whose each reading is: the customer's row, -1 where it is nobody's or of a day outside the panel.
 
     Parameters
     ----------
-    meter_id, day, value
-        Readings; days are columns of `total`, others are passed over.
+    meter_id, day
+        Of the readings; days are numbers of columns.
+    days
+        How many columns there are.
     meter, row, first, last
         Links sorted by meter and first day: customer's row, first and last day.
-    total, waiting
-        (customers, days): sums, and readings still to come.
+    out
+        One a reading.
     """
-    days = total.shape[1]
     at = 0
     for k in range(len(meter_id)):
         d = day[k]
+        out[k] = -1
         if d < 0 or d >= days:
             continue
         # Deliveries are mostly in order of meters or of days: the link is where the last one was, or the next.
@@ -37,12 +37,28 @@ def add_readings(
         link = at
         while link < len(meter) and meter[link] == meter_id[k]:
             if first[link] <= d <= last[link]:
-                if waiting[row[link], d] <= 0:
-                    return False
-                total[row[link], d] += value[k]
-                waiting[row[link], d] -= 1
+                out[k] = row[link]
                 break
             link += 1
         if at >= len(meter):
             at = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def add_readings(place: Any, value: Any, total: Any, waiting: Any) -> bool:
+    """Add readings to their customers' days; False if one comes when none is waited for.
+
+    Parameters
+    ----------
+    place, value
+        Of the readings: place in the flat matrix, and number.
+    total, waiting
+        Flat: sums, and readings still to come.
+    """
+    for k in range(len(place)):
+        p = place[k]
+        if waiting[p] <= 0:
+            return False
+        total[p] += value[k]
+        waiting[p] -= 1
     return True

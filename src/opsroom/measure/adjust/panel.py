@@ -15,6 +15,7 @@ from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.adjust.breaks import Steps, fit_levelled, join_steps, level_at
 from opsroom.measure.adjust.days import calendar_days
 from opsroom.measure.adjust.feasts import moving_feasts
+from opsroom.measure.adjust.readings_file import ReadingsFile
 from opsroom.measure.adjust.shared import Shared
 from opsroom.measure.adjust.spread import Spread
 from opsroom.measure.adjust.terms import LEAN, DayDesign, Detail, weather_days
@@ -22,7 +23,7 @@ from opsroom.measure.adjust.terms import LEAN, DayDesign, Detail, weather_days
 F32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Readings = npt.NDArray[np.integer] | npt.NDArray[np.floating]
+Readings = npt.NDArray[np.integer] | npt.NDArray[np.floating] | ReadingsFile
 
 FLOOR = 0.01
 """Use below this share of the usual level counts as this share: a logarithm needs a floor."""
@@ -233,7 +234,8 @@ def adjust_panel(
     ----------
     readings
         Use by company and day, (companies, days): whole numbers with a negative one where a reading is missing, or
-        floating ones with NaN. Rows are customers, not meters or class labels: see `follow_customers`.
+        floating ones with NaN. Rows are customers, not meters or class labels: see `follow_customers`, which also
+        gives them as a file that is read a chunk at a time.
     ground
         Days, calendar and weather.
     region
@@ -244,8 +246,8 @@ def adjust_panel(
     least_step
         Least step in level, log points, that is looked for elsewhere; infinite: none is.
     chunk, workers
-        Companies worked on at a time, and threads: memory is about ``8 × workers × chunk × days`` numbers, beside the
-        readings and one row of coefficients a company.
+        Companies worked on at a time, and threads: memory is about ``8 × workers × chunk × days`` numbers, beside one
+        row of coefficients a company and the readings, where they are an array.
 
     Returns
     -------
@@ -331,7 +333,7 @@ def _each(
         return list(pool.map(work, jobs))
 
 
-def _numbers(block: Readings) -> F32:
+def _numbers(block: npt.NDArray[np.number]) -> F32:
     """Return readings as single-precision numbers, NaN where missing."""
     out = block.astype(np.float32)
     if block.dtype.kind in "iu":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opsroom.base.errors import UsageError
+from opsroom.base.errors import FitError, UsageError
 from opsroom.base.results import TOTAL
 from opsroom.measure.delays.design import Design, make_design
 from opsroom.measure.delays.draws import draw_amount
@@ -20,6 +21,7 @@ from opsroom.measure.delays.triangle import ReportingTriangle
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Method = Literal["hierarchical", "odp", "chain-ladder"]
 
 SCARCE = 10.0
@@ -40,6 +42,7 @@ def nowcast_delays(
     level: float = 0.9,
     draws: int = 1000,
     seed: int = 0,
+    learn: Bools | None = None,
 ) -> DelayResult:
     r"""Say how many there were, of those whose reports are still coming in.
 
@@ -62,6 +65,10 @@ def nowcast_delays(
         Size of the sample behind mean, standard deviation and quantiles.
     seed
         Of the draws.
+    learn
+        Shape (sectors, periods): the counts that may be learnt from, those that are published, say; None: all. Nothing
+        that is said of one sector then tells, in any bit, of a count that is not among them, and of these themselves
+        nothing is said (NaN) unless they are settled. The hierarchical model alone can leave counts out.
 
     Returns
     -------
@@ -71,7 +78,7 @@ def nowcast_delays(
     Raises
     ------
     UsageError
-        An unknown method, a level outside 0 … 1, or fewer than 20 draws.
+        An unknown method, a level outside 0 … 1, fewer than 20 draws, or `learn` with another shape or method.
     FitError
         The model cannot be fitted; see each method.
 
@@ -123,12 +130,20 @@ def nowcast_delays(
             remedy="Give level=0.9, draws=1000.",
             code="OPS-U176",
         )
-    rng = np.random.default_rng(seed)
+    if learn is not None and (method != "hierarchical" or learn.shape != triangle.reported.shape):
+        raise UsageError(
+            "what is learnt from is not told by sector and period, or the method is not 'hierarchical'.",
+            remedy="Give an array of shape (sectors, periods) and method='hierarchical'.",
+            code="OPS-U178",
+        )
     rows = len(triangle.periods)
     least = max(3 * (triangle.max_delay + 1), LEAST_WINDOW[triangle.frequency])
     used = slice(rows - min(rows, max(window or least, 2)), rows)
-    model = {"hierarchical": _pooled, "odp": _odp, "chain-ladder": _plain}[method]
-    sample, share, facts = model(triangle, used, draws, rng)
+    if method == "hierarchical":
+        sample, share, facts = _pooled(triangle, used, draws, seed, learn)
+    else:
+        model = {"odp": _odp, "chain-ladder": _plain}[method]
+        sample, share, facts = model(triangle, used, draws, np.random.default_rng(seed))
     final = np.repeat(triangle.reported[:, :, None], draws, axis=2)
     shares = np.ones((*triangle.reported.shape, draws))
     final[:, used], shares[:, used] = sample, share
@@ -172,30 +187,42 @@ def _odp(
 
 
 def _pooled(
-    triangle: ReportingTriangle, used: slice, draws: int, rng: np.random.Generator
+    triangle: ReportingTriangle, used: slice, draws: int, seed: int, learn: Bools | None
 ) -> tuple[Floats, Floats, dict[str, Any]]:
-    added, removed = triangle.added[:, used], triangle.removed[:, used]
-    periods, age = triangle.periods[used], triangle.age[used]
+    learnt = np.ones(triangle.reported.shape, dtype=bool) if learn is None else learn
+    at = np.flatnonzero(learnt[:, used].any(axis=1))
+    if not len(at):
+        raise FitError(
+            "no count may be learnt from.", remedy="Let more counts be learnt from, or choose a later as_of.",
+            code="OPS-M145",
+        )  # fmt: skip
+    # Periods of which nothing is learnt stand before the first that tells something: they need no terms.
+    begin = used.start + int(np.flatnonzero(learnt[at, used].any(axis=0))[0])
+    inside = slice(begin, used.stop)
+    rows, age = learnt[at, inside], triangle.age[inside]
+    added, removed = (np.where(rows[:, :, None], x[at, inside], np.nan) for x in (triangle.added, triangle.removed))
     design = make_design(
-        periods, triangle.max_delay, frequency=triangle.frequency, closed=triangle.closed,
-        sectors=len(triangle.sectors),
+        triangle.periods[inside], triangle.max_delay, frequency=triangle.frequency, closed=triangle.closed,
+        sectors=len(at),
     )  # fmt: skip
-    fit = fit_pooled(added, ~np.isnan(added[0]), design, counts=triangle.counts)
+    fit = fit_pooled(added, ~np.isnan(triangle.added[0, inside]), design, counts=triangle.counts)
     taken = fit_removals(added, removed, counts=triangle.counts)
-    own, shared = fit.draw(draws, rng)
+    rng = np.random.default_rng(seed)
+    streams = [np.random.default_rng([seed, crc32(triangle.sectors[s].encode())]) for s in at]
+    own, shared = fit.draw(draws, rng, streams)
     rates = draw_rates(taken, draws, rng)
-    final = np.repeat(triangle.reported[:, used, None], draws, axis=2)
-    share = np.ones_like(final)
+    final = np.full((*triangle.reported[:, used].shape, draws), np.nan)
+    share = np.full_like(final, np.nan)
     at_most = _at_most(fit, design, added, own, shared)
-    for s in range(len(added)):
-        for t in np.flatnonzero(age < triangle.max_delay):
-            mean = _row_means(fit, design, s, int(t), own[s], shared) * at_most
-            ahead = int(age[t]) + 1
-            share[s, t] = mean[:ahead].sum(axis=0) / mean.sum(axis=0)
+    for k, (s, stream) in enumerate(zip(at, streams, strict=True)):
+        for t in np.flatnonzero((age < triangle.max_delay) & rows[k]):
+            mean = _row_means(fit, design, k, int(t), own[k], shared) * at_most
+            ahead, place = int(age[t]) + 1, begin - used.start + int(t)
+            share[s, place] = mean[:ahead].sum(axis=0) / mean.sum(axis=0)
             variance = fit.phi * mean[ahead:] + fit.psi * mean[ahead:] ** 2
-            coming = draw_amount(mean[ahead:], variance, counts=triangle.counts, rng=rng)
-            final[s, t] = draw_net(
-                final[s, t, 0], coming, ahead, taken, rates[s], counts=triangle.counts, rng=rng
+            coming = draw_amount(mean[ahead:], variance, counts=triangle.counts, rng=stream)
+            final[s, place] = draw_net(
+                triangle.reported[s, begin + t], coming, ahead, taken, rates[k], counts=triangle.counts, rng=stream
             )  # fmt: skip
     facts: dict[str, Any] = {
         "dispersion": {"phi": round(fit.phi, 4), "psi": round(fit.psi, 4)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,14 +65,19 @@ class PooledFit:
     rounds: int
     settled: bool
 
-    def draw(self, draws: int, rng: np.random.Generator) -> tuple[list[Floats], Floats]:
-        """Draw parameters from the normal approximation: own (parameters, draws) a sector, shared alike."""
+    def draw(
+        self, draws: int, rng: np.random.Generator, streams: Sequence[np.random.Generator]
+    ) -> tuple[list[Floats], Floats]:
+        """Draw parameters from the normal approximation: own (parameters, draws) a sector, shared alike.
+
+        Each sector has a stream of its own, so that its draws do not hang on who stands before it.
+        """
         shared_move = solve_triangular(
             self.shared_root.T, rng.standard_normal((len(self.shared), draws)), lower=False, check_finite=False
         )
         own = []
-        for mode, root, gain in zip(self.own, self.roots, self.gains, strict=True):
-            noise = rng.standard_normal((len(mode), draws))
+        for mode, root, gain, stream in zip(self.own, self.roots, self.gains, streams, strict=True):
+            noise = stream.standard_normal((len(mode), draws))
             free = solve_triangular(root.T, noise, lower=False, check_finite=False)
             own.append(mode[:, None] + free - gain @ shared_move)
         return own, self.shared[:, None] + shared_move
@@ -83,7 +89,7 @@ def fit_pooled(added: Floats, known: Bools, design: Design, *, counts: bool) -> 
     Parameters
     ----------
     added
-        Shape (sectors, rows, delays); anything where not known.
+        Shape (sectors, rows, delays); anything where not known, and NaN where a sector's cell is not learnt from.
     known
         Shape (rows, delays).
     design
@@ -124,27 +130,32 @@ class _Fit:
         self.own_at, self.own_by = design.own_at[cells], design.own_by[cells]
         self.shared_at, self.shared_by = design.shared_at[cells], design.shared_by[cells]
         self.rows = int(added.shape[1])
-        self.y = added.reshape(len(added), -1)[:, cells]
+        seen = added.reshape(len(added), -1)[:, cells]
+        self.learnt = ~np.isnan(seen)
+        # What is not learnt from is overwritten, not only weighed by nothing: nothing can tell of it then.
+        self.y = np.where(self.learnt, seen, 0.0)
         total = self.y.sum(axis=1)
         if not total.sum() > 0:
             raise FitError(
                 "the triangle holds no report.", remedy="Choose an earlier since or a later as_of.", code="OPS-M143"
             )
         half = 0.5 if counts else 1e-3 * float(total.mean())
-        self.offset = np.log((total + half) / len(cells))
+        self.offset = np.log((total + half) / np.maximum(self.learnt.sum(axis=1), 1))
         self.own = np.zeros((len(added), design.own))
         self.shared = np.zeros(design.shared)
         self._start(design.delay[cells])
         self.groups = {p.name: 1.0 for p in (*design.penalties_own, *design.penalties_shared)}
         self.groups["level of the sector"] = self.groups["row"] = 10.0
         mean = self._means()
-        self.phi = max(1.0, _pearson(self.y, mean)) if counts else max(_pearson(self.y, mean), 1e-12)
+        spread = _pearson(self.y[self.learnt], mean[self.learnt])
+        self.phi = max(spread, 1.0 if counts else 1e-12)
         self.psi = LEAST_PSI
 
     def _start(self, delay: npt.NDArray[np.int64]) -> None:
         """Begin with the delays of all sectors together."""
         count = int(delay.max()) + 1
-        by_delay = np.bincount(delay, weights=self.y.sum(axis=0), minlength=count) / np.bincount(delay, minlength=count)
+        cells = np.maximum(np.bincount(delay, weights=self.learnt.sum(axis=0), minlength=count), 1.0)
+        by_delay = np.bincount(delay, weights=self.y.sum(axis=0), minlength=count) / cells
         level = np.log(by_delay + 0.02 * by_delay.mean()) - np.log(by_delay.mean())
         self.shared[self.design.positions["delay"]][:count] = level
 
@@ -160,7 +171,7 @@ class _Fit:
         """Return the penalised quasi-likelihood."""
         ratio = self.psi / self.phi
         gain = self.y / self.phi * (np.log(mean) - np.log1p(ratio * mean)) - np.log1p(ratio * mean) / self.psi
-        fine = float(gain.sum())
+        fine = float(np.where(self.learnt, gain, 0.0).sum())
         own, shared = self._precision(self.design.penalties_own, self.design.own), self._precision_shared()
         fine -= 0.5 * float(np.einsum("si,ij,sj->", self.own, own, self.own))
         return fine - 0.5 * float(self.shared @ shared @ self.shared)
@@ -177,8 +188,8 @@ class _Fit:
     def _solve(self, mean: Floats) -> tuple[Floats, Floats, list[Floats], list[Floats], Floats]:
         """Return the Fisher step, and the curvature's factors."""
         d = self.design
-        weight = mean / (self.phi + self.psi * mean)
-        score = (self.y - mean) / (self.phi + self.psi * mean)
+        weight = np.where(self.learnt, mean / (self.phi + self.psi * mean), 0.0)
+        score = np.where(self.learnt, (self.y - mean) / (self.phi + self.psi * mean), 0.0)
         prior_own, prior_shared = self._precision(d.penalties_own, d.own), self._precision_shared()
         whole = prior_shared.copy()
         right = -prior_shared @ self.shared
@@ -276,7 +287,7 @@ class _Fit:
 
     def _disperse(self, mean: Floats, spent: float) -> float:
         """Update `phi` and `psi` by weighted moments; return the change of a usual variance's logarithm."""
-        y, m = self.y.ravel(), mean.ravel()
+        y, m = self.y[self.learnt], mean[self.learnt]
         correction = len(y) / max(len(y) - spent, 0.2 * len(y))
         square = correction * (y - m) ** 2
         old = self.phi * m + self.psi * m**2

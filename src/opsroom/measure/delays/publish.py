@@ -1,35 +1,39 @@
 """A delay nowcast as a release series: what is reported by period and sector, and what is expected once all is in.
 
-The counts pass the gate with their contributors, and what is expected stands or falls with the count beside it. Of
-confidential records the total is a nowcast of its own, of all sectors as one series: the sum of the sectors' would tell
-of one that is withheld, since late reports differ by sector.
+Confidential counts pass the gate with their contributors, and what is expected of them is worked out after it has
+judged: from those counts alone that it shows. Sectors share how late reports come, so a sector that is withheld would
+otherwise be in the numbers of the others. The total is a nowcast of its own, of all sectors as one series: the sum of
+the sectors' would tell of one that is withheld, since late reports differ by sector.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.cells import parts_from_units
-from opsroom.base.errors import InternalError
+from opsroom.base.errors import FitError, InternalError
 from opsroom.base.periods import format_period
 from opsroom.base.results import TOTAL, Cells, Measure, Part
+from opsroom.measure.delays.nowcast import nowcast_delays
 from opsroom.measure.delays.result import DelayResult
+from opsroom.measure.delays.triangle import ReportingTriangle
 
-METHOD = "delays-1"
-ATTACHED = ("expected", "lower", "upper", "share", "complete")
+METHOD = "delays-2"
+TOLD = ("expected", "lower", "upper", "share")
+ATTACHED = (*TOLD, "complete")
+FEWEST = 2
+"""Settled periods without which nothing is said: how late reports come has to be seen first."""
+
+Bools = npt.NDArray[np.bool_]
 
 
-def delay_cells(
-    result: DelayResult,
-    name: str,
-    units: pd.DataFrame | None = None,
-    *,
-    total: DelayResult | None = None,
-    of: str = "records",
-    last: int = 24,
-) -> Cells:
-    """Return ``delays.<name>``.
+def delay_cells(result: DelayResult, name: str, *, of: str = "records", last: int = 24) -> Cells:
+    """Return ``delays.<name>`` of public counts.
 
     Parameters
     ----------
@@ -37,10 +41,6 @@ def delay_cells(
         Of counts.
     name
         Last part of the series' name.
-    units
-        Of confidential records those that stand reported, as from `standing_records`. None: the counts are public.
-    total
-        Of confidential records of several sectors: the nowcast of `ReportingTriangle.total`.
     of
         Unit of the counts, in words.
     last
@@ -51,67 +51,171 @@ def delay_cells(
     Cells
         By ``period`` and ``sector`` (``_T``: all): ``reported``, and with it ``expected`` (the median), ``lower``,
         ``upper``, ``share`` (of the reports that is in, %) and ``complete`` (``yes`` where none is to come).
+    """
+    frame = result.frame.reset_index()
+    frame = frame[frame["period"].isin(sorted(frame["period"].unique())[-last:])]
+    told = pd.DataFrame(
+        {
+            "period": _named(frame["period"], result.frequency),
+            "sector": np.where(frame["sector"] == result.main, TOTAL, frame["sector"]),
+            "reported": frame["reported"].to_numpy(), **_told(frame),
+            "complete": np.where(frame["complete"], "yes", "no"),
+        }
+    )  # fmt: skip
+    count = Measure("reported", "public", of, decimals=0, attached=ATTACHED)
+    return Cells(
+        name=f"delays.{name}", dimensions=("period", "sector"), measures=(count,), frame=told,
+        additive=("sector",) if TOTAL in result.sectors else (), method=METHOD,
+        facts=_facts(result, told, of, result.method, result.level),
+    )  # fmt: skip
+
+
+def confidential_delay_cells(
+    triangle: ReportingTriangle,
+    name: str,
+    units: pd.DataFrame,
+    *,
+    of: str = "records",
+    last: int = 24,
+    level: float = 0.9,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Cells:
+    """Return ``delays.<name>`` of confidential counts, by the hierarchical model.
+
+    Parameters
+    ----------
+    triangle
+        Of the counts.
+    name, of, last
+        As in `delay_cells`.
+    units
+        The records that stand reported, as from `standing_records`.
+    level, draws, seed
+        As in `nowcast_delays`.
+
+    Returns
+    -------
+    Cells
+        As `delay_cells`, with contributors; what is expected of periods that are not settled is filled in when the
+        gate has judged (`opsroom.base.results.Cells.completed`), and stays empty where fewer than two settled periods
+        are shown.
 
     Raises
     ------
     InternalError
-        The units are not those that the result counts, or the total of confidential records is missing.
+        The units are not those that the triangle counts.
     """
-    frame = result.frame.reset_index() if units is None else _apart(result, total).reset_index()
-    shown = sorted(frame["period"].unique())[-last:]
-    frame = frame[frame["period"].isin(shown)]
-    told = pd.DataFrame(
-        {
-            "period": [format_period(p.start_time.date(), result.frequency) for p in frame["period"]],
-            "sector": np.where(frame["sector"] == result.main, TOTAL, frame["sector"]),
-            "reported": frame["reported"].to_numpy(),
-            "expected": frame["median"].round().to_numpy(), "lower": np.floor(frame["lower"].to_numpy()),
-            "upper": np.ceil(frame["upper"].to_numpy()), "share": (100 * frame["share"]).round().to_numpy(),
-            "complete": np.where(frame["complete"], "yes", "no"),
-        }
-    )  # fmt: skip
-    facts = {
-        "as_of": result.as_of.isoformat(), "method": result.method, "level": result.level, "of": of,
-        "settled_after": result.max_delay, "frequency": result.frequency,
-        "first_incomplete": told.loc[told["complete"] == "no", "period"].min() if len(result.open_periods) else None,
-    }  # fmt: skip
-    count = Measure("reported", "public", of, decimals=0, attached=ATTACHED)
-    parts: tuple[Part, ...] = ()
-    if units is not None:
-        count = Measure("reported", "count", of, ("n_reported",), decimals=0, attached=ATTACHED)
-        parts, told = (Part("n_reported", of),), _counted(units, told, result)
+    several = len(triangle.sectors) > 1
+    parts = [triangle, triangle.total()] if several else [triangle.total()]
+    shown = triangle.periods[-last:]
+    pieces = []
+    for part in parts:
+        reported = part.reported[:, -last:]
+        settled = np.broadcast_to((part.age >= part.max_delay)[-last:], reported.shape).ravel()
+        number = np.where(settled, reported.ravel(), np.nan)
+        pieces.append(
+            pd.DataFrame(
+                {
+                    "period": np.tile(_named(shown, triangle.frequency), len(part.sectors)),
+                    "sector": np.repeat(np.array(part.sectors, dtype=object), len(shown)),
+                    "reported": reported.ravel(), "expected": number, "lower": number, "upper": number,
+                    "share": np.where(settled, 100.0, np.nan), "complete": np.where(settled, "yes", "no"),
+                }
+            )
+        )  # fmt: skip
+    told = pd.concat(pieces, ignore_index=True)
+    facts = _facts(triangle, told, of, "hierarchical", level)
+    told = _counted(units, told, triangle.frequency, several=several)
+    count = Measure("reported", "count", of, ("n_reported",), decimals=0, attached=ATTACHED)
     return Cells(
-        name=f"delays.{name}", dimensions=("period", "sector"), measures=(count,), frame=told, parts=parts,
-        additive=("sector",) if TOTAL in result.sectors else (), method=METHOD, facts=facts,
+        name=f"delays.{name}", dimensions=("period", "sector"), measures=(count,), frame=told,
+        parts=(Part("n_reported", of),), additive=("sector",) if several else (), method=METHOD, facts=facts,
+        completed=_Expected(tuple(parts), told[["period", "sector"]], level, draws, seed),
     )  # fmt: skip
 
 
-def _apart(result: DelayResult, total: DelayResult | None) -> pd.DataFrame:
-    """Return the result with what is expected of all sectors by the total's reports alone."""
-    if TOTAL not in result.sectors:  # one series
-        return result.frame
-    if total is None or total.sectors != (TOTAL,):
-        raise InternalError("the total of confidential records needs a nowcast of its own.")
-    frame = result.frame.copy()
-    told = total.frame.loc[[TOTAL]].reindex(frame.loc[[TOTAL]].index)
-    if not (told["reported"] == frame.loc[[TOTAL], "reported"]).all():
-        raise InternalError("the total of a delay nowcast is not that of its sectors.")
-    frame.loc[[TOTAL]] = told[frame.columns]
-    return frame
+@dataclass(frozen=True, slots=True, eq=False)
+class _Expected:
+    """What is expected of counts that the gate shows, from these alone.
+
+    Attributes
+    ----------
+    parts
+        The triangle of the sectors, where there are several, and that of all as one series.
+    rows
+        Period and sector of each cell.
+    level, draws, seed
+        Of the nowcast.
+    """
+
+    parts: tuple[ReportingTriangle, ...]
+    rows: pd.DataFrame
+    level: float
+    draws: int
+    seed: int
+
+    def __call__(self, shown: Bools) -> Mapping[str, npt.NDArray[np.float64]]:
+        """Return the attached numbers of every cell, NaN where there is nothing to be said."""
+        out = {column: np.full(len(self.rows), np.nan) for column in TOLD}
+        seen = set(self.rows[shown].itertuples(index=False, name=None))
+        for part in self.parts:
+            names = _named(part.periods, part.frequency)
+            learn = np.array([[(name, sector) in seen for name in names] for sector in part.sectors])
+            # A blank cell of a sector that is shown says that nothing was reported, and may be learnt from.
+            added = np.nansum(part.added, axis=2)
+            told = np.isin(names, self.rows["period"].unique())
+            learn |= learn.any(axis=1, keepdims=True) & (added == 0) & told
+            if int((learn.any(axis=0) & (part.age >= part.max_delay)).sum()) < FEWEST:
+                continue
+            try:
+                made = nowcast_delays(part, level=self.level, draws=self.draws, seed=self.seed, learn=learn)
+            except FitError:
+                continue  # what is shown does not bear a nowcast: the counts stand without one
+            frame = made.frame.loc[list(part.sectors)].reset_index()
+            frame = frame.assign(period=_named(frame["period"], part.frequency))
+            mine = self.rows["sector"].isin(part.sectors).to_numpy()
+            found = self.rows[mine].merge(frame, on=["period", "sector"], how="left")
+            for column, values in _told(found).items():
+                out[column][mine] = values
+        return out
 
 
-def _counted(units: pd.DataFrame, told: pd.DataFrame, result: DelayResult) -> pd.DataFrame:
+def _told(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the numbers of a nowcast as they are published."""
+    return {
+        "expected": frame["median"].round().to_numpy(), "lower": np.floor(frame["lower"].to_numpy()),
+        "upper": np.ceil(frame["upper"].to_numpy()), "share": (100 * frame["share"]).round().to_numpy(),
+    }  # fmt: skip
+
+
+def _named(periods: pd.Series | pd.PeriodIndex, frequency: str) -> npt.NDArray[np.object_]:
+    return np.array([format_period(p.start_time.date(), frequency) for p in periods], dtype=object)
+
+
+def _facts(
+    made: DelayResult | ReportingTriangle, told: pd.DataFrame, of: str, method: str, level: float
+) -> dict[str, object]:
+    ahead = told.loc[told["complete"] == "no", "period"]
+    return {
+        "as_of": made.as_of.isoformat(), "method": method, "level": level, "of": of,
+        "settled_after": made.max_delay, "frequency": made.frequency,
+        "first_incomplete": ahead.min() if len(ahead) else None,
+    }  # fmt: skip
+
+
+def _counted(units: pd.DataFrame, told: pd.DataFrame, frequency: str, *, several: bool) -> pd.DataFrame:
     """Return the cells with their contributors; a cell in which nothing is reported yet has none."""
     code, days = pd.factorize(pd.DatetimeIndex(units["period"]))
-    names = np.array([format_period(day.date(), result.frequency) for day in days], dtype=object)
+    names = np.array([format_period(day.date(), frequency) for day in days], dtype=object)
     table = units.assign(period=names[code] if len(names) else None, one=1)
     table = table[table["period"].isin(set(told["period"]))]
-    if TOTAL not in result.sectors:  # one series: it is the total
+    if not several:  # one series: it is the total
         table["sector"] = TOTAL
-    totals = ["sector"] if TOTAL in result.sectors else []
     made = parts_from_units(
-        table, dimensions=["period", "sector"], group="group", values={"n_reported": "one"}, totals=totals
-    )
+        table, dimensions=["period", "sector"], group="group", values={"n_reported": "one"},
+        totals=["sector"] if several else [],
+    )  # fmt: skip
     by = ["period", "sector"]
     if told[told["reported"] > 0].set_index(by)["reported"].to_dict() != made.set_index(by)["n_reported"].to_dict():
         raise InternalError("the records of a delay nowcast are not those that it counts.")

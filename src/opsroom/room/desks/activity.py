@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import SettingsError
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 from opsroom.room.desks.publicdata import naive, only_measure, series_frame
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class ActivityDesk:
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return observed and expected load and the gap, as public cells ``activity.<name of the desk>``."""
         dataset = str(settings.require("dataset"))
-        if not view.has(dataset):
-            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        if nothing := nothing_known_of(view, dataset):
+            return nothing
         spec, result = view.spec(dataset), index_of(view, settings)
         last = result.frame.index.get_level_values("date").max()
         since = last - dt.timedelta(days=int(settings.get("shown", 420)))

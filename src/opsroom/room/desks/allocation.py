@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from opsroom.base.errors import FitError, SettingsError, UsageError, UserError
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 from opsroom.room.desks.sectortable import fill, measured, sector_table
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ class AllocationDesk:
 
         law, elasticity = law_of(settings), elasticity_of(settings)
         names = [str(settings.require("table")), str(settings.require("objectives"))]
-        for name in names:
-            if not view.has(name):
-                return DeskOutcome(None, note=f"nothing known of {name} yet")
+        if nothing := nothing_known_of(view, *names):
+            return nothing
         known = measured(view, settings, "capacity")
         if known is None:
             return DeskOutcome(None, note="nothing published yet of what each section can do")

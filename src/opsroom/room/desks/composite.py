@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import FitError
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 from opsroom.room.desks.publicdata import series_frame
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class CompositeDesk:
         pieces, inputs, sources = [], [], []
         for one in wanted:
             dataset = one["dataset"]
-            if not view.has(dataset):
-                return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+            if nothing := nothing_known_of(view, dataset):
+                return nothing
             spec = view.spec(dataset)
             sources.append(spec.source or spec.provider)
             inputs.append(_input(Input, one, spec.frequency))

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from opsroom.base.errors import DataError, SettingsError, UsageError
+from opsroom.base.errors import DataError, SettingsError
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, settings_of
 from opsroom.room.desks.unchanged import Mark
 from opsroom.room.standard import missing_tables, standard_view
 
@@ -132,12 +132,8 @@ def _assumptions(settings: DeskSettings) -> Assumptions:
             given[name] = tuple(float(x) for x in value)
     if settings.get("density") is not None:
         given["density"] = float(settings.get("density"))
-    try:
+    with settings_of(settings):
         return Assumptions(**given)
-    except UsageError as error:
-        raise SettingsError(
-            f"room.toml: desk {settings.name!r}: {error.message}", remedy=error.remedy, code="OPS-C006"
-        ) from error
 
 
 DESK = ContagionDesk()

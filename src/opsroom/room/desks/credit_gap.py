@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from opsroom.base.periods import format_period
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 from opsroom.room.desks.publicdata import series_frame
 
 
@@ -27,8 +27,8 @@ class CreditGapDesk:
         from opsroom.warn.credit_gap import credit_gap
 
         dataset = str(settings.require("dataset"))
-        if not view.has(dataset):
-            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        if nothing := nothing_known_of(view, dataset):
+            return nothing
         spec = view.spec(dataset)
         wide = series_frame(view, settings)
         results = {code: credit_gap(wide[code].dropna()) for code in wide.columns}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from opsroom.base.periods import format_period
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 from opsroom.room.desks.areas import by_area, content, said_before, vintages
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class CreditRegionsDesk:
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return ``credit.region`` as public cells."""
         dataset = str(settings.require("dataset"))
-        if not view.has(dataset):
-            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        if nothing := nothing_known_of(view, dataset):
+            return nothing
         every = vintages(view, settings)
         credit = by_area(every, str(settings.require("credit")))
         nation = str(settings.get("national_output", ""))

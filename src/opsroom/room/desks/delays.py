@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opsroom.base.errors import FitError, SettingsError, UsageError
+from opsroom.base.errors import FitError, SettingsError
 from opsroom.base.periods import Frequency, period_start
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of, settings_of
 from opsroom.room.standard import numbers_of, standard_view
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 UNSETTLED = "fewer than two periods are settled"
 DRAWS = 400
-FEWEST = 2
-"""Settled periods without which nothing is said: how late reports come has to be seen first."""
 
 
 class DelaysDesk:
@@ -40,10 +38,10 @@ class DelaysDesk:
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return reported and expected counts by period and sector."""
         dataset = str(settings.require("dataset"))
-        if not view.has(dataset):
-            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        if nothing := nothing_known_of(view, dataset):
+            return nothing
         from opsroom.measure.delays import nowcast_delays, reporting_triangle
-        from opsroom.measure.delays.publish import delay_cells
+        from opsroom.measure.delays.publish import FEWEST, confidential_delay_cells, delay_cells
         from opsroom.measure.delays.standing import standing_records
 
         spec, since = view.spec(dataset), settings.get("since")
@@ -56,31 +54,27 @@ class DelaysDesk:
             return DeskOutcome(None, note="nothing that counts is reported yet")
         limit, begins = settings.get("max_delay"), settings.get("first_delay")
         try:
-            triangle = reporting_triangle(
-                records, period="period", key="record", by="sector", value="value", deleted="taken_back",
-                as_of=view.day, frequency=str(settings.get("frequency", "M")),
-                max_delay=None if limit is None else int(limit), first_delay=None if begins is None else int(begins),
-                since=since, tz=view.settings.timezone,
-            )  # fmt: skip
+            with settings_of(settings):
+                triangle = reporting_triangle(
+                    records, period="period", key="record", by="sector", value="value", deleted="taken_back",
+                    as_of=view.day, frequency=str(settings.get("frequency", "M")),
+                    max_delay=None if limit is None else int(limit),
+                    first_delay=None if begins is None else int(begins), since=since, tz=view.settings.timezone,
+                )  # fmt: skip
         except FitError as error:
             return DeskOutcome(None, note=f"no period is reported yet ({error.code})")
-        except UsageError as error:
-            raise SettingsError(
-                f"room.toml: desk {settings.name!r}: {error.message}", remedy=error.remedy, code="OPS-C006"
-            ) from error
         if int((triangle.age >= triangle.max_delay).sum()) < FEWEST:
             return DeskOutcome(None, note=UNSETTLED)
         try:
-            found, total = nowcast_delays(triangle, draws=DRAWS), None
-            if spec.confidential and len(triangle.sectors) > 1:
-                total = nowcast_delays(triangle.total(), draws=DRAWS)
+            found = nowcast_delays(triangle, draws=DRAWS)
         except FitError as error:
             return DeskOutcome(None, note=f"no nowcast of what is late could be made ({error.code})")
-        units = standing_records(records, triangle, tz=view.settings.timezone) if spec.confidential else None
-        cells = delay_cells(
-            found, settings.name, units, total=total, of=str(settings.get("counts", "records")),
-            last=int(settings.get("last", 24)),
-        )  # fmt: skip
+        of, last = str(settings.get("counts", "records")), int(settings.get("last", 24))
+        if spec.confidential:  # what is published is worked out anew, of what the gate shows
+            units = standing_records(records, triangle, tz=view.settings.timezone)
+            cells = confidential_delay_cells(triangle, settings.name, units, of=of, last=last, draws=DRAWS)
+        else:
+            cells = delay_cells(found, settings.name, of=of, last=last)
         title = settings.get("title")
         if title:
             cells = replace(cells, facts={**cells.facts, "title": str(title)})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +29,8 @@ class EventsDesk:
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return ``events.register`` (spells of lockdown) and ``events.strictness`` (weekly means), both public."""
         dataset = str(settings.require("restrictions"))
-        if not view.has(dataset):
-            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        if nothing := nothing_known_of(view, dataset):
+            return nothing
         import pandas as pd
 
         spec = view.spec(dataset)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from opsroom.base.periods import format_period
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 from opsroom.room.desks.areas import by_area, content, said_before, vintages
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class ExuberanceDesk:
         """Return ``exuberance.ratios`` and ``exuberance.episodes`` as public cells."""
         dataset = str(settings.require("dataset"))
         tables = settings.tables("ratios", needs=NEEDS, allows={"title": str})
-        if not view.has(dataset):
-            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        if nothing := nothing_known_of(view, dataset):
+            return nothing
         every = vintages(view, settings)
         pairs = [(by_area(every, str(t["price"])), by_area(every, str(t["fundamental"]))) for t in tables]
         # A vintage comes once in weeks, a publication every week: what rests on the same vintages is the same.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import FitError, SettingsError
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 from opsroom.room.desks.publicdata import series_frame
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class FlowsDesk:
         from opsroom.measure.flows import flows
 
         dataset = str(settings.require("dataset"))
-        if not view.has(dataset):
-            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        if nothing := nothing_known_of(view, dataset):
+            return nothing
         shock = _shock(view, settings)
         if view.day < shock + dt.timedelta(days=7):
             return DeskOutcome(None, note="the flows are compared with normal from a week after the shock on")

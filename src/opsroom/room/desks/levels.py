@@ -15,7 +15,7 @@ from opsroom.base.errors import SettingsError
 from opsroom.base.periods import format_period
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 from opsroom.room.desks.publicdata import series_frame
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class LevelsDesk:
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return the series as public cells: dimensions date, series; measure value."""
         dataset = str(settings.require("dataset"))
-        if not view.has(dataset):
-            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        if nothing := nothing_known_of(view, dataset):
+            return nothing
         spec = view.spec(dataset)
         wide = series_frame(view, settings)
         transform = str(settings.get("transform", "level"))

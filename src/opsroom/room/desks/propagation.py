@@ -22,7 +22,7 @@ import numpy as np
 
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 from opsroom.room.desks.sectortable import SectorTable, fill, measured_path, sector_table
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ class PropagationDesk:
         """Return ``propagation.path`` (output by week and scenario) and ``propagation.section`` (what stops whom)."""
         import pandas as pd
 
-        for name in (str(settings.require(key)) for key in ("table", "restrictions")):
-            if not view.has(name):
-                return DeskOutcome(None, note=f"nothing known of {name} yet")
+        if nothing := nothing_known_of(view, *(str(settings.require(key)) for key in ("table", "restrictions"))):
+            return nothing
         path = measured_path(view, settings, "measured")
         start = pd.Timestamp(settings.require("start"))
         path = path[path.index >= start] if len(path) else path

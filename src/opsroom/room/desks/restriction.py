@@ -19,9 +19,9 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from opsroom.base.errors import DataError, SettingsError, UsageError
+from opsroom.base.errors import DataError, SettingsError
 from opsroom.base.settings import Cadence, DeskSettings
-from opsroom.room.desk import DeskOutcome, View
+from opsroom.room.desk import DeskOutcome, View, nothing_known_of, settings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,23 +36,20 @@ ALLOWS: Mapping[str, type | tuple[type, ...]] = {"flag": int, "ends": (str, list
 class RestrictionDesk:
     """Follow how strict measures are."""
 
-    cadences: Mapping[str, Cadence] = {"restriction.*": "monthly"}
+    cadences: Mapping[str, Cadence] = {"restriction.*": "weekly"}
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return the indices by place and week, and the scores of the measures behind them, both public."""
         dataset = str(settings.require("dataset"))
-        if not view.has(dataset):
-            return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        if nothing := nothing_known_of(view, dataset):
+            return nothing
         from opsroom.measure.restriction.publish import restriction_cells
 
         try:
-            found = _indices(view, settings, dataset)
+            with settings_of(settings):
+                found = _indices(view, settings, dataset)
         except DataError as error:
             return DeskOutcome(None, note=f"no index could be made of {dataset} ({error.code})")
-        except UsageError as error:
-            raise SettingsError(
-                f"room.toml: desk {settings.name!r}: {error.message}", remedy=error.remedy, code="OPS-C006"
-            ) from error
         cells = (
             restriction_cells(found, last=view.day, weeks=int(settings.get("weeks", WEEKS)))
             if found is not None

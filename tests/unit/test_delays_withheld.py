@@ -1,0 +1,184 @@
+"""What is published of a sector's late reports tells nothing of a sector that is withheld, not by a bit."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from opsroom.base.errors import FitError, InternalError, UsageError
+from opsroom.base.state import State
+from opsroom.measure.delays import DelayResult, ReportingTriangle, nowcast_delays, reporting_triangle
+from opsroom.measure.delays.publish import confidential_delay_cells
+from opsroom.measure.delays.standing import standing_records
+from opsroom.protect.gate import release
+from opsroom.protect.ledger import Ledger
+from opsroom.protect.release import Release
+from opsroom.protect.rules import Rules
+
+DAY = dt.date(2020, 8, 18)
+FIRST = "2019-12-01"
+LARGE, SMALL = "ABC", "KLMN"
+
+
+def filings(*, late: float = 0.1, more: int = 1, seed: int = 3) -> pd.DataFrame:
+    """Filings of three large sectors and of four with two companies each, of which `late` are late and there are
+    `more`."""  # fmt: skip
+    parts = []
+    for code in LARGE + SMALL:
+        rng = np.random.default_rng([seed, ord(code)])
+        for month in pd.date_range(FIRST, periods=8, freq="MS"):
+            n, share = (90, 0.1) if code in LARGE else (12 * more, late)
+            companies = np.arange(n) % (60 if code in LARGE else 2)
+            known = [month + pd.DateOffset(months=1 + int(x), days=11, hours=9) for x in rng.random(n) < share]
+            parts.append(
+                pd.DataFrame(
+                    {"period": month, "known_at": known, "sector": code, "group": [f"{code}{k}" for k in companies],
+                     "record": [f"{code}{month:%m}{k}" for k in range(n)], "value": 1.0, "taken_back": False}
+                )
+            )  # fmt: skip
+    table = pd.concat(parts, ignore_index=True)
+    table["record"] = pd.factorize(table["record"])[0]
+    return table[table["known_at"] < pd.Timestamp(DAY) + pd.Timedelta(days=1)]
+
+
+def triangle_of(table: pd.DataFrame) -> ReportingTriangle:
+    return reporting_triangle(
+        table, period="period", key="record", by="sector", value="value", deleted="taken_back", frequency="M",
+        since=FIRST, first_delay=1, max_delay=1, as_of=DAY,
+    )  # fmt: skip
+
+
+def published(table: pd.DataFrame, folder: Path) -> Release:
+    triangle = triangle_of(table)
+    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    state = State.open(folder)
+    rules = Rules(min_contributors=3, dominance=((2, 85.0),), interval=20.0, profile="business")
+    made = release(cells, rules=rules, as_of=dt.datetime(2020, 8, 18, 23, tzinfo=dt.UTC), day=DAY, ledger=Ledger(state))
+    state.close()
+    return made
+
+
+def test_filings_of_a_withheld_sector_change_nothing_that_is_published_of_others(tmp_path: Path) -> None:
+    worlds = [filings(), filings(late=0.9), filings(late=0.0, more=5)]
+    made = [published(world, tmp_path / f"{k}.db").to_frame() for k, world in enumerate(worlds)]
+    others = [m[m["sector"].isin(list(LARGE))].reset_index(drop=True) for m in made]
+    assert all((m.loc[m["sector"].isin(list(SMALL)), "status"] == "suppressed").all() for m in made)
+    assert all((other["status"] == "published").all() for other in others)
+    for other in others[1:]:
+        pd.testing.assert_frame_equal(other, others[0], check_exact=True)
+    # ... while they are told what the rest of their reports is, as well as ever
+    newest = others[0][others[0]["complete"] == "no"]
+    assert set(newest["sector"]) == set(LARGE)
+    assert (newest["reported"] < newest["expected"]).all()
+    assert (newest["lower"] <= 90).all()
+    assert (newest["upper"] >= 90).all()
+    # It is this that makes it so: learnt from all sectors, the others' numbers do move.
+    every = [nowcast_delays(triangle_of(world), draws=100).frame.loc[list(LARGE)] for world in worlds[:2]]
+    assert not every[0].equals(every[1])
+
+
+def test_a_table_of_which_nothing_settled_is_shown_says_nothing_of_what_is_to_come() -> None:
+    table = filings()
+    triangle = triangle_of(table)
+    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    assert cells.completed is not None
+    told = cells.completed((cells.frame["complete"] == "no").to_numpy())
+    assert np.isnan(told["expected"]).all()
+    one = cells.completed((cells.frame["sector"] == "_T").to_numpy())
+    assert np.isfinite(one["expected"]).tolist() == (cells.frame["sector"] == "_T").tolist()
+
+
+def daily(seed: int, *, sectors: str = "ABCD") -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    day = pd.Timestamp("2020-01-06") + pd.to_timedelta(rng.integers(0, 40, 400), unit="D")
+    return pd.DataFrame(
+        {"day": day, "known_at": day + pd.to_timedelta(rng.geometric(0.4, 400) - 1, unit="D"),
+         "by": rng.choice(list(sectors), 400)}
+    )  # fmt: skip
+
+
+def nowcast(triangle: ReportingTriangle, learn: Any) -> DelayResult:
+    return nowcast_delays(triangle, draws=40, learn=learn)
+
+
+def test_what_is_not_learnt_from_may_be_anything() -> None:
+    """Single counts and a whole sector, overwritten with noise, and the sector taken out altogether."""
+    arguments: dict[str, Any] = {"period": "day", "by": "by", "as_of": "2020-02-14", "max_delay": 4}
+    made = reporting_triangle(daily(1), since="2020-01-06", **arguments)
+    rng = np.random.default_rng(2)
+    learn = rng.random(made.reported.shape) < 0.8
+    learn[2] = False
+    noise = [np.where(learn[:, :, None] | np.isnan(x), x, rng.integers(0, 50, x.shape)) for x in (made.added,) * 2]
+    other = replace(made, added=noise[0], removed=np.where(learn[:, :, None], made.removed, noise[1]))
+    own, same = nowcast(made, learn), nowcast(other, learn)
+    away = [0, 1, 3]
+    fewer = replace(
+        made, added=made.added[away], removed=made.removed[away], sectors=tuple(made.sectors[s] for s in away)
+    )
+    without = nowcast(fewer, learn[away])
+    rows = np.concatenate([learn.ravel(), np.zeros(len(made.periods), dtype=bool)])
+    pd.testing.assert_frame_equal(own.frame[rows], same.frame[rows], check_exact=True)
+    pd.testing.assert_frame_equal(
+        own.frame[rows], without.frame[np.append(learn[away].ravel(), np.zeros(len(made.periods), dtype=bool))],
+        check_exact=True,
+    )  # fmt: skip
+    open_rows = ~own.frame["complete"].to_numpy()
+    assert own.frame["mean"][rows & open_rows].notna().all()
+    assert own.frame["mean"][~rows & open_rows].isna().all()
+
+
+def test_to_learn_from_all_is_to_learn_from_whatever_is_there() -> None:
+    made = reporting_triangle(daily(3), period="day", by="by", since="2020-01-06", as_of="2020-02-14", max_delay=4)
+    every = nowcast(made, np.ones(made.reported.shape, dtype=bool))
+    pd.testing.assert_frame_equal(every.frame, nowcast(made, None).frame, check_exact=True)
+
+
+def test_what_cannot_be_learnt_from_is_refused() -> None:
+    made = triangle_of(filings())
+    with pytest.raises(UsageError, match="OPS-U178"):
+        nowcast(made, np.ones(3, dtype=bool))
+    with pytest.raises(UsageError, match="OPS-U178"):
+        nowcast_delays(made, method="odp", learn=np.ones(made.reported.shape, dtype=bool))
+    with pytest.raises(FitError, match="OPS-M145"):
+        nowcast(made, np.zeros(made.reported.shape, dtype=bool))
+
+
+def test_what_is_completed_after_judgement_is_attached_columns_alone(tmp_path: Path) -> None:
+    """The gate has judged parts and dimensions: they stay as they were."""
+    table = filings()
+    triangle = triangle_of(table)
+    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    state = State.open(tmp_path / "room.db")
+    rules = Rules(min_contributors=3, dominance=((2, 85.0),), interval=20.0, profile="business")
+    with pytest.raises(InternalError, match="attached"):
+        release(
+            replace(cells, completed=lambda shown: {"n_reported": shown * 1}), rules=rules,
+            as_of=dt.datetime(2020, 8, 18, 23, tzinfo=dt.UTC), day=DAY, ledger=Ledger(state),
+        )  # fmt: skip
+    state.close()
+
+
+def test_of_public_cells_every_row_is_shown(tmp_path: Path) -> None:
+    table = filings()
+    triangle = triangle_of(table)
+    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    asked: list[Any] = []
+
+    def completed(shown: Any) -> dict[str, Any]:
+        asked.append(shown.tolist())
+        return {"share": np.full(len(shown), 7.0)}
+
+    state = State.open(tmp_path / "room.db")
+    made = release(
+        replace(cells, public=True, completed=completed), rules=Rules(profile="business"),
+        as_of=dt.datetime(2020, 8, 18, 23, tzinfo=dt.UTC), day=DAY, ledger=Ledger(state),
+    ).to_frame()  # fmt: skip
+    state.close()
+    assert asked == [[True] * len(cells.frame)]
+    assert (made["share"] == 7).all()
