@@ -19,6 +19,7 @@ from opsroom.measure.nowcast.beside.weights import log_score
 from opsroom.measure.nowcast.dfm.backtest import as_known, learn_outcomes
 from opsroom.measure.nowcast.dfm.results import LEVELS
 from opsroom.measure.nowcast.dfm.scoring import scored
+from opsroom.measure.nowcast.vintage import in_order
 
 QUARTERS = pd.period_range("2010Q1", periods=24, freq="Q")
 
@@ -224,7 +225,7 @@ def test_what_was_known_when_is_told_by_the_release_that_counts() -> None:
         return monthly, pd.DataFrame({"gdp": values}, index=index)
 
     days = pd.to_datetime(["2010-05-01", "2010-08-01", "2010-09-01", "2010-11-01"])
-    ordered = list(zip(days, [of(1.0), of(1.1, 2.0), of(1.1, 2.5), of(1.2, 2.5, 3.0)], strict=True))
+    ordered = in_order(dict(zip(days, [of(1.0), of(1.1, 2.0), of(1.1, 2.5), of(1.2, 2.5, 3.0)], strict=True)))
     first = as_known(ordered, "gdp", "first")
     assert list(first.values()) == [{}, {"2010-Q2": 2.0}, {"2010-Q2": 2.0}, {"2010-Q2": 2.0, "2010-Q3": 3.0}]
     assert list(as_known(ordered, "gdp", "second").values()) == [{}, {}, {"2010-Q2": 2.5}, {"2010-Q2": 2.5}]
