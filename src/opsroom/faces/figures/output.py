@@ -113,10 +113,9 @@ def news(desk: Desk) -> Figure | None:
     quarter = str(facts.get("target_quarter", ""))
     now = number(one(release, quarter=quarter, kind=kind), "growth")
     before = (facts.get("previous") or {}).get("growth" if kind == "nowcast" else "pool")
-    told = before is not None and now is not None
     words = {"series": str(rows[0]["name"])}
-    if told:
-        words |= {"previous": w.percent(float(before), 2), "current": w.percent(float(now or 0.0), 2)}
+    if told := before is not None and now is not None:
+        words |= {"previous": w.percent(float(before or 0.0), 2), "current": w.percent(now or 0.0, 2)}
     if moved < _LEAST:
         finding = w.say(f"fig.{family}.finding_none")
     elif top in ("parameters", "weights", "models", "shares") and (told or family == "news"):

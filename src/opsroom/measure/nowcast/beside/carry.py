@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from opsroom.measure.nowcast.beside.conjugate import Posterior, stacked_path
-from opsroom.measure.nowcast.beside.edge import Floats
+from opsroom.measure.nowcast.beside.edge import Floats, Ints
 
 _BURN = 50
 
@@ -56,7 +58,7 @@ def carried(
         root = np.linalg.cholesky(covariance)
         coefficients = mean + root @ rng.normal(size=mean.shape) @ sigma_root.T
         sigma = sigma_root @ sigma_root.T
-        means, spread = stacked_path(coefficients, past, steps, lambda _, s=sigma: s)
+        means, spread = stacked_path(coefficients, past, steps, _always(sigma))
         middle, around = _given(means, spread, flat, seen, wanted)
         if k >= _BURN:
             kept_mean.append(float(middle[place]))
@@ -68,7 +70,12 @@ def carried(
     return float(np.mean(kept_mean)), float(np.sqrt(np.mean(kept_variance) + np.var(kept_mean)))
 
 
-def _given(means: Floats, scale: Floats, flat: Floats, seen: np.ndarray, wanted: np.ndarray) -> tuple[Floats, Floats]:
+def _always(sigma: Floats) -> Callable[[Floats], Floats]:
+    """Return the covariance of every vector's innovation, whatever came before it."""
+    return lambda _: sigma
+
+
+def _given(means: Floats, scale: Floats, flat: Floats, seen: Ints, wanted: Ints) -> tuple[Floats, Floats]:
     """Return mean and covariance of some cells given those that are seen."""
     if not len(seen):
         return means[wanted], scale[np.ix_(wanted, wanted)]
