@@ -263,7 +263,9 @@ def test_past_errors_cover_what_they_are_said_to(count: int) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize(("first", "second"), [(2.5, 1.0), (1.0, 2.5)])
 def test_bands_cover_in_calm_and_in_wild_times(first: float, second: float) -> None:
-    """Out of sample at the end of economies that became calm, or wild, at mid-sample: the Gaussian bands fail there."""
+    """Out of sample at the end of economies that became calm, or wild, at mid-sample: the Gaussian bands fail there.
+
+    These forty economies' outcomes are by chance 1.2 times as wide as those of a great many: hence the low limits."""
     months, inside = 240, {}
     robust = Robust(tail=30.0, shock_tail=30.0, volatility="walk")  # the truth has no tails
     for name, model in (("gaussian", DynamicFactorModel()), ("volatility", DynamicFactorModel(robust=robust))):
