@@ -2,9 +2,10 @@
 
 Pseudo real time: 14 monthly series of the FRED-MD cut of 2023 and GDP of FRED-QD, as revised since; each series known a
 month late, two of them two months; a nowcast at the end of each quarter, re-estimated each time; errors against GDP as
-it stands in that cut. True vintages: 45 days of summer 2016 in the New York Fed's own blocks, against the first figure
-in the real-time database of US GDP (quarterly vintages: its first figure may be a later estimate than the advance one).
-Errors are in points at an annual rate; an AR(1) on GDP is the yardstick.
+it stands in that cut. Coverage also at the ends of the quarter's first and second month and of the month after it. True
+vintages: 45 days of summer 2016 in the New York Fed's own blocks, against the first figure in the real-time database of
+US GDP (quarterly vintages: its first figure may be a later estimate than the advance one). Errors are in points at an
+annual rate; an AR(1) on GDP is the yardstick.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ LEVELS = ("UNRATE", "AWHMAN", "CUMFNS")
 """Taken in changes; all others grow."""
 
 CRISIS = tuple(f"2020-{month:02d}" for month in range(3, 9))
+HORIZONS = {"month 1": -2, "month 2": -1, "month after": 1}
+"""Ends of months at which coverage of 2000-2019 is told, too: months from the quarter's last one."""
+
 SPANS = {
     "2000-2019": ("2000-Q1", "2019-Q4"), "2007Q4-2009Q4": ("2007-Q4", "2009-Q4"),
     "2021Q2-2023Q3": ("2021-Q2", "2023-Q3"),
@@ -66,6 +70,17 @@ def run(size: int | None = None) -> dict[str, Any]:
     for name, span in SPANS.items():
         out |= {f"{name} {key}": value for key, value in told(found, *span).items()}
     begun = time.process_time()
+    told_also = {name: models[name] for name in ("gaussian", "robust", "volatility alone")}
+    for label, shift in HORIZONS.items():
+        there = {day: panel for day, panel in pseudo(here, shift)[0].items() if str(day) < "2020"}
+        chosen = dict(list(there.items())[-(size or len(there)) :])
+        done = backtest(chosen, "GDPC1", told_also, outcomes=outcomes)
+        # A month after a quarter the next one is asked for, too; this is about the one that has ended.
+        frame = done.frame.sort_values("period").drop_duplicates(["day", "model"])
+        done = BacktestResult(done.target, done.release, frame, done.refused, done.known)
+        out |= {f"2000-2019 {label} {key}": value for key, value in told(done, "2000-Q1", "2019-Q4").items()}
+    out["horizons_cpu_s"] = round(time.process_time() - begun, 1)
+    begun = time.process_time()
     true = read_vintages(here, start="2000-01")
     first = first_growth(here, [pd.Period("2016Q2", "Q"), pd.Period("2016Q3", "Q")])
     real = backtest(true.panels, "GDPC1", {"blocks": DynamicFactorModel(blocks=true.blocks)}, outcomes=first)
@@ -83,18 +98,23 @@ def run(size: int | None = None) -> dict[str, Any]:
     }
 
 
-def pseudo(here: Path) -> tuple[dict[pd.Timestamp, tuple[pd.DataFrame, pd.DataFrame]], dict[str, float]]:
-    """Return the panels at the end of each quarter from 2000 on, and GDP growth as it stands in the cut."""
+def pseudo(
+    here: Path, shift: int = 0
+) -> tuple[dict[pd.Timestamp, tuple[pd.DataFrame, pd.DataFrame]], dict[str, float]]:
+    """Return the panels at the end of each quarter from 2000 on (`shift` months later), and GDP growth as in the cut.
+
+    GDP of the quarter before is known at all of these days.
+    """
     monthly = _periods(pd.read_parquet(here / "fred_md_vintage_bvar_2023.parquet"), "M")
     quarterly = _periods(pd.read_parquet(here / "fred_qd_vintage_bvar_2023.parquet"), "Q")
     growth = 400 * np.log(quarterly[["GDPC1"]]).diff()
     table = pd.DataFrame({name: _stationary(monthly[name], name) for name in MONTHLY})
     panels = {}
     for quarter in pd.period_range("2000Q1", "2023Q3", freq="Q"):
-        last = quarter.asfreq("M", how="E")
+        last = quarter.asfreq("M", how="E") + shift
         known = table.loc["1985-01" : str(last - 1)].copy()
         known.loc[str(last - 1) :, list(LATE)] = np.nan
-        panels[quarter.end_time.normalize()] = known, growth.loc["1985Q1" : str(quarter - 1)]
+        panels[last.end_time.normalize()] = known, growth.loc["1985Q1" : str(quarter - 1)]
     return panels, {f"{q.year}-Q{q.quarter}": float(v) for q, v in growth["GDPC1"].dropna().items()}
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from opsroom.base.errors import AsOfError, InternalError, UsageError
 from opsroom.faces import words as w
+from opsroom.faces.figures.output import news
+from opsroom.faces.reader import Desk
 from opsroom.faces.words_en import ENGLISH
 from opsroom.faces.words_story import TOPICS, story
 
@@ -206,6 +208,38 @@ def test_a_model_estimated_anew_is_no_data_release(builder: Any) -> None:
 
     assert told(0.04)["story.nowcast_parameters"] == "Estimating the model anew moved it most (+0.04 points)."
     assert not {"story.nowcast_news", "story.nowcast_parameters"} & set(told(0.004))
+
+
+def test_news_of_all_models_together_are_told_and_drawn_in_one_sum(builder: Any) -> None:
+    day = builder.WEDNESDAYS[6]
+    measures = [("growth", "%", "public", 2, ["growth_lower", "growth_upper"])]
+    moves = {"Electricity": -0.25, "models": -0.11, "shares": 0.02, "parameters": 0.05}
+    facts = {
+        "target_quarter": "2020-Q1", "pool_past": 12, "pool_weights": {"nowcast": 0.6, "bridge": 0.4, "ar1": 0.0},
+        "previous": {"day": "2020-02-26", "growth": 0.9, "pool": 0.8}, "titles": {},
+        "news": [{"series": "Electricity", "contribution": -0.42}],
+        "pool_news": [{"series": s, "contribution": c} for s, c in moves.items()],
+    }  # fmt: skip
+    rows = [["2020-Q1", "nowcast", 0.7, 0.3, 1.1], ["2020-Q1", "pool", 0.51, 0.1, 1.0]]
+
+    def made(**more: Any) -> Any:
+        release = builder.make("nowcast.gdp", day, ["quarter", "kind"], measures, rows, facts | more)
+        return builder.MemoryReleases([release], {})
+
+    told = {s.id: s.text for s in story(made())}["story.nowcast_pool_news"]
+    assert "said 0.8" in told
+    assert "\u22120.20 points are the news of the factor model" in told
+    assert "\u22120.09 points what the other models and the weights changed" in told
+    figure = news(Desk(made(), day, {}))
+    assert figure is not None
+    assert figure.caption.finding.startswith("Together, the models went from 0.80")
+    shown = {row[1]: row[2] for row in figure.rows}
+    assert shown["Bridge equations and past GDP"] == -0.11
+    assert sum(shown.values()) == pytest.approx(0.51 - 0.8, abs=0.005)
+    # Weights that have no past say nothing yet: the factor model's own news.
+    alone = news(Desk(made(pool_past=0), day, {}))
+    assert alone is not None
+    assert [row[1] for row in alone.rows] == ["Electricity"]
 
 
 def test_story_of_a_public_room(public_releases: Any) -> None:

@@ -12,6 +12,7 @@ from scipy import stats
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.nowcast import Autoregression, MixedBvar
 from opsroom.measure.nowcast.beside.bvar import Habits, complete, habits_of, last_run, prior, stacked
+from opsroom.measure.nowcast.beside.carry import carried
 from opsroom.measure.nowcast.beside.conjugate import Path, Prior, condition, path, update
 from opsroom.measure.nowcast.beside.edge import edge_of
 
@@ -104,6 +105,51 @@ def test_several_steps_are_those_of_the_equations_solved_at_once(lags: int) -> N
     assert found.df == known.student_df
 
 
+def test_draws_of_one_step_are_its_exact_density_whatever_is_known_of_it() -> None:
+    y, x, given = sample(25, 4, 1)
+    known = update(given, y, x)
+    past = np.random.default_rng(1).normal(size=(1, 4))
+    for seen in ([], [0, 2]):
+        values = np.full((1, 4), np.nan)
+        values[0, seen] = np.array([2.0, 0.0, -1.5, 0.0])[seen]
+        mean, scale, df = condition(path(known, past, 1), values.ravel(), 3)
+        sd = scale * np.sqrt(df / (df - 2))
+        found = carried(known, past, values, 3, draws=900)
+        assert found[0] == pytest.approx(mean, abs=0.08 * sd)
+        assert found[1] == pytest.approx(sd, rel=0.06)
+        assert found == carried(known, past, values, 3, draws=900)
+
+
+def test_draws_of_a_second_step_are_those_of_plain_simulation_weighed_by_what_is_known() -> None:
+    """Brute force: coefficients drawn from the posterior, two steps, each draw weighed by the density of what is known.
+    With few rows and strong memory their doubt is a large part, which the posterior mean alone does not tell."""
+    rng = np.random.default_rng(3)
+    n, count = 2, 60_000
+    z = np.zeros((14, n))
+    for t in range(1, 14):
+        z[t] = 0.9 * z[t - 1] + rng.normal(size=n)
+    given = Prior(np.zeros((3, n)), np.array([1.0, 1.0, 1.0]), np.eye(n), n + 3.0)
+    known = update(given, z[1:], np.column_stack([np.ones(13), z[:-1]]))
+    past, values = z[-1:], np.array([[z[-1, 0] + 1.5, np.nan], [np.nan, np.nan]])
+    sigma = stats.invwishart.rvs(known.df, known.scale, size=count, random_state=rng)
+    root, width = np.linalg.cholesky(known.covariance), np.linalg.cholesky(sigma)
+    beta = known.mean + root @ rng.normal(size=(count, 3, n)) @ width.transpose(0, 2, 1)
+    first = np.einsum("k,dkn->dn", np.r_[1.0, past[0]], beta)
+    density = stats.norm.pdf(values[0, 0], first[:, 0], np.sqrt(sigma[:, 0, 0]))
+    slope = sigma[:, 0, 1] / sigma[:, 0, 0]
+    rest = np.sqrt(sigma[:, 1, 1] - slope * sigma[:, 0, 1])
+    second = first[:, 1] + slope * (values[0, 0] - first[:, 0]) + rest * rng.normal(size=count)
+    ahead = beta[:, 0, 1] + beta[:, 1, 1] * values[0, 0] + beta[:, 2, 1] * second
+    outcome = ahead + np.sqrt(sigma[:, 1, 1]) * rng.normal(size=count)
+    mean = float(np.average(outcome, weights=density))
+    sd = float(np.sqrt(np.average((outcome - mean) ** 2, weights=density)))
+    found = carried(known, past, values, 3, draws=2500)
+    assert found[0] == pytest.approx(mean, abs=0.05 * sd)
+    assert found[1] == pytest.approx(sd, rel=0.04)
+    _, scale, df = condition(path(known, past, 2), values.ravel(), 3)
+    assert scale * np.sqrt(df / (df - 2)) < 0.95 * sd  # what the posterior mean alone says is too narrow
+
+
 def test_conditioning_is_the_joint_density_over_that_of_what_is_known() -> None:
     rng = np.random.default_rng(2)
     root = rng.normal(size=(5, 5))
@@ -158,7 +204,7 @@ def test_the_nowcast_is_that_of_dense_algebra_at_a_ragged_edge() -> None:
     x.loc["2015-10":, "b"] = np.nan
     y = y[:"2015Q3"].copy()
     y.loc["2015Q3", "gdp"] = np.nan  # two quarters are missing, one of the other quarterly series
-    model = MixedBvar(tightness=0.3, quarters=20.0)
+    model = MixedBvar(tightness=0.3, quarters=20.0, draws=0)
     found = model(x, y, "gdp", "2015-Q4")
     z = np.full((60, 11), np.nan)
     for q in range(60):

@@ -19,6 +19,7 @@ from opsroom.measure.nowcast.beside.weights import log_score
 from opsroom.measure.nowcast.dfm.backtest import as_known, learn_outcomes
 from opsroom.measure.nowcast.dfm.results import LEVELS
 from opsroom.measure.nowcast.dfm.scoring import scored
+from opsroom.measure.nowcast.vintage import in_order
 
 QUARTERS = pd.period_range("2010Q1", periods=24, freq="Q")
 
@@ -190,6 +191,55 @@ def test_two_densities_have_the_weights_of_a_search_over_all() -> None:
     np.testing.assert_allclose(log_score(np.full((5, 3), -1.3)), 1 / 3)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_of_weights_that_are_as_good_the_nearest_to_equal_ones_are_taken_in_any_order(seed: int) -> None:
+    """Densities of which one is a mixture of two others: a line of optima, searched by brute force for the nearest."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=30)
+    a, b, c = (np.exp(stats.norm.logpdf(y, m, s)) for m, s in ((0.9, 1.0), (-0.8, 1.1), (2.5, 0.6)))
+    share = float(rng.uniform(0.2, 0.8))
+    density = np.log(np.column_stack([a, b, share * a + (1 - share) * b, c]))
+    found = log_score(density)
+    # Three models are enough for the best score; moving along (share, 1 - share, -1) leaves it as it is.
+    three = log_score(density[:, [0, 1, 3]])
+    t = np.linspace(0.0, min(three[0] / share, three[1] / (1 - share)), 200_001)
+    line = np.stack([three[0] - share * t, three[1] - (1 - share) * t, t, np.full(len(t), three[2])], axis=1)
+    nearest = line[((line - 0.25) ** 2).sum(axis=1).argmin()]
+    np.testing.assert_allclose(found, nearest, atol=2e-4)
+    best = np.log(np.exp(density[:, [0, 1, 3]]) @ three).mean()
+    assert np.log(np.exp(density) @ found).mean() == pytest.approx(best, abs=1e-6)
+    order = rng.permutation(4)
+    np.testing.assert_allclose(log_score(density[:, order]), found[order], atol=1e-8)
+    # One that was always like another shares with it; a few outcomes for many models leave many optima.
+    np.testing.assert_allclose(
+        log_score(density[:, [0, 0, 1]])[:2], np.full(2, log_score(density[:, [0, 1]])[0] / 2), atol=1e-4
+    )
+    few = rng.normal(size=(2, 7))
+    order = rng.permutation(7)
+    np.testing.assert_allclose(log_score(few[:, order]), log_score(few)[order], atol=1e-8)
+
+
+@pytest.mark.parametrize("rule", ["bates-granger", "log-score", "equal"])
+def test_order_and_copies_of_models_do_not_change_the_pools_density(rule: Any) -> None:
+    rng = np.random.default_rng(6)
+    errors = {"a": rng.normal(size=24), "b": 1.3 * rng.normal(size=24), "c": 0.8 * rng.normal(size=24)}
+    errors["a again"] = np.where(np.arange(24) < 20, errors["a"], 2.0)  # alike until quarter 20: no copy after that
+    plain = pool(planted(errors), rule).to_frame()
+    other = pool(planted(dict(list(errors.items())[::-1])), rule).to_frame()
+    columns = ["mean", "sd", "q05", "q16", "q50", "q84", "q95", "log_density"]
+    np.testing.assert_allclose(plain[columns], other[columns], atol=1e-7)
+    found = pool(planted(errors | {"b copied": errors["b"], "b once more": errors["b"]}), rule)
+    np.testing.assert_allclose(plain[columns], found.to_frame()[columns], atol=1e-7)
+    one = pool(planted(errors), rule).weights
+    for quarter in (0, 3, 15, 23):
+        split = [weight(found.weights, m, quarter) for m in ("b", "b copied", "b once more")]
+        np.testing.assert_allclose(split, weight(one, "b", quarter) / 3, atol=1e-8)
+    # Before quarter 20 the first two count as one; after it they are two.
+    thirds = pool(planted(errors), "equal").weights
+    assert weight(thirds, "a", 10) == pytest.approx(1 / 6)
+    assert weight(thirds, "a", 21) == pytest.approx(1 / 4)
+
+
 def test_what_a_pool_says_and_refuses() -> None:
     rng = np.random.default_rng(4)
     result = planted({"a": rng.normal(size=24), "b": 2 * rng.normal(size=24)})
@@ -224,7 +274,7 @@ def test_what_was_known_when_is_told_by_the_release_that_counts() -> None:
         return monthly, pd.DataFrame({"gdp": values}, index=index)
 
     days = pd.to_datetime(["2010-05-01", "2010-08-01", "2010-09-01", "2010-11-01"])
-    ordered = list(zip(days, [of(1.0), of(1.1, 2.0), of(1.1, 2.5), of(1.2, 2.5, 3.0)], strict=True))
+    ordered = in_order(dict(zip(days, [of(1.0), of(1.1, 2.0), of(1.1, 2.5), of(1.2, 2.5, 3.0)], strict=True)))
     first = as_known(ordered, "gdp", "first")
     assert list(first.values()) == [{}, {"2010-Q2": 2.0}, {"2010-Q2": 2.0}, {"2010-Q2": 2.0, "2010-Q3": 3.0}]
     assert list(as_known(ordered, "gdp", "second").values()) == [{}, {}, {"2010-Q2": 2.5}, {"2010-Q2": 2.5}]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from opsroom.base.errors import FitError, NotFoundError, UsageError
+from opsroom.base.errors import FitError, InternalError, NotFoundError, UsageError
 from opsroom.measure.nowcast import SeriesSpec, Settings, nowcast
 from opsroom.measure.nowcast.dfm.grid import gather
 from opsroom.measure.nowcast.engine import fit
+from opsroom.measure.nowcast.news import pooled
 from opsroom.measure.nowcast.panel import build_panel
+from opsroom.measure.nowcast.together import MEMBERS
 
 SPECS = (
     SeriesSpec("gdp", "Q", "pch", publication_lag_days=45),
@@ -149,6 +152,23 @@ def test_news_add_up_and_name_what_moved() -> None:
     row = detail[detail["kind"] == "release"].iloc[0]
     assert row["impact"] == pytest.approx(row["weight"] * (row["actual"] - row["expected"]))
     assert "2020-Q1" in news.summary()
+    # What all models say together: the same pieces at the factor model's weight, one of the others, one of the weights.
+    before, after = old.quarter("2020-Q1"), new.quarter("2020-Q1")
+    assert abs(news.pool.total - (after.pool - before.pool)) < 1e-10
+    kinds = news.pool.by_kind()
+    others = (after.bridge - before.bridge + after.ar1 - before.ar1) / 3
+    assert kinds["models"] == pytest.approx(others, abs=1e-12)
+    assert kinds["shares"] == pytest.approx(0.0, abs=1e-12)  # no past: equal weights on both days
+    assert kinds[list(news.by_kind().index)].to_numpy() == pytest.approx(news.by_kind().to_numpy() / 3, abs=1e-12)
+    for shares in ((0.2, 0.5, 0.3), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)):
+        means = (after.growth, after.bridge, after.ar1)
+        moved = replace(after, pool_weights=dict(zip(MEMBERS, shares, strict=True)), pool=float(np.dot(shares, means)))
+        found = pooled(news.result, moved, before)
+        assert abs(found.total - (moved.pool - before.pool)) < 1e-10
+        assert found.by_series()["shares"] == pytest.approx(np.dot(np.subtract(shares, 1 / 3), means))
+        assert found.by_series()["m1"] == pytest.approx(news.by_series()["m1"] / 3)
+    with pytest.raises(InternalError, match="do not add up"):
+        pooled(news.result, replace(after, pool=after.pool + 1e-6), before)
     with pytest.raises(UsageError, match="earlier and a later"):
         old.news(new)
     with pytest.raises(UsageError, match="has none of 2020-Q3"):
@@ -266,7 +286,11 @@ def test_cells_hold_what_the_faces_read() -> None:
     assert gdp.name == "nowcast.gdp"
     assert gdp.dimensions == ("quarter", "kind")
     assert set(gdp.frame["kind"]) == {"nowcast", "pool", "ar1", "bridge", "official"}
-    assert gdp.facts["previous"] == {"day": "2020-03-04", "growth": round(old.point, 2)}
+    assert gdp.facts["previous"] == {
+        "day": "2020-03-04", "growth": round(old.point, 2), "pool": round(old.headline.pool, 2)
+    }  # fmt: skip
+    moves = sum(float(one["contribution"]) for one in gdp.facts["pool_news"])
+    assert moves == pytest.approx(new.headline.pool - old.headline.pool, abs=0.006)
     assert gdp.facts["next_release"]["series"] in LAGS
     assert gdp.facts["titles"]["m0"] == "m0"
     total = news.frame.set_index(["series", "component"])["contribution"]

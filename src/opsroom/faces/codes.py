@@ -137,4 +137,5 @@ def series_title(release: Any, code: str) -> str:
     from opsroom.faces import words
 
     titles = release.facts.get("titles") or {}
-    return words.say(f"words.{code}") if code in ("parameters", "weights") else str(titles.get(code, code))
+    pieces = ("parameters", "weights", "models", "shares")
+    return words.say(f"words.{code}") if code in pieces else str(titles.get(code, code))

@@ -196,6 +196,14 @@ def _pooled(release: Any, quarter: str) -> Iterator[Part]:
     values = {"pool": w.percent(growth), "interval": w.interval(*band), "n": past}
     share = w.percent(100.0 * float(weights[first]), 0)
     yield "story.nowcast_pool", {**values, "first": w.say(f"words.member_{first}"), "share": share}, (release,)
+    before, moves = (release.facts.get("previous") or {}).get("pool"), release.facts.get("pool_news") or []
+    if before is None or not moves:
+        return
+    others = sum(float(n["contribution"]) for n in moves if n["series"] in ("models", "shares"))
+    own = sum(float(n["contribution"]) for n in moves) - others
+    if max(abs(own), abs(others)) >= 0.005:
+        said = {"before": w.percent(float(before)), "own": w.signed(own, 2), "others": w.signed(others, 2)}
+        yield "story.nowcast_pool_news", said, (release,)
 
 
 def _nowcast(desk: Desk) -> Iterator[Part]:

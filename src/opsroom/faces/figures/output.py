@@ -91,9 +91,12 @@ def nowcast(desk: Desk) -> Figure | None:
 
 
 def news(desk: Desk) -> Figure | None:
-    """Which data moved the nowcast since the last release."""
+    """Which data moved what is said since the last release: of all models together where that is told, in one sum."""
     release = desk.get("nowcast.gdp")
-    items = [n for n in (release.facts.get("news") or [] if release is not None else []) if n.get("series")]
+    facts = release.facts if release is not None else {}
+    earned = facts.get("pool_news") and facts.get("pool_past")  # weights without a past say nothing yet
+    kind, family = ("pool", "pool_news") if earned else ("nowcast", "news")
+    items = [n for n in facts.get(family) or [] if n.get("series")]
     rows = [
         {
             "series": str(n["series"]),
@@ -106,27 +109,22 @@ def news(desk: Desk) -> Figure | None:
     if release is None or not rows:
         return None
     rows.sort(key=lambda r: (-abs(float(r["contribution"] or 0.0)), str(r["series"])))
-    top, moved = str(rows[0]["name"]), abs(float(rows[0]["contribution"] or 0.0))
-    quarter = str(release.facts.get("target_quarter", ""))
-    now = number(one(release, quarter=quarter, kind="nowcast"), "growth")
-    before = (release.facts.get("previous") or {}).get("growth")
-    finding = (
-        w.say(
-            "fig.news.finding_total",
-            previous=w.percent(float(before), 2),
-            current=w.percent(now, 2),
-            series=top,
-        )
-        if before is not None and now is not None
-        else w.say("fig.news.finding", series=top)
-    )
+    top, moved = str(rows[0]["series"]), abs(float(rows[0]["contribution"] or 0.0))
+    quarter = str(facts.get("target_quarter", ""))
+    now = number(one(release, quarter=quarter, kind=kind), "growth")
+    before = (facts.get("previous") or {}).get("growth" if kind == "nowcast" else "pool")
+    words = {"series": str(rows[0]["name"])}
+    if told := before is not None and now is not None:
+        words |= {"previous": w.percent(float(before or 0.0), 2), "current": w.percent(now or 0.0, 2)}
     if moved < _LEAST:
-        finding = w.say("fig.news.finding_none")
-    elif rows[0]["series"] in ("parameters", "weights"):
-        finding = w.say(f"fig.news.finding_{rows[0]['series']}")
+        finding = w.say(f"fig.{family}.finding_none")
+    elif top in ("parameters", "weights", "models", "shares") and (told or family == "news"):
+        finding = w.say(f"fig.{family}.finding_{top}", **words)
+    else:
+        finding = w.say(f"fig.{family}.finding_total" if told else f"fig.{family}.finding", **words)
     drawn = [r for r in rows if abs(float(r["contribution"] or 0.0)) >= _LEAST] or rows[:3]
     columns = ("series", "name", "contribution")
-    caption = Caption(finding, w.say("fig.news.unit"), source_of(release), day_of(release.day).isoformat())
+    caption = Caption(finding, w.say(f"fig.{family}.unit"), source_of(release), day_of(release.day).isoformat())
 
     def draw() -> Any:
         from opsroom.base.charts_bars import news_bars

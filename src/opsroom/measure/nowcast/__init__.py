@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from opsroom.measure.nowcast.beside.midas import Midas
     from opsroom.measure.nowcast.beside.pool import PoolResult, pool
     from opsroom.measure.nowcast.beside.result import Forecast
-    from opsroom.measure.nowcast.calendar import first_seen, pseudo_vintages, vintages_from
+    from opsroom.measure.nowcast.calendar import first_seen, pseudo_vintages, vintage_lags, vintages_from
     from opsroom.measure.nowcast.dfm.backtest import backtest
     from opsroom.measure.nowcast.dfm.model import DynamicFactorModel, FittedFactorModel, from_statsmodels, loglike
     from opsroom.measure.nowcast.dfm.news import NewsResult
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from opsroom.measure.nowcast.rhythm import learning_days
     from opsroom.measure.nowcast.spec import SeriesSpec, Settings
     from opsroom.measure.nowcast.targets import Targeted, choose_series, targeted
+    from opsroom.measure.nowcast.vintage import FineVintage
 
 _HOMES = {
     "Autoregression": ".beside.autoregression",
@@ -45,6 +46,7 @@ _HOMES = {
     "DynamicFactorModel": ".dfm.model",
     "FactorParameters": ".dfm.parameters",
     "FineParameters": ".fine.parameters",
+    "FineVintage": ".vintage",
     "FittedFactorModel": ".dfm.model",
     "FittedRevisions": ".revisions.results",
     "FredPanel": ".fred",
@@ -86,6 +88,7 @@ _HOMES = {
     "revise": ".revisions.results",
     "stationary": ".fred",
     "targeted": ".targets",
+    "vintage_lags": ".calendar",
     "vintages_from": ".calendar",
     "without_outliers": ".fred",
     "write_model": ".model_toml",
@@ -99,6 +102,7 @@ __all__ = [
     "DynamicFactorModel",
     "FactorParameters",
     "FineParameters",
+    "FineVintage",
     "FittedFactorModel",
     "FittedFineModel",
     "FittedRevisions",
@@ -140,6 +144,7 @@ __all__ = [
     "revise",
     "stationary",
     "targeted",
+    "vintage_lags",
     "vintages_from",
     "without_outliers",
     "write_model",

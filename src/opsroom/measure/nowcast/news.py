@@ -1,4 +1,8 @@
-"""Why the room's nowcast moved between two days: releases, revisions, withdrawals, weights, parameters."""
+"""Why the room's nowcast moved between two days: releases, revisions, withdrawals, weights, parameters.
+
+And why what all models say together moved: the factor model's pieces, as far as it counts in the pool, what the other
+models changed, and what the pool's own weights did.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,18 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from opsroom._version import __version__
-from opsroom.base.errors import UsageError
+from opsroom.base.errors import InternalError, UsageError
 from opsroom.base.results import TOTAL, Cells, Measure
 from opsroom.measure.nowcast.dfm.news import NewsResult
 
 if TYPE_CHECKING:
-    from opsroom.measure.nowcast.results import NowcastResult
+    from opsroom.measure.nowcast.results import NowcastResult, QuarterNowcast
+
+OTHERS = "models"
+"""Kind of what the other models changed, at the weights of the earlier day."""
+SHARES = "shares"
+"""Kind of what the change of the pool's weights did, at what the models say on the later day."""
+_EXACT = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +40,15 @@ class News:
     result
         The pieces; see `NewsResult`. What has no series is ``weights`` (what an error weighs, now that more is
         known) and ``parameters`` (the model learnt anew).
+    pool
+        The pieces of the change of what all models say together; see `pooled`.
     """
 
     quarter: str
     day_before: dt.date
     day_after: dt.date
     result: NewsResult
+    pool: NewsResult
 
     @property
     def before(self) -> float:
@@ -138,4 +151,54 @@ def explain(new: NowcastResult, old: NowcastResult, *, quarter: str | None = Non
             )
     monthly, quarterly = new.workings.panel.tables()
     found = old.workings.fitted.news(monthly, quarterly, new.target, name, refit=new.workings.fitted)
-    return News(name, old.as_of, new.as_of, found)
+    return News(name, old.as_of, new.as_of, found, pooled(found, new.quarter(name), old.quarter(name)))
+
+
+def pooled(found: NewsResult, new: QuarterNowcast, old: QuarterNowcast) -> NewsResult:
+    r"""Split the change of what all models say together, given that of the factor model's nowcast.
+
+    Parameters
+    ----------
+    found
+        The factor model's pieces.
+    new, old
+        What was said of the quarter on the two days.
+
+    Returns
+    -------
+    NewsResult
+        The factor model's pieces times its weight of the earlier day; a piece of kind ``models``, what the other
+        models changed at their weights of that day; a piece of kind ``shares``, what the weights changed. No piece has
+        another's series, and their sum is the change.
+
+    Raises
+    ------
+    InternalError
+        The pieces do not add up to the change within 1e-10 points.
+
+    Notes
+    -----
+    For weights :math:`w` and means :math:`m` of model :math:`j` (0: the factor model), the pool's mean changes by
+    :math:`w_0\Delta m_0+\sum_{j>0}w_j\Delta m_j+\sum_j\Delta w_j\,m_j^+`, with weights of the earlier and, in the last
+    sum, means of the later day.
+    """
+    means = [{"nowcast": float(one.growth), "bridge": float(one.bridge), "ar1": float(one.ar1)} for one in (old, new)]
+    weights = [dict(one.pool_weights) for one in (old, new)]
+    own = weights[0]["nowcast"]
+    others = sum(weights[0][name] * (means[1][name] - means[0][name]) for name in means[0] if name != "nowcast")
+    shares = sum((weights[1][name] - weights[0][name]) * means[1][name] for name in means[1])
+    pieces = found.detail.assign(weight=found.detail["weight"] * own, impact=found.detail["impact"] * own)
+    blank = {"series": "", "period": "", "expected": float("nan"), "actual": float("nan"), "weight": float("nan")}
+    rest = pd.DataFrame([{"kind": OTHERS, **blank, "impact": others}, {"kind": SHARES, **blank, "impact": shares}])
+    detail = pd.concat([pieces, rest[list(pieces.columns)]], ignore_index=True) if len(pieces) else rest
+    out = NewsResult(found.target, found.period, old.pool, new.pool, detail, found.blocks)
+    if abs(out.total - (new.pool - old.pool)) > _EXACT:
+        raise InternalError(
+            "the pieces of the pool's change do not add up to it.", code="OPS-I112", remedy="Report the two vintages."
+        )
+    return out
+
+
+def told(news: NewsResult) -> list[dict[str, object]]:
+    """Return a change by series, largest first, as the facts of a release tell it: points, three decimals."""
+    return [{"series": name, "contribution": round(float(value), 3)} for name, value in news.by_series().items()]

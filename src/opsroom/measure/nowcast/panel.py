@@ -6,6 +6,7 @@ import calendar
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.known import as_long
-from opsroom.measure.nowcast.spec import SeriesSpec, Settings, Transform, find_spec
+from opsroom.measure.nowcast.spec import RULES, SeriesSpec, Settings, Transform, find_spec
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,6 +29,7 @@ COMMON = "common"
 """The block of all series."""
 
 _PARTIAL = 0.5
+_DAYS_OF_WEEK = 4
 _BLOCK = 2
 
 
@@ -218,6 +220,38 @@ def monthly_values(group: pd.DataFrame, spec: SeriesSpec) -> pd.Series:
         pd.to_datetime(group["period"]).to_numpy("datetime64[D]"), group["value"].to_numpy(np.float64), spec
     )
     return pd.Series(series, index=number)
+
+
+def base_values(group: pd.DataFrame, spec: SeriesSpec, base: Literal["W", "D"]) -> pd.Series:
+    """Return a weekly or daily series' levels (``period``, ``value``) transformed, by week or day.
+
+    Days become the mean of a week's known ones, where they are four or more; a year is 52 weeks or 364 days.
+    """
+    day = pd.to_datetime(group["period"]).to_numpy("datetime64[D]")
+    level = group["value"].to_numpy(np.float64)
+    # Weeks are counted by their Thursdays, day 0 being one.
+    number = (day + (3 - _weekday(day)).astype("timedelta64[D]")).astype(np.int64) // 7
+    if base == "D":
+        number = day.astype(np.int64)
+    elif spec.frequency == "D":
+        known = ~np.isnan(level)
+        weeks, at = np.unique(number[known], return_inverse=True)
+        count = np.bincount(at, minlength=len(weeks))
+        full = count >= _DAYS_OF_WEEK
+        number, level = weeks[full], (np.bincount(at, weights=level[known], minlength=len(weeks)) / count)[full]
+    if len(np.unique(number)) < len(number):
+        raise UsageError(
+            f"series {spec.name!r} has several values in one period of frequency {spec.frequency}.",
+            remedy="Correct the frequency in its specification.",
+        )
+    if not len(number):
+        return pd.Series(index=pd.PeriodIndex([], freq=RULES[base]), dtype=float)
+    every = np.arange(int(number.min()), int(number.max()) + 1)
+    whole = np.full(len(every), np.nan)
+    whole[number - every[0]] = level
+    days = (every if base == "D" else 7 * every).astype("datetime64[D]").astype("datetime64[s]")
+    found = _apply(whole, spec.transform, per_year=364 if base == "D" else 52)
+    return pd.Series(found, index=pd.DatetimeIndex(days).to_period(RULES[base])).dropna()
 
 
 def transformed(day: NDArray[np.datetime64], level: Floats, spec: SeriesSpec) -> tuple[Ints, Floats]:

@@ -11,11 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opsroom.measure.nowcast.panel import long_frame
-from opsroom.measure.nowcast.spec import Frequency, SeriesSpec
+from opsroom.measure.nowcast.spec import RULES, Frequency, SeriesSpec
 
 _BULK = 2
 """More periods than this first seen in one delivery: a history being loaded, not a release."""
-_RULES = {"M": "M", "Q": "Q", "W": "W-SUN", "D": "D"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Lags:
         days = np.zeros(len(frame), dtype=np.int64)
         for frequency in frame["frequency"].unique():
             here = (frame["frequency"] == frequency).to_numpy()
-            ends = pd.DatetimeIndex(frame["period"][here]).to_period(_RULES[frequency]).end_time
+            ends = pd.DatetimeIndex(frame["period"][here]).to_period(RULES[frequency]).end_time
             apart = known[here].astype("datetime64[D]") - ends.to_numpy().astype("datetime64[D]")
             days[here] = apart.astype(np.int64)
         return cls(tuple(str(name) for name in names), number.astype(np.int64), known, days)
@@ -103,7 +102,7 @@ class Lags:
 
 def period_end(day: pd.Timestamp, frequency: Frequency) -> pd.Timestamp:
     """Return the last day of the period in which a day lies."""
-    return pd.Timestamp(pd.Period(day, _RULES[frequency]).end_time.date())
+    return pd.Timestamp(pd.Period(day, RULES[frequency]).end_time.date())
 
 
 def upcoming(
@@ -125,7 +124,7 @@ def upcoming(
         due = period_end(pd.Timestamp(newest[spec.name]), spec.frequency) + pd.Timedelta(days=1)
         end = period_end(due, spec.frequency)
         day = max(end + pd.Timedelta(days=lags[spec.name]), pd.Timestamp(as_of) + pd.Timedelta(days=1))
-        out.append(NextRelease(spec.name, _words(pd.Period(due, _RULES[spec.frequency])), day.date()))
+        out.append(NextRelease(spec.name, _words(pd.Period(due, RULES[spec.frequency])), day.date()))
     return sorted(out, key=lambda r: (r.date, r.series))
 
 

@@ -199,6 +199,8 @@ class NowcastResult:
         previous
             The nowcast of the publication before, for what has changed.
         """
+        from opsroom.measure.nowcast.news import told
+
         news = self._news_if_any(previous)
         facts: dict[str, object] = {
             "target_quarter": self.target_quarter,
@@ -215,8 +217,13 @@ class NowcastResult:
             "pool_past": self.headline.pool_past,
         }
         if previous is not None and news is not None:
-            facts["previous"] = {"day": previous.as_of.isoformat(), "growth": round(news.before, 2)}
-            facts["news"] = [{"series": s, "contribution": round(float(c), 3)} for s, c in news.by_series().items()]
+            facts["previous"] = {
+                "day": previous.as_of.isoformat(),
+                "growth": round(news.before, 2),
+                "pool": round(news.pool.before, 2),
+            }
+            facts["news"] = told(news.result)
+            facts["pool_news"] = told(news.pool)
         rows = [row for q in self.quarters for row in _rows(q)]
         rows += [
             {"quarter": q, "kind": "official", "growth": round(g, 2), **dict.fromkeys(_BOUNDS)}

@@ -14,6 +14,9 @@ Transform = Literal["lin", "chg", "ch1", "pch", "pc1", "pca", "log"]
 TRANSFORMS: tuple[Transform, ...] = ("lin", "chg", "ch1", "pch", "pc1", "pca", "log")
 """Level; change; change on a year; % change; % change on a year; % change at a yearly rate; 100 ln."""
 
+RULES = {"M": "M", "Q": "Q", "W": "W-SUN", "D": "D"}
+"""Frequency → pandas' name of its periods; weeks are Monday to Sunday."""
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesSpec:

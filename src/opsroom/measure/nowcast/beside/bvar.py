@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.optimize import minimize
 
 from opsroom.base.errors import FitError, UsageError
+from opsroom.measure.nowcast.beside.carry import carried
 from opsroom.measure.nowcast.beside.conjugate import Posterior, Prior, condition, path, update
 from opsroom.measure.nowcast.beside.edge import LEAST, Edge, Floats, Ints, Mask, edge_of
 from opsroom.measure.nowcast.beside.result import Forecast, known
@@ -72,6 +73,9 @@ class MixedBvar:
         Monthly series to be used; default all.
     without
         Quarters from which nothing is learnt.
+    draws
+        Draws of coefficients and covariance for quarters after the first that is not wholly known (see
+        `carry.carried`); 0: their posterior means carry shocks on.
 
     Notes
     -----
@@ -81,8 +85,8 @@ class MixedBvar:
     :math:`\rho,\rho^2,\rho^3`, and the prior mean of Σ holds what these autoregressions say of months within a
     quarter. Coefficient of equation i on variable j: variance :math:`\Sigma_{ii}\lambda^2/(\text{months}^{2\,decay}\,
     s_j^2)`. Posterior, marginal likelihood and the density of the running quarter given the months known so far are
-    exact, the latter a Student t; for quarters after the first unknown one see `conjugate.path`. What fails most
-    often: with few quarters the tightness is chosen by little.
+    exact, the latter a Student t. Quarters after the first unknown one are drawn: exact but for chance, and the same
+    whenever they are asked for. What fails most often: with few quarters the tightness is chosen by little.
     """
 
     lags: int = 1
@@ -91,10 +95,13 @@ class MixedBvar:
     decay: float = 1.0
     series: Sequence[str] | None = None
     without: Sequence[str] = ()
+    draws: int = 400
 
     def __post_init__(self) -> None:
         if self.lags < 1:
             raise UsageError("a vector autoregression needs a lag.", remedy="Use lags of 1 or more.")
+        if self.draws < 0 or self.draws == 1:
+            raise UsageError(f"{self.draws} draws have no spread.", remedy="Use some hundreds of draws, or 0.")
         for name, value in (("tightness", self.tightness), ("quarters", self.quarters)):
             if value is not None and value <= 0:
                 raise UsageError(f"{name} is not positive.", remedy="Use a positive number, or None.")
@@ -121,13 +128,17 @@ class MixedBvar:
         ahead = path(fit.posterior, stack.values[begun - self.lags : begun][::-1], len(stack.values) - begun)
         cell = (found.at - begun) * stack.values.shape[1] + stack.target
         mean, scale, df = condition(ahead, stack.values[begun:].ravel(), cell)
+        sd = scale * float(np.sqrt(df / (df - 2.0)))
+        if found.at > begun and self.draws:
+            past = stack.values[begun - self.lags : begun][::-1]
+            mean, sd = carried(fit.posterior, past, stack.values[begun:], cell, draws=self.draws)
         chosen = "chosen by marginal likelihood" if self.tightness is None or self.quarters is None else "given"
         notes = (
             f"{stack.values.shape[1]} variables a quarter, {len(rows)} quarters, {self.lags} lag(s)",
             f"tightness {fit.tightness:.3g}, prior covariance worth {fit.quarters:.0f} quarters, {chosen}",
         )
         return Forecast(
-            target, found.period, "Mixed-frequency BVAR", mean, scale * float(np.sqrt(df / (df - 2.0))), df,
+            target, found.period, "Mixed-frequency BVAR", mean, sd, df,
             refused=tuple(refused), source=_SOURCE, notes=notes,
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,10 +129,27 @@ def path(posterior: Posterior, past: Floats, steps: int) -> Path:
     Notes
     -----
     One step is exact: a multivariate t. Further ones take the posterior mean of the coefficients to carry shocks on,
-    and widen each vector's innovation by its own regressors' mean, as the first step's is.
+    and widen each vector's innovation by its own regressors' mean, as the first step's is; `carry.carried` draws them.
+    """
+    return Path(*stacked_path(posterior.mean, past, steps, posterior.spread), posterior.student_df)
+
+
+def stacked_path(mean: Floats, past: Floats, steps: int, spread: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
+    """Return stacked means and covariance of `steps` vectors, under given coefficients.
+
+    Parameters
+    ----------
+    mean
+        Regressors x equations: constant, and coefficients on the vectors before.
+    past
+        p x n, the latest first.
+    steps
+        How many vectors.
+    spread
+        Regressors of a vector → covariance of its innovation.
     """
     lags, n = past.shape
-    coefficients = posterior.mean[1:].reshape(lags, n, n)
+    coefficients = mean[1:].reshape(lags, n, n)
     history = [*past[::-1]]
     means = np.zeros((steps, n))
     # How the innovation of step s moves step h.
@@ -139,18 +157,18 @@ def path(posterior: Posterior, past: Floats, steps: int) -> Path:
     spreads = []
     for h in range(steps):
         regressors = np.concatenate([[1.0], *history[::-1][:lags]])
-        means[h] = regressors @ posterior.mean
+        means[h] = regressors @ mean
         history.append(means[h])
-        spreads.append(posterior.spread(regressors))
+        spreads.append(spread(regressors))
         impact[h, h] = np.eye(n)
         for s in range(h):
             for lag in range(min(lags, h - s)):
                 impact[h, s] += coefficients[lag].T @ impact[h - 1 - lag, s]
     scale = np.zeros((steps * n, steps * n))
-    for s, spread in enumerate(spreads):
+    for s, own in enumerate(spreads):
         column = impact[:, s].reshape(steps * n, n)
-        scale += column @ spread @ column.T
-    return Path(means.ravel(), scale, posterior.student_df)
+        scale += column @ own @ column.T
+    return means.ravel(), scale
 
 
 def condition(given: Path, values: Floats, cell: int) -> tuple[float, float, float]:

@@ -13,7 +13,7 @@ from opsroom._version import __version__
 from opsroom.base.errors import UsageError
 from opsroom.measure.nowcast.beside.edge import Floats
 from opsroom.measure.nowcast.beside.mixture import Mixture
-from opsroom.measure.nowcast.beside.weights import inverse_square, log_score, towards_equal
+from opsroom.measure.nowcast.beside.weights import inverse_square, log_score, together_once, towards_equal
 from opsroom.measure.nowcast.dfm.backtest import NEAR
 from opsroom.measure.nowcast.dfm.results import LEVELS, quantiles
 from opsroom.measure.nowcast.dfm.scoring import BacktestResult, scored, stated_sd
@@ -164,8 +164,10 @@ def pool(
     -----
     A day's weights rest on the last nowcasts of each past quarter that were made at about the same distance (20 days)
     and for which all members present have one. An outcome counts from the day on which a vintage has it, as it was then
-    known; with no such quarter the weights are equal. Members' densities are normal, with the standard deviation that
-    goes with their quantiles.
+    known; with no such quarter the weights are equal. Models that say the same to the last digit, on the day and in all
+    those quarters, are one model, whose weight they share; so a copy of a model changes nothing. Where several weights
+    would have had the same log score, those nearest to equal ones are taken; see `weights.log_score`. Members'
+    densities are normal, with the standard deviation that goes with their quantiles.
 
     The density under ``"log-score"`` and ``"equal"`` is the mixture: its mean, standard deviation and quantiles. Under
     ``"bates-granger"`` it is normal about the pooled mean; its standard deviation is the weighted mean of the members'
@@ -196,11 +198,12 @@ def pool(
         known = {q: v for q, v in result.known[str(day.date())].items() if q not in without}
         here = list(now["model"])
         past = _past([by_model[model] for model in here], day, left, known)
-        w = _weights(rule, past, shrink, discount)
+        means, sds = now["mean"].to_numpy(np.float64), now["stated"].to_numpy(np.float64)
+        w = _weights(rule, past, np.stack([means, sds]), shrink, discount)
         count = len(past.quarters)
         at = {"day": day, "period": period, "days_left": left}
         weights += [at | {"model": m, "weight": float(v), "past": count} for m, v in zip(here, w, strict=True)]
-        mixture = Mixture(w, now["mean"].to_numpy(np.float64), now["stated"].to_numpy(np.float64))
+        mixture = Mixture(w, means, sds)
         shock, outcome = bool(now["shock"].any()), float(now["outcome"].iloc[0])
         row = at | {"model": label, "mean": mixture.mean, "shock": shock, "outcome": outcome}
         row["wobble"] = 0.0  # a mixture says by itself how unsure its width is
@@ -261,16 +264,18 @@ def _past(histories: Sequence[_History], day: pd.Timestamp, left: int, known: An
     return _Past(common, errors, -0.5 * (errors / sds) ** 2 - np.log(sds) - 0.5 * _LOG_2PI)
 
 
-def _weights(rule: Rule, past: _Past, shrink: float, discount: float) -> Floats:
-    count = past.errors.shape[1]
+def _weights(rule: Rule, past: _Past, now: Floats, shrink: float, discount: float) -> Floats:
+    """Return weights; models that say the same now, and said it in all quarters that count, share those of one."""
+    first = np.array(together_once(now, past.errors, past.log_density))
+    kinds, kind, alike = np.unique(first, return_inverse=True, return_counts=True)
+    count = len(kinds)
     if rule == "equal" or not past.quarters:
-        return np.full(count, 1.0 / count)
+        return np.asarray(np.full(count, 1.0 / count)[kind] / alike[kind])
     numbers = np.array([pd.Period(q.replace("-", ""), freq="Q").ordinal for q in past.quarters])
     importance = discount ** (numbers.max() - numbers).astype(np.float64)
-    found = (
-        inverse_square(past.errors, importance) if rule == "bates-granger" else log_score(past.log_density, importance)
-    )
-    return towards_equal(found, float(importance.sum()), shrink)
+    errors, density = past.errors[:, kinds], past.log_density[:, kinds]
+    found = inverse_square(errors, importance) if rule == "bates-granger" else log_score(density, importance)
+    return np.asarray(towards_equal(found, float(importance.sum()), shrink)[kind] / alike[kind])
 
 
 def _mixed(mixture: Mixture, outcome: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,15 +19,17 @@ from opsroom._version import __version__
 from opsroom.base.errors import FitError, UsageError
 from opsroom.base.progress import track
 from opsroom.measure.nowcast.benchmark import ar1
+from opsroom.measure.nowcast.calendar import vintage_lags
 from opsroom.measure.nowcast.dfm.grid import gather, month_number
-from opsroom.measure.nowcast.dfm.model import DynamicFactorModel
+from opsroom.measure.nowcast.dfm.model import DynamicFactorModel, FittedFactorModel
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters
 from opsroom.measure.nowcast.dfm.results import quantiles
 from opsroom.measure.nowcast.dfm.scoring import BacktestResult, scored
+from opsroom.measure.nowcast.fine.model import FittedFineModel
 from opsroom.measure.nowcast.panel import Panel
+from opsroom.measure.nowcast.vintage import FineVintage, Vintage, in_order
 
 Release = Literal["first", "second", "latest"]
-Vintage = tuple[pd.DataFrame, pd.DataFrame]
 CHUNK = 15
 """Vintages in a row that are fitted one after the other, each from the parameters of the one before."""
 NEAR = 20
@@ -47,12 +50,12 @@ class Nowcast(Protocol):
         """Standard deviation of its error."""
 
 
-Model = DynamicFactorModel | Callable[[pd.DataFrame, pd.DataFrame, str, pd.Period], Nowcast]
+Model = DynamicFactorModel | Callable[..., Nowcast]
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    vintages: tuple[tuple[pd.Timestamp, Vintage], ...]
+    vintages: tuple[tuple[pd.Timestamp, FineVintage], ...]
     target: str
     name: str
     model: Model
@@ -61,7 +64,7 @@ class _Task:
 
 
 def backtest(
-    vintages: Mapping[Any, Vintage],
+    vintages: Mapping[Any, Vintage | FineVintage],
     target: str,
     models: Mapping[str, Model],
     *,
@@ -79,12 +82,14 @@ def backtest(
     Parameters
     ----------
     vintages
-        Day → (monthly, quarterly) tables as they stood, transformed.
+        Day → (monthly, quarterly) tables as they stood, transformed; a `FineVintage` where there are weekly or daily
+        tables too: a `DynamicFactorModel` then has its factors on weeks or days.
     target
         A quarterly series.
     models
         Name → a `DynamicFactorModel`, or a function of (monthly, quarterly, target, period) that returns something
-        with ``mean`` and ``sd``. An AR(1) is always run beside them.
+        with ``mean`` and ``sd``. A function with parameters called ``weekly``, ``daily`` or ``levels`` is given those
+        tables by these names; one without them sees months and quarters alone. An AR(1) is always run beside them.
     outcomes
         Quarter (``2016-Q3``) → the value that counts; default learnt from the vintages.
     release
@@ -108,13 +113,14 @@ def backtest(
     Notes
     -----
     Quantiles rest on the model's own earlier errors, and on no outcome that was not in the vintage. A fit that is
-    refused is listed in `refused`, not replaced.
+    refused is listed in `refused`, not replaced. Each search begins from the parameters of the vintage before, and anew
+    where the series are not the same. `BacktestResult.lags` is the publication calendar that the vintages tell.
     """
     if not vintages:
         raise UsageError("there are no vintages.", remedy="Give a mapping of day → (monthly, quarterly).")
     if AR1 in models:
         raise UsageError(f"a model is called {AR1!r}, as the benchmark is.", remedy="Give it another name.")
-    ordered = tuple(sorted((pd.Timestamp(day), pair) for day, pair in vintages.items()))
+    ordered = in_order(vintages)
     chunks = [ordered[k : k + CHUNK] for k in range(0, len(ordered), CHUNK)]
     everything: dict[str, Model] = {AR1: autoregression, **models}
     tasks = [_Task(chunk, target, name, model, ahead, tol) for name, model in everything.items() for chunk in chunks]
@@ -124,12 +130,13 @@ def backtest(
     learnt = dict(outcomes) if outcomes is not None else learn_outcomes(ordered, target, release)
     known = as_known(ordered, target, release if outcomes is None else "latest")
     frame = _with_quantiles(pd.DataFrame(rows), learnt, known)
-    return BacktestResult(target, release if outcomes is None else "given", frame, refused, known)
+    lags = vintage_lags(vintages)
+    return BacktestResult(target, release if outcomes is None else "given", frame, refused, known, lags)
 
 
-def autoregression(monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, period: pd.Period) -> Nowcast:
+def autoregression(monthly: pd.DataFrame | None, quarterly: pd.DataFrame, target: str, period: pd.Period) -> Nowcast:
     """Forecast by an AR(1) of the vintage's own values; see `benchmark.ar1`."""
-    grid = gather(monthly[[]], quarterly[[target]])
+    grid = gather(pd.DataFrame(index=pd.PeriodIndex([], freq="M")), quarterly[[target]])
     row = month_number(period, "Q") - grid.first_month
     panel = Panel(grid.first_month, (target,), np.array([True]), grid.through(row).values)
     found = ar1(panel, row)
@@ -142,21 +149,23 @@ class _Plain:
     sd: float
 
 
-def learn_outcomes(ordered: Sequence[tuple[pd.Timestamp, Vintage]], target: str, release: Release) -> dict[str, float]:
+def learn_outcomes(
+    ordered: Sequence[tuple[pd.Timestamp, FineVintage]], target: str, release: Release
+) -> dict[str, float]:
     """Return each quarter's value by the vintages; what the first vintage holds already has no first release."""
     return list(as_known(ordered, target, release).values())[-1]
 
 
 def as_known(
-    ordered: Sequence[tuple[pd.Timestamp, Vintage]], target: str, release: Release
+    ordered: Sequence[tuple[pd.Timestamp, FineVintage]], target: str, release: Release
 ) -> dict[str, dict[str, float]]:
     """Return day → quarter → the value that counts, as far as the vintages up to that day tell it."""
     bulk = set(_released(ordered[0][1], target))
     place = {"first": 0, "second": 1, "latest": -1}[release]
     seen: dict[str, list[float]] = {}
     out: dict[str, dict[str, float]] = {}
-    for day, pair in ordered:
-        for quarter, value in _released(pair, target).items():
+    for day, vintage in ordered:
+        for quarter, value in _released(vintage, target).items():
             values = seen.setdefault(quarter, [])
             if not values or values[-1] != value:
                 values.append(value)
@@ -168,8 +177,8 @@ def as_known(
     return out
 
 
-def _released(pair: Vintage, target: str) -> dict[str, float]:
-    table = pair[1][target].dropna()
+def _released(vintage: FineVintage, target: str) -> dict[str, float]:
+    table = vintage.quarterly[target].dropna()
     index = table.index if isinstance(table.index, pd.PeriodIndex) else pd.DatetimeIndex(table.index).to_period("Q")
     return {f"{q.year}-Q{q.quarter}": float(v) for q, v in zip(index, table.to_numpy(), strict=True)}
 
@@ -188,10 +197,10 @@ def _cached(task: _Task, cache: Path | None) -> tuple[list[dict[str, Any]], list
     kind = type(task.model)
     about = f"{__version__}|{kind.__module__}.{task.model!r}|{task.target}|{task.ahead}|{task.tol}"
     key = hashlib.sha256(about.encode())
-    for day, pair in task.vintages:
-        key.update(str(day).encode())
-        for table in pair:
-            key.update(str(list(table.columns)).encode())
+    for day, vintage in task.vintages:
+        key.update(f"{day}{vintage.levels}".encode())
+        for frequency, table in vintage.tables().items():
+            key.update(f"{frequency}{list(table.columns)}".encode())
             key.update(pd.util.hash_pandas_object(table, index=True).to_numpy().tobytes())
     path = cache / f"{key.hexdigest()}.pkl"
     if path.is_file():
@@ -216,16 +225,19 @@ def _run(task: _Task) -> tuple[list[dict[str, Any]], list[Any]]:
     rows: list[dict[str, Any]] = []
     refused: list[Any] = []
     start: FactorParameters | None = None
-    for day, (monthly, quarterly) in task.vintages:
+    begun: object = None
+    for day, vintage in task.vintages:
+        if vintage.shape() != begun:
+            start, begun = None, vintage.shape()  # other series: parameters of the day before are not theirs
         try:
-            if isinstance(task.model, DynamicFactorModel):
-                fitted = task.model.fit(monthly, quarterly, tol=task.tol, start=start)
-                start = fitted.parameters
-            for period in _periods(day, quarterly[task.target], task.ahead):
-                if isinstance(task.model, DynamicFactorModel):
-                    result: Any = fitted.nowcast(task.target, period)
+            asked = _asked(task, vintage, start)
+            if isinstance(asked, FittedFactorModel | FittedFineModel):
+                start = asked.parameters
+            for period in _periods(day, vintage.quarterly[task.target], task.ahead):
+                if isinstance(asked, FittedFactorModel | FittedFineModel):
+                    result: Any = asked.nowcast(task.target, period)
                 else:
-                    result = task.model(monthly, quarterly, task.target, period)
+                    result = asked(period)
                 rows.append(
                     {
                         "day": day,
@@ -242,6 +254,22 @@ def _run(task: _Task) -> tuple[list[dict[str, Any]], list[Any]]:
             refused.append((day, task.name, error.code))
             start = None
     return rows, refused
+
+
+def _asked(
+    task: _Task, vintage: FineVintage, start: FactorParameters | None
+) -> FittedFactorModel | FittedFineModel | Callable[[pd.Period], Nowcast]:
+    """Return the model fitted to a vintage, or one's own model with the vintage's tables in place."""
+    model, monthly, quarterly = task.model, vintage.monthly, vintage.quarterly
+    fine: dict[str, Any] = {"weekly": vintage.weekly, "daily": vintage.daily, "levels": vintage.levels}
+    if isinstance(model, DynamicFactorModel):
+        # Any of these may be absent, which no overload says.
+        tables: Any = {"monthly": monthly, "quarterly": quarterly, **(fine if vintage.fine else {})}
+        fitted: FittedFactorModel | FittedFineModel = model.fit(**tables, tol=task.tol, start=start)
+        return fitted
+    known = inspect.signature(model).parameters
+    more = {name: given for name, given in fine.items() if name in known}
+    return lambda period: model(monthly, quarterly, task.target, period, **more)
 
 
 def _periods(day: pd.Timestamp, values: pd.Series, ahead: int) -> list[pd.Period]:

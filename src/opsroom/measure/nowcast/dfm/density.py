@@ -76,10 +76,10 @@ class Curvature:
         values, vectors = np.linalg.eigh(0.5 * (information + information.T))
         return cls(p, tuple(moved), values, vectors)
 
-    def variance(self, mean: Callable[[FactorParameters], float]) -> float:
-        """Return the variance that the estimated parameters add to a mean, given as a function of them."""
-        base = mean(self.p)
-        slope: Floats = np.array([0.0 if q is None else (mean(q) - base) / _STEP for q in self.moved])
+    def variance(self, told: Callable[[FactorParameters], float]) -> float:
+        """Return the variance that the estimated parameters give to what is told as a function of them."""
+        base = told(self.p)
+        slope: Floats = np.array([0.0 if q is None else (told(q) - base) / _STEP for q in self.moved])
         along = self.vectors.T @ slope
         safe = self.values > 1e-6 * max(float(self.values.max(initial=0.0)), 1e-300)
         return float((along[safe] ** 2 / self.values[safe]).sum())
@@ -103,6 +103,20 @@ def parameter_variance(view: Look, row: int, column: int, curved: Curvature) -> 
         return cell(there, row, column, variance=False).mean
 
     return curved.variance(mean) + mean_variance(view.cells.layout.values[:, column])
+
+
+def width_doubt(view: Look, row: int, column: int, curved: Curvature) -> float:
+    """Return the variance of the logarithm of a cell's variance that comes from estimated parameters.
+
+    Delta method, with the parameters of `parameter_variance`: a loading or an autoregression that is not known makes
+    the width of what it says unknown, too. It matters most far ahead of the data, where the width is the factors' own.
+    """
+
+    def log_variance(q: FactorParameters) -> float:
+        there = Look(view.grid, view.cells, smooth(view.cells, q, moments=False))
+        return float(np.log(max(cell(there, row, column).variance, 1e-12)))
+
+    return curved.variance(log_variance)
 
 
 @dataclass(frozen=True, slots=True)

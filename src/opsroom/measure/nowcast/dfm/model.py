@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from opsroom.base.errors import UsageError
-from opsroom.measure.nowcast.dfm.density import Curvature, curvature, in_shock, parameter_variance, spread
+from opsroom.measure.nowcast.dfm.density import Curvature, curvature, in_shock, parameter_variance, spread, width_doubt
 from opsroom.measure.nowcast.dfm.drift import levels as moving_means
 from opsroom.measure.nowcast.dfm.drift import placed
 from opsroom.measure.nowcast.dfm.estimate import FitReport, estimate
@@ -339,7 +339,13 @@ class FittedFactorModel:
         scale = float(self.parameters.scale[column])
         own = 0.0
         if parameter_uncertainty and variance > 0:
-            own = parameter_variance(view, row, column, self._curved(view, column))
+            curved = self._curved(view, column)
+            own = parameter_variance(view, row, column, curved)
+            if self.robust is not None and self.robust.volatility is not None:
+                # A variance whose logarithm is normal has a mean above that of its middle, and tails.
+                loose = width_doubt(view, row, column, curved)
+                own += variance * float(np.expm1(0.5 * loose))
+                doubt += variance**2 * float(np.expm1(loose))
         mean = float(self.parameters.center[column]) + scale * found.mean
         if self.level is not None:
             mean += float(placed(self.level, self.grid, view.grid)[row, column])

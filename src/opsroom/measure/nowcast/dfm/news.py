@@ -63,7 +63,8 @@ class NewsResult:
     def by_kind(self) -> pd.Series:
         """Add up by kind."""
         total = self.detail.groupby("kind")["impact"].sum()
-        return pd.Series(total.reindex(KINDS, fill_value=0.0), name="impact")
+        more = [kind for kind in total.index if kind not in KINDS]  # a pool's own
+        return pd.Series(total.reindex([*KINDS, *more], fill_value=0.0), name="impact")
 
     def by_series(self) -> pd.Series:
         """Add up by series, largest first; what has no series stands under its kind."""

@@ -159,9 +159,10 @@ def quantiles(
     for level in LEVELS:
         half = half_width(level, wobble)
         if enough and half > 0.0:
-            # The conformal quantile: the ceiling of (n + 1) times the probability, at most the largest error.
-            rank = int(np.ceil((len(ratio) + 1) * abs(2.0 * level - 1.0)))
-            past = float(ratio[min(rank, len(ratio)) - 1])
+            # Of n + 1 errors in chance order the new one is below the k-th with probability k / (n + 1); between two of
+            # them on a line, so that few errors do not widen by rounding up; at most the largest.
+            rank = (len(ratio) + 1) * abs(2.0 * level - 1.0)
+            past = float(np.interp(rank, np.arange(len(ratio) + 1), np.concatenate([[0.0], ratio])))
             mixed = (_PRIOR * half + len(ratio) * past) / (_PRIOR + len(ratio))
             half = max(half, mixed) if shock else mixed
         out[level] = mean + (half if level > 0.5 else -half) * sd

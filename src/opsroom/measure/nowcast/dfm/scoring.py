@@ -58,6 +58,8 @@ class BacktestResult:
         (day, model, code) of fits that were refused.
     known
         Day → quarter → the outcome as far as it was known on that day.
+    lags
+        Series → days from a period's end to its first release, as the vintages tell; see `vintage_lags`.
     """
 
     target: str
@@ -65,6 +67,7 @@ class BacktestResult:
     frame: pd.DataFrame
     refused: tuple[tuple[pd.Timestamp, str, str], ...]
     known: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    lags: Mapping[str, int] = field(default_factory=dict)
 
     def scores(self, *, benchmark: str = "AR(1)") -> pd.DataFrame:
         """Return one row a model: RMSE, MAE, bias, CRPS, mean log density (more is better), coverage of the 68 and
