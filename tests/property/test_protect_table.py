@@ -471,3 +471,27 @@ def test_sums_of_what_nobody_asked_to_protect_hide_nothing(method: Any) -> None:
     bare = replace(table, hidden=table.sensitive)
     assert {who for _, who in sums_found(case, bare)} >= {()}, "their sum is what is left of the line"
     assert list(sums_found(case, table)) == []
+
+
+def test_a_part_that_is_larger_than_a_weighted_sum_hides_nothing() -> None:
+    """Weights below one make a sum less than a part of it: who has the part believes no less, and needs no witness."""
+    rows = [
+        ("A2", "x2", "s", 13, 4108, False, 0.5), ("A1", "x1", "t", 7, 40, True, 1.0),
+        ("B1", "x1", "s", 6, 586, True, 0.5), ("A2", "x2", "t", 5, 4015, False, 1.0),
+        ("B1", "x2", "s", 10, 27, False, 1.5), ("A1", "x1", "s", 3, 26, False, 4.0),
+        ("A1", "x1", "t", 9, 1662, False, 4.0), ("A1", "x1", "t", 4, 2530, True, 1.5),
+        ("A1", "x1", "t", 5, 25, False, 4.0), ("A2", "x1", "s", 12, 1370, False, 4.0),
+        ("B1", "x1", "t", 4, 867, False, 4.0), ("B1", "x1", "t", 9, 4804, False, 1.5),
+        ("B1", "x2", "s", 2, 90, False, 1.5), ("B1", "x2", "s", 1, 1854, True, 1.0),
+        ("A2", "x2", "t", 2, 2490, True, 4.0),
+    ]  # fmt: skip
+    micro = pd.DataFrame(rows, columns=[*NAMES, "who", "value", "agreed", "weight"])
+    rules = Rules(min_contributors=2, interval=5.0, attackers="coalition", group="who", waiver="agreed")
+    tall = {name: PARENTS[k] for k, name in enumerate(NAMES[:2])}
+    case = Case(micro.astype({"value": float}), NAMES, tall, rules, "weight")
+    table = case.table()
+    for key in (("B", "x1", "_T"), ("B", "x1", "s"), ("B1", "x1", "_T"), ("B1", "x1", "s")):
+        q = table.tabulation.keys().index(key)
+        hidden = table.hidden.copy()
+        hidden[q] = False
+        assert not table.hidden[q] or next(successes(case, replace(table, hidden=hidden)), None)
