@@ -16,6 +16,7 @@ from opsroom.protect.derived_check import Goal, Proof, recompute
 from opsroom.protect.derived_entry import Entry
 from opsroom.protect.derived_once import release_derived
 from opsroom.protect.derived_witness import prove
+from opsroom.protect.ordered import Run, order_bounds
 from opsroom.protect.quotients import Quotient, release_quotients
 
 SIZES = [3, 5, 8, 9, 12, 15, 18, 22, 27, 33, 41, 50, 62, 78, 95]
@@ -49,6 +50,24 @@ def test_what_betrays_somebody_has_no_certificate_whatever_its_rule_says(kind, s
               "quantile": {"p50": 100.0}, "top_share": {"c4": round(100 * 93 / 101, 1)}}[kind]  # fmt: skip
     with pytest.raises(DisclosureError):
         prove(asked, Derived(kind, values, "", ""), Rules())
+
+
+def test_the_certificate_tries_ranks_that_the_rule_does_not():
+    """Quartiles pass a rule that tries where sums begin and end; a rank between two of them is hemmed in."""
+    sizes = [
+        6987, 6662, 6202, 5059, 4619, 4600, 4477, 4305, 4137, 4125, 4098, 4035, 3818, 3761, 3759,
+        3756, 3729, 3703, 3702, 3581, 3481, 3478, 3399, 3383, 3373, 3297, 3262, 3232, 3219, 3196,
+        3135, 3094, 3007, 2998, 2896, 2873, 2851, 2791, 2790, 2675, 2603, 2592, 2520, 2492, 2472,
+        2452, 2445, 2395, 2354, 2304, 2255, 2232, 2225, 2210, 2149, 1897, 1669, 1634, 1381, 1267,
+    ]  # fmt: skip
+    rules = Rules(attackers="coalition", p_percent=10.0)
+    asked = Asked("quantile", sizes, range(60), probabilities=(0.25, 0.5, 0.75))
+    quartiles = asked.derive(rules)
+    runs = [Run(a, b, float(sum(sizes[a : b + 1]))) for a, b in ((13, 16), (28, 31), (43, 46), (0, 59))]
+    low, high = order_bounds(60, runs, 21)
+    assert 0.9 * sizes[21] < low < high < 1.1 * sizes[21]
+    with pytest.raises(DisclosureError):
+        prove(asked, quartiles, rules)
 
 
 def _proof(kind: str) -> Proof:
