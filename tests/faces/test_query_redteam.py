@@ -284,6 +284,27 @@ def question(**changed: Any) -> dict[str, Any]:
     return {"dataset": "vat", "dimensions": ["region"], "statistics": ["sum:sales"], "where": where, **changed}
 
 
+DERIVED = "/api/v1/derived"
+
+
+def test_the_api_derives_a_number_or_refuses_it(post):
+    asked = {"dataset": "vat", "statistic": "share:sales", "period": "2020-01", "cell": {"region": "R1"}}
+    answer = post("ada", asked, DERIVED)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert read_release(answer.content).stamp["certificate"]["witnesses"]
+    alone = {**asked, "cell": {"region": "R3", "sector": "ships"}}
+    growth = {**alone, "statistic": "growth:sales", "base": "2019-12"}
+    for name, query, status, code in (
+        (None, asked, 401, "OPS-A024"), ("rita", asked, 403, "OPS-A020"), ("max", asked, 403, "OPS-A026"),
+        ("sam", asked, 403, "OPS-A027"), ("ada", alone, 403, "OPS-P060"), ("ada", growth, 403, "OPS-P014"),
+        ("ada", {**alone, "statistic": "quantile:sales"}, 403, "OPS-P061"),
+        ("ada", {**alone, "statistic": "maximum:sales"}, 400, "OPS-U165"),
+    ):  # fmt: skip
+        refused = post(name, query, DERIVED)
+        assert (refused.status_code, refused.json()["code"]) == (status, code)
+        assert not any(text in refused.text for text in BETRAYED)
+
+
 def test_the_api_hands_out_a_release_or_a_refusal(post):
     answer = post("ada", question())
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from opsroom.base.errors import DisclosureError
 from opsroom.protect.attack import Published, attack, attack_insiders
@@ -156,6 +157,75 @@ def successes(case: Case, table: ProtectedTable) -> Iterator[tuple[tuple[str, ..
                 yield cells[q].key, tuple(sorted(members))
 
 
+def sums_alone(case: Case, table: ProtectedTable, cells: list[Cell]) -> dict[tuple[int, ...], int]:
+    """Return what one group has to itself in several cells of a line, but not the whole line: cells → the group.
+
+    A line is a cell and those below it in one dimension. Where none of the cells is sensitive there is no secret.
+    """
+    at = {cell.key: k for k, cell in enumerate(cells)}
+    found: dict[tuple[int, ...], int] = {}
+    for line in lines(case, table):
+        below = [at[key] for key in line[1:] if key in at]
+        for group in {g for k in below for g in cells[k].parts}:
+            mine = tuple(k for k in below if set(cells[k].parts) == {group})
+            if 1 < len(mine) < len(below) and table.sensitive[list(mine)].any():
+                found[mine] = group
+    return found
+
+
+def lines(case: Case, table: ProtectedTable) -> Iterator[list[tuple[str, ...]]]:
+    """Yield each cell with the cells just below it in one dimension."""
+    keys = table.tabulation.keys()
+    for key, (d, name) in product(keys, enumerate(table.dimensions)):
+        above = case.hierarchies.get(name, {})
+        codes = {k[d] for k in keys} - {"_T"}
+        below = [c for c in sorted(codes) if above.get(c, "_T") == key[d]]
+        if key[d] == "_T" or below:
+            yield [key, *((*key[:d], c, *key[d + 1 :]) for c in below)]
+
+
+def sums_found(case: Case, table: ProtectedTable) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Attack what groups hold alone in several cells together, and yield each such sum with who gets inside.
+
+    By programmes over all cells, without the product's attackers: those look at cells one by one.
+    """
+    cells = contributions(case, table)
+    at = {cell.key: k for k, cell in enumerate(cells)}
+    value, n = table.tabulation.value, len(cells)
+    rows = []
+    for line in lines(case, table):
+        row = np.zeros(n)
+        for sign, key in zip([-1.0, *[1.0] * len(line)], line, strict=False):
+            if key in at:
+                row[at[key]] += sign
+        if len(line) > 1 and any(key in at for key in line[1:]):
+            rows.append(row)
+    for members, holder in sums_alone(case, table, cells).items():
+        sum_of = float(value[list(members)].sum())
+        width = case.rules.interval / 100 * abs(sum_of)
+        others = sorted({g for cell in cells for g in cell.parts} - {holder})
+        for who in [(), *((g,) for g in others if case.rules.attackers != "outsider")]:
+            low = np.where(table.hidden, -np.inf if table.tabulation.negative else 0.0, value)
+            high = np.where(table.hidden, np.inf, value)
+            known, _ = knowledge(cells, table, set(who))
+            for *key, exactly, least in known.itertuples(index=False):
+                k = at[tuple(key)]
+                low[k] = max(low[k], least) if np.isnan(exactly) else exactly
+                high[k] = high[k] if np.isnan(exactly) else exactly
+            ends = []
+            for sign in (1.0, -1.0):
+                cost = np.zeros(n)
+                cost[list(members)] = sign
+                answer = linprog(
+                    cost, A_eq=np.array(rows), b_eq=np.zeros(len(rows)), bounds=np.column_stack([low, high])
+                )
+                ends.append(sign * answer.fun if answer.status == 0 else -sign * np.inf)
+            down = width if table.tabulation.negative else min(width, sum_of)
+            rest = 1e-6 * max(width, 1e-9)
+            if ends[0] > sum_of - down + rest or ends[1] < sum_of + width - rest:
+                yield members, who
+
+
 def protected(case: Case, **more: Any) -> ProtectedTable:
     try:
         return case.table(**more)
@@ -171,6 +241,7 @@ def test_nobody_gets_inside_protection(case: Case) -> None:
     table = protected(case)
     event(f"{case.rules.attackers}, {len(table.dimensions)} dimensions, sensitive: {bool(table.sensitive.any())}")
     assert list(successes(case, table)) == []
+    assert list(sums_found(case, table)) == []
     assert attack(table, rules=case.rules, bounds="protection").inside == 0
     assert attack_insiders(table).successes == 0
 
@@ -181,6 +252,7 @@ def test_nobody_gets_inside_protection(case: Case) -> None:
 def test_nobody_gets_inside_protection_at_length(case: Case) -> None:
     table = protected(case)
     assert list(successes(case, table)) == []
+    assert list(sums_found(case, table)) == []
     assert attack_insiders(table).successes == 0
 
 
@@ -361,12 +433,13 @@ def test_a_tampered_witness_proves_no_more_than_none(case: Case, data: st.DataOb
 @settings(max_examples=10)
 @given(cases())
 def test_nothing_is_hidden_in_vain(case: Case) -> None:
-    """Each cell hidden besides is needed: shown again, some attack succeeds."""
+    """Each cell hidden besides is needed: shown again, some attack succeeds, on a cell or on what is held alone."""
     table = protected(case)
     for q in np.flatnonzero(table.hidden & ~table.sensitive).tolist():
         hidden = table.hidden.copy()
         hidden[q] = False
-        assert next(successes(case, replace(table, hidden=hidden)), None) is not None
+        shown = replace(table, hidden=hidden)
+        assert next(successes(case, shown), None) or next(sums_found(case, shown), None)
 
 
 @settings(max_examples=10)
@@ -379,3 +452,46 @@ def test_what_was_not_settled_is_counted(case: Case) -> None:
         patch.setattr("opsroom.protect.shield._EFFORT", -1_000_000)
         hasty = protected(case, method="fast")
     assert hasty.unsettled == int((hasty.hidden & ~hasty.sensitive).sum())
+
+
+@pytest.mark.parametrize("method", ["fast", "exact"])
+def test_sums_of_what_nobody_asked_to_protect_hide_nothing(method: Any) -> None:
+    """A company that agrees to be seen is alone in two cells of a line; their sum, what is left of it, is no secret."""
+    rows = [("r1", "c1", 1, 10.0, True), ("r1", "c2", 1, 20.0, True)]
+    rows += [("r1", "c3", k, 5.0 + k, False) for k in (2, 3, 4)]
+    rows += [("r2", column, k, 7.0 + k, False) for column in ("c1", "c2", "c3") for k in (2, 3, 4)]
+    micro = pd.DataFrame(rows, columns=["row", "column", "who", "value", "agreed"])
+    for waiver, hides in (("agreed", False), (None, True)):
+        table = protect_table(
+            micro, dimensions=["row", "column"], measure="value", unit="EUR", method=method,
+            rules=Rules(min_contributors=3, dominance=(), group="who", waiver=waiver),
+        )  # fmt: skip
+        assert table.hidden.any() == hides
+    case = Case(micro, ("row", "column"), {}, Rules(min_contributors=3, dominance=(), group="who"), None)
+    bare = replace(table, hidden=table.sensitive)
+    assert {who for _, who in sums_found(case, bare)} >= {()}, "their sum is what is left of the line"
+    assert list(sums_found(case, table)) == []
+
+
+def test_a_part_that_is_larger_than_a_weighted_sum_hides_nothing() -> None:
+    """Weights below one make a sum less than a part of it: who has the part believes no less, and needs no witness."""
+    rows = [
+        ("A2", "x2", "s", 13, 4108, False, 0.5), ("A1", "x1", "t", 7, 40, True, 1.0),
+        ("B1", "x1", "s", 6, 586, True, 0.5), ("A2", "x2", "t", 5, 4015, False, 1.0),
+        ("B1", "x2", "s", 10, 27, False, 1.5), ("A1", "x1", "s", 3, 26, False, 4.0),
+        ("A1", "x1", "t", 9, 1662, False, 4.0), ("A1", "x1", "t", 4, 2530, True, 1.5),
+        ("A1", "x1", "t", 5, 25, False, 4.0), ("A2", "x1", "s", 12, 1370, False, 4.0),
+        ("B1", "x1", "t", 4, 867, False, 4.0), ("B1", "x1", "t", 9, 4804, False, 1.5),
+        ("B1", "x2", "s", 2, 90, False, 1.5), ("B1", "x2", "s", 1, 1854, True, 1.0),
+        ("A2", "x2", "t", 2, 2490, True, 4.0),
+    ]  # fmt: skip
+    micro = pd.DataFrame(rows, columns=[*NAMES, "who", "value", "agreed", "weight"])
+    rules = Rules(min_contributors=2, interval=5.0, attackers="coalition", group="who", waiver="agreed")
+    tall = {name: PARENTS[k] for k, name in enumerate(NAMES[:2])}
+    case = Case(micro.astype({"value": float}), NAMES, tall, rules, "weight")
+    table = case.table()
+    for key in (("B", "x1", "_T"), ("B", "x1", "s"), ("B1", "x1", "_T"), ("B1", "x1", "s")):
+        q = table.tabulation.keys().index(key)
+        hidden = table.hidden.copy()
+        hidden[q] = False
+        assert not table.hidden[q] or next(successes(case, replace(table, hidden=hidden)), None)

@@ -13,7 +13,8 @@ from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.base.state import State
 from opsroom.protect import Ledger, Release, Rules
-from opsroom.protect.derived import quantiles
+from opsroom.protect.derived_asked import Asked
+from opsroom.protect.derived_entry import Entry
 from opsroom.protect.derived_once import release_derived
 from opsroom.protect.gate import release
 
@@ -49,16 +50,15 @@ def ledger():
 
 
 def ask(ledger: Ledger, cell: str, part: str = "value") -> Release:
-    median = quantiles([100 + 7 * k for k in range(15)], range(15), [0.5], rules=RULES, unit="MER")
-    return release_derived(
-        median, series="table.sales", cell=("M1", cell), part=part, rules=RULES, as_of=AT, day=DAY, ledger=ledger
-    )
+    median = Asked("quantile", [100 + 7 * k for k in range(15)], range(15), unit="MER")
+    entry = Entry("table.sales", RULES, AT, DAY, ledger)
+    return release_derived(lambda: median, cell=("M1", cell), parts=[part], entry=entry)
 
 
 def test_one_of_a_published_cell_is_released_and_a_second_is_not(ledger):
     out = ask(ledger, "b1")
     assert out.rows == (("M1/b1", "p50", 149.0, "published"),)
-    assert out.stamp["certificate"]["method"] == "opsroom-derived-1"
+    assert out.stamp["certificate"]["method"] == "opsroom-derived-2"
     with pytest.raises(DisclosureError) as refused:
         ask(ledger, "b1")
     assert refused.value.code == "OPS-P061"

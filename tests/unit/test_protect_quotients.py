@@ -14,6 +14,7 @@ from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.base.state import State
 from opsroom.protect import Ledger, Release, Rules, judgement
+from opsroom.protect.derived_entry import Entry
 from opsroom.protect.gate import release
 from opsroom.protect.judgement import Judgement
 from opsroom.protect.quotients import Quotient, release_quotients
@@ -58,7 +59,7 @@ def issue(ledger: Ledger, frame: pd.DataFrame, week: int = 0) -> Release:
 
 def ask(ledger: Ledger, *quotients: Quotient, week: int = 1, rules: Rules = RULES) -> Release:
     day = DAY + dt.timedelta(weeks=week)
-    return release_quotients("table.sales", quotients, unit="%", rules=rules, as_of=AT, day=day, ledger=ledger)
+    return release_quotients(quotients, unit="%", entry=Entry("table.sales", rules, AT, day, ledger))
 
 
 def quotient(top: str, bottom: str, *, decimals: int = 1, months: tuple[str, str] = ("M1", "M1")) -> Quotient:

@@ -17,9 +17,10 @@ from opsroom.base.specs import DatasetSpec
 from opsroom.protect.access import OPEN, Scope
 from opsroom.protect.reader import Releases
 from opsroom.room import Room
+from opsroom.room.answering import on_the_grid
 from opsroom.room.tableplan import make_plan, master_dimensions
 from opsroom.room.tablequery import Statistic, TableQuery
-from opsroom.room.tables import offer, on_the_grid
+from opsroom.room.tables import offer
 
 MONTH = "month=2020-01"
 

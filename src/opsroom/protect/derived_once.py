@@ -4,52 +4,37 @@ A quantile, a share of the largest, an index of concentration or a regression te
 relation between cells can say. Its rule (`opsroom.protect.derived`) bounds what it tells beside number and total of
 the contributors. That holds in the history if number and total are out anyway, and if no other such output tells of
 the same contributors: so it is released only of a cell that is published, and once of a cell, of whatever vintage,
-and of all that share contributors with it.
+and of all that share contributors with it. Whether that is so, everybody can tell of what is out: it is looked at
+first, and where it is not, the contributions are never read.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from opsroom.base.errors import DisclosureError, UsageError
-from opsroom.protect.contributions import Derived
-from opsroom.protect.gate import free_id, stamped
+from opsroom.protect.contributions import refusal
+from opsroom.protect.derived_asked import FAMILY, Asked
+from opsroom.protect.derived_entry import Entry, Key, Proved, enter, remembered
+from opsroom.protect.derived_witness import prove
 from opsroom.protect.judgement import Judgement
-from opsroom.protect.ledger import Ledger
-from opsroom.protect.quotients import document_of, remembered
+from opsroom.protect.ledger import Head, Past
 from opsroom.protect.release import Release
-from opsroom.protect.rules import Rules
 
-Key = tuple[str, ...]
 SUFFIX = "derived"
-METHOD = "opsroom-derived-1"
-"""What stands in for witnesses: that the rule of its kind has passed, and that this is the first of its cell."""
 
 
-def release_derived(
-    derived: Derived,
-    *,
-    series: str,
-    cell: Key,
-    part: str,
-    rules: Rules,
-    as_of: dt.datetime,
-    day: dt.date,
-    ledger: Ledger,
-    licence: str = "",
-) -> Release:
-    """Release what a rule for derived outputs has let pass, once of a cell.
+def release_derived(asked: Callable[[], Asked], *, cell: Key, parts: Sequence[str], entry: Entry) -> Release:
+    """Release a derived output that its rule lets pass and witnesses prove, once of a cell.
 
     Parameters
     ----------
-    derived
-        The output, of the contributions to the cell.
-    series, cell, part
-        Name of a series of tables in the ledger, the codes of all dimensions of a cell, and the part of it whose
-        contributions were read.
-    rules, as_of, day, ledger, licence
-        As in `opsroom.protect.gate.release`.
+    asked
+        Reads the contributions to the cell; called once it is known that an output of it may be released at all.
+    cell, parts
+        The codes of all dimensions of a cell, and the parts of it whose contributions are read.
+    entry
+        Of which series, when, under which rules.
 
     Returns
     -------
@@ -59,38 +44,54 @@ def release_derived(
     Raises
     ------
     DisclosureError
-        If the cell is not published, or an output of contributors to it is out.
+        If the cell is not published, an output of contributors to it is out, or the rule of its kind or the checker
+        of witnesses does not let it pass.
     UsageError
         If the series has no such cell or part.
+    LedgerConflictError
+        If other releases kept coming between.
     """
-    head = ledger.head()
-    past = ledger.past(series, head)
-    tables = [p.judgement for p in past if p.judgement.is_table]
-    found = next((j for j in reversed(tables) if cell in j.keys and part in j.names), None)
-    if found is None or as_of.tzinfo is None:
-        raise UsageError(
-            "a derived output names a cell or part that the series has not, or an as_of without zone.",
-            remedy="Release the table first, and name the cell by the codes of all dimensions.",
-            code="OPS-U198",
-        )
-    inside = _shares(tables, cell, part)
-    taken = {key for p in past if not p.judgement.is_table for key in p.judgement.keys}
-    known = found.known[found.keys.index(cell), found.names.index(part)]
-    if not known or taken & inside or any(inside & _shares(tables, key, part) for key in sorted(taken)):
-        error = DisclosureError(
-            "derived output: its cell is not published, or another such output of some of its contributors is out.",
-            remedy="Use the one that is out, or ask for another cell.",
-            code="OPS-P061",
-        )
-        ledger.refuse(f"{series}.{SUFFIX}", day, error.message, error.remedy)
-        raise error
-    rows = [["/".join(cell), name, value, "published"] for name, value in derived.values.items()]
-    document = document_of(f"{series}.{SUFFIX}", ("cell", "statistic"), rows, derived.unit, derived.method, as_of, day,
-                           licence)  # fmt: skip
-    document["id"] = free_id(f"{series}.{SUFFIX}@{day.isoformat()}", ledger)
-    made = stamped(document, rules, head, {"method": METHOD, "attackers": rules.attackers})
-    ledger.append(made, head, judgement=remembered(found.dimensions, (), keys=sorted(inside)), series=series)
-    return made
+    read: list[Asked] = []
+
+    def proved(past: Sequence[Past], chosen: Sequence[Past], head: Head) -> Proved:
+        tables = [p.judgement for p in past if p.judgement.is_table]
+        found = next((p.judgement for p in reversed(chosen) if _has(p.judgement, cell, parts)), None)
+        if found is None:
+            raise UsageError(
+                "a derived output names a cell or part that the series has not.",
+                remedy="Release the table first, and name the cell by the codes of all dimensions.",
+                code="OPS-U198",
+            )
+        inside = {key for part in parts for key in _shares(tables, cell, part)}
+        taken = {key for p in past if not p.judgement.is_table for key in p.judgement.keys}
+        row = found.keys.index(cell)
+        known = all(found.known[row, found.names.index(part)] for part in parts)
+        twice = any(inside & _shares(tables, key, part) for key in sorted(taken) for part in parts)
+        if not known or taken & inside or twice:
+            raise DisclosureError(
+                "derived output: its cell is not published, or another such output of some of its contributors is out.",
+                remedy="Use the one that is out, or ask for another cell.",
+                code="OPS-P061",
+            )
+        if not read:
+            read.append(asked())
+        try:
+            derived = read[0].derive(entry.rules)
+        except UsageError:  # that somebody is below zero, or a value is missing, is told of nobody
+            raise refusal(FAMILY[read[0].kind]) from None
+        certificate = prove(read[0], derived, entry.rules)
+        rows = [["/".join(cell), name, value, "published"] for name, value in derived.values.items()]
+        kept = remembered(found.dimensions, (), keys=sorted(inside))
+        return Proved(("cell", "statistic"), rows, derived.unit, derived.method, kept, certificate)
+
+    return enter(entry, SUFFIX, proved)
+
+
+def _has(judgement: Judgement, cell: Key, parts: Sequence[str]) -> bool:
+    if cell not in judgement.keys or not set(parts) <= set(judgement.names):
+        return False
+    row = judgement.keys.index(cell)
+    return all(judgement.present[row, judgement.names.index(part)] for part in parts)
 
 
 def _shares(tables: Sequence[Judgement], cell: Key, part: str) -> set[Key]:

@@ -115,7 +115,8 @@ def _with_unions(system: System, rules: Rules) -> System:
     """Add what one contributor holds alone in several cells of a line, together: it must not come out either.
 
     Each of two cells that a company has to itself may be open, and their sum be known exactly, as what is left of a
-    total. The sum is a quantity of its own then, which no unit gives.
+    total. The sum is a quantity of its own then, which no unit gives. Where none of its cells is sensitive, for the
+    company agrees to all or never asked, there is nothing in their sum to protect.
     """
     sole = np.zeros(system.size, dtype=np.int64)
     for holder, quantities in system.alone.items():
@@ -132,7 +133,7 @@ def _with_unions(system: System, rules: Rules) -> System:
         positive = np.bincount(entries.coords[0][entries.data > 0], minlength=system.equations.shape[0])
         for part in np.split(np.arange(len(line)), np.flatnonzero(new)[1:]):
             whole = len(part) == positive[line[part[0]]]  # then the total is the holder's alone, and protected
-            if len(part) > 1 and not whole:
+            if len(part) > 1 and not whole and system.sensitive[column[part]].any():
                 unions[tuple(column[part].tolist())] = int(sole[column[part[0]]])
     if not unions:
         return system

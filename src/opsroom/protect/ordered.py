@@ -211,14 +211,12 @@ def quantiles(
         )
     ordered = _ordered(values, groups, combine)
     least, n = least_groups(rules), len(ordered)
-    k = _nearest(least, rules)
     if not publishable(ordered, rules):
         raise refusal("quantile")
     runs: list[Run] = []
     found: dict[str, float] = {}
     for q in sorted(asked, reverse=True):
-        centre = (1 - q) * n - 0.5  # rank from 0 for the largest
-        first, last = _around(centre, k)
+        first, last = quantile_ranks(n, q, rules)
         if first < least or last > n - 1 - least or (runs and first <= runs[-1].last):
             raise refusal("quantile")
         inside = ordered[first : last + 1]
@@ -230,6 +228,11 @@ def quantiles(
         raise refusal("quantile")
     names = [f"p{round(q * 100, 6):g}" for q in asked]
     return Derived("quantile", {name: found[name] for name in names}, unit, "mean of the nearest groups in rank")
+
+
+def quantile_ranks(n: int, probability: float, rules: Rules) -> tuple[int, int]:
+    """Return the first and last rank, from 0 for the largest, whose mean is published as a quantile."""
+    return _around((1 - probability) * n - 0.5, _nearest(least_groups(rules), rules))
 
 
 def _around(centre: float, k: int) -> tuple[int, int]:

@@ -8,27 +8,22 @@ is kept with the series: every later table and quotient is certified against it.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.protect.certificate import Certificate, certify
-from opsroom.protect.gate import free_id, stamped
+from opsroom.protect.derived_entry import Entry, Key, Proved, Term, enter, remembered
 from opsroom.protect.judge import Pool
 from opsroom.protect.judgement import Judgement
-from opsroom.protect.ledger import Head, Ledger, Past
-from opsroom.protect.release import SCHEMA_VERSION, Release
+from opsroom.protect.ledger import Head, Past
+from opsroom.protect.release import Release
 from opsroom.protect.rules import Rules
 from opsroom.protect.shield import Work
 from opsroom.protect.system import components
-
-Key = tuple[str, ...]
-Term = tuple[int, float]
 
 SUFFIX = "quotients"
 _PARTS = (1.0, 0.5, 0.25, 0.125, 0.03125)
@@ -48,6 +43,8 @@ class Quotient:
         The parts (of `Cells`) that are added up above and below; `of` is `part` where absent.
     scale, shift, decimals
         The number is ``scale * top / bottom + shift``, rounded. A rate of growth is ``100 * new / old - 100``.
+    given
+        Where `top` or `bottom` names no cell: the number that stands in its place, which everybody has.
     """
 
     name: str
@@ -58,33 +55,20 @@ class Quotient:
     scale: float = 100.0
     shift: float = 0.0
     decimals: int = 1
+    given: float | None = None
 
 
-def release_quotients(
-    series: str,
-    quotients: Sequence[Quotient],
-    *,
-    unit: str,
-    rules: Rules,
-    as_of: dt.datetime,
-    day: dt.date,
-    ledger: Ledger,
-    licence: str = "",
-) -> Release:
+def release_quotients(quotients: Sequence[Quotient], *, unit: str, entry: Entry) -> Release:
     """Release numbers derived from the cells of a series, whether these are out or not.
 
     Parameters
     ----------
-    series
-        Name of a series of tables in the ledger. Of each cell the vintage that was released last counts.
     quotients
         The numbers; released together or not at all.
     unit
         Their unit.
-    rules
-        The profile of the series.
-    as_of, day, ledger, licence
-        As in `opsroom.protect.gate.release`.
+    entry
+        Of which series, when, under which rules.
 
     Returns
     -------
@@ -96,39 +80,29 @@ def release_quotients(
     DisclosureError
         If somebody could then estimate a withheld number of the series too closely.
     UsageError
-        If the series has no such cell or part, or a denominator is not positive.
+        If the series has no such cell or part, or a denominator that is out is not positive.
+    LedgerConflictError
+        If other releases kept coming between.
     """
-    head = ledger.head()
-    past = ledger.past(series, head)
-    tables = [p for p in past if p.judgement.is_table]
-    if not tables or as_of.tzinfo is None or not quotients or len({q.name for q in quotients}) < len(quotients):
-        raise UsageError(
-            "quotients are of a series that was released, have names of their own, and an as_of with zone.",
-            remedy="Release the table first.",
-            code="OPS-U197",
-        )
-    cells = _Cells(tables)
-    values, claims = [], []
-    try:
+    if not quotients or len({q.name for q in quotients}) < len(quotients):
+        raise UsageError("quotients have names of their own.", remedy="Name each once.", code="OPS-U197")
+
+    def prove(past: Sequence[Past], tables: Sequence[Past], head: Head) -> Proved:
+        cells = Shown(tables)
+        values, claims = [], []
         for quotient in quotients:
             value, told = cells.claims(quotient)
             values.append(value)
             claims += told
         judgement = remembered(tables[-1].judgement.dimensions, claims)
-        certificate = _prove(past, judgement, rules, head)
-    except DisclosureError as error:
-        ledger.refuse(f"{series}.{SUFFIX}", day, error.message, error.remedy)
-        raise
-    rows = [[q.name, value, "published"] for q, value in zip(quotients, values, strict=True)]
-    name = f"{series}.{SUFFIX}"
-    document = document_of(name, ("quotient",), rows, unit, "quotient of totals", as_of, day, licence)
-    document["id"] = free_id(f"{series}.{SUFFIX}@{day.isoformat()}", ledger)
-    made = stamped(document, rules, head, certificate.stamp())
-    ledger.append(made, head, judgement=judgement, series=series)
-    return made
+        certificate = _prove(past, judgement, entry.rules, head)
+        rows = [[q.name, value, "published"] for q, value in zip(quotients, values, strict=True)]
+        return Proved(("quotient",), rows, unit, "quotient of totals", judgement, certificate.stamp())
+
+    return enter(entry, SUFFIX, prove)
 
 
-class _Cells:
+class Shown:
     """The cells of a series by their codes, each as it was released last."""
 
     def __init__(self, tables: Sequence[Past]) -> None:
@@ -136,11 +110,24 @@ class _Cells:
         for table in tables:
             self._at |= {key: (table.judgement, row) for row, key in enumerate(table.judgement.keys)}
 
+    def value(self, key: Key, part: str) -> float | None:
+        """Return what everybody has of a cell: its value where it is out, else None.
+
+        Raises
+        ------
+        UsageError
+            If there is no such cell or part.
+        """
+        judgement, row, q = self._find(key, part)
+        return float(judgement.value[row, q]) if judgement.known[row, q] else None
+
     def claims(self, quotient: Quotient) -> tuple[float, list[tuple[list[Term], float]]]:
         """Return the number, and what it tells: sums with what they are more than zero."""
-        top, above = self._sum(quotient.top, quotient.part)
-        bottom, below = self._sum(quotient.bottom, quotient.of or quotient.part)
+        top, above, _ = self._sum(quotient.top, quotient.part, quotient.given)
+        bottom, below, out = self._sum(quotient.bottom, quotient.of or quotient.part, quotient.given)
         if not bottom > 0:
+            if not out:
+                raise _refusal()  # that a withheld number is not positive is not told
             raise UsageError("the denominator of a quotient is not positive.", remedy="Leave it out.", code="OPS-U197")
         exact = quotient.scale * top / bottom
         value = round(exact + quotient.shift, quotient.decimals) + 0.0
@@ -151,46 +138,40 @@ class _Cells:
             told.append((terms, max(sign * (quotient.scale * top - edge * bottom), 0.0)))
         return value, told
 
-    def _sum(self, keys: Sequence[Key], part: str) -> tuple[float, list[int]]:
-        total, numbers = 0.0, []
+    def _sum(self, keys: Sequence[Key], part: str, given: float | None) -> tuple[float, list[int], bool]:
+        """Return a sum of cells, their numbers in the series, and whether all of them are out."""
+        if not keys:
+            if given is None:
+                raise UsageError("a quotient has cells above and below.", remedy="Name them.", code="OPS-U197")
+            return given, [], True
+        total, numbers, out = 0.0, [], True
         for key in keys:
-            judgement, row = self._at.get(tuple(key), (None, 0))
-            q = judgement.names.index(part) if judgement and part in judgement.names else -1
-            if judgement is None or q < 0 or not judgement.present[row, q]:
-                raise UsageError(
-                    "a quotient names a cell or part that the series has not.",
-                    remedy="Name cells of its tables by the codes of all dimensions.",
-                    code="OPS-U197",
-                )
+            judgement, row, q = self._find(key, part)
             if len(keys) > 1 and judgement.sensitive[row, q]:
                 raise _refusal()  # who dominates a sum of sensitive cells is not known
             total += float(judgement.value[row, q])
             numbers.append(int(judgement.numbers[row, q]))
-        return total, numbers
+            out &= bool(judgement.known[row, q])
+        return total, numbers, out
+
+    def _find(self, key: Key, part: str) -> tuple[Judgement, int, int]:
+        judgement, row = self._at.get(tuple(key), (None, 0))
+        q = judgement.names.index(part) if judgement and part in judgement.names else -1
+        if judgement is None or q < 0 or not judgement.present[row, q]:
+            raise UsageError(
+                "a derived number names a cell or part that the series has not.",
+                remedy="Name cells of its tables by the codes of all dimensions.",
+                code="OPS-U197",
+            )
+        return judgement, row, q
 
 
 def _refusal() -> DisclosureError:
     return DisclosureError(
         "quotient: with it some withheld number of its series could be estimated too closely.",
-        remedy="Ask for fewer decimals or a coarser cell, or compute it of released numbers.",
+        remedy="Ask for a coarser cell, for fewer decimals where there is a choice, or compute it of released numbers.",
         code="OPS-P060",
     )
-
-
-def remembered(
-    dimensions: tuple[str, ...], claims: Sequence[tuple[list[Term], float]], *, keys: Sequence[Key] = ()
-) -> Judgement:
-    """Return what the ledger keeps of derived numbers: what they tell, or which cells they tell of."""
-    start = np.cumsum([0, *(len(terms) for terms, _ in claims)]).astype(np.int64)
-    flat = [term for terms, _ in claims for term in terms]
-    whole, real = np.zeros((0, 0), dtype=np.int64), np.zeros((0, 0))
-    flag, some = np.zeros((0, 0), dtype=bool), np.zeros(0, dtype=np.int64)
-    return Judgement(
-        dimensions, tuple(keys), (), whole, flag, flag, flag, whole, real, real, real, whole, real, real, real,
-        some, np.zeros(1, dtype=np.int64), some, some, some,
-        start, np.array([n for n, _ in flat], dtype=np.int64), np.array([a for _, a in flat], dtype=np.float64),
-        np.array([slack for _, slack in claims], dtype=np.float64),
-    )  # fmt: skip
 
 
 def _prove(past: Sequence[Past], claims: Judgement, rules: Rules, head: Head) -> Certificate:
@@ -232,34 +213,3 @@ def _furthest(work: Work, goal: int, insider: int) -> float:
         return 0.0
     finally:
         width[goal >> 1] = asked
-
-
-def document_of(
-    name: str,
-    dimensions: tuple[str, ...],
-    rows: list[list[Any]],
-    unit: str,
-    method: str,
-    as_of: dt.datetime,
-    day: dt.date,
-    licence: str,
-) -> dict[str, Any]:
-    """Return the document of derived numbers, in the form of every release."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "id": "",
-        "name": name,
-        "as_of": as_of.astimezone(dt.UTC).isoformat(),
-        "day": day.isoformat(),
-        "dimensions": list(dimensions),
-        "measures": [{"name": "value", "unit": unit, "kind": "derived", "decimals": 6, "attached": []}],
-        "columns": [*dimensions, "value", "status"],
-        "rows": rows,
-        "facts": {},
-        "notes": [],
-        "method": method,
-        "source": "",
-        "licence": licence,
-        "provenance": {},
-        "held": [],
-    }

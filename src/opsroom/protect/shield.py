@@ -40,6 +40,9 @@ Knows = tuple[Ints, Ints, Floats]
 _PARTS = (0.5, 0.25, 0.125, 0.03125)
 """What is tried of the way to a goal that no table reaches whatever is hidden."""
 
+_REST = 1e-9
+"""What counts as rounding, relative to a value."""
+
 _FREE = 1e-5
 """Price of moving what is hidden anyway, where the middle price is 1: fewer quantities make a better witness."""
 
@@ -215,8 +218,20 @@ class Work:
         """Say whether an insider needs no witness of its own for a goal, or has one."""
         if (goal, insider) in self.open:
             return True
-        if insider < 0 and (goal >> 1) in self.knows(insider)[0]:
+        whole, partly, left = self.knows(insider)
+        target = goal >> 1
+        if insider < 0 and target in whole:
             return True
+        if not goal & 1:
+            # A weight below one makes a sum less than somebody's part of it: who knows that it is no less than this
+            # part believes nothing lower, and there is nothing to show.
+            place = int(np.searchsorted(partly, target))
+            if (
+                place < len(partly)
+                and partly[place] == target
+                and left[place] <= _REST * abs(self.system.value[target])
+            ):
+                return True
         return any(self.pool.alive[number] for number in self.settled.get((goal, insider), ()))
 
     def reach(

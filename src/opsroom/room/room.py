@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from opsroom.evaluate.decisions import Decision
     from opsroom.protect.release import Release
-    from opsroom.room.tablequery import TableQuery
+    from opsroom.room.derivedquery import Question
 
 AsOf = dt.date | dt.datetime | str | None
 Prepared = Callable[[DeskSettings], DeskOutcome | Mapping[str, Any]]
@@ -488,8 +488,8 @@ class Room:
         self.audit.append(self.actor, "release", purpose or issued.name, at=moment)
         return issued
 
-    def ask(self, query: TableQuery) -> Release:
-        """Answer a table query by a release, or refuse it; see `opsroom.room.tables.ask`."""
+    def ask(self, query: Question) -> Release:
+        """Answer a question for a table or a derived number by a release, or refuse it: `opsroom.room.tables.ask`."""
         from opsroom.room.tables import ask
 
         return ask(self, query)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from opsroom.base.cells import parts_from_units
 from opsroom.base.errors import DisclosureError
 from opsroom.base.periods import format_period, last_day
-from opsroom.base.results import Cells, Measure, Part
+from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.base.specs import DatasetSpec
 from opsroom.base.verbs import as_of_join, col, collect, companies, derive, group, if_else, lit, rename, select, where
 from opsroom.room.publishing import release_result
@@ -83,6 +83,22 @@ def _by_group(
     room: Room, spec: DatasetSpec, dimensions: Sequence[Dimension], period: dt.date, as_of: dt.datetime
 ) -> pd.DataFrame:
     """Aggregate the rows of a period to one row a cell and enterprise group, in the engine."""
+    made = _coded(room, spec, dimensions, period, as_of)
+    wanted: dict[str, tuple[Any, str | None]] = {UNITS: ("count", None)}
+    for name in spec.tables.measures:
+        wanted[f"sum_{name}"] = ("sum", name)
+    for name in spec.tables.conditions:
+        wanted[f"yes_{name}"] = ("sum", f"__yes_{name}")
+    columns = [f"__d_{d.name}" for d in dimensions]
+    found: pd.DataFrame = collect(group(made, by=[*columns, _GROUP, _ALONE], measures=wanted)).to_pandas()
+    found = found.rename(columns={f"__d_{d.name}": d.name for d in dimensions})
+    return found.fillna(dict.fromkeys(wanted, 0)).astype(dict.fromkeys(wanted, "int64"))
+
+
+def _coded(
+    room: Room, spec: DatasetSpec, dimensions: Sequence[Dimension], period: dt.date, as_of: dt.datetime
+) -> ibis.Table:
+    """Return the rows of a period with the codes of all dimensions and the enterprise group."""
     rows = where(room.store.table(spec.name, as_of), condition=col(spec.period) == lit(period))
     if any(f.name == "legal_form" for f in spec.fields):
         rows = companies(rows)
@@ -93,7 +109,7 @@ def _by_group(
     if spec.group_field and spec.unit_field:
         # A unit of no group is a group of its own.
         alone = if_else(col(owner).is_null(), col(spec.unit_field).to_text(), lit(""))
-    made = derive(
+    return derive(
         rows,
         **{
             _GROUP: col(owner).to_text(),
@@ -102,15 +118,43 @@ def _by_group(
             **{f"__yes_{c}": if_else(col(c), lit(1), lit(0)) for c in spec.tables.conditions},
         },
     )
-    wanted: dict[str, tuple[Any, str | None]] = {UNITS: ("count", None)}
-    for name in spec.tables.measures:
-        wanted[f"sum_{name}"] = ("sum", name)
-    for name in spec.tables.conditions:
-        wanted[f"yes_{name}"] = ("sum", f"__yes_{name}")
-    columns = [f"__d_{d.name}" for d in dimensions]
-    found: pd.DataFrame = collect(group(made, by=[*columns, _GROUP, _ALONE], measures=wanted)).to_pandas()
-    found = found.rename(columns={f"__d_{d.name}": d.name for d in dimensions})
-    return found.fillna(dict.fromkeys(wanted, 0)).astype(dict.fromkeys(wanted, "int64"))
+
+
+def unit_rows(
+    room: Room,
+    spec: DatasetSpec,
+    dimensions: Sequence[Dimension],
+    period: dt.date,
+    *,
+    cell: Sequence[str],
+    fields: Sequence[str],
+    as_of: dt.datetime,
+) -> pd.DataFrame:
+    """Return the units behind a cell of a period's master table: confidential.
+
+    Parameters
+    ----------
+    room, spec, dimensions, period, as_of
+        As in `master`.
+    cell
+        The codes of all dimensions.
+    fields
+        Measures, in their minor unit. A unit that lacks one of them is left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``group`` and the fields, in an order that does not depend on the engine.
+    """
+    rows = _coded(room, spec, dimensions, period, as_of)
+    for dimension, code in zip(dimensions, cell, strict=True):
+        if code != TOTAL:
+            inside = sorted(dimension.leaves(code))
+            rows = where(rows, condition=col(f"__d_{dimension.name}").is_in(inside))
+    found: pd.DataFrame = collect(select(rows, columns=[_GROUP, _ALONE, *fields])).to_pandas()
+    found["group"] = ("group " + found[_GROUP]).fillna("alone " + found[_ALONE].fillna(""))
+    kept = found[["group", *fields]].dropna()
+    return kept.sort_values(["group", *fields], kind="stable", ignore_index=True)
 
 
 def _text(dimension: Dimension) -> Any:  # an Expression

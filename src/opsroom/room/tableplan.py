@@ -199,7 +199,7 @@ def make_plan(query: TableQuery, spec: DatasetSpec, dimensions: Sequence[Dimensi
             f"Filter by {spec.period}: one period, several, or from one to another.",
             code="OPS-U161",
         )
-    chosen = _within(scope, chosen, known)
+    chosen = within(scope, chosen, known)
     for statistic in query.statistics:
         _check_statistic(statistic, spec, known, {*query.dimensions, *chosen})
     by = tuple(d.name for d in dimensions if d.name in query.dimensions)
@@ -260,10 +260,25 @@ def _codes(op: str, codes: Sequence[str], dimension: Dimension) -> tuple[str, ..
     return tuple(code for code in dimension.order if code in codes)
 
 
-def _within(
+def within(
     scope: Scope, chosen: Mapping[str, tuple[str, ...]], known: Mapping[str, Dimension]
 ) -> dict[str, tuple[str, ...]]:
-    """Cut a question to a scope."""
+    """Cut a question to a scope.
+
+    Parameters
+    ----------
+    scope
+        Rows that answers may rest on.
+    chosen
+        Dimension → codes that the question asks for.
+    known
+        The dimensions, by name.
+
+    Raises
+    ------
+    AccessError
+        The question leaves the scope, or the scope cannot be told from the dimensions.
+    """
     found = dict(chosen)
     for column, codes in scope.codes:
         if column not in known:

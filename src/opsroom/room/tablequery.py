@@ -163,7 +163,7 @@ class TableQuery:
         if len(set(columns)) != len(columns):
             raise bad("a column has one filter.", "Put the codes into one filter.")
         if self.as_of is not None:
-            _check_day(self.as_of)
+            check_day(self.as_of)
 
     @classmethod
     def of(
@@ -263,7 +263,8 @@ def _texts(value: object, name: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _check_day(text: str) -> None:
+def check_day(text: str) -> None:
+    """Refuse what is neither a day nor a moment."""
     try:
         if len(text) > 10:
             dt.datetime.fromisoformat(text)

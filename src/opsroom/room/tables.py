@@ -9,12 +9,10 @@ the table of the whole.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import itertools
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +24,11 @@ from opsroom.protect.gate import HELD_NOTE
 from opsroom.protect.gate import release as pass_gate
 from opsroom.protect.reader import Releases
 from opsroom.protect.rules import PUBLIC
-from opsroom.room.auditing import before_publishing, write_heads
-from opsroom.room.publishing import alone
+from opsroom.room.answering import answering, dimensions_of
+from opsroom.room.derivedquery import Question, read_question
+from opsroom.room.deriving import derive
 from opsroom.room.tablemaster import UNITS, master
-from opsroom.room.tableplan import UNKNOWN, Dimension, Plan, make_plan, master_dimensions
+from opsroom.room.tableplan import UNKNOWN, Dimension, Plan, make_plan
 from opsroom.room.tablequery import Statistic, TableQuery
 
 if TYPE_CHECKING:
@@ -40,46 +39,21 @@ if TYPE_CHECKING:
 Codes = tuple[str, ...]
 
 
-@contextlib.contextmanager
-def on_the_grid(
-    step: float, *, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[None]:
-    """Let an error out only at a whole number of steps after the beginning.
-
-    How long a refusal took would tell something of the data: how many rows there are, how many cells had to be
-    hidden before none was left.
-
-    Parameters
-    ----------
-    step
-        Seconds; 0: errors leave at once.
-    clock, sleep
-        A clock that never goes back, and what waits.
-    """
-    begun = clock()
-    try:
-        yield
-    except OpsroomError:
-        if step > 0:
-            passed = clock() - begun
-            sleep((math.floor(passed / step) + 1) * step - passed)
-        raise
-
-
-def ask(room: Room, query: TableQuery) -> Release:
-    """Answer a table query in the name of the room's actor.
+def ask(room: Room, query: Question) -> Release:
+    """Answer a table query, or one for a derived number, in the name of the room's actor.
 
     Parameters
     ----------
     room
         The room, opened by who asks.
     query
-        The question.
+        The question: see `TableQuery` and `DerivedQuery`.
 
     Returns
     -------
     Release
-        One row a period and cell, the total ``"_T"``. The same question as of the same day is the same release.
+        One row a period and cell, the total ``"_T"``; of a derived number one row a number. The same question as of
+        the same day is the same release.
         Hidden numbers are None, and their rows ``suppressed``.
 
     Raises
@@ -96,7 +70,7 @@ def ask(room: Room, query: TableQuery) -> Release:
     try:
         room.guard.require("query")
         room.guard.require("scan")
-        issued = _answer(room, query)
+        issued = _answer(room, query) if isinstance(query, TableQuery) else derive(room, query)
     except OpsroomError as error:
         room.audit.append(room.actor, "query", f"{query.dataset}: refused, {error.code}", at=room.store.clock())
         raise
@@ -118,7 +92,7 @@ def offer(room: Room, dataset: str) -> dict[str, Any]:
         "dataset": spec.name,
         "period": spec.period,
         "frequency": str(spec.frequency),
-        "dimensions": {d.name: [code for code in d.order if code != UNKNOWN] for d in _dimensions(room, spec)},
+        "dimensions": {d.name: [code for code in d.order if code != UNKNOWN] for d in dimensions_of(room, spec)},
         "measures": list(spec.tables.measures),
         "conditions": list(spec.tables.conditions),
     }
@@ -144,32 +118,23 @@ class Asker:
         actor
             Name of the registered user who asks.
         query
-            See `TableQuery.from_dict`.
+            See `TableQuery.from_dict` and `DerivedQuery.from_dict`.
         """
         from opsroom.room.room import Room
 
-        asked = TableQuery.from_dict(query)
+        asked = read_question(query)
         with Room.open(self._path, actor=actor) as room:
             return ask(room, asked)
 
 
 def _answer(room: Room, query: TableQuery) -> Release:
     spec = room.store.spec(query.dataset)
-    dimensions = _dimensions(room, spec)
+    dimensions = dimensions_of(room, spec)
     plan = make_plan(query, spec, dimensions, room.guard.scope)
     moment = room.moment(query.as_of)
-    with on_the_grid(room.settings.access.refusal_step), alone(room.path):
-        before_publishing(room)
-        try:
-            masters = [(p, master(room, spec, dimensions, p, as_of=moment)) for p in plan.periods]
-            return _issue(room, spec, plan, masters, moment)
-        finally:
-            write_heads(room)
-
-
-def _dimensions(room: Room, spec: DatasetSpec) -> tuple[Dimension, ...]:
-    register = room.store.spec(spec.tables.register) if spec.tables.register else None
-    return master_dimensions(spec, register, room.store.code_lists)
+    with answering(room):
+        masters = [(p, master(room, spec, dimensions, p, as_of=moment)) for p in plan.periods]
+        return _issue(room, spec, plan, masters, moment)
 
 
 def _issue(

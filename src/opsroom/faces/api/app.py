@@ -55,7 +55,7 @@ def create_api(
     door
         Tells callers by their tokens. Without one there is nothing to ask for but releases.
     ask
-        Answers table queries of callers whom the door knows.
+        Answers questions for tables and derived numbers of callers whom the door knows.
 
     Returns
     -------
@@ -127,6 +127,16 @@ def _tables(api: FastAPI, door: Keeper, ask: Ask) -> None:
     )
     def table(query: models.TableQuery, user: User = asker) -> Response:
         """Answer a table query by a release, byte for byte as it was stamped, or refuse it."""
+        return Response(ask(user.name, query.model_dump(exclude_none=True)).json_bytes, media_type="application/json")
+
+    @api.post(
+        "/derived",
+        tags=["tables"],
+        response_class=Response,
+        responses={200: {"content": {"application/json": {}}}},
+    )
+    def derived(query: models.DerivedQuery, user: User = asker) -> Response:
+        """Answer a question for a number derived from cells by a release, byte for byte, or refuse it."""
         return Response(ask(user.name, query.model_dump(exclude_none=True)).json_bytes, media_type="application/json")
 
 

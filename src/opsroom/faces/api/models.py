@@ -102,6 +102,21 @@ class TableQuery(BaseModel):
     as_of: str | None = None
 
 
+class DerivedQuery(BaseModel):
+    """A number derived from cells; ``ratio:FIELD/FIELD``, ``share:FIELD``, ``growth:FIELD``, ``quantile:FIELD=0.5``,
+    ``top_share:FIELD=4``, ``hhi:FIELD`` or ``regression:FIELD~FIELD``.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    dataset: str
+    statistic: str
+    period: str
+    base: str | None = None
+    cell: dict[str, str] = Field(default_factory=dict)
+    of: dict[str, str] = Field(default_factory=dict)
+    as_of: str | None = None
+
+
 class Room(BaseModel):
     """Public settings of the room; further keys pass through."""
 
