@@ -16,7 +16,7 @@ from opsroom.protect.derived_check import Goal, Proof, recompute
 from opsroom.protect.derived_entry import Entry
 from opsroom.protect.derived_once import release_derived
 from opsroom.protect.derived_witness import prove
-from opsroom.protect.ordered import Run, order_bounds
+from opsroom.protect.ordered import Run, _somebody_hemmed, order_bounds
 from opsroom.protect.quotients import Quotient, release_quotients
 
 SIZES = [3, 5, 8, 9, 12, 15, 18, 22, 27, 33, 41, 50, 62, 78, 95]
@@ -52,8 +52,8 @@ def test_what_betrays_somebody_has_no_certificate_whatever_its_rule_says(kind, s
         prove(asked, Derived(kind, values, "", ""), Rules())
 
 
-def test_the_certificate_tries_ranks_that_the_rule_does_not():
-    """Quartiles pass a rule that tries where sums begin and end; a rank between two of them is hemmed in."""
+def test_a_rank_between_two_quartiles_can_be_hemmed_in():
+    """It is neither where a sum begins nor where one ends; rule and certificate, made apart, both refuse."""
     sizes = [
         6987, 6662, 6202, 5059, 4619, 4600, 4477, 4305, 4137, 4125, 4098, 4035, 3818, 3761, 3759,
         3756, 3729, 3703, 3702, 3581, 3481, 3478, 3399, 3383, 3373, 3297, 3262, 3232, 3219, 3196,
@@ -62,12 +62,31 @@ def test_the_certificate_tries_ranks_that_the_rule_does_not():
     ]  # fmt: skip
     rules = Rules(attackers="coalition", p_percent=10.0)
     asked = Asked("quantile", sizes, range(60), probabilities=(0.25, 0.5, 0.75))
-    quartiles = asked.derive(rules)
     runs = [Run(a, b, float(sum(sizes[a : b + 1]))) for a, b in ((13, 16), (28, 31), (43, 46), (0, 59))]
     low, high = order_bounds(60, runs, 21)
     assert 0.9 * sizes[21] < low < high < 1.1 * sizes[21]
     with pytest.raises(DisclosureError):
-        prove(asked, quartiles, rules)
+        asked.derive(rules)
+    means = {f"p{q}": round((run.total) / 4) for q, run in zip((75, 50, 25), runs, strict=False)}
+    with pytest.raises(DisclosureError):
+        prove(asked, Derived("quantile", means, "", ""), rules)
+
+
+def test_halving_finds_whoever_a_look_at_every_rank_finds():
+    draw, answers = np.random.default_rng(3), []
+    for _ in range(60):
+        n = int(draw.integers(4, 24))
+        spread = draw.choice([0.1, 0.4, 1.0])
+        values = -np.sort(-np.round(np.exp(draw.normal(5, spread, n))))
+        cuts = np.sort(draw.choice(n + 1, size=4, replace=False))
+        spans = [(0, n - 1), (cuts[0], cuts[1] - 1), (cuts[2], cuts[3] - 1)]
+        runs = [Run(int(a), int(b), float(values[a : b + 1].sum())) for a, b in spans]
+        near = float(draw.choice([0.05, 0.1, 0.3]))
+        bounds = np.array([order_bounds(n, runs, target) for target in range(1, n)])
+        inside = (bounds[:, 0] > values[1:] * (1 - near)) & (bounds[:, 1] < values[1:] * (1 + near))
+        answers.append(_somebody_hemmed(values, runs, near, signed=False))
+        assert answers[-1] == inside.any()
+    assert 10 < sum(answers) < 50
 
 
 def _proof(kind: str) -> Proof:

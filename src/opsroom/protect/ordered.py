@@ -137,12 +137,38 @@ def _betrays(values: Floats, runs: Sequence[Run], rules: Rules, *, signed: bool)
         return True
     if rules.attackers == "coalition" and n > 3 and not above(0, 1, 2):
         return True
-    ends = {1, n - 1}
-    for run in runs:
-        ends |= {*range(run.first - 1, run.first + 2), *range(run.last - 1, run.last + 2)}
-        if run.last - run.first < 24:
-            ends |= set(range(run.first, run.last + 1))
-    return any(hemmed(target) for target in sorted(t for t in ends if 0 < t < n))
+    return _somebody_hemmed(values, whole, near, signed=signed)
+
+
+def _somebody_hemmed(values: Floats, runs: Sequence[Run], near: float, *, signed: bool) -> bool:
+    """Say whether some rank but the largest is bounded closely on both sides, by an outsider.
+
+    Bounds fall from rank to rank as values do. So the lower bound of the first of some ranks holds for none of them
+    more, and the upper bound of the last for none less: where either leaves room for every value between, none is
+    hemmed in; else halves are looked at. It is exact, and most ranks need no programme of their own.
+    """
+    n = len(values)
+    floor, ceiling = values - near * np.abs(values), values + near * np.abs(values)
+    found: dict[int, tuple[float, float]] = {}
+
+    def bounds(target: int) -> tuple[float, float]:
+        if target not in found:
+            found[target] = order_bounds(n, runs, target, signed=signed)
+        return found[target]
+
+    left = [(1, n - 1)]
+    while left:
+        first, last = left.pop()
+        if first > last:
+            continue
+        (low, _), (_, high) = bounds(first), bounds(last)
+        if low <= floor[first : last + 1].min() or high >= ceiling[first : last + 1].max():
+            continue
+        if any(bounds(end)[0] > floor[end] and bounds(end)[1] < ceiling[end] for end in (first, last)):
+            return True
+        middle = (first + last) // 2
+        left += [(first + 1, middle), (middle + 1, last - 1)]
+    return False
 
 
 def _ordered(values: npt.ArrayLike, groups: Sequence[Hashable], combine: Combine) -> Floats:
