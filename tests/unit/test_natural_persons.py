@@ -19,7 +19,7 @@ DAY = dt.date(2020, 3, 18)
 MOMENT = dt.datetime(2020, 3, 17, 8, tzinfo=dt.UTC)
 ARREARS = {
     "dataset": "loans", "register": "register", "by": "section", "counts": "loans past due",
-    "at_least": {"days_past_due": 90}, "since": dt.date(2019, 12, 1), "max_delay": 1,
+    "at_least": {"days_past_due": 1}, "since": dt.date(2019, 12, 1), "max_delay": 1,
 }  # fmt: skip
 ORDERS = {"firm_months": "firm_months", "register": "register"}
 
