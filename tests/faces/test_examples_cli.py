@@ -1,6 +1,7 @@
 """The rooms of `examples/` run on the real files they were written for, from the command line."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,11 @@ from tests.command import call
 pytestmark = pytest.mark.shared_data
 
 CASES = {
-    "victoria_load": (["nowcast/elec_daily_victoria_2015_2020.csv"], "2020-10-06", 2106, {"activity.victoria"}),
-    "italy_load": (["nowcast/elec_hourly_italy_2015_2020.parquet"], "2020-08-01", 48936, {"activity.italy"}),
-    "bis_credit": (["risk/bis_credit_to_gdp_2025Q4.csv"], "2026-06-01", 9336, {"credit.gap", "bis_credit.levels"}),
+    "victoria_load": (["nowcast/elec_daily_victoria_2015_2020.csv"], 2106, {"activity.victoria"}),
+    "italy_load": (["nowcast/elec_hourly_italy_2015_2020.parquet"], 48936, {"activity.italy"}),
+    "bis_credit": (["risk/bis_credit_to_gdp_2025Q4.csv"], 9336, {"credit.gap", "bis_credit.levels"}),
     "us_closures": (
         ["policy/oi_policy_milestones_state.csv"],
-        "2022-12-31",
         672,
         {"restriction.index", "restriction.measures"},
     ),
@@ -25,6 +25,12 @@ CASES = {
         {"prices.growth", "bis_house_prices.levels"},
     ),
 }
+
+
+def stated(checkout: Path, name: str, verb: str, option: str) -> list[str]:
+    """Return what the example's own page gives a command for an option: a reader types just that."""
+    text = (checkout / "examples" / name / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"^opsroom {verb} .*{option} (\S+)", text, flags=re.M)
 
 
 def opsroom(*words: str) -> str:
@@ -40,11 +46,13 @@ NAMES = [pytest.param(name, marks=pytest.mark.long) if name in LONG else name fo
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_real_room_runs(name: str, checkout: Path, shared_data: Path, tmp_path: Path):
-    files, day, rows, series = CASES[name]
+    files, rows, series = CASES[name]
+    (known,), (day,) = stated(checkout, name, "ingest", "--known-at"), stated(checkout, name, "publish", "--as-of")
+    assert stated(checkout, name, "brief", "--as-of") == [day]
     room = str(tmp_path / name)
     opsroom("init", room, "--from", str(checkout / "examples" / name))
     paths = [str(shared_data / file) for file in files]
-    report = json.loads(opsroom("ingest", name, *paths, "--room", room, "--known-at", day, "--json"))
+    report = json.loads(opsroom("ingest", name, *paths, "--room", room, "--known-at", known, "--json"))
     assert report["accepted"] == rows
     assert report["quarantined"] == 0
     out = json.loads(opsroom("publish", "--room", room, "--as-of", day, "--json"))
@@ -57,6 +65,11 @@ def test_a_real_room_runs(name: str, checkout: Path, shared_data: Path, tmp_path
     page = brief.read_text(encoding="utf-8")
     assert "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org/", "")
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_an_example_publishes_no_day_before_its_data_were_known(name: str, checkout: Path):
+    assert stated(checkout, name, "publish", "--as-of") >= stated(checkout, name, "ingest", "--known-at")
 
 
 def test_real_vintages_are_nowcast_as_of_their_days(checkout: Path, shared_data: Path, tmp_path: Path):

@@ -296,6 +296,22 @@ def test_series_of_different_units_get_a_scale_each(builder: Any) -> None:
     assert "in its own unit" in figure.caption.unit
 
 
+def test_a_plain_title_names_the_part_that_stands_out_never_the_total(builder: Any) -> None:
+    from opsroom.faces.figures import build
+    from opsroom.faces.reader import desk_at
+
+    def title(values: dict[str, float]) -> str:
+        rows = [[f"2020-0{m}", s, v * m] for m in (1, 2) for s, v in values.items()]
+        release = builder.make(
+            "things.counted", date(2020, 3, 4), ["month", "kind"], [("value", "%", "public", 1, [])], rows
+        )
+        return build(desk_at(builder.MemoryReleases([release], {})), "things.counted").caption.finding
+
+    assert "highest in late birds with 4.0" in title({"_T": 9.0, "early_birds": 1.0, "late_birds": 2.0})
+    assert "lowest in late birds with \u22124.0" in title({"_T": 9.0, "early_birds": 1.0, "late_birds": -2.0})
+    assert "18.0" in title({"_T": 9.0})
+
+
 def test_growth_of_several_economies_is_ranked(builder: Any) -> None:
     from opsroom.faces.figures import build
     from opsroom.faces.kpis import kpis

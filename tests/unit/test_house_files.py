@@ -187,3 +187,8 @@ def test_licence_is_apache_2():
     assert "Apache License" in text
     assert "Version 2.0, January 2004" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_no_leftover_of_a_patch_or_merge_is_kept() -> None:
+    """What `patch` and a merge leave behind is no source, and would be shipped in the wheel."""
+    assert not [str(p.relative_to(ROOT)) for p in listed() if p.name.endswith((".orig", ".rej", "~"))]

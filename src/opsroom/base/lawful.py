@@ -8,7 +8,7 @@ recorded lie with a provider, a legal basis and an actor.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from opsroom.base.errors import SpecError
 
@@ -75,7 +75,7 @@ _REFUSED_CONTENTS = {
 }
 
 _PERSON = (
-    r"person_?id|persons?_name|natural_?persons?|national_?id|citizens?|citizen_?id|individuals?|individual_?id|ssn"
+    r"person_?id|(?:employee|worker|staff|student|pupil)_?id|persons?_name|natural_?persons?|national_?id|citizens?|citizen_?id|individuals?|individual_?id|ssn"
     r"|social_security_(?:no|number)|passport\w*|first_?name|last_?name|surname|given_?name|family_?name|maiden_?name"
     r"|date_of_birth|birth_?da(?:te|y)|gender|sex|ethnicity|race|nationality|marital_?status"
     r"|patients?|patient_?id|health_status|diagnosis|biometrics?|fingerprints?|face_?id|face_?image|iris_?scan"
@@ -99,7 +99,7 @@ _NAMES = {
 _TITLE = {
     "natural persons": re.compile(r"\b(?:natural persons?|individuals|citizens)\b", re.IGNORECASE),
     "households": re.compile(r"\b(?:households?|dwellings?)\b", re.IGNORECASE),
-    "opinions": re.compile(r"\b(?:opinions?|political views?|beliefs?)\b", re.IGNORECASE),
+    "opinions": re.compile(r"\b(?:opinions?|political views?|beliefs?|voting intentions?)\b", re.IGNORECASE),
 }
 
 _WHY = {
@@ -124,7 +124,14 @@ def refused_word(name: str) -> str | None:
 
 
 def check_lawful(
-    *, name: str, title: str, unit: str, contents: Iterable[str], fields: Iterable[str], public: bool
+    *,
+    name: str,
+    title: str,
+    unit: str,
+    contents: Iterable[str],
+    fields: Iterable[str],
+    public: bool,
+    titles: Sequence[str] = (),
 ) -> None:
     """Refuse a specification that declares a natural person, a household or an opinion.
 
@@ -141,6 +148,8 @@ def check_lawful(
     public
         Whether the dataset is published: totals *about* households or citizens are then lawful (household
         credit, unemployment by sex); data about one of them never are.
+    titles
+        Titles of the fields: a harmless name does not make an opinion lawful.
 
     Raises
     ------
@@ -175,6 +184,8 @@ def check_lawful(
     for kind, pattern in _TITLE.items():
         if pattern.search(title):
             raise _refusal(kind, f"{where}: its title")
+        if any(pattern.search(each) for each in titles):
+            raise _refusal(kind, f"{where}: the title of a field")
     for field in fields:
         if kind := refused_word(field):
             raise _refusal(kind, f"{where}: field {field!r}")

@@ -283,6 +283,7 @@ class DatasetSpec:
             contents=self.contents,
             fields=sorted(columns),
             public=self.unit == "public",
+            titles=[f.title for f in self.fields],
         )
         if self.confidential is (self.unit == "public"):
             raise failure(

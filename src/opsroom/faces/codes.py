@@ -99,7 +99,9 @@ def name_code(desk: Desk, dimension: str, code: str) -> str:
         return str(((desk.room.get("datasets") or {}).get(code) or {}).get("title") or code)
     if dimension in ("option", "component"):
         return words.label(dimension, code)
-    return "all" if code == "_T" else code
+    if code == "_T":
+        return "all"
+    return code.replace("_", " ") if code.islower() else code  # a word of the method, not somebody's code
 
 
 def _series_name(desk: Desk, code: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from opsroom.faces import words as w
 from opsroom.faces.activity import Comparison
-from opsroom.faces.codes import name_code
+from opsroom.faces.codes import name_code, title_of_one
 from opsroom.faces.figures.figure import Figure
 from opsroom.faces.reader import Desk, measures_of
 from opsroom.faces.words_record import verdict_on
@@ -126,12 +126,19 @@ def shown_rows(desk: Desk, figure: Figure, *, limit: int = 400) -> dict[str, Any
     attached = {a: m.decimals for r in figure.releases[:1] for m in measures_of(r) for a in m.attached}
     numeric = [any(isinstance(row[k], (int, float)) for row in figure.rows) for k in range(len(figure.columns))]
     dimensions = set(figure.main.dimensions)
+    # Of a release with a title of its own, the series are known by that title, not by the dataset's field names.
+    at_series = figure.columns.index("series") if "series" in figure.columns else None
+    several = at_series is not None and len({row[at_series] for row in figure.rows}) > 1
+    titled = figure.main.name.startswith("activity.")
     text = []
     for row in figure.rows[-limit:]:
         cells = []
         for name, value in zip(figure.columns, row, strict=True):
             if isinstance(value, str):
-                words = name_code(desk, name, value) if name in dimensions or name in ("option", "state") else value
+                if titled and name == "series":
+                    words = title_of_one(desk, figure.main, value, several=several)
+                else:
+                    words = name_code(desk, name, value) if name in dimensions or name in ("option", "state") else value
                 cells.append(w.period(words) if name in _TIMES else words)
             else:
                 cells.append(cell(value, decimals.get(name, attached.get(name))))

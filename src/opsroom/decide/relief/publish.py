@@ -118,7 +118,7 @@ def facts(result: ReliefResult, *, deadline: dict[str, object] | None = None) ->
         "seed": basis.seed,
         "level": basis.level,
         "deadline": deadline,
-        "equal_cost": "equal sums deferred",
+        "equal_cost": "equal sums deferred, where the terms of an option say to which",
         "expected_loss": "change against doing nothing",
         "assumptions": {
             "fails_if_illiquid": basis.losses.fails_if_illiquid,

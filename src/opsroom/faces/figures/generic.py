@@ -225,9 +225,9 @@ def plain(name: str) -> Callable[[Desk], Figure | None]:
         lines: dict[str, str] = {}
         drawn: list[dict[str, Any]] = []
         if time and known:
-            lines, drawn = _lines(desk, release, known, time, main.name)
+            lines, drawn, part = _lines(desk, release, known, time, main.name)
             if not mixed:
-                finding = _highest(title, lines, drawn, time, main)
+                finding = _farthest(title, lines, drawn, time, main, part=part)
         unit = w.say("fig.generic.unit_mixed") if mixed else main.unit
         if not unit or (main.name != "value" and not mixed):
             unit = w.say("fig.generic.unit", measure=main.name.replace("_", " "), unit=main.unit).rstrip(", ")
@@ -256,25 +256,31 @@ def _time(release: Any, rows: list[dict[str, Any]]) -> str:
     return ""
 
 
-def _highest(title: str, lines: dict[str, str], drawn: list[dict[str, Any]], time: str, main: Any) -> str:
-    """Say where one line stands, or which of several stands highest; nothing of a single point in time."""
+def _farthest(
+    title: str, lines: dict[str, str], drawn: list[dict[str, Any]], time: str, main: Any, *, part: str | None
+) -> str:
+    """Say where one line stands, or which part is farthest from nought; nothing of a single point in time.
+
+    `part` is the line of that part. A total is no part of itself, and who has fallen most is lowest, not highest.
+    """
     if len(drawn) < 2:
         return w.say("fig.generic.finding_plain", series=title)
-    top = next(r for r in reversed(drawn) if r["s0"] is not None)
+    line = part if part is not None and len(lines) > 1 else "s0"
+    top = next(r for r in reversed(drawn) if r[line] is not None)
     # A unit of several words stands under the title, not in its middle.
     unit = main.unit if main.unit.startswith("%") or " " not in main.unit else ""
-    said = {
-        "series": title, "value": w.with_unit(float(top["s0"]), unit, main.decimals), "at": w.at(str(top[time])),
-    }  # fmt: skip
-    if len(lines) == 1:
+    value = float(top[line])
+    said = {"series": title, "value": w.with_unit(value, unit, main.decimals), "at": w.at(str(top[time]))}
+    if part is None or len(lines) == 1:
         return w.say("fig.generic.finding", **said)
-    return w.say("fig.generic.finding_of", name=lines["s0"], **said)
+    message = "fig.generic.finding_of" if value >= 0 else "fig.generic.finding_low"
+    return w.say(message, name=lines[line], **said)
 
 
 def _lines(
     desk: Desk, release: Any, rows: list[dict[str, Any]], time: str, measure: str
-) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    """Spread the rows into at most five lines, the totals first, then by their latest value."""
+) -> tuple[dict[str, str], list[dict[str, Any]], str | None]:
+    """Spread the rows into at most five lines, the totals first, then by their latest value; name the first part."""
     others = [d for d in release.dimensions if d != time]
     groups: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in rows:
@@ -291,4 +297,8 @@ def _lines(
     }
     times = sorted({t for key in chosen for t in groups[key]})[-DRAWN:]
     drawn = [{time: t, **{f"s{k}": groups[key].get(t) for k, key in enumerate(chosen)}} for t in times]
-    return labels, drawn
+    part = next((f"s{k}" for k, key in enumerate(chosen) if "_T" not in key), None)
+    # A part that stopped before the days drawn has no place in the title.
+    if part is not None and all(row[part] is None for row in drawn):
+        part = None
+    return labels, drawn, part

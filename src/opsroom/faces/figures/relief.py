@@ -124,6 +124,21 @@ def classes(desk: Desk) -> Figure | None:
     )
 
 
+def _basis(release: Any, shown: list[str]) -> str:
+    """Say which of the options shown defer equal sums: those that are made to, not all of them."""
+    terms = release.facts.get("options") or {}
+    equal: dict[str, list[str]] = {}
+    for option in shown:
+        to = (terms.get(option) or {}).get("equal_to")
+        if to in shown:
+            equal.setdefault(str(to), [str(to)]).append(option)
+    if not equal:
+        # Terms that name no such option leave nothing to say; a release without terms has its own words.
+        return "" if terms else str(release.facts.get("equal_cost") or "")
+    said = [w.listing([w.label("option", o) for o in options]) for options in equal.values()]
+    return "; ".join(w.say("fig.costs.equal", options=options) for options in said)
+
+
 def costs(desk: Desk) -> Figure | None:
     """What each option defers, costs and puts at risk, each on its own scale."""
     release = desk.get("relief.options")
@@ -142,7 +157,7 @@ def costs(desk: Desk) -> Figure | None:
         rows.insert(0, {"option": "none", "name": w.label("option", "none"), **zero})
     columns = ("option", "name", *COSTS)
     idle = [c for c in COSTS if all(not r[c] for r in rows)]
-    basis, currency = release.facts.get("equal_cost"), currency_of(release)
+    basis, currency = _basis(release, [str(r["option"]) for r in rows]), currency_of(release)
     unit = (
         w.say("fig.costs.unit_basis", currency=currency, basis=str(basis))
         if basis

@@ -21,7 +21,7 @@ from opsroom.base.charts_render import DrawingCache
 from opsroom.base.errors import InternalError, OpsroomError
 from opsroom.faces.api import create_api
 from opsroom.faces.callers import Ask, Keeper, KeptPages, require_door, status_of
-from opsroom.faces.reader import ReleasesReader
+from opsroom.faces.reader import ReleasesReader, room_of
 from opsroom.faces.web.pages import Pages
 
 HERE = Path(__file__).parent
@@ -38,11 +38,18 @@ HEADERS = {
 """No script or style in a page, no other host, no guessing of types."""
 
 
-class SafeHeaders:
-    """Add the security headers to every answer, errors included."""
+NOTICE = "opsroom-notice"
+"""Header with what a made-up room says of itself: a CSV, a drawing and a release have no place for it inside."""
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class SafeHeaders:
+    """Add the security headers, and the room's notice if it has one, to every answer, errors included."""
+
+    def __init__(self, app: ASGIApp, notice: str = "") -> None:
         self.app = app
+        said = " ".join(notice.split())  # a header is one line
+        words = {**HEADERS, **({NOTICE: said} if said else {})}
+        self.headers = [(k.encode(), v.encode("latin-1", "replace")) for k, v in words.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on, with the headers added to its answer."""
@@ -55,7 +62,7 @@ class SafeHeaders:
                 names = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
-                    *((k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in names),
+                    *((k, v) for k, v in self.headers if k not in names),
                 ]
             await send(message)
 
@@ -116,7 +123,10 @@ def create_app(
         Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
         Mount("/api/v1", create_api(releases, drawings, door=door, ask=ask), name="api"),
     ]
-    middleware = [Middleware(SafeHeaders), Middleware(GZipMiddleware, minimum_size=800)]
+    middleware = [
+        Middleware(SafeHeaders, notice=str(room_of(releases)["disclaimer"] or "")),
+        Middleware(GZipMiddleware, minimum_size=800),
+    ]
     if door is not None and door.readers == "token":
         middleware.append(Middleware(KeptPages, door=door, refuse=partial(_refusal, pages)))
     return Starlette(

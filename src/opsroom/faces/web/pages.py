@@ -59,8 +59,8 @@ SPECIAL_ONLY = frozenset(
 )
 """Figures with a page of their own or a place on the data page."""
 
-MOST_FIGURES = 18
-"""Figures on the overview of a room with many series; the rest are listed."""
+MOST_FIGURES = 22
+"""Figures on the overview of a room with many series; the rest are listed. Each weighs some 5 KB of the 200."""
 
 
 @lru_cache(maxsize=1)
@@ -322,21 +322,25 @@ def _between(asked: str, shown: date) -> str:
 
 
 def first_page(desk: Desk) -> list[tuple[str, list[Figure]]]:
-    """Return the figures of the overview by group: those named for it, then a room's own series."""
-    groups: list[tuple[str, list[Figure]]] = []
-    count = 0
+    """Return the figures of the overview by group: those named for it, then a room's own series.
+
+    Those named always come: however many series a room has, none of them pushes the options or the record off the
+    page. What is left of `MOST_FIGURES` goes to the rest, one of each group in turn.
+    """
+    chosen: dict[str, list[Figure]] = {}
+    rest: dict[str, list[Figure]] = {}
     for group, figures in grouped(desk).items():
         wanted = FIRST_PAGE.get(group, ())
         named = {f.name: f for f in figures}
-        chosen = [named[n] for n in wanted if n in named]
-        rest = [f for f in figures if f.name not in wanted and f.name not in SPECIAL_ONLY]
+        chosen[group] = [named[n] for n in wanted if n in named]
         # A table without a picture has its own page: the overview links to it.
-        chosen += [f for f in rest if f.draw is not None]
-        chosen = chosen[: max(0, MOST_FIGURES - count)]
-        count += len(chosen)
-        if chosen:
-            groups.append((group, chosen))
-    return groups
+        rest[group] = [f for f in figures if f.name not in wanted and f.name not in SPECIAL_ONLY and f.draw is not None]
+    turns = [(turn, group) for group, figures in rest.items() for turn in range(len(figures))]
+    room_left = max(0, MOST_FIGURES - sum(map(len, chosen.values())))
+    order = {group: place for place, group in enumerate(rest)}
+    for turn, group in sorted(turns, key=lambda t: (t[0], order[t[1]]))[:room_left]:
+        chosen[group].append(rest[group][turn])
+    return [(group, figures) for group, figures in chosen.items() if figures]
 
 
 def csv_text(figure: Figure) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from opsroom.base.codes import NATURAL_FORMS
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ORDERS = ("enterprise_id", "month", "orders", "sales", "backlog")
-REGISTER = ("enterprise_id", "valid_from", "group_id", "section")
+REGISTER = ("enterprise_id", "valid_from", "group_id", "section", "legal_form")
 LATE = 2
 """Months that the newest report may be behind the day."""
 
@@ -52,13 +53,14 @@ class BottlenecksDesk:
 
 
 def _units(view: View, reports: str, register: str, first: dt.date) -> pd.DataFrame:
-    """Return a row a company and month, with owner and section as registered by the day."""
+    """Return a row a company and month, with owner and section as registered by the day; natural persons are none."""
     import pandas as pd
 
     rows = view.frame(reports, list(ORDERS), period_from=first).dropna()
     companies = view.frame(register, list(REGISTER))
     companies = companies[companies["valid_from"] <= pd.Timestamp(view.day)].sort_values("valid_from")
-    companies = companies.drop_duplicates("enterprise_id", keep="last").drop(columns="valid_from")
+    companies = companies.drop_duplicates("enterprise_id", keep="last")
+    companies = companies[~companies["legal_form"].isin(NATURAL_FORMS)].drop(columns=["valid_from", "legal_form"])
     units = rows.merge(companies, on="enterprise_id", how="inner", validate="many_to_one")
     return units.assign(month=units["month"].dt.strftime("%Y-%m"))
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opsroom.base.codes import NATURAL_FORMS
 from opsroom.base.errors import FitError, SettingsError
 from opsroom.base.periods import Frequency, period_start
 from opsroom.base.settings import Cadence, DeskSettings
@@ -178,15 +179,16 @@ def _check(view: View, settings: DeskSettings, dataset: str, columns: list[str])
 
 
 def _sectors(view: View, settings: DeskSettings, unit: pd.Series[Any], by: str) -> pd.Series[Any]:
-    """Return what the register says of each unit."""
+    """Return what the register says of each unit; of natural persons, who are no companies, nothing."""
     import pandas as pd
 
     register = str(settings.require("register"))
     view, names = standard_view(view, {"register": register}, {"register": "register"})
-    entries = view.frame(names["register"], ["enterprise_id", "valid_from", by])
+    entries = view.frame(names["register"], ["enterprise_id", "valid_from", "legal_form", by])
     entries = entries[entries["valid_from"] <= pd.Timestamp(view.day)]  # what is announced does not hold yet
     newest = entries.sort_values("valid_from")
-    known = newest.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")[by].astype(str)
+    newest = newest.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")
+    known = newest.loc[~newest["legal_form"].isin(NATURAL_FORMS), by].astype(str)
     return (unit if names["register"] == register else numbers_of(unit)).map(known)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from opsroom.base.codes import NATURAL_FORMS
 from opsroom.base.errors import DataError, FitError
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
@@ -164,21 +165,33 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
     from opsroom.decide.relief.groundwork import Groundwork
 
     place = _place(settings)
-    _, accounts, _, *reports = names
+    register, accounts, _, *reports = names
     kept: tuple[list[str], Mark, Groundwork] | None = view.memory.get(place)
     if kept is not None and kept[0] == names and kept[2].holds(view.day, known.months) and kept[1].holds(view):
         return kept[2]
     view.memory.pop(place, None)  # not twice in memory
-    mark = Mark.of(view, [*reports, accounts])
+    mark = Mark.of(view, [*reports, accounts, register])
     since = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
+    natural = _natural(view, register)
+    months, books = _reports(view, reports, since), view.frame(accounts, list(_ACCOUNTS), period_from=since)
     work = Groundwork.of(
-        firm_months=_reports(view, reports, since),
-        accounts=view.frame(accounts, list(_ACCOUNTS), period_from=since),
+        firm_months=months[~months["enterprise_id"].isin(natural)],
+        accounts=books[~books["enterprise_id"].isin(natural)],
         as_of=view.day,
         activity_months=known.months,
     )
     view.memory[place] = names, mark, work
     return work
+
+
+def _natural(view: View, register: str) -> set[int]:
+    """Return the sole traders as registered by the day: what companies do is not learnt from natural persons."""
+    import pandas as pd
+
+    rows = view.frame(register, ["enterprise_id", "valid_from", "legal_form"])
+    rows = rows[rows["valid_from"] <= pd.Timestamp(view.day)].sort_values("valid_from", kind="stable")
+    rows = rows.drop_duplicates("enterprise_id", keep="last")
+    return set(rows.loc[rows["legal_form"].isin(NATURAL_FORMS), "enterprise_id"])
 
 
 def _reports(view: View, names: list[str], since: dt.date) -> pd.DataFrame:
