@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsroom.base.errors import FitError, UsageError
-from opsroom.measure.nowcast import RevisionModel, efficiency, release_triangle, revise
+from opsroom.measure.nowcast import FineVintage, RevisionModel, efficiency, release_triangle, revise
 from opsroom.measure.nowcast.dfm.backtest import Release, learn_outcomes
 from opsroom.measure.nowcast.revisions.efficiency import efficient_release
 from opsroom.measure.nowcast.revisions.kishor_koenig import KishorKoenig
@@ -294,7 +294,7 @@ def test_the_triangle_is_the_backtests_notion_of_release(seed: int) -> None:
         values = np.where(rng.random(12) < 0.3, rng.normal(size=12), values)
         count = min(12, 5 + k - int(rng.random() < 0.3))
         shown = pd.Series(values[:count], index=quarters[:count])
-        panels.append((day, (pd.DataFrame(), shown.to_frame("gdp"))))
+        panels.append((day, FineVintage(None, shown.to_frame("gdp"))))
         rows += [{"period": q.start_time, "known_at": day, "value": v} for q, v in shown.items()]
     found = release_triangle(pd.DataFrame(rows), transform="lin")
     found.index = [f"{q.year}-Q{q.quarter}" for q in found.index]
