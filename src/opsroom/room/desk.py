@@ -233,6 +233,7 @@ KINDS = (
     "activity",
     "allocation",
     "bottlenecks",
+    "companies",
     "composite",
     "contagion",
     "credit_gap",

@@ -3,8 +3,9 @@
 Settings: ``dataset``; ``counts``: what is counted, in words (``loans past due``); ``at_least`` (field → least value)
 and ``equals`` (field → value) of records that count; ``period`` (field; the dataset's own), ``frequency`` (``M``),
 ``known`` (a field with the day of the report; when the room learnt it), ``by`` (a field of the dataset or of the
-``register``; none), ``since`` (first period that was reported as it happened: what was loaded as history has no
-delays), ``max_delay`` and ``first_delay`` (in periods; found), ``last`` (periods published, 24), ``title``.
+``register``; none), ``register`` (from which the enterprise groups come, too, where the dataset names none), ``since``
+(first period that was reported as it happened: what was loaded as history has no delays), ``max_delay`` and
+``first_delay`` (in periods; found), ``last`` (periods published, 24), ``title``.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ class DelaysDesk:
         dataset = str(settings.require("dataset"))
         if not view.has(dataset):
             return DeskOutcome(None, note=f"nothing known of {dataset} yet")
+        register = settings.get("register")
+        if register is not None and not view.has(str(register)):
+            return DeskOutcome(None, note=f"nothing is known yet of {register}")
         from opsroom.measure.delays import nowcast_delays, reporting_triangle
         from opsroom.measure.delays.publish import delay_cells
         from opsroom.measure.delays.standing import standing_records
@@ -140,7 +144,7 @@ def _records(view: View, settings: DeskSettings, dataset: str) -> pd.DataFrame:
         # where clocks change at midnight, a day begins when it first can
         early = np.ones(len(filed), dtype=bool)
         local = filed.dt.tz_localize(view.settings.timezone, ambiguous=early, nonexistent="shift_forward")
-        made["known_at"] = local.dt.tz_convert("UTC")
+        made["known_at"] = local.dt.tz_convert("UTC").dt.as_unit("us")
         # without a day of filing nothing is filed; who is said to have filed after the day has not yet
         made.loc[filed.isna() & ~made["taken_back"], "value"] = 0.0
         made["known_at"] = made["known_at"].fillna(frame["known_at"])
@@ -152,7 +156,9 @@ def _records(view: View, settings: DeskSettings, dataset: str) -> pd.DataFrame:
     made["group"] = places[spec.group_field or unit] if spec.group_field or unit else "all"
     made["sector"] = places[own].astype(str) if own else "all"
     if by and not own:
-        made["sector"] = _sectors(view, settings, places[unit], by)
+        made["sector"] = _registered(view, settings, places[unit], by).map(str, na_action="ignore")
+    if spec.confidential and unit and not spec.group_field and settings.get("register") is not None:
+        made["group"] = _groups(view, settings, places[unit])
     made = made[(made["known_at"] <= pd.Timestamp(view.as_of)) & made["sector"].notna()]
     return made.sort_values("known_at", kind="stable", ignore_index=True)
 
@@ -183,17 +189,24 @@ def _check(view: View, settings: DeskSettings, dataset: str, columns: list[str])
         )
 
 
-def _sectors(view: View, settings: DeskSettings, unit: pd.Series[Any], by: str) -> pd.Series[Any]:
-    """Return what the register says of each unit."""
+def _registered(view: View, settings: DeskSettings, unit: pd.Series[Any], field: str) -> pd.Series[Any]:
+    """Return what the register says of each unit; missing where it does not know it."""
     import pandas as pd
 
     register = str(settings.require("register"))
     view, names = standard_view(view, {"register": register}, {"register": "register"})
-    entries = view.frame(names["register"], ["enterprise_id", "valid_from", by])
+    entries = view.frame(names["register"], ["enterprise_id", "valid_from", field])
     entries = entries[entries["valid_from"] <= pd.Timestamp(view.day)]  # what is announced does not hold yet
     newest = entries.sort_values("valid_from")
-    known = newest.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")[by].astype(str)
+    known = newest.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")[field]
     return (unit if names["register"] == register else numbers_of(unit)).map(known)
+
+
+def _groups(view: View, settings: DeskSettings, unit: pd.Series[Any]) -> pd.Series[Any]:
+    """Return each unit's enterprise group as registered: companies under one control are one contributor."""
+    found = _registered(view, settings, unit, "group_id")
+    alone = "unit " + unit.astype("str")  # whom the register does not know is taken for a group of its own
+    return ("group " + found.astype("str")).where(found.notna(), alone)
 
 
 DESK = DelaysDesk()
