@@ -310,3 +310,20 @@ def test_a_refused_dataset_says_why(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         propose(file, answers)
     assert caught.value.code == "OPS-S010"
+
+
+def test_a_word_among_numbers_is_asked_about(tmp_path: Path) -> None:
+    """One mark for nothing that is not known must not turn a column of numbers into words, unasked."""
+    file = tmp_path / "loans.csv"
+    file.write_text("land,quarter,credit\nAT,2020Q1,1200.5\nAT,2020Q2,1210.5\nDE,2020Q1,n/v\nDE,2020Q2,1201.5\n")
+    first = propose(file, {"confidential": "no"})
+    assert [q.id for q in first.open] == ["type:credit"]
+    assert "In 3 of 4 rows" in first.open[0].text
+    found = propose(file, {"confidential": "no", "type:credit": "number"})
+    assert found.spec is not None
+    assert found.spec.field("credit").type == "number"
+    assert found.trial is not None
+    assert (found.trial.accepted, found.trial.refused) == (3, 1)
+    kept = propose(file, {"confidential": "no", "type:credit": "text"})
+    assert kept.spec is not None
+    assert kept.spec.field("credit").type == "string"

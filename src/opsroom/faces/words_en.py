@@ -570,6 +570,7 @@ ENGLISH: dict[str, str] = {
     "series.propagation.section": "Shock propagation by section",
     "series.credit.gap": "Credit gap",
     "series.credit.region": "Credit against output by region",
+    "series.companies.section": "Companies in the register",
     "series.contagion.section": "Losses by section if companies failed",
     "series.contagion.lenders": "Lenders by what they would lose",
     "series.exuberance.ratios": "Prices against their fundamentals",

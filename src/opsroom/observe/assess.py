@@ -7,7 +7,7 @@ nothing is passed over in silence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -262,29 +262,31 @@ def _came(
     timely: Punctuality | None,
 ) -> Iterator[Alarm]:
     """Judge what came, and when."""
-    rule = spec.quality
-    habit = _habit([_missing(r) for r in earlier])
-    if found.missing_last > (rule.missing_share + (habit or 0.0)) * found.active:
+    share = spec.quality.missing(confidential=spec.confidential)
+    # Public series are few, of different calendars, and each counts: news is what was never so before.
+    habit = _habit([_missing(r) for r in earlier], median if spec.confidential else max)
+    if found.missing_last > (share + (habit or 0.0)) * found.active:
         words = f"{found.missing_last:,} of {found.active:,} series are missing from the newest period."
         yield Alarm("series_missing", "note" if habit is None else "warning", words)
     if timely is not None and timely.late:
         bound = "promised" if timely.promised else "habitual"
         words = f"{timely.lag} days after the period's end; {bound}: {timely.allowed:.0f}."
         yield Alarm("provider_late", "warning", words)
-    if spec.snapshot and record.deleted > rule.missing_share * max(watch.rows_read, 1):
-        yield Alarm("series_shortened", "warning", f"{record.deleted:,} rows were taken back.")
+    if spec.snapshot and record.deleted > share * max(watch.rows_read, 1):
+        words = f"{record.deleted:,} rows of {found.taken_back:,} series were taken back."
+        yield Alarm("series_shortened", "warning", words)
     if earlier and not record.reason:
         yield from _against(spec, record, watch, earlier)
 
 
-def _habit(shares: Sequence[float | None]) -> float | None:
-    """Return the median of what earlier reports told, None where fewer than two told anything.
+def _habit(shares: Sequence[float | None], usual: Callable[[Sequence[float]], float] = median) -> float | None:
+    """Return the median (or another measure) of what earlier reports told, None where fewer than two told anything.
 
     Some datasets always lack part of their series at the newest period, or always hold series that jump: news is
     what goes beyond that.
     """
     known = [x for x in shares if x is not None]
-    return median(known) if len(known) >= 2 else None
+    return usual(known) if len(known) >= 2 else None
 
 
 def _missing(report: QualityReport) -> float | None:
@@ -349,7 +351,7 @@ def _schema(watch: Watch, last: QualityReport) -> Iterator[Alarm]:
 
 def _values(spec: DatasetSpec, found: Measures, earlier: Sequence[QualityReport]) -> Iterator[Alarm]:
     """Judge the values of each watched field."""
-    rule = spec.quality
+    rule, standing = spec.quality, spec.quality.frozen(confidential=spec.confidential)
     for name, one in found.fields.items():
         if one.whole:
             yield Alarm("unit_slip", "critical", f"{name}: the whole delivery is shifted by 10^{one.whole}.")
@@ -363,7 +365,7 @@ def _values(spec: DatasetSpec, found: Measures, earlier: Sequence[QualityReport]
         if one.psi is not None and one.psi > rule.drift:
             yield Alarm("drift", "warning", f"{name}: the distribution changed (PSI above {rule.drift:g}).")
         before = _last_frozen(name, earlier)
-        if one.frozen is not None and one.frozen > rule.frozen_share and (before or 0.0) <= one.frozen / 2:
+        if one.frozen is not None and one.frozen > standing and (before or 0.0) <= one.frozen / 2:
             words = f"{name}: {one.frozen:.0%} of {one.compared:,} series repeat one value"
             told = "." if before is None else f"; before, {before:.0%}."
             # Some fields stand still by nature: without a measure before it, that is worth a look, no more.

@@ -98,6 +98,8 @@ class Measures:
         Of the expected series, those without a row in the newest period.
     active
         Number of expected series.
+    taken_back
+        Series of which a complete delivery left rows out that were known, counted in full.
     fields
         Measures by field.
     """
@@ -108,6 +110,7 @@ class Measures:
     periods: int = 0
     missing_last: int = 0
     active: int = 0
+    taken_back: int = 0
     fields: dict[str, FieldMeasure] = field(default_factory=dict)
 
 
@@ -191,7 +194,17 @@ class Measuring:
         else:
             self._con.execute("CREATE OR REPLACE TEMP TABLE base AS FROM now LIMIT 0")
         series = self._by_series()
-        return Measures(sample=1 / every, fields=self._fields(series), **self._coming(series))
+        gone = self._taken_back() if self._spec.snapshot else 0
+        return Measures(sample=1 / every, taken_back=gone, fields=self._fields(series), **self._coming(series))
+
+    def _taken_back(self) -> int:
+        """Count the series of which the delivery took rows back."""
+        rows = self._shapes.rows(self._now, [*self._spec.key, "op"])
+        series = ", ".join(quote(k) for k in self._series) or "1"
+        found = self._con.execute(
+            f"SELECT count(*) FROM (SELECT DISTINCT {series} FROM ({rows}) WHERE op = 1)"
+        ).fetchone()
+        return 0 if found is None else int(found[0])
 
     def _base_rows(self) -> float:
         """Estimate the rows of the baseline: of a file that reaches beyond the window, its part by time."""

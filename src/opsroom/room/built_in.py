@@ -18,6 +18,8 @@ from opsroom.room.room import Room
 _RESUMPTION = {"kind": "resumption", "meters": "meters", "meter_links": "meters", "register": "register",
                "weather": "weather"}  # fmt: skip
 
+_BY_SECTION = {"by": "section", "register": "register"}
+
 DESKS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "load": {"kind": "activity", "name": "load", "dataset": "load", "value": "mwh", "temperature": "temperature_c"},
@@ -30,9 +32,17 @@ DESKS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "loans": {"kind": "loans", "loans": "loans", "register": "register", "accounts": "accounts"},
         "accounts": {"kind": "relief", "register": "register", "accounts": "accounts", "loans": "loans",
                      "sales": "vat", "wages": "payroll"},
+        "register": {"kind": "companies", "register": "register"},
+        "vat": {"kind": "delays", "name": "vat", "title": "VAT returns", "counts": "VAT returns filed",
+                "dataset": "vat", "known": "filed_on", **_BY_SECTION},
+        "payroll": {"kind": "delays", "name": "payroll", "title": "Payroll returns", "counts": "payroll returns filed",
+                    "dataset": "payroll", "known": "filed_on", **_BY_SECTION},
+        "invoices": {"kind": "delays", "name": "payments", "title": "Invoices paid", "counts": "invoices paid, by the "
+                     "month in which they were due", "dataset": "invoices", "equals": {"kind": "invoice"},
+                     "period": "due_on", "known": "paid_on", **_BY_SECTION},
     }
 )  # fmt: skip
-"""Dataset → the desk that it opens. Others are read by these: `register`, `vat`, `payroll`, `weather`, `invoices`."""
+"""Dataset → the desk that it opens. Others are read by these: `weather`, `objectives`."""
 
 
 def built_in_names() -> tuple[str, ...]:
@@ -123,6 +133,8 @@ def add_built_in(room: Room, spec: DatasetSpec) -> str:
     if options is None:
         return ""
     options = {**options, **_of_country(options["kind"], room.settings)}
+    if options["kind"] == "delays" and spec.frequency in ("Q", "A"):
+        options["frequency"] = spec.frequency
     room.guard.require("manage_rules")
     return str(options["kind"]) if open_desk(room.path, options) else ""
 

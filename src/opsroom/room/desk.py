@@ -253,6 +253,7 @@ KINDS = (
     "activity",
     "allocation",
     "bottlenecks",
+    "companies",
     "composite",
     "contagion",
     "credit_gap",

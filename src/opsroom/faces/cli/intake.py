@@ -52,7 +52,7 @@ def ingest(
     name
         Name of the dataset.
     files
-        Files of one delivery: CSV or Parquet.
+        Files of one delivery: CSV, Parquet or XLSX; invoices as XML or zip.
     room
         Folder of the room.
     known_at

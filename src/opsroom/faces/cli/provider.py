@@ -33,12 +33,12 @@ def provider_list(*, room: RoomPath = Path(), json: Json = False) -> None:
         for name in sorted(named | set(opened.providers)):
             one = opened.providers.get(name)
             facts = (
-                ("", "", None, None)
+                ("", "", "", None, None)
                 if one is None
-                else (one.agreement, one.purpose, one.expires_on, one.retention_days)
+                else (one.agreement, one.licence, one.purpose, one.expires_on, one.retention_days)
             )
             rows.append((name, "yes" if one else "no", *facts, ", ".join(datasets_of(opened.store, name))))
-    columns = ("provider", "registered", "agreement", "purpose", "expires_on", "retention_days", "datasets")
+    columns = ("provider", "registered", "agreement", "licence", "purpose", "expires_on", "retention_days", "datasets")
     if json:
         emit_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:

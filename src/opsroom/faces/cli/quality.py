@@ -48,7 +48,9 @@ def quality_report(
         emit_json({"dataset": name, "reports": [r.to_dict() for r in found], "alarms": more})
         return
     if delivery is not None:
-        emit(found[0].summary())
+        from opsroom.faces.quality_text import full_text
+
+        emit("\n".join([found[0].summary(), *(f"  {line}" for line in full_text(found[0].measures))]))
     else:
         columns = ("delivery", "known_at", "score", "alarms")
         rows = [

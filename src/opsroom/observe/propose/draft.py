@@ -361,9 +361,9 @@ def _is_number(column: Column, interview: Interview) -> bool:
     """Whether a column holds numbers: nearly all texts are, or most of them and it was answered so."""
     if column.is_number():
         return True
-    if column.kind != "text" or is_time(column) or 5 * column.numbers < 4 * column.valued or not column.numbers:
+    if column.kind != "text" or is_time(column) or not column.numbers:
         return False
-    if _leading_zeros(column):
+    if (5 * column.numbers < 4 * column.valued and not _one_word_beside(column)) or _leading_zeros(column):
         return False
     said = interview.ask(
         f"type:{column.name}",
@@ -373,6 +373,14 @@ def _is_number(column: Column, interview: Interview) -> bool:
         required=True,
     )
     return said == "number"
+
+
+def _one_word_beside(column: Column) -> bool:
+    """Whether half of a column or more is numbers, and all else one word again and again: a mark for nothing?"""
+    words = [text for text in column.texts if not any(sign.isdigit() for sign in text)]
+    if not column.complete or len(words) != 1 or 2 * column.numbers < column.valued:
+        return False
+    return column.texts[words[0]] + column.numbers == column.valued
 
 
 def _leading_zeros(column: Column) -> bool:

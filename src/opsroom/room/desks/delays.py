@@ -3,8 +3,9 @@
 Settings: ``dataset``; ``counts``: what is counted, in words (``loans past due``); ``at_least`` (field → least value)
 and ``equals`` (field → value) of records that count; ``period`` (field; the dataset's own), ``frequency`` (``M``),
 ``known`` (a field with the day of the report; when the room learnt it), ``by`` (a field of the dataset or of the
-``register``; none), ``since`` (first period that was reported as it happened: what was loaded as history has no
-delays), ``max_delay`` and ``first_delay`` (in periods; found), ``last`` (periods published, 24), ``title``.
+``register``; none), ``register`` (from which the enterprise groups come, too, where the dataset names none), ``since``
+(first period that was reported as it happened: what was loaded as history has no delays), ``max_delay`` and
+``first_delay`` (in periods; found), ``last`` (periods published, 24), ``title``.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class DelaysDesk:
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
         """Return reported and expected counts by period and sector."""
         dataset = str(settings.require("dataset"))
-        if nothing := nothing_known_of(view, dataset):
+        register = settings.get("register")
+        if nothing := nothing_known_of(view, dataset, *([] if register is None else [str(register)])):
             return nothing
         from opsroom.measure.delays import nowcast_delays, reporting_triangle
         from opsroom.measure.delays.publish import FEWEST, confidential_delay_cells, delay_cells
@@ -135,7 +137,7 @@ def _records(view: View, settings: DeskSettings, dataset: str) -> pd.DataFrame:
         # where clocks change at midnight, a day begins when it first can
         early = np.ones(len(filed), dtype=bool)
         local = filed.dt.tz_localize(view.settings.timezone, ambiguous=early, nonexistent="shift_forward")
-        made["known_at"] = local.dt.tz_convert("UTC")
+        made["known_at"] = local.dt.tz_convert("UTC").dt.as_unit("us")
         # without a day of filing nothing is filed; who is said to have filed after the day has not yet
         made.loc[filed.isna() & ~made["taken_back"], "value"] = 0.0
         made["known_at"] = made["known_at"].fillna(frame["known_at"])
@@ -146,8 +148,14 @@ def _records(view: View, settings: DeskSettings, dataset: str) -> pd.DataFrame:
         places[fill] = places.groupby("record")[fill].ffill()
     made["group"] = places[spec.group_field or unit] if spec.group_field or unit else "all"
     made["sector"] = places[own].astype(str) if own else "all"
-    if by and not own:
-        made["sector"] = _sectors(view, settings, places[unit], by)
+    if unit and (settings.get("register") is not None or (by and not own)):
+        told = _registered(view, settings, places[unit], [] if own or not by else [by])
+        if by and not own:
+            made["sector"] = told[by].map(str, na_action="ignore")
+        if not spec.group_field:  # companies under one control are one contributor; who is not known is one alone
+            alone = "unit " + places[unit].astype("str")
+            made["group"] = ("group " + told["group_id"].astype("str")).where(told["group_id"].notna(), alone)
+        made = made[~told["legal_form"].isin(NATURAL_FORMS)]  # natural persons are no companies
     made = made[(made["known_at"] <= pd.Timestamp(view.as_of)) & made["sector"].notna()]
     return made.sort_values("known_at", kind="stable", ignore_index=True)
 
@@ -178,18 +186,19 @@ def _check(view: View, settings: DeskSettings, dataset: str, columns: list[str])
         )
 
 
-def _sectors(view: View, settings: DeskSettings, unit: pd.Series[Any], by: str) -> pd.Series[Any]:
-    """Return what the register says of each unit; of natural persons, who are no companies, nothing."""
+def _registered(view: View, settings: DeskSettings, unit: pd.Series[Any], fields: list[str]) -> pd.DataFrame:
+    """Return legal form, group and what else is asked for of each unit; missing where the register does not know it."""
     import pandas as pd
 
     register = str(settings.require("register"))
     view, names = standard_view(view, {"register": register}, {"register": "register"})
-    entries = view.frame(names["register"], ["enterprise_id", "valid_from", "legal_form", by])
+    wanted = list(dict.fromkeys(["legal_form", "group_id", *fields]))
+    there = [field for field in wanted if field != "group_id" or field in view.fields(names["register"])]
+    entries = view.frame(names["register"], ["enterprise_id", "valid_from", *there])
     entries = entries[entries["valid_from"] <= pd.Timestamp(view.day)]  # what is announced does not hold yet
-    newest = entries.sort_values("valid_from")
-    newest = newest.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")
-    known = newest.loc[~newest["legal_form"].isin(NATURAL_FORMS), by].astype(str)
-    return (unit if names["register"] == register else numbers_of(unit)).map(known)
+    newest = entries.sort_values("valid_from").drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")
+    keys = unit if names["register"] == register else numbers_of(unit)
+    return newest.reindex(index=keys, columns=wanted).set_axis(unit.index)
 
 
 DESK = DelaysDesk()
