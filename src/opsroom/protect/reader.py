@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import datetime as dt
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,13 @@ class Releases:
             self._engine = _read_only(database)
         self._cache: dict[int, Release] = {}
         self._lock = threading.Lock()
+        self._note: Callable[[Release], object] | None = None
+
+    def noting(self, note: Callable[[Release], object]) -> Releases:
+        """Return this reader, which tells of each release that it reads."""
+        twin = copy.copy(self)
+        twin._note = note
+        return twin
 
     @property
     def room(self) -> Mapping[str, Any]:
@@ -188,7 +196,11 @@ class Releases:
             release = read_release(bytes(document))
             with self._lock:
                 self._cache[seq] = release
-        return [self._cache[seq] for seq in seqs]
+        found = [self._cache[seq] for seq in seqs]
+        if self._note is not None:
+            for release in found:
+                self._note(release)
+        return found
 
     def _rows(self, query: sa.Select[Any]) -> list[Any]:
         with _mapped(), self._engine.connect() as connection:

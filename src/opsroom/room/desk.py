@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -48,7 +48,7 @@ class View:
         ahead: bool = False,
     ) -> None:
         self.settings = settings
-        self.releases = releases
+        self.releases = releases.noting(lambda release: self._behind.setdefault(release.id))
         self.as_of = as_of
         self.day = day
         self.upstream = upstream
@@ -57,6 +57,8 @@ class View:
         self._store = store
         self._read: dict[str, int] = {}
         self._log = {"public": True}
+        self._behind: dict[str, None] = {}
+        self._judged: dict[str, int] = {}
 
     def has(self, dataset: str) -> bool:
         """Say whether the room has the dataset and knows any of its rows as of the day."""
@@ -122,6 +124,7 @@ class View:
 
     def quality(self, dataset: str) -> QualityReport | None:
         """Return the report on the last delivery of the dataset known by the day, with the alarm if one is overdue."""
+        self._judged[dataset] = self._store.version(dataset, self.as_of)
         found = reports(self._store.state, dataset, until=self.as_of, last=1)
         late = overdue(self._store, dataset, self.as_of)
         if not found or late is None:
@@ -137,6 +140,7 @@ class View:
             self._store, self.settings, self.releases, as_of=moment, day=day, upstream={}, memory=self.memory
         )
         earlier._read, earlier._log = self._read, self._log
+        earlier._behind, earlier._judged = self._behind, self._judged
         return earlier
 
     def frame(
@@ -162,6 +166,12 @@ class View:
         licences = "; ".join(dict.fromkeys(s.licence for s in specs if s.licence))
         return sources, licences if self.public and specs else self.settings.licence
 
+    def behind(self, cells: Iterable[Cells]) -> Behind:
+        """Return what cells rest on besides data: earlier releases of other series, and reports on deliveries."""
+        own = {one.name for one in cells}
+        ids = [one for one in self._behind if one.partition("@")[0] not in own]
+        return Behind(tuple(one for one in ids if one.partition("@")[2] <= self.day.isoformat()), dict(self._judged))
+
     @property
     def provenance(self) -> dict[str, int]:
         """Dataset → Delta version, for everything read so far."""
@@ -181,6 +191,16 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """What a desk's figures rest on besides the data that it read: for the lineage, not for the stamp of a release."""
+
+    releases: tuple[str, ...] = ()
+    """Ids of releases that it read."""
+    judged: Mapping[str, int] = field(default_factory=dict)
+    """Dataset → version, of deliveries on which it read reports."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeskOutcome:
     """What a desk found: the method's result (confidential) and its publishable cells."""
 
@@ -190,6 +210,7 @@ class DeskOutcome:
     public: bool = False
     note: str = ""
     """Why a desk had nothing to say, where it had not."""
+    behind: Behind = field(default_factory=Behind)
 
     def stamped(self, view: View) -> DeskOutcome:
         """Return the outcome with the view's provenance; only here is a result cleared as public."""
@@ -204,7 +225,8 @@ class DeskOutcome:
             )
             for c in self.cells
         )
-        return replace(self, cells=cells, provenance=view.provenance, public=view.public)
+        behind = view.behind(self.cells)
+        return replace(self, cells=cells, provenance=view.provenance, public=view.public, behind=behind)
 
 
 def nothing_known_of(view: View, *datasets: str) -> DeskOutcome | None:

@@ -1,8 +1,9 @@
 """Lineage: the deliveries behind a release, by name, number and hash; never a value.
 
 A release states its provenance, dataset by dataset, as the version that first held all that was known as of its
-moment. Behind it stand the deliveries committed up to that version and known by that moment. Which desk made it is
-noted when it is issued.
+moment. Behind it stand the deliveries committed up to that version and known by that moment. What rests on earlier
+releases, or on reports about deliveries, rests on what is behind those. Which desk made a release, and what it read
+besides data, is noted when it is issued.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from opsroom.room.upkeep import erasure_note
 if TYPE_CHECKING:
     from opsroom.base.settings import DeskSettings
     from opsroom.protect.release import Release
+    from opsroom.room.desk import Behind
     from opsroom.room.room import Room
 
 ORIGINS = sa.Table(
@@ -32,6 +34,14 @@ ORIGINS = sa.Table(
     sa.Column("id", sa.String(140), primary_key=True),
     sa.Column("desk", sa.String(100), nullable=False),
     sa.Column("kind", sa.String(100), nullable=False),
+)
+
+INPUTS = sa.Table(
+    "release_inputs",
+    METADATA,
+    sa.Column("id", sa.String(140), primary_key=True),
+    sa.Column("input", sa.String(140), primary_key=True),
+    sa.Column("version", sa.Integer),  # of a dataset on whose deliveries reports were read; none of a release
 )
 
 PRODUCER = f"urn:opsroom:{__version__}"
@@ -107,7 +117,9 @@ class Lineage:
     desk, kind
         Desk that made it; empty of releases issued before this was noted, or by hand.
     sources
-        Datasets that it rests on.
+        Datasets that it rests on, by itself or through other releases.
+    releases
+        Ids of the releases that it was made from.
     remark
         Why the release cannot be recomputed any more; empty while it can.
     """
@@ -119,6 +131,7 @@ class Lineage:
     kind: str
     sources: tuple[Source, ...]
     remark: str = ""
+    releases: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the lineage as JSON values."""
@@ -129,20 +142,27 @@ class Lineage:
             "desk": self.desk,
             "kind": self.kind,
             "remark": self.remark,
+            "releases": list(self.releases),
             "sources": [asdict(s) | {"deliveries": [asdict(d) for d in s.deliveries]} for s in self.sources],
         }
 
 
-def note_origins(state: State, releases: Iterable[Release], setting: DeskSettings) -> None:
-    """Note which desk made releases."""
+def note_origins(state: State, releases: Iterable[Release], setting: DeskSettings, behind: Behind) -> None:
+    """Note which desk made releases, and what it read besides data."""
+    releases = list(releases)
     rows = [{"id": r.id, "desk": setting.name, "kind": setting.kind} for r in releases]
     if not rows:
         return
     with state.begin() as connection:
         known = set(connection.scalars(sa.select(ORIGINS.c.id).where(ORIGINS.c.id.in_([r["id"] for r in rows]))))
         fresh = [r for r in rows if r["id"] not in known]
-        if fresh:
-            connection.execute(ORIGINS.insert(), fresh)
+        if not fresh:
+            return
+        connection.execute(ORIGINS.insert(), fresh)
+        read: list[tuple[str, int | None]] = [*((one, None) for one in behind.releases), *behind.judged.items()]
+        inputs = [{"id": row["id"], "input": one, "version": version} for row in fresh for one, version in read]
+        if inputs:
+            connection.execute(INPUTS.insert(), inputs)
 
 
 def desks_of(state: State, releases: Iterable[Release]) -> set[str]:
@@ -182,15 +202,40 @@ def lineage(room: Room, release_id: str) -> Lineage:
     release = find_release(room, release_id)
     with room.state.read() as connection:
         origin = connection.execute(sa.select(ORIGINS).where(ORIGINS.c.id == release.id)).first()
+    datasets = _datasets(room, release)
     return Lineage(
         release.id,
         release.hash,
         release.as_of,
         "" if origin is None else origin.desk,
         "" if origin is None else origin.kind,
-        tuple(_source(room, name, version, release.as_of) for name, version in sorted(release.provenance.items())),
-        erasure_note(room.state, release.provenance),
+        tuple(_source(room, name, version, release.as_of) for name, version in sorted(datasets.items())),
+        erasure_note(room.state, datasets),
+        tuple(one for one, version in _inputs(room.state, release.id) if version is None),
     )
+
+
+def _inputs(state: State, release_id: str) -> list[tuple[str, int | None]]:
+    """Return what was read for a release besides data: releases, and datasets (with a version) by their reports."""
+    query = sa.select(INPUTS.c.input, INPUTS.c.version).where(INPUTS.c.id == release_id).order_by(INPUTS.c.input)
+    with state.read() as connection:
+        return [(name, version) for name, version in connection.execute(query)]
+
+
+def _datasets(room: Room, release: Release) -> dict[str, int]:
+    """Return dataset → last version that a release rests on, by itself or through the releases it was made from."""
+    found: dict[str, int] = {}
+    seen, left = {release.id}, [release]
+    while left:
+        one = left.pop()
+        inputs = _inputs(room.state, one.id)
+        for name, version in [*one.provenance.items(), *inputs]:
+            if version is not None:
+                found[name] = max(version, found.get(name, version))
+        fresh = [name for name, version in inputs if version is None and name not in seen]
+        seen.update(fresh)
+        left += [find_release(room, name) for name in fresh]
+    return found
 
 
 def _source(room: Room, dataset: str, version: int, as_of: dt.datetime) -> Source:
@@ -250,7 +295,10 @@ def openlineage(room: Room, found: Lineage) -> dict[str, Any]:
                 )
             },
         },
-        "inputs": [_input(room, namespace, source) for source in found.sources],
+        "inputs": [
+            *(_input(room, namespace, source) for source in found.sources),
+            *(_made_from(namespace, one) for one in found.releases),
+        ],
         "outputs": [
             {
                 "namespace": namespace,
@@ -278,6 +326,11 @@ def _input(room: Room, namespace: str, source: Source) -> dict[str, Any]:
         fields = [{"name": f.name, "type": f.type} for f in room.store.spec(source.dataset).fields]
         facets["schema"] = _facet("schema", fields=fields)
     return {"namespace": namespace, "name": source.dataset, "facets": facets, "inputFacets": {}}
+
+
+def _made_from(namespace: str, release_id: str) -> dict[str, Any]:
+    facets = {"version": _facet("version", datasetVersion=release_id)}
+    return {"namespace": namespace, "name": release_id.partition("@")[0], "facets": facets, "inputFacets": {}}
 
 
 def _facet(name: str, **content: Any) -> dict[str, Any]:

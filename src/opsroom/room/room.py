@@ -461,7 +461,7 @@ class Room:
             new = publish_outcome(
                 left, setting, self.settings, self.ledger, as_of=moment, day=day, refused=refused.append
             )
-            note_origins(self.state, new, setting)
+            note_origins(self.state, new, setting, outcome.behind)
             issued += new
             del outcome, left  # companies' part in it: the next desk needs the room
         acts = [*(("release", one.id) for one in (*done.values(), *issued)), *(("refusal", one) for one in refused)]

@@ -143,6 +143,8 @@ def lineage(
     say(f"{found.release} by desk {found.desk or '(not noted)'}, {found.hash}")
     if found.remark:
         say(found.remark)
+    if found.releases:
+        say(f"made from {', '.join(found.releases)}")
     columns = ("dataset", "version", "provider", "delivery", "known_at", "rows", "files", "content")
     rows = [
         (s.dataset, s.version, s.provider, d.delivery, d.known_at, d.accepted, ", ".join(d.files), d.content)
