@@ -21,6 +21,8 @@ from opsroom.room.desks.unchanged import Mark
 from opsroom.room.standard import missing_tables, standard_view
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from opsroom.base.results import Cells
@@ -173,10 +175,10 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
     mark = Mark.of(view, [*reports, accounts, register])
     since = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
     natural = _natural(view, register)
-    months, books = _reports(view, reports, since), view.frame(accounts, list(_ACCOUNTS), period_from=since)
+    # In one expression each: the whole tables are not held on to while their companies are looked at.
     work = Groundwork.of(
-        firm_months=months[~months["enterprise_id"].isin(natural)],
-        accounts=books[~books["enterprise_id"].isin(natural)],
+        firm_months=_without(natural, _reports(view, reports, since)),
+        accounts=_without(natural, view.frame(accounts, list(_ACCOUNTS), period_from=since)),
         as_of=view.day,
         activity_months=known.months,
     )
@@ -184,14 +186,20 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
     return work
 
 
-def _natural(view: View, register: str) -> set[int]:
+def _natural(view: View, register: str) -> npt.NDArray[np.int64]:
     """Return the sole traders as registered by the day: what companies do is not learnt from natural persons."""
+    import numpy as np
     import pandas as pd
 
     rows = view.frame(register, ["enterprise_id", "valid_from", "legal_form"])
     rows = rows[rows["valid_from"] <= pd.Timestamp(view.day)].sort_values("valid_from", kind="stable")
     rows = rows.drop_duplicates("enterprise_id", keep="last")
-    return set(rows.loc[rows["legal_form"].isin(NATURAL_FORMS), "enterprise_id"])
+    found: npt.NDArray[np.int64] = rows.loc[rows["legal_form"].isin(NATURAL_FORMS), "enterprise_id"].to_numpy(np.int64)
+    return found
+
+
+def _without(natural: npt.NDArray[np.int64], rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[~rows["enterprise_id"].isin(natural)]
 
 
 def _reports(view: View, names: list[str], since: dt.date) -> pd.DataFrame:
