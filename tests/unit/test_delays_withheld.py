@@ -94,6 +94,33 @@ def test_a_table_of_which_nothing_settled_is_shown_says_nothing_of_what_is_to_co
     assert np.isfinite(one["expected"]).tolist() == (cells.frame["sector"] == "_T").tolist()
 
 
+def test_where_nothing_can_be_learnt_a_settled_count_still_is_what_is_expected() -> None:
+    table = filings()
+    triangle = triangle_of(table)
+    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    assert cells.completed is not None
+    shown = (cells.frame["period"] == "2020-02").to_numpy()  # one settled period: too few to learn from
+    told = cells.completed(shown)
+    assert told["expected"][shown].tolist() == cells.frame.loc[shown, "n_reported"].tolist()
+    assert np.isnan(told["expected"][~shown]).all()
+
+
+def test_slow_reports_are_published_for_as_long_as_it_takes_to_learn_from_them() -> None:
+    """Reports that take longer than the periods that are asked for: none of these is settled."""
+    table = daily(1).assign(value=1.0, taken_back=False, record=np.arange(400), period=lambda t: t["day"])
+    table = table.rename(columns={"by": "sector"}).assign(group=np.arange(400)).sort_values("known_at")
+    table = table[table["known_at"] < "2020-02-15"]
+    triangle = reporting_triangle(
+        table, period="period", key="record", by="sector", value="value", deleted="taken_back", since="2020-01-06",
+        as_of="2020-02-14", max_delay=5,
+    )  # fmt: skip
+    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=40, last=4)
+    assert cells.completed is not None
+    told = cells.completed(np.ones(len(cells.frame), dtype=bool))
+    assert cells.frame["period"].nunique() == 12
+    assert np.isfinite(told["expected"]).all()
+
+
 def daily(seed: int, *, sectors: str = "ABCD") -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     day = pd.Timestamp("2020-01-06") + pd.to_timedelta(rng.integers(0, 40, 400), unit="D")
