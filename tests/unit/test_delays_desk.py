@@ -236,6 +236,25 @@ def test_what_comes_later_changes_nothing(room: Room) -> None:
     assert run(room, day).cells[0].frame["period"].max() == "2020-03"
 
 
+@pytest.mark.parametrize(("companies", "settled_after"), [(1, 1), (20, 2)])
+def test_one_company_that_is_very_late_moves_no_horizon(
+    room: Room, monkeypatch: pytest.MonkeyPatch, companies: int, settled_after: int
+) -> None:
+    from opsroom.room.desks import delays
+
+    def late(*given: Any) -> pd.DataFrame:
+        found = made(*given)
+        mine = found[found["period"] == "2019-12-01"].drop_duplicates("record").index[:20]
+        found.loc[mine, "group"] = -1 - np.arange(20) % companies
+        found.loc[mine, "known_at"] = pd.Timestamp("2020-03-12 09:00", tz="UTC")
+        return found.sort_values("known_at", kind="stable", ignore_index=True)
+
+    made = delays._records
+    monkeypatch.setattr(delays, "_records", late)
+    (cells,) = run(room).cells
+    assert cells.facts["settled_after"] == settled_after
+
+
 def test_it_goes_through_the_gate(room: Room) -> None:
     with Room.open(room.path, actor="test") as own:
         issued = own.publish(DAY)

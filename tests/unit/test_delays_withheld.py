@@ -15,7 +15,7 @@ from opsroom.base.errors import FitError, InternalError, UsageError
 from opsroom.base.state import State
 from opsroom.measure.delays import DelayResult, ReportingTriangle, nowcast_delays, reporting_triangle
 from opsroom.measure.delays.publish import confidential_delay_cells
-from opsroom.measure.delays.standing import standing_records
+from opsroom.measure.delays.standing import shared_delay, standing_records
 from opsroom.protect.gate import release
 from opsroom.protect.ledger import Ledger
 from opsroom.protect.release import Release
@@ -92,6 +92,50 @@ def test_a_table_of_which_nothing_settled_is_shown_says_nothing_of_what_is_to_co
     assert np.isnan(told["expected"]).all()
     one = cells.completed((cells.frame["sector"] == "_T").to_numpy())
     assert np.isfinite(one["expected"]).tolist() == (cells.frame["sector"] == "_T").tolist()
+
+
+def test_where_nothing_can_be_learnt_a_settled_count_still_is_what_is_expected() -> None:
+    table = filings()
+    triangle = triangle_of(table)
+    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    assert cells.completed is not None
+    shown = (cells.frame["period"] == "2020-02").to_numpy()  # one settled period: too few to learn from
+    told = cells.completed(shown)
+    assert told["expected"][shown].tolist() == cells.frame.loc[shown, "n_reported"].tolist()
+    assert np.isnan(told["expected"][~shown]).all()
+
+
+def test_slow_reports_are_published_for_as_long_as_it_takes_to_learn_from_them() -> None:
+    """Reports that take longer than the periods that are asked for: none of these is settled."""
+    table = daily(1).assign(value=1.0, taken_back=False, record=np.arange(400), period=lambda t: t["day"])
+    table = table.rename(columns={"by": "sector"}).assign(group=np.arange(400)).sort_values("known_at")
+    table = table[table["known_at"] < "2020-02-15"]
+    triangle = reporting_triangle(
+        table, period="period", key="record", by="sector", value="value", deleted="taken_back", since="2020-01-06",
+        as_of="2020-02-14", max_delay=5,
+    )  # fmt: skip
+    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=40, last=4)
+    assert cells.completed is not None
+    told = cells.completed(np.ones(len(cells.frame), dtype=bool))
+    assert cells.frame["period"].nunique() == 12
+    assert np.isfinite(told["expected"]).all()
+
+
+@pytest.mark.parametrize(("sector", "companies", "shared"), [("K", 2, 1), ("A", 3, 3), ("A", 9, 3)])
+def test_a_horizon_that_is_found_rests_on_several_contributors(sector: str, companies: int, shared: int) -> None:
+    """Of some thousand filings 14 that are months late, by two companies, would move what is published of all."""
+    table = filings()
+    mine = table["period"].le("2020-02-01") & table["group"].isin([f"{sector}{k}" for k in range(companies)])
+    late = table[mine].groupby("group").head(14 // companies + 1).index
+    table.loc[late, "known_at"] = table.loc[late, "period"] + pd.DateOffset(months=4, days=11, hours=9)
+    table = table.sort_values("known_at", ignore_index=True)
+    found = reporting_triangle(
+        table, period="period", key="record", by="sector", value="value", deleted="taken_back", frequency="M",
+        since=FIRST, first_delay=1, as_of=DAY,
+    )  # fmt: skip
+    assert found.max_delay == 3
+    assert shared_delay(table, found, 3) == shared
+    assert shared_delay(table, found, 1) == 3
 
 
 def daily(seed: int, *, sectors: str = "ABCD") -> pd.DataFrame:

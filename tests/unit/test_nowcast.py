@@ -12,6 +12,7 @@ import pytest
 from opsroom.base.errors import FitError, InternalError, NotFoundError, UsageError
 from opsroom.measure.nowcast import SeriesSpec, Settings, nowcast
 from opsroom.measure.nowcast.dfm.grid import gather
+from opsroom.measure.nowcast.dfm.news import added_up
 from opsroom.measure.nowcast.engine import fit
 from opsroom.measure.nowcast.news import pooled
 from opsroom.measure.nowcast.panel import build_panel
@@ -169,6 +170,15 @@ def test_news_add_up_and_name_what_moved() -> None:
         assert found.by_series()["m1"] == pytest.approx(news.by_series()["m1"] / 3)
     with pytest.raises(InternalError, match="do not add up"):
         pooled(news.result, replace(after, pool=after.pool + 1e-6), before)
+    with pytest.raises(InternalError, match="do not add up"):
+        pooled(news.result, replace(after, pool=float("nan")), before)
+    # Rounding grows with the numbers: what passes as the factor model's news passes as the pool's.
+    large = [replace(q, growth=1e4 * q.growth, bridge=1e4 * q.bridge, ar1=1e4 * q.ar1, pool=1e4 * q.pool)
+             for q in (before, after)]  # fmt: skip
+    detail = news.result.detail.assign(impact=1e4 * news.result.detail["impact"])
+    detail.loc[0, "impact"] += 6e-10
+    moved = added_up(replace(news.result, before=large[0].growth, after=large[1].growth, detail=detail), 1e4)
+    assert pooled(moved, large[1], large[0]).total == pytest.approx(large[1].pool - large[0].pool)
     with pytest.raises(UsageError, match="earlier and a later"):
         old.news(new)
     with pytest.raises(UsageError, match="has none of 2020-Q3"):

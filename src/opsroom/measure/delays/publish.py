@@ -87,8 +87,10 @@ def confidential_delay_cells(
     ----------
     triangle
         Of the counts.
-    name, of, last
+    name, of
         As in `delay_cells`.
+    last
+        Periods published, the last; at least twice as many as a report may take, since nothing is learnt from others.
     units
         The records that stand reported, as from `standing_records`.
     level, draws, seed
@@ -99,7 +101,7 @@ def confidential_delay_cells(
     Cells
         As `delay_cells`, with contributors; what is expected of periods that are not settled is filled in when the
         gate has judged (`opsroom.base.results.Cells.completed`), and stays empty where fewer than two settled periods
-        are shown.
+        are shown; a settled count is what is expected of it.
 
     Raises
     ------
@@ -107,6 +109,7 @@ def confidential_delay_cells(
         The units are not those that the triangle counts.
     """
     several = len(triangle.sectors) > 1
+    last = max(last, 2 * (triangle.max_delay + 1))
     parts = [triangle, triangle.total()] if several else [triangle.total()]
     shown = triangle.periods[-last:]
     pieces = []
@@ -131,7 +134,7 @@ def confidential_delay_cells(
     return Cells(
         name=f"delays.{name}", dimensions=("period", "sector"), measures=(count,), frame=told,
         parts=(Part("n_reported", of),), additive=("sector",) if several else (), method=METHOD, facts=facts,
-        completed=_Expected(tuple(parts), told[["period", "sector"]], level, draws, seed),
+        completed=_Expected(tuple(parts), told[["period", "sector", *TOLD]], level, draws, seed),
     )  # fmt: skip
 
 
@@ -144,7 +147,7 @@ class _Expected:
     parts
         The triangle of the sectors, where there are several, and that of all as one series.
     rows
-        Period and sector of each cell.
+        Period and sector of each cell, and what is told of it before anything is learnt: of a settled one its count.
     level, draws, seed
         Of the nowcast.
     """
@@ -157,14 +160,15 @@ class _Expected:
 
     def __call__(self, shown: Bools) -> Mapping[str, npt.NDArray[np.float64]]:
         """Return the attached numbers of every cell, NaN where there is nothing to be said."""
-        out = {column: np.full(len(self.rows), np.nan) for column in TOLD}
-        seen = set(self.rows[shown].itertuples(index=False, name=None))
+        out = {column: np.where(shown, self.rows[column].to_numpy(np.float64), np.nan) for column in TOLD}
+        rows = self.rows[["period", "sector"]]
+        seen = set(rows[shown].itertuples(index=False, name=None))
         for part in self.parts:
             names = _named(part.periods, part.frequency)
             learn = np.array([[(name, sector) in seen for name in names] for sector in part.sectors])
             # A blank cell of a sector that is shown says that nothing was reported, and may be learnt from.
             added = np.nansum(part.added, axis=2)
-            told = np.isin(names, self.rows["period"].unique())
+            told = np.isin(names, rows["period"].unique())
             learn |= learn.any(axis=1, keepdims=True) & (added == 0) & told
             if int((learn.any(axis=0) & (part.age >= part.max_delay)).sum()) < FEWEST:
                 continue
@@ -174,8 +178,8 @@ class _Expected:
                 continue  # what is shown does not bear a nowcast: the counts stand without one
             frame = made.frame.loc[list(part.sectors)].reset_index()
             frame = frame.assign(period=_named(frame["period"], part.frequency))
-            mine = self.rows["sector"].isin(part.sectors).to_numpy()
-            found = self.rows[mine].merge(frame, on=["period", "sector"], how="left")
+            mine = rows["sector"].isin(part.sectors).to_numpy()
+            found = rows[mine].merge(frame, on=["period", "sector"], how="left")
             for column, values in _told(found).items():
                 out[column][mine] = values
         return out

@@ -27,24 +27,14 @@ def standing_records(records: pd.DataFrame, triangle: ReportingTriangle, *, tz: 
         ``period`` (first day), ``sector``, ``group``. A record that moved between periods or sectors stands in each as
         the triangle counts it: as of its last report that was not later than the period's last delay.
     """
-    known = pd.to_datetime(records["known_at"], utc=True).dt.tz_convert(tz).dt.tz_localize(None).dt.normalize()
-    counts = (records["value"].to_numpy() > 0) & ~records["taken_back"].to_numpy(dtype=bool)
-    counts &= records["period"].notna().to_numpy()
-    about = np.full(len(records), np.iinfo(np.int64).min)
-    about[counts] = ordinals(records["period"][counts], triangle.frequency)
-    versions = pd.DataFrame(
-        {
-            "record": records["record"].to_numpy(), "place": about, "at": records["sector"].astype(str).to_numpy(),
-            "report": report_ordinals(known, triangle.as_of, triangle.frequency), "order": np.arange(len(records)),
-        }
-    )  # fmt: skip
+    versions = _versions(records, triangle, tz)
     first, last = (int(p.ordinal) for p in (triangle.periods[0], triangle.periods[-1]))
-    inside = counts & (about >= first) & (about <= last)
-    places = versions.loc[inside, ["record", "place", "at"]].assign(group=records["group"].to_numpy()[inside])
+    inside = versions["place"].between(first, last).to_numpy()
+    places = versions.loc[inside, ["record", "place", "at", "group"]]
     places = places.drop_duplicates(["record", "place", "at"], keep="last").rename(
         columns={"place": "period", "at": "sector"}
     )
-    both = places.merge(versions, on="record")
+    both = places.merge(versions.drop(columns="group"), on="record")
     both = both[both["report"] - both["period"] - triangle.first_delay <= triangle.max_delay]
     both = both.sort_values("order", kind="stable").drop_duplicates(["record", "period", "sector"], keep="last")
     found = both[(both["place"] == both["period"]) & (both["at"] == both["sector"])]
@@ -53,5 +43,57 @@ def standing_records(records: pd.DataFrame, triangle: ReportingTriangle, *, tz: 
         {
             "period": found["period"].map(start).to_numpy(), "sector": found["sector"].to_numpy(),
             "group": found["group"].to_numpy(),
+        }
+    )  # fmt: skip
+
+
+def shared_delay(records: pd.DataFrame, triangle: ReportingTriangle, fewest: int, *, tz: str = "UTC") -> int:
+    """Return a triangle's last delay as far as several contributors report that late.
+
+    A last delay that was found is published, and what is complete goes by it: it is not to tell of one contributor, and
+    least of all of one whose late report is withheld.
+
+    Parameters
+    ----------
+    records, tz
+        As for `standing_records`.
+    triangle
+        Of these, with the last delay that was found.
+    fewest
+        Contributors that a delay needs: so many have to have reported that late, or later, in the older half of the
+        periods, which the last delay is found from.
+
+    Returns
+    -------
+    int
+        At least 1, at most the triangle's own.
+    """
+    first, span = int(triangle.periods[0].ordinal), int(triangle.age[0])
+    half = max(1, span // 2)
+    versions = _versions(records, triangle, tz).sort_values(["record", "order"], kind="stable")
+    versions = versions[~versions.duplicated(["record", "report"], keep="last")]
+    before = versions.groupby("record")[["place", "at"]].shift()
+    new = ~((before["place"] == versions["place"]) & (before["at"] == versions["at"]))
+    delay = (versions["report"] - versions["place"].clip(lower=first) - triangle.first_delay).clip(lower=0)
+    found = versions.assign(delay=delay)[new & versions["place"].between(first, first + span - half) & (delay <= half)]
+    latest = np.sort(found.groupby("group")["delay"].max().to_numpy())[::-1]
+    if not len(latest):
+        return triangle.max_delay  # nothing was found: it is half of the periods, whoever reports
+    shared = int(latest[fewest - 1]) if len(latest) >= fewest else 1
+    return min(triangle.max_delay, max(1, shared))
+
+
+def _versions(records: pd.DataFrame, triangle: ReportingTriangle, tz: str) -> pd.DataFrame:
+    """Return each version of a record: the period in which it counts (the least number: in none), sector, report."""
+    known = pd.to_datetime(records["known_at"], utc=True).dt.tz_convert(tz).dt.tz_localize(None).dt.normalize()
+    counts = (records["value"].to_numpy() > 0) & ~records["taken_back"].to_numpy(dtype=bool)
+    counts &= records["period"].notna().to_numpy()
+    about = np.full(len(records), np.iinfo(np.int64).min)
+    about[counts] = ordinals(records["period"][counts], triangle.frequency)
+    return pd.DataFrame(
+        {
+            "record": records["record"].to_numpy(), "place": about, "at": records["sector"].astype(str).to_numpy(),
+            "group": records["group"].to_numpy(), "order": np.arange(len(records)),
+            "report": report_ordinals(known, triangle.as_of, triangle.frequency),
         }
     )  # fmt: skip

@@ -21,12 +21,15 @@ from opsroom.base.codes import NATURAL_FORMS
 from opsroom.base.errors import FitError, SettingsError
 from opsroom.base.periods import Frequency, period_start
 from opsroom.base.settings import Cadence, DeskSettings
+from opsroom.protect.rules import Rules
 from opsroom.room.desk import DeskOutcome, View, nothing_known_of, settings_of
 from opsroom.room.standard import numbers_of, standard_view
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
+
+    from opsroom.measure.delays import ReportingTriangle
 
 UNSETTLED = "fewer than two periods are settled"
 DRAWS = 400
@@ -45,7 +48,7 @@ class DelaysDesk:
             return nothing
         from opsroom.measure.delays import nowcast_delays, reporting_triangle
         from opsroom.measure.delays.publish import FEWEST, confidential_delay_cells, delay_cells
-        from opsroom.measure.delays.standing import standing_records
+        from opsroom.measure.delays.standing import shared_delay, standing_records
 
         spec, since = view.spec(dataset), settings.get("since")
         if isinstance(since, dt.date) and not settings.get("known"):
@@ -56,14 +59,22 @@ class DelaysDesk:
         if records.empty:
             return DeskOutcome(None, note="nothing that counts is reported yet")
         limit, begins = settings.get("max_delay"), settings.get("first_delay")
+
+        def counted(most: int | None, first: int | None) -> ReportingTriangle:
+            return reporting_triangle(
+                records, period="period", key="record", by="sector", value="value", deleted="taken_back",
+                as_of=view.day, frequency=str(settings.get("frequency", "M")), max_delay=most, first_delay=first,
+                since=since, tz=view.settings.timezone,
+            )  # fmt: skip
+
         try:
             with settings_of(settings):
-                triangle = reporting_triangle(
-                    records, period="period", key="record", by="sector", value="value", deleted="taken_back",
-                    as_of=view.day, frequency=str(settings.get("frequency", "M")),
-                    max_delay=None if limit is None else int(limit),
-                    first_delay=None if begins is None else int(begins), since=since, tz=view.settings.timezone,
-                )  # fmt: skip
+                triangle = counted(None if limit is None else int(limit), None if begins is None else int(begins))
+            if spec.confidential and limit is None:  # it is published: no contributor's own delay is to be in it
+                fewest = Rules.from_settings(view.settings.rules).min_contributors
+                most = shared_delay(records, triangle, fewest, tz=view.settings.timezone)
+                if most < triangle.max_delay:
+                    triangle = counted(most, triangle.first_delay)
         except FitError as error:
             return DeskOutcome(None, note=f"no period is reported yet ({error.code})")
         if int((triangle.age >= triangle.max_delay).sum()) < FEWEST:
