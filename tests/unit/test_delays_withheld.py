@@ -15,7 +15,7 @@ from opsroom.base.errors import FitError, InternalError, UsageError
 from opsroom.base.state import State
 from opsroom.measure.delays import DelayResult, ReportingTriangle, nowcast_delays, reporting_triangle
 from opsroom.measure.delays.publish import confidential_delay_cells
-from opsroom.measure.delays.standing import shared_delay, standing_records
+from opsroom.measure.delays.standing import shared_begin, shared_delay, standing_records
 from opsroom.protect.gate import release
 from opsroom.protect.ledger import Ledger
 from opsroom.protect.release import Release
@@ -136,6 +136,23 @@ def test_a_horizon_that_is_found_rests_on_several_contributors(sector: str, comp
     assert found.max_delay == 3
     assert shared_delay(table, found, 3) == shared
     assert shared_delay(table, found, 1) == 3
+
+
+@pytest.mark.parametrize(("sector", "companies", "shared"), [("K", 2, 1), ("A", 3, 0)])
+def test_a_first_delay_that_is_found_rests_on_several_contributors(sector: str, companies: int, shared: int) -> None:
+    """Two companies that file within the month would move the age at which everybody's months are told of."""
+    table = filings()
+    early = table["group"].isin([f"{sector}{k}" for k in range(companies)])
+    table.loc[early, "known_at"] = table.loc[early, "period"] + pd.DateOffset(days=10, hours=9)
+    table = table.sort_values("known_at", ignore_index=True)
+    found = reporting_triangle(
+        table, period="period", key="record", by="sector", value="value", deleted="taken_back", frequency="M",
+        since=FIRST, first_delay=None, as_of=DAY,
+    )  # fmt: skip
+    assert early.mean() > 0.01
+    assert found.first_delay == 0
+    assert shared_begin(table, found, 3) == shared
+    assert shared_begin(table, found, 2) == 0
 
 
 def daily(seed: int, *, sectors: str = "ABCD") -> pd.DataFrame:

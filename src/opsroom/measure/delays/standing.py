@@ -70,17 +70,43 @@ def shared_delay(records: pd.DataFrame, triangle: ReportingTriangle, fewest: int
     """
     first, span = int(triangle.periods[0].ordinal), int(triangle.age[0])
     half = max(1, span // 2)
-    versions = _versions(records, triangle, tz).sort_values(["record", "order"], kind="stable")
-    versions = versions[~versions.duplicated(["record", "report"], keep="last")]
-    before = versions.groupby("record")[["place", "at"]].shift()
-    new = ~((before["place"] == versions["place"]) & (before["at"] == versions["at"]))
-    delay = (versions["report"] - versions["place"].clip(lower=first) - triangle.first_delay).clip(lower=0)
-    found = versions.assign(delay=delay)[new & versions["place"].between(first, first + span - half) & (delay <= half)]
+    found = _additions(records, triangle, tz)
+    found = found[found["place"].between(first, first + span - half) & (found["delay"] <= half)]
     latest = np.sort(found.groupby("group")["delay"].max().to_numpy())[::-1]
     if not len(latest):
         return triangle.max_delay  # nothing was found: it is half of the periods, whoever reports
     shared = int(latest[fewest - 1]) if len(latest) >= fewest else 1
     return min(triangle.max_delay, max(1, shared))
+
+
+def shared_begin(records: pd.DataFrame, triangle: ReportingTriangle, fewest: int, *, tz: str = "UTC") -> int:
+    """Return a triangle's first delay, or the first by which several contributors have reported, if that is later.
+
+    Parameters
+    ----------
+    records, triangle, fewest, tz
+        As for `shared_delay`.
+
+    Returns
+    -------
+    int
+        At least the triangle's own, which may be one early contributor's.
+    """
+    earliest = np.sort(_additions(records, triangle, tz).groupby("group")["delay"].min().to_numpy())
+    if len(earliest) < fewest:
+        return triangle.first_delay
+    return triangle.first_delay + int(earliest[fewest - 1])
+
+
+def _additions(records: pd.DataFrame, triangle: ReportingTriangle, tz: str) -> pd.DataFrame:
+    """Return each report that put a record into a period and sector of the triangle, with its ``delay``, from 0 on."""
+    first, last = (int(p.ordinal) for p in (triangle.periods[0], triangle.periods[-1]))
+    versions = _versions(records, triangle, tz).sort_values(["record", "order"], kind="stable")
+    versions = versions[~versions.duplicated(["record", "report"], keep="last")]
+    before = versions.groupby("record")[["place", "at"]].shift()
+    new = ~((before["place"] == versions["place"]) & (before["at"] == versions["at"]))
+    delay = (versions["report"] - versions["place"].clip(lower=first) - triangle.first_delay).clip(lower=0)
+    return versions.assign(delay=delay)[new & versions["place"].between(first, last)]
 
 
 def _versions(records: pd.DataFrame, triangle: ReportingTriangle, tz: str) -> pd.DataFrame:

@@ -48,7 +48,7 @@ class DelaysDesk:
             return nothing
         from opsroom.measure.delays import nowcast_delays, reporting_triangle
         from opsroom.measure.delays.publish import FEWEST, confidential_delay_cells, delay_cells
-        from opsroom.measure.delays.standing import shared_delay, standing_records
+        from opsroom.measure.delays.standing import shared_begin, shared_delay, standing_records
 
         spec, since = view.spec(dataset), settings.get("since")
         if isinstance(since, dt.date) and not settings.get("known"):
@@ -70,8 +70,13 @@ class DelaysDesk:
         try:
             with settings_of(settings):
                 triangle = counted(None if limit is None else int(limit), None if begins is None else int(begins))
-            if spec.confidential and limit is None:  # it is published: no contributor's own delay is to be in it
-                fewest = Rules.from_settings(view.settings.rules).min_contributors
+            # Both delays show in what is published: no contributor's own is to be in it.
+            fewest = Rules.from_settings(view.settings.rules).min_contributors
+            if spec.confidential and begins is None:
+                start = shared_begin(records, triangle, fewest, tz=view.settings.timezone)
+                if start > triangle.first_delay:
+                    triangle = counted(None if limit is None else int(limit), start)
+            if spec.confidential and limit is None:
                 most = shared_delay(records, triangle, fewest, tz=view.settings.timezone)
                 if most < triangle.max_delay:
                     triangle = counted(most, triangle.first_delay)
