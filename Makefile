@@ -44,6 +44,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  { command -v uv >/dev/null 2>&1 && uv pip install --quiet --python $(PY) $$pins -e . --group dev; } \
 	  || $(PY) -m pip install --quiet --no-compile $$pins -e . --group dev
 	@$(PY) -m compileall -qq -j 0 $(VENV)/lib src || true  # on all cores; some packages hold files that are no Python
+	@echo 'Compiling the kernels, once' >&2
+	@$(PY) -m tools.kernels || echo 'They could not be compiled now: the first run will do it, in more time and memory.' >&2
 	@touch $@
 
 # Browser tests drive Debian's Chromium; axe-core, which finds accessibility faults, comes through npm.

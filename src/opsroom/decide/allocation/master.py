@@ -34,6 +34,7 @@ class Master:
         self._highs.passModel(model)
         self._optimal = highspy.HighsModelStatus.kOptimal
         self._infeasible = highspy.HighsModelStatus.kInfeasible
+        self._late = highspy.HighsModelStatus.kTimeLimit
         self._infinity = highspy.kHighsInf
         self.rows = 0
 
@@ -66,12 +67,18 @@ class Master:
         """
         self._highs.run()
         status = self._highs.getModelStatus()
+        if status not in (self._optimal, self._infeasible, self._late):
+            # From the last basis on, without presolve, floors that can just be met end in neither: begin anew.
+            self._highs.clearSolver()
+            self._highs.run()
+            status = self._highs.getModelStatus()
         if status == self._infeasible:
             raise infeasible()
         if status != self._optimal:
             raise FitError(
-                "no optimum was found in the time allowed.", remedy="Allow a larger gap (tol) or more seconds.",
-                code="OPS-M181",
+                "no optimum was found in the time allowed." if status == self._late else
+                "no optimum was found: the amounts are beyond the solver's accuracy.",
+                remedy="Allow a larger gap (tol) or more seconds.", code="OPS-M181",
             )  # fmt: skip
         found = self._highs.getSolution()
         return np.asarray(found.col_value), np.maximum(np.asarray(found.row_dual)[: self.rows], 0.0)

@@ -76,7 +76,10 @@ class AllocationDesk:
         met = possible_share(**means, floor=floors, capacity=able)
         rules = {"floor": met * floors, "classes": register.classes(sections)}
         given = {**means, "value": weights, "rules": rules}
-        plan = _plan(given, table.output, shares, elasticity)
+        try:
+            plan = _plan(given, table.output, shares, elasticity)
+        except FitError as error:  # no plan that can be vouched for: the other desks still publish
+            return DeskOutcome(None, note=f"no plan could be made ({error.code})")
         bound = None if law is None else _by_law({**given, "capacity": able}, law)
         if bound is not None and bound.found is not None:
             plan["uses"][BY_LAW] = bound.found.y
@@ -201,9 +204,7 @@ def _plan(
     for column in ("lower", "upper"):
         try:
             prices[column] = allocate(**given, capacity=shares[column] * normal).shadow_prices
-        except FitError as error:
-            if error.code != "OPS-M180":  # floors that the lower bound of capacity cannot meet
-                raise
+        except FitError:  # floors that the lower bound of capacity cannot meet, or can only just
             prices[column] = pd.Series(math.nan, index=best.shadow_prices.index)
     ranges = shadow_ranges(**{k: v for k, v in given.items() if k != "elasticity"}, capacity=shares["value"] * normal)
     means = {k: given[k] for k in ("A", "demand", "max_demand_ratio")} | {"capacity": shares["value"] * normal}
