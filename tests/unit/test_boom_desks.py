@@ -144,6 +144,9 @@ def test_rules_are_judged_by_what_was_known_on_each_day(room: Room, desks: dict[
         def get(self, name: str, day: Any = None) -> Any:
             return next((r for r in reversed(super().get(name, [])) if r.day <= day), None)
 
+        def noting(self, note: object) -> Told:
+            return self
+
     told = Told()
     found = {}
     names = ("exuberance-rents", "exuberance-incomes", "credit-boom")

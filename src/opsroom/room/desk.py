@@ -48,7 +48,7 @@ class View:
         ahead: bool = False,
     ) -> None:
         self.settings = settings
-        self.releases = releases.noting(lambda release: self._behind.setdefault(release.id))
+        self._releases = releases
         self.as_of = as_of
         self.day = day
         self.upstream = upstream
@@ -59,6 +59,11 @@ class View:
         self._log = {"public": True}
         self._behind: dict[str, None] = {}
         self._judged: dict[str, int] = {}
+
+    @property
+    def releases(self) -> Releases:
+        """Earlier releases; which of them are read is noted."""
+        return self._releases.noting(lambda release: self._behind.setdefault(release.id))
 
     def has(self, dataset: str) -> bool:
         """Say whether the room has the dataset and knows any of its rows as of the day."""
@@ -137,7 +142,7 @@ class View:
             raise InternalError("a view cannot look ahead of its day.")
         moment = min(end_of_day(day, self.settings.timezone), self.as_of)
         earlier = View(
-            self._store, self.settings, self.releases, as_of=moment, day=day, upstream={}, memory=self.memory
+            self._store, self.settings, self._releases, as_of=moment, day=day, upstream={}, memory=self.memory
         )
         earlier._read, earlier._log = self._read, self._log
         earlier._behind, earlier._judged = self._behind, self._judged

@@ -21,8 +21,6 @@ from opsroom.room.desks.unchanged import Mark
 from opsroom.room.standard import missing_tables, standard_view
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
 
     from opsroom.base.results import Cells
@@ -168,13 +166,14 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
 
     place = _place(settings)
     register, accounts, _, *reports = names
-    kept: tuple[list[str], Mark, Groundwork] | None = view.memory.get(place)
-    if kept is not None and kept[0] == names and kept[2].holds(view.day, known.months) and kept[1].holds(view):
-        return kept[2]
-    view.memory.pop(place, None)  # not twice in memory
-    mark = Mark.of(view, [*reports, accounts, register])
-    since = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
     natural = _natural(view, register)
+    kept: tuple[list[str], Mark, list[int], Groundwork] | None = view.memory.get(place)
+    same = kept is not None and (kept[0], kept[2]) == (names, natural)
+    if kept is not None and same and kept[3].holds(view.day, known.months) and kept[1].holds(view):
+        return kept[3]
+    view.memory.pop(place, None)  # not twice in memory
+    mark = Mark.of(view, [*reports, accounts])
+    since = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
     # In one expression each: the whole tables are not held on to while their companies are looked at.
     work = Groundwork.of(
         firm_months=_without(natural, _reports(view, reports, since)),
@@ -182,23 +181,21 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
         as_of=view.day,
         activity_months=known.months,
     )
-    view.memory[place] = names, mark, work
+    view.memory[place] = names, mark, natural, work
     return work
 
 
-def _natural(view: View, register: str) -> npt.NDArray[np.int64]:
+def _natural(view: View, register: str) -> list[int]:
     """Return the sole traders as registered by the day: what companies do is not learnt from natural persons."""
-    import numpy as np
     import pandas as pd
 
     rows = view.frame(register, ["enterprise_id", "valid_from", "legal_form"])
     rows = rows[rows["valid_from"] <= pd.Timestamp(view.day)].sort_values("valid_from", kind="stable")
     rows = rows.drop_duplicates("enterprise_id", keep="last")
-    found: npt.NDArray[np.int64] = rows.loc[rows["legal_form"].isin(NATURAL_FORMS), "enterprise_id"].to_numpy(np.int64)
-    return found
+    return sorted(rows.loc[rows["legal_form"].isin(NATURAL_FORMS), "enterprise_id"])
 
 
-def _without(natural: npt.NDArray[np.int64], rows: pd.DataFrame) -> pd.DataFrame:
+def _without(natural: list[int], rows: pd.DataFrame) -> pd.DataFrame:
     return rows[~rows["enterprise_id"].isin(natural)]
 
 
