@@ -10,6 +10,9 @@ from pathlib import Path
 IDLE = 128 * 2**20
 """So many bytes, free in the heap of a process between two pieces of work, are worth to be given back."""
 
+LARGE = 16 * 2**20
+"""Bytes of a table, from which on what a step leaves of it idle is worth to be given back before the next step."""
+
 
 class _Heap(ctypes.Structure):
     """glibc's account of its heap, `struct mallinfo2`."""
@@ -41,6 +44,12 @@ class Idle:
         if _free() >= self._at_least and resident >= self._settled + self._at_least:
             give_back()
             self._settled = _resident()
+
+
+def give_back_after(size: int) -> None:
+    """Give back what a step has left that worked on so many bytes, if they are `LARGE`."""
+    if size >= LARGE:
+        give_back()
 
 
 def give_back() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opsroom.base.errors import InternalError, SettingsError, UsageError
+from opsroom.base.memory import give_back_after
 from opsroom.base.periods import end_of_day
 from opsroom.base.results import Cells
 from opsroom.base.settings import Cadence, DeskSettings, RoomSettings
@@ -152,7 +153,11 @@ class View:
         self, dataset: str, columns: list[str] | None = None, *, period_from: dt.date | None = None
     ) -> pd.DataFrame:
         """Return the dataset as of the day, as a pandas frame with datetime64 dates, from a reference period on."""
-        frame: pd.DataFrame = self.arrow(dataset, columns, period_from=period_from).to_pandas(date_as_object=False)
+        table = self.arrow(dataset, columns, period_from=period_from)
+        size = table.nbytes
+        frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+        del table
+        give_back_after(size)  # what reading it took, before a method works on it
         return frame
 
     def uses(self, outcome: DeskOutcome) -> None:

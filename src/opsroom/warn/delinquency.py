@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +204,7 @@ def delinquency(
     *,
     collections: pd.DataFrame | None = None,
     register: pd.DataFrame | None = None,
-    accounts: pd.DataFrame | None = None,
+    accounts: pd.DataFrame | Callable[[], pd.DataFrame] | None = None,
     as_of: dt.date,
     history_months: int = 36,
     months: int = 12,
@@ -228,8 +229,8 @@ def delinquency(
         Enterprises with dates (``valid_from``, ``section``, ``group_id``, ``legal_form``); sole traders are
         left out.
     accounts
-        ``cash``, ``undrawn_credit``, ``fixed_costs`` by company and month: without them ability and
-        collection cannot be told apart, and both are NaN.
+        ``cash``, ``undrawn_credit``, ``fixed_costs`` by company and month, or what reads them, called once the
+        loans are looked at; without them ability and collection cannot be told apart, and both are NaN.
     as_of
         The day; later months are ignored.
     history_months
@@ -411,7 +412,7 @@ def _capacity(collections: pd.DataFrame | None) -> pd.Series[float]:
 
 def _causes(
     panel: pd.DataFrame,
-    books: list[pd.DataFrame],
+    books: list[pd.DataFrame | Callable[[], pd.DataFrame]],
     capacity: pd.Series[float],
     sections: list[str],
     recent: list[pd.Timestamp],
@@ -430,7 +431,9 @@ def _causes(
     # only the delinquent of the time before, and the recent months since, are looked at
     from_now_on = max(first, recent[0])
     panel = panel[(panel["month"] >= from_now_on) | panel["is_delinquent"]]
-    able = collect.looks_able(panel, books.pop())
+    accounts = books.pop()
+    able = collect.looks_able(panel, accounts() if callable(accounts) else accounts)
+    del accounts
     usual, spread = collect.usual_able_share(panel, able, capacity, sections, first)
     rows, identified = [], False
     for month in recent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,10 +11,10 @@ import pandas as pd
 
 from opsroom.decide.relief.dated import Dated
 from opsroom.decide.relief.habits import Habits, usual_year
-from opsroom.decide.relief.panel import Panel, month_number, month_numbers, panel_of
+from opsroom.decide.relief.panel import MONTHS, Panel, books_of, month_number, month_numbers, with_reports
 from opsroom.decide.relief.rehearsal import MONTHS as REHEARSED
 from opsroom.decide.relief.response import season
-from opsroom.decide.relief.standing import Standing
+from opsroom.decide.relief.standing import Span, Standing, Stocks, Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class Groundwork:
     @classmethod
     def of(
         cls,
-        accounts: pd.DataFrame,
-        firm_months: pd.DataFrame,
+        accounts: pd.DataFrame | Callable[[], pd.DataFrame],
+        firm_months: pd.DataFrame | Callable[[], pd.DataFrame],
         *,
         as_of: dt.date,
         activity_months: pd.DataFrame | None = None,
@@ -54,21 +55,27 @@ class Groundwork:
         Parameters
         ----------
         accounts, firm_months
-            As in `firms_from_tables` and `company_panel`.
+            As in `firms_from_tables` and `company_panel`; or what reads them, called one after the other: two years
+            of every company, of which one table at a time need be in memory.
         as_of
             The day.
         activity_months
             The months whose activity is known, as in `firms_from_tables`.
         """
-        books, reports = Dated.of(accounts), Dated.of(firm_months)
-        standing = Standing.of(books, reports, as_of)
-        panel = panel_of(books, reports, as_of=as_of)
-        del books, reports, accounts, firm_months  # two years of every company: a caller may have let go of them
+        span, month = Span.of(as_of, None), month_number(as_of)
+        books = Dated.of(accounts() if callable(accounts) else accounts)
+        del accounts
+        stocks, panel = Stocks.of(books, span), books_of(books, month - MONTHS + 1)
+        del books
+        reports = Dated.of(firm_months() if callable(firm_months) else firm_months)
+        del firm_months
+        told, panel = Told.of(reports, span), with_reports(panel, reports)
+        del reports
         return cls(
             panel=_since(panel, _first(activity_months)),
             habits=Habits().of_panel(panel),
-            standing=standing,
-            month=month_number(as_of),
+            standing=Standing.made(span, stocks, told),
+            month=month,
             whole=panel.first,
         )
 

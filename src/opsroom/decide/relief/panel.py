@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -105,14 +105,24 @@ def company_panel(accounts: pd.DataFrame, firm_months: pd.DataFrame, *, as_of: d
 def panel_of(accounts: Dated, reports: Dated, *, as_of: dt.date, months: int = MONTHS) -> Panel:
     """Do what `company_panel` does with tables whose companies are numbered already."""
     first = month_number(as_of) - months + 1
-    ids = accounts.ids
-    cash, undrawn, fixed, materials, tax = spread(accounts, ids, first, months, _ACCOUNTS)
+    return with_reports(books_of(accounts, first, months), reports)
+
+
+def books_of(accounts: Dated, first: int, months: int = MONTHS) -> Panel:
+    """Return the panel of accounts from a month on, in which nothing is reported yet."""
+    cash, undrawn, fixed, materials, tax = spread(accounts, accounts.ids, first, months, _ACCOUNTS)
+    cash += undrawn  # in place, as below: each table of companies by months is as large as what it was read from
+    materials /= 1e6
+    nothing = np.full((len(accounts.ids), 1), np.nan)
+    nowhere = np.broadcast_to(nothing, cash.shape)
+    return Panel(accounts.ids, first, cash, fixed, materials, tax, nowhere, nowhere, None)
+
+
+def with_reports(books: Panel, reports: Dated) -> Panel:
+    """Return a panel of accounts with what the same companies reported."""
     names = [c for c in _REPORTS if c in reports.table.columns]
-    found = dict(zip(names, spread(reports, ids, first, months, names), strict=True))
-    return Panel(
-        ids, first, cash + undrawn, fixed, materials / 1e6, tax,
-        found["sales"], found["wage_bill"], found.get("payments_in"),
-    )  # fmt: skip
+    found = dict(zip(names, spread(reports, books.ids, books.first, books.liquid.shape[1], names), strict=True))
+    return replace(books, sales=found["sales"], wages=found["wage_bill"], paid_in=found.get("payments_in"))
 
 
 def spread(

@@ -44,6 +44,51 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Stocks:
+    """What accounts say as of a day: `rows` and `dates` as in `Standing`."""
+
+    rows: pd.DataFrame
+    dates: Ints
+
+    @classmethod
+    def of(cls, accounts: Dated, span: Span) -> Stocks:
+        """Return each company's last account within a span."""
+        newest = accounts.last(span.after, span.until)
+        known = np.flatnonzero(newest >= 0)
+        rows = accounts.table[list(_STOCKS)].iloc[newest[known]].reset_index(drop=True)
+        rows.insert(0, "enterprise_id", accounts.ids[known])
+        tax = _normal(accounts, newest, "tax_due", span, 12)[known]
+        return cls(rows.assign(month=pd.to_datetime(rows["month"]), tax_due=tax), accounts.dates)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What monthly reports say as of a day: `rows`, `dates` and `sales` as in `Standing`."""
+
+    rows: pd.DataFrame
+    dates: Ints
+    sales: dict[int, Floats]
+
+    @classmethod
+    def of(cls, reports: Dated, span: Span) -> Told:
+        """Return each company's last report within a span, and what is normal for it."""
+        latest = reports.last(span.after, span.until)
+        told = np.flatnonzero(latest >= 0)
+        last = reports.table[["month", "sales"]].iloc[latest[told]]
+        rows = pd.DataFrame(
+            {
+                "enterprise_id": reports.ids[told],
+                "sales": _normal(reports, latest, "sales", span, 12)[told],
+                "wage_bill": _normal(reports, latest, "wage_bill", span, 3)[told],
+                "sales_last": last["sales"].to_numpy(),
+                "sales_month": pd.to_datetime(last["month"]).to_numpy(),
+            }
+        )
+        months = [d for d in span.inside(reports.dates).tolist() if pd.Timestamp(d).day == 1]
+        return cls(rows, reports.dates, {d: reports.on("sales", d)[told] for d in months})
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What company months say as of a day.
 
@@ -71,30 +116,12 @@ class Standing:
     def of(cls, accounts: Dated, reports: Dated, as_of: dt.date, normal_until: dt.date | None = None) -> Standing:
         """Return the standing as of a day."""
         span = Span.of(as_of, normal_until)
-        newest, latest = (t.last(span.after, span.until) for t in (accounts, reports))
-        known, told = np.flatnonzero(newest >= 0), np.flatnonzero(latest >= 0)
-        rows = accounts.table[list(_STOCKS)].iloc[newest[known]].reset_index(drop=True)
-        rows.insert(0, "enterprise_id", accounts.ids[known])
-        last = reports.table[["month", "sales"]].iloc[latest[told]]
-        normal = pd.DataFrame(
-            {
-                "enterprise_id": reports.ids[told],
-                "sales": _normal(reports, latest, "sales", span, 12)[told],
-                "wage_bill": _normal(reports, latest, "wage_bill", span, 3)[told],
-                "sales_last": last["sales"].to_numpy(),
-                "sales_month": pd.to_datetime(last["month"]).to_numpy(),
-            }
-        )
-        months = [d for d in span.inside(reports.dates).tolist() if pd.Timestamp(d).day == 1]
-        return cls(
-            span=span,
-            dates=(accounts.dates, reports.dates),
-            accounts=rows.assign(
-                month=pd.to_datetime(rows["month"]), tax_due=_normal(accounts, newest, "tax_due", span, 12)[known]
-            ),
-            reports=normal,
-            sales={d: reports.on("sales", d)[told] for d in months},
-        )
+        return cls.made(span, Stocks.of(accounts, span), Told.of(reports, span))
+
+    @classmethod
+    def made(cls, span: Span, stocks: Stocks, told: Told) -> Standing:
+        """Return the standing made of what the accounts, and what the reports, say of a span."""
+        return cls(span, (stocks.dates, told.dates), stocks.rows, told.rows, told.sales)
 
     def holds(self, as_of: dt.date, normal_until: dt.date | None = None) -> bool:
         """Say whether the same tables say the same as of another day: whether the same dates are looked at."""

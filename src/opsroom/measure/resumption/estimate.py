@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from opsroom.base.errors import FitError, InternalError, UsageError
+from opsroom.base.memory import give_back_after
 from opsroom.measure.resumption.aggregate import THRESHOLD, Panel, aggregate, turning_point
 from opsroom.measure.resumption.baseline import Baseline, fit_baseline
 from opsroom.measure.resumption.companies import companies_on, telework_prior
@@ -185,7 +186,9 @@ def resumption(
         ),
         groundwork, holiday, telework, rest,
     )  # fmt: skip
+    give_back_after(told.seen.nbytes * 4)  # float32 by company and day, of which the states need as many again
     panel, silent = _panel(told, groundwork)
+    give_back_after(panel.working.nbytes)
     national = aggregate(panel)
     return ResumptionResult(
         panel=panel, frame=national, reference_date=told.reference, incomplete_days=told.incomplete,
@@ -256,6 +259,7 @@ def _told(
     prior = telework_prior(np.asarray(sections, dtype=str), telework)[code]
     code = code.astype(np.int64)
     group = np.unique(code * 2 + locked, return_inverse=True)[1].astype(np.int64)
+    give_back_after(q.nbytes)
     facts = evidence(q, nu, around, part, miss=miss, group=group, holiday=span)
     telling = facts.closed.mean(axis=1) < TELLING
     return _Told(

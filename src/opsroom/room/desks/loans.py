@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from opsroom.base.settings import Cadence, DeskSettings
@@ -82,17 +83,17 @@ def _figures(
 
     books = names.get("accounts")
     collections = optional_frame(view, settings, "collections")
-    accounts = view.frame(books, list(_ACCOUNTS)) if books and view.has(books) else None
+    accounts = partial(view.frame, books, list(_ACCOUNTS)) if books and view.has(books) else None
     loans, register = view.frame(names["loans"], list(_LOANS)), view.frame(names["register"], list(_REGISTER))
     until = same_until(loans, register, as_of=view.day)
-    debts, stocks = [loans], [accounts]
-    del accounts, loans  # years of every company and loan: the method lets go of them once they are looked at
+    debts = [loans]
+    del loans  # years of every loan: the method lets go of them once they are looked at
     try:
         result = delinquency(
             debts.pop(),
             register=register,
             collections=collections,
-            accounts=stocks.pop(),
+            accounts=accounts,
             as_of=view.day,
         )
     except FitError as error:

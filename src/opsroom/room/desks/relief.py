@@ -174,10 +174,9 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
     view.memory.pop(place, None)  # not twice in memory
     mark = Mark.of(view, [*reports, accounts])
     since = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
-    # In one expression each: the whole tables are not held on to while their companies are looked at.
-    work = Groundwork.of(
-        firm_months=_without(natural, _reports(view, reports, since)),
-        accounts=_without(natural, view.frame(accounts, list(_ACCOUNTS), period_from=since)),
+    work = Groundwork.of(  # which reads one table after the other, and holds on to none
+        accounts=lambda: _without(natural, view.frame(accounts, list(_ACCOUNTS), period_from=since)),
+        firm_months=lambda: _without(natural, _reports(view, reports, since)),
         as_of=view.day,
         activity_months=known.months,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import FitError, SettingsError
+from opsroom.base.memory import give_back_after
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.calendar import is_due, publication_days
 from opsroom.room.desk import DeskOutcome, View, earlier_release
@@ -147,6 +148,7 @@ class ResumptionDesk:
         recent = readings_of(view, names.meters, start=first)
         if view.day > cohort + SETTLED or last_fit(view, cohort):
             forget(view, before=first)  # normals stand still: the time before is not needed again
+        give_back_after(recent.array.nbytes)
         links, register = frame_of(view, names.links), frame_of(view, names.register)
         groundwork: Groundwork | None = view.memory.get("resumption.groundwork")
         made_of = (register, links, baseline)
