@@ -23,6 +23,7 @@ from opsroom.measure.resumption import (
     resumption,
     turning_day,
 )
+from opsroom.measure.resumption.cells import detailed_cells, region_cells
 from opsroom.measure.resumption.changes import contributions, remembered
 from opsroom.measure.resumption.meters import MeterDays
 from opsroom.measure.resumption.readings import Chains, company_use, day_numbers, ordinal
@@ -369,6 +370,22 @@ def test_the_move_since_last_week_adds_up(place: Town, baseline: Baseline) -> No
     pd.testing.assert_frame_equal(contributions(kept, after), contributions(before, after))
     names = [c.name for c in after.cells(before)]
     assert names == ["resumption.national", "resumption.section", "resumption.region", "resumption.change"]
+
+
+def test_the_detailed_cells_add_up_to_those_of_the_region(result: ResumptionResult) -> None:
+    detailed, region = detailed_cells(result), region_cells(result).frame
+    assert detailed.additive == ("region", "section", "size_class")
+    finest = detailed.frame
+    whole = finest[finest["section"] == "_T"].set_index(["region", "size_class"]).sort_index()
+    region = region[region["weight"] == "count"].set_index(["region", "size_class"]).sort_index()
+    assert whole.index.equals(region.index)
+    for part in ("at_work", "cohort", "used", "normal", "resumed__adjusted", "capacity__adjusted"):
+        np.testing.assert_allclose(whole[part], region[part], rtol=1e-9)
+    inner = finest[(finest[["region", "section", "size_class"]] != "_T").all(axis=1)]
+    assert inner["cohort"].sum() == region.loc[("_T", "_T"), "cohort"]
+    assert inner.groupby(["region", "size_class"])["at_work"].sum().to_dict() == {
+        at: n for at, n in whole["at_work"].items() if "_T" not in at
+    }
 
 
 def test_cells_hold_the_headline_and_its_margins(result: ResumptionResult) -> None:

@@ -541,6 +541,7 @@ ENGLISH: dict[str, str] = {
     "series.resumption.national": "Work resumption, national",
     "series.resumption.section": "Work resumption by section",
     "series.resumption.region": "Work resumption by region",
+    "series.resumption.detailed": "Work resumption by region, sector and size",
     "series.resumption.change": "What changed since the last release",
     "series.resumption.use": "Why electricity use moved",
     "series.flows.weekly": "Flows of goods, people, capital and data",

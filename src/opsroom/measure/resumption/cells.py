@@ -114,6 +114,15 @@ def region_cells(result: ResumptionResult) -> Cells:
     )  # fmt: skip
 
 
+def detailed_cells(result: ResumptionResult) -> Cells:
+    """Return region × section × size class at the reference date, by count; its total is the national figure."""
+    panel = result.panel
+    groups = [np.array([panel.column(result.reference_date)])]
+    dims = {name: name for name in ("region", "section", "size_class")}
+    frame = _Tables(panel, dims, groups, [str(result.reference_date)], "date").of("count", SECTION_PARTS)
+    return _cells("resumption.detailed", ("date", *dims), (RESUMED, CAPACITY), frame, tuple(dims), _facts(result))
+
+
 def change_cells(previous: ResumptionResult, current: ResumptionResult) -> list[Cells]:
     """Return what moved since the last result; its contributors are the companies that moved it.
 

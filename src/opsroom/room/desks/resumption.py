@@ -2,8 +2,9 @@
 
 Settings: dataset names ``meters``, ``meter_links``, ``register``, ``weather``, and, where there are any, ``calendar``
 (absent: made of the country's public holidays), ``telework`` and ``restrictions``; ``history_days`` (days of
-readings before the cohort day on which each company's normal is learnt, default 380). The room's ``[holiday]``
-table gives ``start`` and ``end``, its ``[cohort]`` table ``day``.
+readings before the cohort day on which each company's normal is learnt, default 380); ``detailed`` (true: region ×
+section × size class come out monthly, too, which takes the gate a minute). The room's ``[holiday]`` table gives
+``start`` and ``end``, its ``[cohort]`` table ``day``.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class ResumptionDesk:
         "resumption.change": "weekly",
         "resumption.use": "weekly",
         "resumption.region": "monthly",
+        "resumption.detailed": "monthly",
     }
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
@@ -107,7 +109,7 @@ class ResumptionDesk:
             return DeskOutcome(None, note=f"no index could be made ({error.code})")
         previous = self._previous(view, settings, names, dates)
         view.memory["resumption.last"] = (view.day, remembered(result))
-        cells = tuple(self._described(view, names, c) for c in self._cells(view, result, previous))
+        cells = tuple(self._described(view, names, c) for c in self._cells(view, settings, result, previous))
         return DeskOutcome(result, cells)
 
     def begin(self, view: View, settings: DeskSettings) -> Mapping[str, Any]:
@@ -124,7 +126,9 @@ class ResumptionDesk:
             return {}  # `run` meets it again and says so
         return {_BASELINES: view.memory[_BASELINES]}
 
-    def _cells(self, view: View, result: ResumptionResult, previous: ResumptionResult | None) -> Iterator[Cells]:
+    def _cells(
+        self, view: View, settings: DeskSettings, result: ResumptionResult, previous: ResumptionResult | None
+    ) -> Iterator[Cells]:
         """Yield the cells that are due; the many cells of regions are not counted out on other days."""
         from opsroom.measure.resumption import cells as make
 
@@ -132,6 +136,8 @@ class ResumptionDesk:
         yield make.section_cells(result)
         if is_due(self.cadences["resumption.region"], view.day, view.settings.publish):
             yield make.region_cells(result)
+            if settings.get("detailed", False):
+                yield make.detailed_cells(result)
         if previous is not None and previous.reference_date < result.reference_date:
             yield from make.change_cells(previous, result)
         yield from make.movement_cells(result)
