@@ -161,7 +161,7 @@ def test_story_of_every_day_is_whole(meridia_releases: Any, builder: Any, index:
         assert sentence.releases
 
 
-def test_story_leaves_out_what_is_suppressed(builder: Any) -> None:
+def test_story_says_what_is_suppressed_and_no_more(builder: Any) -> None:
     day = builder.WEDNESDAYS[6]
     measures = [
         ("resumed", "%", "share", 1, ["resumed_lower", "resumed_upper"]),
@@ -171,7 +171,12 @@ def test_story_leaves_out_what_is_suppressed(builder: Any) -> None:
     rows = [["2020-03-01", "count", "_T", None, None, None, None, None]]
     release = builder.make("resumption.national", day, ["date", "weight", "size"], measures, rows,
                            {"reference_date": "2020-03-01", "cohort_day": "2020-01-17"})  # fmt: skip
-    assert story(builder.MemoryReleases([release], {})) == []
+    [told] = story(builder.MemoryReleases([release], {}))
+    assert told.text == (
+        "Withheld here, for they could betray single companies: the share of companies at work and how many "
+        "companies the figure rests on."
+    )
+    assert told.releases == (release.id,)
 
 
 def test_losses_fall_or_rise_in_words_without_a_minus_sign() -> None:
@@ -253,3 +258,21 @@ def test_story_before_the_first_release(meridia_releases: Any) -> None:
         story(meridia_releases, "2019-01-01")
     with pytest.raises(UsageError):
         story(meridia_releases, "tomorrow")
+
+
+def test_a_cost_is_told_without_the_part_that_is_withheld(builder: Any) -> None:
+    day = builder.WEDNESDAYS[6]
+    # the builder's status of a row follows from its first measure
+    measures = [(f"expected_loss_{whom}", "MER", "sum", 0, []) for whom in ("state", "bank", "other")]
+    measures += [(name, "MER", "sum", 0, []) for name in ("deferred", "outlay", "contingent")]
+    measures += [(name, "companies", "count", 0, []) for name in ("decisive", "windfall", "futile", "cliff")]
+    rows = [
+        ["none", "all", "_T", *[0] * 10],
+        ["holiday_both", "all", "_T", None, -3_000_000, -2_000_000, 5_000_000, 0, 4_000_000, 9, 8, 7, 6],
+        ["holiday_principal", "all", "_T", -1, -1_000_000, -1_000_000, 5_000_000, 0, 4_000_000, 5, 5, 5, 5],
+    ]
+    release = builder.make("relief.options", day, ["option", "month", "section"], measures, rows,
+                           {"expected_loss": "change against doing nothing"})  # fmt: skip
+    told = {s.id: s.text for s in story(builder.MemoryReleases([release], {})) if s.topic == "options"}
+    assert "by MER\u00a03.0\u00a0million at banks and 2.0\u00a0million at others" in told["story.cost"]
+    assert told["story.withheld"].endswith(": expected losses of some who bear them.")

@@ -153,6 +153,13 @@ def bounds(row: dict[str, Any] | None, name: str) -> tuple[float, float] | None:
     return None if lower is None or upper is None else (lower, upper)
 
 
+def strongest(release: Any) -> str | None:
+    """Return the option that is decisive for most companies, or None."""
+    rows = [r for r in records(release, month="all", section="_T") if number(r, "decisive") is not None]
+    rows = [r for r in rows if r["option"] != "none"]
+    return str(max(rows, key=lambda r: float(r["decisive"]))["option"]) if rows else None
+
+
 def by_series(release: ReleaseView | None, measure: str) -> dict[str, list[dict[str, Any]]]:
     """Return the rows in which a measure is known by code of their series, in the release's order."""
     found: dict[str, list[dict[str, Any]]] = {}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from itertools import chain
 from typing import Any
 
 from opsroom.base.errors import InternalError
 from opsroom.faces import words as w
 from opsroom.faces.codes import currency_of, section_name, series_title
-from opsroom.faces.reader import Desk, ReleasesReader, bounds, day_of, desk_at, number, one, records
+from opsroom.faces.reader import Desk, ReleasesReader, bounds, day_of, desk_at, number, one, records, strongest
 from opsroom.faces.words import Sentence
 from opsroom.faces.words_public import activity, gaps, growth, late, levels, restrictions
 from opsroom.faces.words_record import Part, record
+from opsroom.faces.words_withheld import withheld
 
 TOPICS = ("work", "output", "credit", "options", "record")
 
@@ -31,7 +33,7 @@ def story(releases: ReleasesReader, day: date | str | None = None) -> list[Sente
     -------
     list of Sentence
         In the order of the loop: work, output, credit, options, record. A sentence whose numbers
-        were not published, or are suppressed, is left out.
+        were not published is left out; of those that are suppressed, one says that they are.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def tell(desk: Desk) -> list[Sentence]:
         ("options", _options),
         ("record", record),
     ):
-        for message, values, used in parts(desk):
+        for message, values, used in chain(parts(desk), withheld(desk, topic)):
             text = w.say(message, **values)
             # A number that is not there must never become a word on a page.
             if any(value is None or str(value) in ("None", "nan", "") for value in values.values()):
@@ -286,20 +288,14 @@ def _loans(desk: Desk) -> Iterator[Part]:
         elif flagged:
             yield "story.warnings", {"sections": w.listing(flagged)}, (loans,)
         elif month:
-            yield "story.no_warnings", {}, (loans,)
+            hidden = any(r.get("warning") is None for r in records(loans, month=month))
+            yield "story.no_warnings_shown" if hidden else "story.no_warnings", {}, (loans,)
     liquidity = desk.get("liquidity.section")
     if liquidity is not None:
         month = max((str(r["month"]) for r in records(liquidity)), default="")
         jobs = number(one(liquidity, month=month, section="_T", size="_T"), "jobs_under_30_days")
         if jobs is not None:
             yield "story.liquidity", {"jobs": w.number(jobs), "month": w.period(month)}, (liquidity,)
-
-
-def strongest(release: Any) -> str | None:
-    """Return the option that is decisive for most companies, or None."""
-    rows = [r for r in records(release, month="all", section="_T") if number(r, "decisive") is not None]
-    rows = [r for r in rows if r["option"] != "none"]
-    return str(max(rows, key=lambda r: float(r["decisive"]))["option"]) if rows else None
 
 
 def last_month(release: Any) -> str:
@@ -361,7 +357,7 @@ def _cost(release: Any, row: dict[str, Any] | None) -> Iterator[Part]:
     """Say what an option defers, needs and puts at risk, each by itself."""
     deferred, outlay, contingent = (number(row, name) for name in ("deferred", "outlay", "contingent"))
     losses = {whom: number(row, f"expected_loss_{whom}") for whom in ("bank", "state", "other")}
-    if deferred is None or outlay is None or contingent is None or any(v is None for v in losses.values()):
+    if deferred is None or outlay is None or contingent is None or all(v is None for v in losses.values()):
         return
     unit = currency_of(release)
     needs = w.say("words.outlay", amount=w.money(outlay, unit)) if outlay else w.say("words.outlay_none")

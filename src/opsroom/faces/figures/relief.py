@@ -8,8 +8,8 @@ from opsroom.base.charts import Caption
 from opsroom.faces import words as w
 from opsroom.faces.codes import currency_of
 from opsroom.faces.figures.figure import Figure, source_of, table
-from opsroom.faces.reader import Desk, day_of, number, one, records
-from opsroom.faces.words_story import last_month, strongest
+from opsroom.faces.reader import Desk, day_of, number, one, records, strongest
+from opsroom.faces.words_story import last_month
 
 CLASSES = ("decisive", "cliff", "windfall", "futile")
 COSTS = (
