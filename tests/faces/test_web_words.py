@@ -11,7 +11,7 @@ import pytest
 from opsroom.base.errors import AsOfError, InternalError, UsageError
 from opsroom.faces import words as w
 from opsroom.faces.figures.output import news
-from opsroom.faces.reader import Desk
+from opsroom.faces.reader import Desk, desk_at
 from opsroom.faces.words_en import ENGLISH
 from opsroom.faces.words_story import TOPICS, story
 
@@ -276,3 +276,21 @@ def test_a_cost_is_told_without_the_part_that_is_withheld(builder: Any) -> None:
     told = {s.id: s.text for s in story(builder.MemoryReleases([release], {})) if s.topic == "options"}
     assert "by MER\u00a03.0\u00a0million at banks and 2.0\u00a0million at others" in told["story.cost"]
     assert told["story.withheld"].endswith(": expected losses of some who bear them.")
+
+
+def test_a_change_of_which_the_parts_are_withheld_is_drawn_and_one_withheld_whole_says_so(builder: Any) -> None:
+    from opsroom.faces.figures.registry import attempt
+
+    day, measures = builder.WEDNESDAYS[6], [("value", "percentage points", "sum", 1, [])]
+
+    def figure(values: list[float | None]) -> Any:
+        parts = zip(("activity", "late_data", "revision", "_T"), values, strict=True)
+        rows = [["2020-03-01", part, "count", value] for part, value in parts]
+        release = builder.make("resumption.change", day, ["date", "component", "weight"], measures, rows)
+        return attempt(desk_at(builder.MemoryReleases([release], {})), "resumption.change")
+
+    some = figure([None, 0.5, None, -0.3])
+    assert some.caption.finding == "−0.3 points since the last release; how much of it is activity is withheld"
+    assert [row[0] for row in some.rows] == ["late_data", "_T"]
+    assert not some.all_withheld
+    assert figure([None] * 4).all_withheld

@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - a message is one line, as in a catalogue of translators
 from __future__ import annotations
 
+from opsroom.faces.words_hidden import HIDDEN
 from opsroom.faces.words_inbox import INBOX
 from opsroom.faces.words_methods import METHODS
 
@@ -50,21 +51,6 @@ ENGLISH: dict[str, str] = {
     "story.warnings": "Delinquency is unusually high against its own history in {sections}.",
     "story.no_warnings": "No section's delinquency is unusually high against its own history.",
     "story.no_warnings_shown": "Of the sections that can be shown, none's delinquency is unusually high against its own history.",
-    "story.withheld": "Withheld here, for they could betray single companies: {figures}.",
-    "words.withheld_at_work": "the share of companies at work",
-    "words.withheld_sme": "the share of small and medium-sized companies at work",
-    "words.withheld_jobs": "the share weighted by jobs",
-    "words.withheld_sales": "the share weighted by sales",
-    "words.withheld_capacity": "use of electricity against normal",
-    "words.withheld_coverage": "how many companies the figure rests on",
-    "words.withheld_change": "what moved the figure since the release before",
-    "words.withheld_arrears": "the state of all company loans",
-    "words.withheld_liquidity": "jobs at companies short of cash",
-    "words.withheld_none": "what happens without action",
-    "words.withheld_classes": "whom an option saves",
-    "words.withheld_deferred": "what an option defers and needs",
-    "words.withheld_losses": "expected losses of some who bear them",
-    "words.withheld_contingent": "the contingent liability",
     "story.liquidity": "In {month}, {jobs} jobs were at companies with less than 30 days of cash.",
     # -- story: options
     "story.none": "Without action, {companies} companies ({interval}) with {jobs} jobs run out of cash by {month}. Illiquid is not failed; jobs at risk are not jobs lost.",
@@ -552,6 +538,7 @@ ENGLISH: dict[str, str] = {
     "page.exam.about": "The exam is a simulation: it uses nothing of this room, and it is not a release.",
     "page.exam.limits": "In brackets the interval over draws of shocks. Shocks: share of output that a hit sector loses; unannounced: share of shocks of which nobody is told beforehand.",
     "page.exam.day": "Held on {day}.",
+    **HIDDEN,
     **INBOX,
     # -- series and measures (generic figures)
     "series.resumption.national": "Work resumption, national",

@@ -10,7 +10,7 @@ from opsroom._version import __version__
 from opsroom.base.charts import Caption
 from opsroom.base.charts_render import DrawingCache, Mode, draw_bare, dress, render_svg
 from opsroom.faces import words as w
-from opsroom.faces.reader import day_of
+from opsroom.faces.reader import day_of, measures_of, records
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,13 @@ class Figure:
     def main(self) -> Any:
         """The release that the figure is about."""
         return self.releases[0]
+
+    @property
+    def all_withheld(self) -> bool:
+        """Whether the main release has rows, and the gate lets no measure of any of them out."""
+        names = [m.name for m in measures_of(self.main)]
+        rows = records(self.main)
+        return bool(rows) and all(row.get(name) is None for row in rows for name in names)
 
     @property
     def source(self) -> str:

@@ -366,13 +366,15 @@ def use(desk: Desk) -> Figure | None:
         return None
     found = {str(r["component"]): number(r, "value") for r in records(release)}
     total, activity = found.get("_T"), found.get("activity")
-    if total is None or activity is None:
+    if total is None:
         return None
     order = [c for c in ("activity", "weather", "calendar", "composition") if found.get(c) is not None]
     rows = [{"component": c, "name": w.label("component", c), "value": found[c]} for c in [*order, "_T"]]
     columns = ("component", "name", "value")
     caption = Caption(
-        w.say("fig.use.finding", activity=w.signed(activity), total=w.signed(total)),
+        w.say("fig.use.finding_hidden", total=w.signed(total))
+        if activity is None
+        else w.say("fig.use.finding", activity=w.signed(activity), total=w.signed(total)),
         w.say("fig.use.unit", to=w.day(str(release.facts.get("to", "")))),
         source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
@@ -394,13 +396,15 @@ def change(desk: Desk) -> Figure | None:
         return None
     found = {str(r["component"]): number(r, "value") for r in records(release, weight="count")}
     total, activity = found.get("_T"), found.get("activity")
-    if total is None or activity is None:
+    if total is None:
         return None
     order = [c for c in ("activity", "late_data", "revision") if found.get(c) is not None]
     rows = [{"component": c, "name": w.label("component", c), "value": found[c]} for c in [*order, "_T"]]
     columns = ("component", "name", "value")
     caption = Caption(
-        w.say("fig.change.finding", activity=w.signed(activity), total=w.signed(total)),
+        w.say("fig.change.finding_hidden", total=w.signed(total))
+        if activity is None
+        else w.say("fig.change.finding", activity=w.signed(activity), total=w.signed(total)),
         w.say("fig.change.unit"), source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
 
