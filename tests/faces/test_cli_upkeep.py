@@ -102,6 +102,27 @@ def test_an_erasure_names_values_of_one_field(folder: Path, words: tuple[str, ..
     assert caught.value.code == "OPS-U112"
 
 
+def test_rows_are_erased_by_age(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ("--room", str(folder), "--json")
+    with Room.open(folder) as room:
+        days = [d.recorded_at.date() for d in room.store.deliveries("sales")]
+    why = ("--reason", "old", "--legal-basis", "agreement")
+    run("store", "erase", "sales", "--recorded-before", days[0].isoformat(), *why, *more)
+    assert json.loads(capsys.readouterr().out)["rows"] == 0
+    (folder / "providers.toml").write_text('[[providers]]\nname = "Office"\nretention_days = 1\n', encoding="utf-8")
+    run("store", "erase", "--past-retention", *more)
+    assert json.loads(capsys.readouterr().out) == [], "no dataset of that provider"
+    run("store", "erase", "--past-retention", "--room", str(folder))
+    assert "Nothing is held longer" in "".join(capsys.readouterr())
+    for words in (("--past-retention", "--recorded-before", "2020-01-01"), ("--recorded-before", "2020-01-01")):
+        with pytest.raises(OpsroomError) as caught:
+            run("store", "erase", *(("sales",) if len(words) > 2 else ()), *words, *why, "--room", str(folder))
+        assert caught.value.code == "OPS-U112"
+    with pytest.raises(OpsroomError) as caught:
+        run("store", "erase", "sales", "--recorded-before", days[0].isoformat(), "--room", str(folder))
+    assert caught.value.code == "OPS-U110"
+
+
 SERIES = """
 schema_version = 1
 name = "prices"

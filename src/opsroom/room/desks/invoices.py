@@ -68,7 +68,7 @@ class InvoicesDesk:
 
         paid_until = _months_over(reach(due, "last_paid", fewest), before=view.day) if len(due) else None
         due = due.iloc[:0] if paid_until is None else due[due["month"].between(paid_until - last + 1, paid_until)]
-        found = Trading(*(_told(rows) for rows in (due, issued, network)), currency)
+        found = Trading(_told(due), _told(issued), _told(network), currency)
         if not (len(network) or len(issued) or len(due)):
             return DeskOutcome(found, note="no month is complete")
         cells = tuple(found.cells())
