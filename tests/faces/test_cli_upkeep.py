@@ -86,13 +86,22 @@ def test_a_unit_is_erased_and_the_erasure_lifted(
     keys.write_text("2\n\n3\n", encoding="utf-8")
     run("store", "erase", "sales", "--keys-file", str(keys), *more)
     assert json.loads(capsys.readouterr().out)["rows"] == 3
-    run("store", "lift", "1", "--room", str(folder))
+    late = tmp_path / "late.csv"
+    late.write_text("company,month,sales\n1,2020-03,7\n5,2020-03,7\n", encoding="utf-8")
+    run("ingest", "sales", str(late), "--room", str(folder), "--known-at", "2020-04-01")
+    said = "".join(capsys.readouterr())
+    assert "OPS-D040: 1 row(s): the unit was erased; its row is not kept" in said
+    assert "erased_unit: 1 row(s) of units that were erased (erasure 1) were refused" in said
+    run("quarantine", "list", "--room", str(folder))
+    assert "OPS-D040 1" in "".join(capsys.readouterr())
+    run("store", "lift", "1", "--room", str(folder), "--reason", "it was another company")
     capsys.readouterr()
     run("store", "erasures", "--room", str(folder), "--json")
     assert [bool(one["lifted_at"]) for one in json.loads(capsys.readouterr().out)] == [True, False]
     with Room.open(folder) as room:
-        assert room.store.arrow("sales").num_rows == 0
-        assert [e.act for e in room.audit.entries()][3:] == ["erase", "erase", "lift erasure"]
+        assert room.store.arrow("sales", columns=["company"])["company"].to_pylist() == [5]
+        assert [e.act for e in room.audit.entries()][3:] == ["erase", "erase", "ingest", "lift erasure"]
+        assert "another company" in repr(room.audit.entries()[-1])
 
 
 @pytest.mark.parametrize("words", [(), ("--where", "company"), ("--where", "company=1", "--where", "sales=1")])

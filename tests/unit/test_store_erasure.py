@@ -130,11 +130,19 @@ def test_an_erased_unit_does_not_come_back_until_the_erasure_is_lifted(store: St
     erase_it(store)
     report = deliver(store, 10, {GONE: 9, "d": 1}, date(2019, 3, 1))
     assert (report.accepted, report.quarantined, dict(report.reasons)) == (1, 1, {"OPS-D040": 1})
+    (told,) = (a for a in report.quality.alarms if a.kind == "erased_unit")
+    assert told.words.startswith("1 row(s) of units that were erased (erasure 1) were refused")
+    assert "opsroom store lift 1" in told.words
+    assert GONE not in report.summary() + repr(report.quality)
+    kept = store.quarantine("sales", report.delivery).to_pylist()
+    assert [(r["code"], r["record"], r["row"]) for r in kept] == [("OPS-D040", "", 1)], "said in quarantine, too"
     report = deliver(store, 11, {GONE: -9, "e": 1}, date(2019, 3, 1))
     assert (report.accepted, report.quarantined, dict(report.reasons)) == (1, 1, {"OPS-D028": 1})
     assert holding(store.path) == []
     assert lift(store.state, 1, AT)
-    assert deliver(store, 12, {GONE: 9}, date(2019, 3, 1)).accepted == 1
+    report = deliver(store, 12, {GONE: 9}, date(2019, 3, 1))
+    assert report.accepted == 1
+    assert "erased_unit" not in {a.kind for a in report.quality.alarms}
 
 
 def test_an_erasure_that_was_interrupted_is_finished(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,8 +158,8 @@ def erase_past_retention(
     return done
 
 
-def lift_erasure(room: Room, number: int) -> None:
-    """Allow later deliveries of the keys of an erasure again.
+def lift_erasure(room: Room, number: int, *, reason: str = "") -> None:
+    """Allow later deliveries of the keys of an erasure again, with the reason in the audit log.
 
     Raises
     ------
@@ -169,7 +169,8 @@ def lift_erasure(room: Room, number: int) -> None:
     room.guard.require("manage_datasets")
     if not lift(room.state, number, room.store.clock()):
         raise NotFoundError(f"there is no erasure {number}.", remedy="List them with `opsroom store erasures`.")
-    room.audit.append(room.actor, "lift erasure", str(number), at=room.store.clock())
+    told = f"{number}: {reason.strip()}" if reason.strip() else str(number)
+    room.audit.append(room.actor, "lift erasure", told, at=room.store.clock())
 
 
 def list_erasures(room: Room) -> list[Erasure]:

@@ -200,18 +200,20 @@ def erasures(*, room: RoomPath = Path(), json: Json = False) -> None:
 
 
 @store.command
-def lift(number: int, /, *, room: RoomPath = Path()) -> None:
-    """Allow later deliveries of the keys of an erasure again.
+def lift(number: int, /, *, reason: str = "", room: RoomPath = Path()) -> None:
+    """Allow later deliveries of the keys of an erasure again; who, when and why is in the audit log.
 
     Parameters
     ----------
     number
         Number of the erasure.
+    reason
+        Why.
     room
         Folder of the room.
     """
     from opsroom.room.upkeep import lift_erasure
 
     with open_room(room) as opened:
-        lift_erasure(opened, number)
+        lift_erasure(opened, number, reason=reason)
     say(f"Erasure {number} is lifted: later deliveries of its keys are taken.")
