@@ -86,13 +86,22 @@ def test_a_unit_is_erased_and_the_erasure_lifted(
     keys.write_text("2\n\n3\n", encoding="utf-8")
     run("store", "erase", "sales", "--keys-file", str(keys), *more)
     assert json.loads(capsys.readouterr().out)["rows"] == 3
-    run("store", "lift", "1", "--room", str(folder))
+    late = tmp_path / "late.csv"
+    late.write_text("company,month,sales\n1,2020-03,7\n5,2020-03,7\n", encoding="utf-8")
+    run("ingest", "sales", str(late), "--room", str(folder), "--known-at", "2020-04-01")
+    said = "".join(capsys.readouterr())
+    assert "OPS-D040: 1 row(s): the unit was erased; its row is not kept" in said
+    assert "erased_unit: 1 row(s) of units that were erased (erasure 1) were refused" in said
+    run("quarantine", "list", "--room", str(folder))
+    assert "OPS-D040 1" in "".join(capsys.readouterr())
+    run("store", "lift", "1", "--room", str(folder), "--reason", "it was another company")
     capsys.readouterr()
     run("store", "erasures", "--room", str(folder), "--json")
     assert [bool(one["lifted_at"]) for one in json.loads(capsys.readouterr().out)] == [True, False]
     with Room.open(folder) as room:
-        assert room.store.arrow("sales").num_rows == 0
-        assert [e.act for e in room.audit.entries()][3:] == ["erase", "erase", "lift erasure"]
+        assert room.store.arrow("sales", columns=["company"])["company"].to_pylist() == [5]
+        assert [e.act for e in room.audit.entries()][3:] == ["erase", "erase", "ingest", "lift erasure"]
+        assert "another company" in repr(room.audit.entries()[-1])
 
 
 @pytest.mark.parametrize("words", [(), ("--where", "company"), ("--where", "company=1", "--where", "sales=1")])
@@ -100,6 +109,27 @@ def test_an_erasure_names_values_of_one_field(folder: Path, words: tuple[str, ..
     with pytest.raises(OpsroomError) as caught:
         run("store", "erase", "sales", *words, "--reason", "r", "--legal-basis", "l", "--room", str(folder))
     assert caught.value.code == "OPS-U112"
+
+
+def test_rows_are_erased_by_age(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ("--room", str(folder), "--json")
+    with Room.open(folder) as room:
+        days = [d.recorded_at.date() for d in room.store.deliveries("sales")]
+    why = ("--reason", "old", "--legal-basis", "agreement")
+    run("store", "erase", "sales", "--recorded-before", days[0].isoformat(), *why, *more)
+    assert json.loads(capsys.readouterr().out)["rows"] == 0
+    (folder / "providers.toml").write_text('[[providers]]\nname = "Office"\nretention_days = 1\n', encoding="utf-8")
+    run("store", "erase", "--past-retention", *more)
+    assert json.loads(capsys.readouterr().out) == [], "no dataset of that provider"
+    run("store", "erase", "--past-retention", "--room", str(folder))
+    assert "Nothing is held longer" in "".join(capsys.readouterr())
+    for words in (("--past-retention", "--recorded-before", "2020-01-01"), ("--recorded-before", "2020-01-01")):
+        with pytest.raises(OpsroomError) as caught:
+            run("store", "erase", *(("sales",) if len(words) > 2 else ()), *words, *why, "--room", str(folder))
+        assert caught.value.code == "OPS-U112"
+    with pytest.raises(OpsroomError) as caught:
+        run("store", "erase", "sales", "--recorded-before", days[0].isoformat(), "--room", str(folder))
+    assert caught.value.code == "OPS-U110"
 
 
 SERIES = """

@@ -46,7 +46,7 @@ def test_the_columns_are_those_promised(name: str) -> None:
 def test_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     app(["dataset", "list", "--built-in", "--json"], result_action="return_value")
     listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert set(listed) == set(built_in_names()) == {*COLUMNS, "weather", "invoices", "objectives"}
+    assert set(listed) == set(built_in_names()) == {*COLUMNS, "weather", "invoices", "payments", "objectives"}
     assert listed["load"]["desk"] == "activity"
     public = {name for name, row in listed.items() if row["access"] == "public"}
     assert public == {"load", "vintages", "credit", "prices", "weather", "objectives"}

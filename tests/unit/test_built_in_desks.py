@@ -63,7 +63,9 @@ def published(room: Room, day: str) -> dict[str, object]:
 
 
 def test_whose_figures_are_the_institution_s_opens_a_desk() -> None:
-    assert set(built_in_names()) - set(DESKS) == {"weather", "objectives"}, "these are read by other desks alone"
+    assert set(built_in_names()) - set(DESKS) == {"weather", "payments", "objectives"}, (
+        "these are read by other desks alone"
+    )
 
 
 def test_the_register_opens_the_count_of_companies(room: Room) -> None:
@@ -120,32 +122,3 @@ def test_payroll_returns_open_a_desk_of_their_own_frequency(room: Room) -> None:
     with Room.open(room.path) as again:
         (desk,) = again.settings.desks
     assert (desk.name, desk.get("known"), desk.get("frequency")) == ("payroll", "filed_on", "Q")
-
-
-def test_invoices_open_the_desk_of_payments(room: Room) -> None:
-    dice = random.Random(6)
-    rows = []
-    for n in range(3000):
-        due = dt.date(2021, 1, 1) + dt.timedelta(days=n % 400)
-        paid = due + dt.timedelta(days=dice.choice((-5, 3, 20, 40)))
-        kind, net = ("invoice", 100) if n % 50 else ("credit_note", -100)
-        rows.append((COMPANIES[n % 120], "FN X", f"R{n}", kind, due - dt.timedelta(days=30), due, "EUR", net, 0, net,
-                     paid if paid < dt.date(2022, 2, 5) else "", "x"))  # fmt: skip
-    add_built_in(room, built_in("invoices", **LAW))
-    spec = built_in("invoices", **LAW)
-    import pandas as pd
-
-    frame = pd.DataFrame(rows, columns=[f.source for f in spec.fields])
-    for column in ("issued_on", "due_on", "paid_on"):
-        frame[column] = pd.to_datetime(frame[column].replace("", None)).dt.date
-    assert room.ingest("invoices", frame, "2022-02-05").quarantined == 0
-    register(room)
-    outcome = run(room, "delays", dt.date(2022, 2, 6))
-    (cells,) = outcome.cells  # type: ignore[attr-defined]  # a DeskOutcome
-    told = cells.frame.set_index(["period", "sector"])
-    for month in ("2021-06", "2022-01"):
-        paid = [r for r in rows if r[3] == "invoice" and f"{r[5]:%Y-%m}" == month and r[10]]
-        assert told.loc[(month, "_T"), "n_reported"] == len(paid)
-    assert told.loc[("2022-01", "_T"), "complete"] == "no"
-    assert told.loc[("2021-06", "_T"), "complete"] == "yes"
-    assert "delays.payments" in published(room, "2022-02-06"), "through the gate"

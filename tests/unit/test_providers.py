@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from opsroom.base.errors import AccessError, NotFoundError, SettingsError
+from opsroom.base.errors import AccessError, NotFoundError, SettingsError, UsageError
 from opsroom.base.providers import Provider, read_providers
 from opsroom.faces.cli.main import run
 from opsroom.room.dropout import dropout
@@ -19,6 +19,7 @@ from opsroom.room.lineage import lineage, openlineage
 from opsroom.room.providers import history
 from opsroom.room.quarantine import export_refused, return_refused
 from opsroom.room.room import Room
+from opsroom.room.upkeep import erase_past_retention
 
 SPEC = """
 schema_version = 1
@@ -186,6 +187,29 @@ def test_data_are_not_readable_past_their_retention(room: Path) -> None:
         opened.store.clock = lambda: recorded + dt.timedelta(days=402)
         with pytest.raises(AccessError, match="OPS-A011"):
             opened.table("bank", dt.date(2020, 3, 1))
+
+
+def test_what_is_past_its_retention_is_erased_and_the_rest_is_readable_again(room: Path, tmp_path: Path) -> None:
+    (room / "providers.toml").write_text(PROVIDERS)
+    later = tmp_path / "bank-4.csv"
+    later.write_text("month,value\n2020-03,3.75\n2020-04,4.5\n")
+    with Room.open(room, actor="test") as opened:
+        recorded = opened.store.deliveries("bank")[0].recorded_at
+        opened.store.clock = lambda: recorded + dt.timedelta(days=300)
+        assert erase_past_retention(opened) == [], "nothing is held too long"
+        opened.ingest("bank", later, dt.date(2020, 5, 10))
+        opened.store.clock = lambda: recorded + dt.timedelta(days=402)
+        with pytest.raises(AccessError, match="--past-retention"):
+            opened.table("bank")
+        (done,) = erase_past_retention(opened)
+        assert (done.dataset, done.rows, done.legal_basis) == ("bank", 3, "agreement with Bank")
+        assert "held for more than 400 days (recorded before 2020-" in done.reason
+        assert opened.store.arrow("bank", columns=["value"])["value"].to_pylist() == [3.75, 4.5]
+        assert opened.store.arrow("bank", dt.date(2020, 5, 1)).num_rows == 0, "no older vintage holds again"
+        assert erase_past_retention(opened) == []
+        assert [e.act for e in opened.audit.entries()][-1] == "erase"
+        with pytest.raises(UsageError, match="has no retention"):
+            erase_past_retention(opened, "grid")
 
 
 # -- drop-out ----------------------------------------------------------------------------------

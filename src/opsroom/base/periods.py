@@ -209,6 +209,11 @@ def end_of_day(day: date, tz: str | ZoneInfo) -> datetime:
     return midnight.astimezone(UTC) - timedelta(microseconds=1)
 
 
+def start_of_day(day: date, tz: str | ZoneInfo) -> datetime:
+    """Return the first microsecond of a day in a zone, as UTC."""
+    return end_of_day(day - timedelta(days=1), tz) + timedelta(microseconds=1)
+
+
 def local_day(moment: datetime, tz: str | ZoneInfo) -> date:
     """Return the calendar day of a moment in a time zone."""
     return moment.astimezone(zone(tz) if isinstance(tz, str) else tz).date()

@@ -89,7 +89,7 @@ class Provider:
                 raise AccessError(
                     f"dataset {dataset!r}: the {agreement} lets data be held for {self.retention_days} days; "
                     f"the oldest are held for {held}.",
-                    remedy="Erase the periods past their retention: opsroom store erase DATASET --where PERIOD=DAY.",
+                    remedy="Erase what is past it: opsroom store erase DATASET --past-retention.",
                     code="OPS-A011",
                 )
 

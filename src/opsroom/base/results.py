@@ -89,14 +89,22 @@ class Measure:
     scale: float = 1.0
     """Multiplies the value before rounding: 100 for a share in per cent, 0.01 from cents to euros."""
     attached: tuple[str, ...] = ()
+    sides: tuple[tuple[str, ...], ...] = ()
+    """The same figures by other contributors: a payment is a seller's and a buyer's. One tuple of parts a side, in the
+    order of `parts`. The measure is published where the rules hold for every side."""
 
     def __post_init__(self) -> None:
         wanted = {"count": 1, "sum": 1, "share": 2, "ratio": 2, "public": 0}[self.kind]
-        if len(self.parts) != wanted:
+        if any(len(parts) != wanted for parts in (self.parts, *self.sides)):
             raise UsageError(
                 f"measure {self.name!r} of kind {self.kind!r} needs {wanted} part(s), has {len(self.parts)}.",
-                remedy="Name the additive parts behind the measure.",
+                remedy="Name the additive parts behind the measure, of every side as many.",
             )
+
+    @property
+    def every_side(self) -> tuple[tuple[str, ...], ...]:
+        """Parts by side, those that are shown first; none of a measure without parts."""
+        return (self.parts, *self.sides) if self.parts else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +161,7 @@ class Cells:
     def __post_init__(self) -> None:
         known = {part.name for part in self.parts}
         for measure in self.measures:
-            missing = [name for name in measure.parts if name not in known]
+            missing = [name for side in measure.every_side for name in side if name not in known]
             if missing:
                 raise UsageError(f"measure {measure.name!r} names unknown part(s) {', '.join(missing)}.")
         wanted = [*self.dimensions, *(c for p in self.parts for c in p.columns)]

@@ -126,6 +126,13 @@ METHODS: dict[str, str] = {
         "who takes it for a boom. Dates rest on the figures known today. Explosive is neither mispriced nor about to "
         "crash."
     ),
+    "how.invoices": (
+        "Invoices between companies, by section of the seller. Late: not paid by the day on which they were due. The "
+        "mean delay counts those not paid up to the day, which is the least that theirs will be. A link is a seller "
+        "and a buyer with an invoice in the month; single: the buyer has no other seller in that section and month; "
+        "new: there was no such link the month before. Companies of one group count as one. A figure is published "
+        "where the rules hold for the sellers behind it and for the buyers (docs/methods/invoices.md)."
+    ),
     "how.bottlenecks": (
         "New orders and unfilled orders over deliveries, of the companies that report all three. Orders placed twice "
         "in a shortage look like demand. Dependence on a provider counts the release series that read its data: they "

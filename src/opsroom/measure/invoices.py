@@ -56,6 +56,25 @@ def supplier_network(invoices: ibis.Table, *, unit: Unit = "M", currency: str = 
     )
 
 
+def settled(rows: ibis.Table, *, as_of: dt.date, payments: ibis.Table | None = None) -> ibis.Table:
+    """Return invoices with the day on which each was paid, ``settled_on``: null where that is not known by a day.
+
+    Parameters
+    ----------
+    rows
+        Invoices.
+    as_of
+        Later payments are not looked at.
+    payments
+        As for `payment_delay`; None: the invoices' own ``paid_on``.
+    """
+    if payments is None:
+        return verbs.derive(rows, settled_on=if_else(col("paid_on") <= as_of, col("paid_on"), None))
+    known = verbs.where(payments, condition=col("paid_on") <= as_of)
+    last = verbs.group(known, by=["seller_id", "invoice_number"], measures={"settled_on": ("max", "paid_on")})
+    return verbs.join(rows, last, on=["seller_id", "invoice_number"], how="left")
+
+
 def payment_delay(
     invoices: ibis.Table,
     *,
@@ -97,19 +116,14 @@ def payment_delay(
     rows = verbs.where(
         invoices, condition=(col("currency") == currency) & (col("kind") == "invoice") & (col("issued_on") <= as_of)
     )
-    if payments is not None:
-        known = verbs.where(payments, condition=col("paid_on") <= as_of)
-        last = verbs.group(known, by=["seller_id", "invoice_number"], measures={"settled_on": ("max", "paid_on")})
-        rows = verbs.join(rows, last, on=["seller_id", "invoice_number"], how="left")
-    else:
-        rows = verbs.derive(rows, settled_on=if_else(col("paid_on") <= as_of, col("paid_on"), None))
-    due, settled = col("due_on"), col("settled_on")
-    paid = ~settled.is_null()
-    overdue = settled.is_null() & (due < as_of)
+    rows = settled(rows, as_of=as_of, payments=payments)
+    due, payment = col("due_on"), col("settled_on")
+    paid = ~payment.is_null()
+    overdue = payment.is_null() & (due < as_of)
     rows = verbs.derive(
         rows,
         agreed_days=due.index("D") - col("issued_on").index("D"),
-        delay_days=settled.index("D") - due.index("D"),
+        delay_days=payment.index("D") - due.index("D"),
         is_paid=if_else(paid, lit(1), lit(0)),
         is_overdue=if_else(overdue, lit(1), lit(0)),
         late_gross=if_else(overdue, col("gross"), lit(0)),

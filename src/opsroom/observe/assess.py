@@ -99,7 +99,7 @@ def _report(
     kept = 0
     if record.quarantine:
         kept = pq.read_metadata(store.path / "quarantine" / spec.name / record.quarantine).num_rows
-    alarms = list(_reconcile(record, watch, held, kept))
+    alarms = [*_reconcile(record, watch, held, kept), *_kept_out(watch)]
     rows = watch.facts() | {
         "accepted": record.accepted,
         "quarantined": record.quarantined,
@@ -251,6 +251,19 @@ def _reconcile(record: Delivery, watch: Watch, held: int, kept: int) -> Iterator
         if rows in ROW_CUTS:
             at = f"file {file!r}" if file else "the table"
             yield Alarm("row_cut", "critical", f"{at} ends after {rows:,} rows, a limit of spreadsheets.")
+
+
+def _kept_out(watch: Watch) -> Iterator[Alarm]:
+    """Say that rows were refused because their unit was erased: by which erasure, never whose they are."""
+    if not watch.kept_out:
+        return
+    numbers = sorted(watch.kept_out)
+    erased = f"erasure {', '.join(map(str, numbers))}"
+    words = (
+        f"{sum(watch.kept_out.values()):,} row(s) of units that were erased ({erased}) were refused, and nothing of "
+        f"them is kept. To take later ones: opsroom store lift {numbers[0]}."
+    )
+    yield Alarm("erased_unit", "note", words)
 
 
 def _came(

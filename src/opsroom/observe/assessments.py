@@ -39,6 +39,7 @@ ALARMS: Mapping[str, str] = {
     "unit_slip": "Values are shifted by a power of ten.",
     "outliers": "Many series lie far from their earlier level.",
     "drift": "The distribution of a field is another than before.",
+    "erased_unit": "Rows of a unit that was erased by law came again, and were refused.",
     "rule_broken": "A rule on the dataset as a whole does not hold.",
     "report_failed": "The delivery stands, but its quality could not be assessed.",
 }

@@ -6,8 +6,9 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Sequence
-from datetime import UTC
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,69 @@ from opsroom.observe.erasures import Erasure, record
 from opsroom.observe.files import sync_folder
 from opsroom.observe.job import told
 from opsroom.observe.rewriting import Rewriter, Span, spans
-from opsroom.observe.shapes import quote, scan
+from opsroom.observe.shapes import literal, quote, scan
 from opsroom.observe.store import Store
 from opsroom.observe.tables import ConflictError, StoredFile, Table
 
 TRIES = 4
+
+RECORDED = "recorded_at"
+"""Field that an erasure by age names: the moment at which the store wrote a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Which:
+    """Which rows an erasure takes.
+
+    Attributes
+    ----------
+    columns
+        Columns that tell.
+    gone, keep
+        Make SQL of the rows that go, and of those that stay, of SQL of rows with all columns of the store.
+    more
+        Makes SQL of the rows that go with them, though their columns do not tell; None where there are none.
+    """
+
+    columns: list[str]
+    gone: Callable[[str], str]
+    keep: Callable[[str], str]
+    more: Callable[[str], str] | None = None
+
+    @classmethod
+    def of_values(cls, field: str) -> _Which:
+        """Take rows whose field has a value of the relation ``erased_values``."""
+        name = quote(field)
+        return cls(
+            [field],
+            lambda rows: f"(FROM ({rows}) SEMI JOIN erased_values USING ({name}))",
+            lambda rows: f"(FROM {rows} r ANTI JOIN erased_values e ON r.{name} = e.{name})",
+        )
+
+    @classmethod
+    def of_age(cls, before: datetime, key: Sequence[str], *, back_dated: bool) -> _Which:
+        """Take rows recorded before a moment; where some were back-dated since, those that such rows had ended, too."""
+        old = f"{RECORDED} < {literal(before)}"
+
+        def gone(rows: str) -> str:
+            return f"(FROM ({rows}) WHERE {old})"
+
+        if not back_dated:
+            return cls([RECORDED], gone, lambda rows: f"(FROM {rows} WHERE NOT ({old}))")
+        ended = (
+            f"bool_or({old}) OVER (PARTITION BY {', '.join(quote(k) for k in key)} ORDER BY known_at, delivery "
+            f"ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)"
+        )
+
+        def marked(rows: str) -> str:
+            return f"(SELECT *, {ended} AS __ended FROM {rows})"
+
+        return cls(
+            [RECORDED],
+            gone,
+            lambda rows: f"(SELECT * EXCLUDE (__ended) FROM {marked(rows)} WHERE NOT __ended)",
+            lambda rows: f"(FROM {marked(f'({rows})')} WHERE __ended AND NOT ({old}))",
+        )
 
 
 def erase(
@@ -79,9 +138,7 @@ def erase(
     follows can be done again from the start, so that a process killed anywhere leaves an erasure that the next
     writer finishes. Backups, and copies outside the room's folder, are beyond its reach.
     """
-    store.require_writable()
-    if not reason.strip() or not legal_basis.strip() or not actor.strip():
-        raise UsageError("an erasure needs reason, legal basis and actor.", remedy="Give them.", code="OPS-U110")
+    require_reasons(store, reason, legal_basis, actor)
     spec = store.spec(dataset)
     if field not in {f.name for f in spec.fields} or not values:
         raise UsageError(
@@ -89,17 +146,77 @@ def erase(
             remedy="See `opsroom dataset show`.",
             code="OPS-U111",
         )
-    texts = _plain(spec.field(field), values)
+    intent = {"field": field, "values": _plain(spec.field(field), values)}
+    return _begin(store, dataset, intent | {"reason": reason, "legal_basis": legal_basis, "actor": actor})
+
+
+def erase_before(store: Store, dataset: str, before: datetime, *, reason: str, legal_basis: str, actor: str) -> Erasure:
+    """Erase every row that was recorded before a moment, in every vintage, and what such deliveries left in quarantine.
+
+    Parameters
+    ----------
+    store
+        The room's store.
+    dataset
+        Name of the dataset.
+    before
+        Rows recorded earlier go, whatever they are about and whenever they became known; those recorded since stay.
+    reason, legal_basis
+        Why, and by what right; recorded, with the moment.
+    actor
+        Who erases.
+
+    Returns
+    -------
+    Erasure
+        Its field is `RECORDED`; it names no key, and later deliveries are taken as they come.
+
+    Raises
+    ------
+    UsageError
+        No reason or legal basis, or a moment that is not over.
+    StoreError
+        As for `erase`.
+
+    Notes
+    -----
+    It is carried out as `erase` is, and finished like it where a process was killed. A row that was recorded since,
+    and back-dated behind a row that goes, goes with it: it was over, and without its successor it would hold again.
+    """
+    require_reasons(store, reason, legal_basis, actor)
+    if before > store.clock():
+        raise UsageError(
+            "what will be recorded cannot be erased yet.", remedy="Give a moment that is over.", code="OPS-U114"
+        )
+    moment = before.astimezone(UTC).isoformat(timespec="microseconds")
+    intent = {"field": RECORDED, "values": [], "before": moment}
+    told_why = f"{reason} (recorded before {moment[:19]} UTC)"
+    return _begin(store, dataset, intent | {"reason": told_why, "legal_basis": legal_basis, "actor": actor})
+
+
+def holds_before(store: Store, dataset: str, before: datetime) -> bool:
+    """Return whether anything that was recorded before a moment is stored yet, or in quarantine."""
+    old = {d.delivery: d for d in store.deliveries(dataset) if d.recorded_at < before}
+    if any(int(f.low["delivery"]) in old for f in store.delta(dataset).files()):
+        return True
+    folder = store.path / "quarantine" / dataset
+    return any(pq.read_metadata(folder / d.quarantine).num_rows for d in old.values() if d.quarantine)
+
+
+def require_reasons(store: Store, reason: str, legal_basis: str, actor: str) -> None:
+    """Refuse an erasure of which nobody says why and by what right, or through a pinned store."""
+    store.require_writable()
+    if not reason.strip() or not legal_basis.strip() or not actor.strip():
+        raise UsageError("an erasure needs reason, legal basis and actor.", remedy="Give them.", code="OPS-U110")
+
+
+def _begin(store: Store, dataset: str, intent: dict[str, Any]) -> Erasure:
+    """Write down what is to be done, and do it."""
     table = store.delta(dataset)
     with table.lock():
         finish_locked(store, dataset)
-        intent = {
+        intent |= {
             "mark": uuid.uuid4().hex,
-            "field": field,
-            "values": texts,
-            "reason": reason,
-            "legal_basis": legal_basis,
-            "actor": actor,
             "recorded_at": store.clock().astimezone(UTC).isoformat(timespec="microseconds"),
         }
         with told(f"dataset {dataset!r}"):
@@ -131,18 +248,17 @@ def finish_locked(store: Store, dataset: str) -> bool:
 
 def _carry_out(store: Store, dataset: str, table: Table, intent: dict[str, Any]) -> Erasure:
     spec = store.spec(dataset)
-    field = spec.field(intent["field"])
     store.sweep_locked(dataset)
     with store.workbench() as con, told(f"dataset {dataset!r}"):
-        values = pa.array(intent["values"], pa.string())
-        con.register("erased_values", pa.table({field.name: _typed(values, field)}))
+        which, refused = _which(con, store, dataset, intent)
         for attempt in range(TRIES):
             files = table.files()
-            hit, rows, first = _find(con, store, dataset, files, field.name)
+            hit, rows, first = _find(con, store, dataset, files, which)
             try:
                 if hit:
-                    _rewrite(con, store, dataset, table, [s for s in spans(files, spec.period) if hit & set(s.files)],
-                             intent, rows, first)  # fmt: skip
+                    work = [s for s in spans(files, spec.period) if hit & set(s.files)]
+                    rows += _with_them(con, store, dataset, work, which)
+                    _rewrite(con, store, dataset, table, work, which, intent, rows, first)
                 break
             except ConflictError:
                 if attempt == TRIES - 1:
@@ -151,28 +267,61 @@ def _carry_out(store: Store, dataset: str, table: Table, intent: dict[str, Any])
                         remedy="Run `opsroom store erase` again, or wait for the next delivery.",
                         code="OPS-F023",
                     ) from None
-        con.unregister("erased_values")
+        if intent["values"]:
+            con.unregister("erased_values")
         clear(table)
         _redact(table)
-        quarantined = _clean_quarantine(store, dataset, field, set(intent["values"]), Path(_intent(store, dataset)))
+        quarantined = _clean_quarantine(store, dataset, refused, Path(_intent(store, dataset)))
         done = _recorded(store, dataset, table, intent, quarantined)
         _intent(store, dataset).unlink()
     store.forget_tables(dataset)
     return done
 
 
+def _which(
+    con: Any, store: Store, dataset: str, intent: dict[str, Any]
+) -> tuple[_Which, Callable[[Path, str | None], bool]]:
+    """Return which stored rows an intent takes, and which of the quarantine's, by file and record."""
+    spec = store.spec(dataset)
+    if "before" in intent:
+        before = datetime.fromisoformat(intent["before"])
+        log = store.deliveries(dataset)
+        old = [d for d in log if d.recorded_at < before]
+        last = max((d.known_at for d in old), default=None)
+        late = [d.known_from for d in log if d.recorded_at >= before and d.known_from is not None]
+        back_dated = last is not None and any(known_from <= last for known_from in late)
+        aged = {d.quarantine for d in old if d.quarantine}
+        return _Which.of_age(before, spec.key, back_dated=back_dated), lambda path, _: path.name in aged
+    field = spec.field(intent["field"])
+    values = pa.array(intent["values"], pa.string())
+    con.register("erased_values", pa.table({field.name: _typed(values, field)}))
+    names, texts = {field.name, field.source, *field.aliases}, set(intent["values"])
+    return _Which.of_values(field.name), lambda _, text: _holds(text, names, texts)
+
+
+def _with_them(con: Any, store: Store, dataset: str, work: Sequence[Span], which: _Which) -> int:
+    """Count the rows that go with those found."""
+    if which.more is None:
+        return 0
+    columns = [*store.spec(dataset).key, RECORDED, "known_at", "delivery"]
+    found = 0
+    for span in work:
+        rows = store.shapes(dataset).rows(span.files, columns)
+        found += con.execute(f"SELECT count(*) FROM {which.more(rows)}").fetchone()[0]
+    return found
+
+
 def _find(
-    con: Any, store: Store, dataset: str, files: Sequence[StoredFile], field: str
+    con: Any, store: Store, dataset: str, files: Sequence[StoredFile], which: _Which
 ) -> tuple[set[StoredFile], int, int]:
     """Return the files that hold rows to erase, the number of rows, and the first delivery among them."""
     hit, rows, first = set(), 0, 0
     shapes = store.shapes(dataset)
     for version, group in shapes.groups(files):
-        select = shapes.select([field], version)
+        select = shapes.select(which.columns, version)
+        rows_of = f"SELECT {select}, delivery, file_index FROM {scan(group)}"
         found = con.execute(
-            f"SELECT CAST(file_index AS BIGINT), count(*), min(delivery) FROM "
-            f"(SELECT {select}, delivery, file_index FROM {scan(group)}) "
-            f"SEMI JOIN erased_values USING ({quote(field)}) GROUP BY ALL"
+            f"SELECT CAST(file_index AS BIGINT), count(*), min(delivery) FROM {which.gone(rows_of)} GROUP BY ALL"
         ).fetchall()
         for place, count, delivery in found:
             hit.add(group[place])
@@ -187,13 +336,13 @@ def _rewrite(
     dataset: str,
     table: Table,
     work: list[Span],
+    which: _Which,
     intent: dict[str, Any],
     rows: int,
     first: int,
 ) -> None:
     with writing(store, dataset) as undo:
-        field = intent["field"]
-        rewriter = Rewriter(con, table, store.shapes(dataset), without=(field, "erased_values"))
+        rewriter = Rewriter(con, table, store.shapes(dataset), keep=which.keep)
         undo.callback(rewriter.discard)
         for span in work:
             rewriter.write(span)
@@ -208,7 +357,8 @@ def _rewrite(
                 code="OPS-F041",
             )
         before = {d.delivery: d.version for d in store.deliveries(dataset)}
-        notes = {k: intent[k] for k in ("mark", "field", "reason", "legal_basis", "actor", "recorded_at")}
+        told_of = ("mark", "field", "before", "reason", "legal_basis", "actor", "recorded_at")
+        notes = {k: intent[k] for k in told_of if k in intent}
         table.replace(
             old,
             files,
@@ -272,14 +422,13 @@ def _without_bounds(line: str, live: set[str]) -> str:
     return json.dumps(action)
 
 
-def _clean_quarantine(store: Store, dataset: str, field: FieldSpec, values: set[str], intent: Path) -> int:
-    """Write the quarantine's files without rows of the erased keys; return the number of rows that went."""
+def _clean_quarantine(store: Store, dataset: str, refused: Callable[[Path, str | None], bool], intent: Path) -> int:
+    """Write the quarantine's files without the rows that are to go; return their number."""
     folder = store.path / "quarantine" / dataset
     gone = 0
-    names = {field.name, field.source, *field.aliases}
     for path in sorted(folder.glob("*.parquet")):
         rows = pq.read_table(path, partitioning=None)
-        keep = [not _holds(text, names, values) for text in rows.column("record").to_pylist()]
+        keep = [not refused(path, text) for text in rows.column("record").to_pylist()]
         if all(keep):
             continue
         gone += len(keep) - sum(keep)

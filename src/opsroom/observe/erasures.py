@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -171,30 +172,38 @@ class Ban:
         The room's database and its hasher.
     spec
         The dataset's specification.
+
+    Attributes
+    ----------
+    kept_out
+        Erasure → rows that it kept out so far.
     """
 
     def __init__(self, state: State, hasher: Hasher, spec: DatasetSpec) -> None:
         self._hasher, self._spec = hasher, spec
-        self._hashes: dict[str, set[str]] = {}
+        self._hashes: dict[str, dict[str, int]] = {}
+        self.kept_out: Counter[int] = Counter()
         with state.read() as connection:
-            query = sa.select(ERASED.c.field, ERASED.c.hash).where(ERASED.c.dataset == spec.name)
-            for field, found in connection.execute(query):
-                self._hashes.setdefault(field, set()).add(found)
+            query = sa.select(ERASED.c.field, ERASED.c.hash, ERASED.c.erasure).where(ERASED.c.dataset == spec.name)
+            for field, found, erasure in connection.execute(query):
+                self._hashes.setdefault(field, {})[found] = erasure
 
     def __bool__(self) -> bool:
         return bool(self._hashes)
 
     def mask(self, rows: pa.RecordBatch) -> pa.Array:
-        """Return which rows are of an erased key."""
+        """Return which rows are of an erased key, and count them by erasure in `kept_out`."""
         banned = pa.array([False] * rows.num_rows, pa.bool_())
         for field, hashes in self._hashes.items():
             if field not in rows.schema.names:
                 continue
             column = rows.column(field).dictionary_encode()
-            known = [self._hasher(field, value) in hashes for value in column.dictionary.to_pylist()]
+            known = [hashes.get(self._hasher(field, value)) for value in column.dictionary.to_pylist()]
             if any(known):
-                hit = pa.array(known, pa.bool_()).take(column.indices)
-                banned = pc.or_(banned, pc.fill_null(hit, False))
+                hit = pa.array(known, pa.int64()).take(column.indices)
+                fresh = pc.and_not(pc.is_valid(hit), banned)
+                self.kept_out.update(hit.filter(fresh).to_pylist())
+                banned = pc.or_(banned, fresh)
         return banned
 
     def holds(self, text: str | None) -> bool:

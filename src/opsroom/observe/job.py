@@ -139,6 +139,7 @@ class Job:
             if ban:
                 good, refused = without_erased(ban, raw, good, refused)
             self._watch.batch(raw, good, refused)
+            self._watch.kept_out = ban.kept_out
             if self.progress is not None:
                 self.progress(self._watch.rows_read)
             if refused is not None:

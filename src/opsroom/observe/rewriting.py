@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -63,8 +63,8 @@ class Rewriter:
         The dataset's Delta table.
     shapes
         The versions of its specification; files are written in the newest.
-    without
-        Name of a field and of a relation on the connection with that column: rows whose field is in it are left out.
+    keep
+        Makes SQL of the rows that stay of SQL of all; None where all do.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class Rewriter:
         table: Table,
         shapes: Shapes,
         *,
-        without: tuple[str, str] | None = None,
+        keep: Callable[[str], str] | None = None,
     ) -> None:
         self._con, self._table, self._shapes = con, table, shapes
-        self._without = without
+        self._keep = keep
         self._open: dict[str, FileWriter] = {}
         self.files: list[DataFile] = []
 
@@ -96,9 +96,8 @@ class Rewriter:
         period = quote(spec.period)
         where = f" WHERE {period} >= {literal(begin)} AND {period} < {literal(end)}"
         rows = f"({self._shapes.rows(files, columns, where)})"
-        if self._without is not None:
-            field, relation = self._without
-            rows = f"(FROM {rows} r ANTI JOIN {relation} e ON r.{quote(field)} = e.{quote(field)})"
+        if self._keep is not None:
+            rows = self._keep(rows)
         key = ", ".join(quote(k) for k in spec.key)
         follows = f"lead(known_at) OVER (PARTITION BY {key} ORDER BY known_at, delivery) AS known_to"
         order = ", ".join([period, *(quote(k) for k in spec.key if k != spec.period), "known_at", "delivery"])

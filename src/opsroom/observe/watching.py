@@ -95,6 +95,8 @@ class Watch:
         Sizes of the revisions: see `opsroom.observe.diff.Diff.sizes`.
     rules, broken
         Rows refused by row rule; places in which a dataset rule does not hold.
+    kept_out
+        Erasure → rows of units that it erased, which were refused for that.
     """
 
     spec: DatasetSpec
@@ -109,6 +111,7 @@ class Watch:
     revisions: dict[str, int | float] = field(default_factory=dict)
     rules: Counter[str] = field(default_factory=Counter)
     broken: dict[str, int] = field(default_factory=dict)
+    kept_out: Counter[int] = field(default_factory=Counter)
     _sums: dict[str, int | Fraction] = field(default_factory=dict)
 
     def batch(self, raw: RawBatch, good: pa.RecordBatch, refused: pa.Table | None) -> None:

@@ -273,9 +273,9 @@ def _behind(measure: Measure, cells: Cells, quantities: Quantities) -> list[int]
     if measure.kind == "public":
         # Declared a function of what is out: it falls with anything that is hidden in its row.
         return list(range(len(quantities.names)))
-    names = list(measure.parts)
+    names = [name for side in measure.every_side for name in side]
     if measure.kind == "share":
-        names.append(measure.parts[0] + REST)
+        names += [side[0] + REST for side in measure.every_side]
     return [quantities.index(name) for name in names]
 
 

@@ -101,12 +101,12 @@ def share_parts(cells: Cells) -> dict[str, str]:
     for measure in cells.measures:
         if measure.kind != "share":
             continue
-        numerator, denominator = measure.parts
-        if found.setdefault(numerator, denominator) != denominator:
-            raise UsageError(
-                f"cells {cells.name!r}: part {numerator!r} is the numerator of two different shares.",
-                remedy="Give each share a numerator of its own.",
-            )
+        for numerator, denominator in measure.every_side:
+            if found.setdefault(numerator, denominator) != denominator:
+                raise UsageError(
+                    f"cells {cells.name!r}: part {numerator!r} is the numerator of two different shares.",
+                    remedy="Give each share a numerator of its own.",
+                )
     return found
 
 

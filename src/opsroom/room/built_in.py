@@ -37,12 +37,10 @@ DESKS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "dataset": "vat", "known": "filed_on", **_BY_SECTION},
         "payroll": {"kind": "delays", "name": "payroll", "title": "Payroll returns", "counts": "payroll returns filed",
                     "dataset": "payroll", "known": "filed_on", **_BY_SECTION},
-        "invoices": {"kind": "delays", "name": "payments", "title": "Invoices paid", "counts": "invoices paid, by the "
-                     "month in which they were due", "dataset": "invoices", "equals": {"kind": "invoice"},
-                     "period": "due_on", "known": "paid_on", **_BY_SECTION},
+        "invoices": {"kind": "invoices", "invoices": "invoices", "register": "register", "payments": "payments"},
     }
 )  # fmt: skip
-"""Dataset → the desk that it opens. Others are read by these: `weather`, `objectives`."""
+"""Dataset → the desk that it opens. Others are read by these: `weather`, `payments`, `objectives`."""
 
 
 def built_in_names() -> tuple[str, ...]:

@@ -296,6 +296,7 @@ KINDS = (
     "events",
     "exuberance",
     "flows",
+    "invoices",
     "levels",
     "loans",
     "nowcast",

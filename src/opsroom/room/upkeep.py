@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsroom.base.errors import NotFoundError
+from opsroom.base.errors import NotFoundError, UsageError
+from opsroom.base.periods import local_day, start_of_day
 from opsroom.base.specs import DatasetSpec
 from opsroom.base.state import State
 from opsroom.observe.compaction import Compaction, compact
-from opsroom.observe.erasing import erase, finish
+from opsroom.observe.erasing import erase, erase_before, finish, holds_before
 from opsroom.observe.erasures import Erasure, erasures, lift
 from opsroom.observe.evolution import next_version, read_versions, write_version
 from opsroom.room.public import write_public
@@ -22,6 +24,8 @@ __all__ = [
     "Compaction",
     "Erasure",
     "compact_datasets",
+    "erase_old",
+    "erase_past_retention",
     "erase_rows",
     "erasure_note",
     "finish_erasures",
@@ -97,8 +101,65 @@ def erase_rows(
     return done
 
 
-def lift_erasure(room: Room, number: int) -> None:
-    """Allow later deliveries of the keys of an erasure again.
+def erase_old(room: Room, dataset: str, before: dt.datetime, *, reason: str, legal_basis: str) -> Erasure:
+    """Erase all rows that were recorded before a moment, on record; see `opsroom.observe.erasing.erase_before`."""
+    room.guard.require("manage_datasets")
+    done = erase_before(room.store, dataset, before, reason=reason, legal_basis=legal_basis, actor=room.actor)
+    room.memory.clear()
+    write_public(room.path, room.settings, room.store)
+    room.audit.append(room.actor, "erase", f"erasure {done.number}: {dataset}", at=room.store.clock())
+    return done
+
+
+def erase_past_retention(
+    room: Room, dataset: str | None = None, *, reason: str = "", legal_basis: str = ""
+) -> list[Erasure]:
+    """Erase what is held longer than the agreement with its provider allows, of one dataset or of all.
+
+    Parameters
+    ----------
+    room
+        The room.
+    dataset
+        Its name; all of those whose provider has a retention where absent.
+    reason, legal_basis
+        Where absent, what `providers.toml` says.
+
+    Returns
+    -------
+    list of Erasure
+        None for a dataset of which nothing is held too long: no erasure is recorded where there is nothing to erase.
+
+    Raises
+    ------
+    UsageError
+        The provider of the dataset named has no retention.
+    """
+    room.guard.require("manage_datasets")
+    names = sorted(room.store.specs) if dataset is None else [dataset]
+    done = []
+    for name in names:
+        one = room.providers.get(room.store.spec(name).provider)
+        if one is None or one.retention_days is None:
+            if dataset is None:
+                continue
+            raise UsageError(
+                f"the provider of dataset {name!r} has no retention.",
+                remedy="Give retention_days in providers.toml, or --recorded-before DAY.",
+                code="OPS-U115",
+            )
+        first = local_day(room.store.clock(), room.zone) - dt.timedelta(days=one.retention_days)
+        before = start_of_day(first, room.zone)
+        if not holds_before(room.store, name, before):
+            continue
+        agreement = f"agreement {one.agreement!r} with {one.name}" if one.agreement else f"agreement with {one.name}"
+        why = reason or f"held for more than {one.retention_days} days"
+        done.append(erase_old(room, name, before, reason=why, legal_basis=legal_basis or one.legal_basis or agreement))
+    return done
+
+
+def lift_erasure(room: Room, number: int, *, reason: str = "") -> None:
+    """Allow later deliveries of the keys of an erasure again, with the reason in the audit log.
 
     Raises
     ------
@@ -108,7 +169,8 @@ def lift_erasure(room: Room, number: int) -> None:
     room.guard.require("manage_datasets")
     if not lift(room.state, number, room.store.clock()):
         raise NotFoundError(f"there is no erasure {number}.", remedy="List them with `opsroom store erasures`.")
-    room.audit.append(room.actor, "lift erasure", str(number), at=room.store.clock())
+    told = f"{number}: {reason.strip()}" if reason.strip() else str(number)
+    room.audit.append(room.actor, "lift erasure", told, at=room.store.clock())
 
 
 def list_erasures(room: Room) -> list[Erasure]:

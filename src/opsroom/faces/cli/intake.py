@@ -90,6 +90,7 @@ def ingest(
     if name is None or not files:
         raise UsageError("name a dataset and its files, or a folder with --watch.", code="OPS-U031")
     from opsroom.base.progress import counting
+    from opsroom.observe.quality import RULES
     from opsroom.room.dropfolder import read_control
 
     totals = {} if control is None else read_control(control)
@@ -127,7 +128,7 @@ def ingest(
         f"{report.duplicates:,} known already; version {report.version}."
     )
     for code, count in report.reasons.items():
-        say(f"  {code}: {count:,} row(s)")
+        say(f"  {code}: {count:,} row(s): {RULES[code].title}")
     if quality is not None and quality.score is not None:
         say(f"  quality score: {quality.score:.0f} of 100")
     for alarm in alarms:

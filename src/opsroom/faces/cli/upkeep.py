@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from opsroom.base.errors import UsageError
 from opsroom.faces.cli.common import Json, RoomPath, open_room
 from opsroom.faces.cli.output import emit_json, emit_table, say
+
+if TYPE_CHECKING:
+    from opsroom.observe.erasures import Erasure
 
 store = App(name="store", help="Merge files, erase by law, list and lift erasures.")
 
@@ -77,41 +81,65 @@ def compact(
 
 @store.command
 def erase(
-    dataset: str,
+    dataset: str | None = None,
     /,
     *,
-    reason: str,
-    legal_basis: str,
+    reason: str = "",
+    legal_basis: str = "",
     where: list[str] | None = None,
     keys_file: Path | None = None,
     field: str = "",
+    recorded_before: dt.date | None = None,
+    past_retention: Flag = False,
     room: RoomPath = Path(),
     json: Json = False,
 ) -> None:
-    """Erase all rows of a unit, in every vintage, from files, log and quarantine; only a record stays.
+    """Erase all rows of a unit, or all of an age, in every vintage, from files, log and quarantine; a record stays.
 
     Parameters
     ----------
     dataset
-        Name of the dataset.
+        Name of the dataset; with --past-retention all of them where absent.
     reason
-        Why.
+        Why; with --past-retention the retention where absent.
     legal_basis
-        By what right.
+        By what right; with --past-retention the provider's where absent.
     where
         FIELD=VALUE; may be given several times, with one field.
     keys_file
         File with one value a line, of the field given by --field; spares the shell's history the values.
     field
         Field of the values in the file; the dataset's unit field where absent.
+    recorded_before
+        Erase what was recorded before this day, in the room's time zone.
+    past_retention
+        Erase what is held longer than providers.toml allows; nothing where nothing is.
     room
         Folder of the room.
     json
         Print one JSON object.
     """
-    from opsroom.room.upkeep import erase_rows
+    from opsroom.base.periods import start_of_day
+    from opsroom.room.upkeep import erase_old, erase_past_retention, erase_rows
 
+    by_value = bool(where) or keys_file is not None
+    if by_value + (recorded_before is not None) + past_retention != 1 or (dataset is None and not past_retention):
+        raise UsageError(
+            "an erasure names a dataset, and values of one field or an age.",
+            remedy="Give --where FIELD=VALUE, --keys-file FILE, --recorded-before DAY or --past-retention.",
+            code="OPS-U112",
+        )
+    if past_retention:
+        with open_room(room) as opened:
+            _tell_erasures(erase_past_retention(opened, dataset, reason=reason, legal_basis=legal_basis), json=json)
+        return
+    assert dataset is not None  # asked above
     with open_room(room) as opened:
+        if recorded_before is not None:
+            moment = start_of_day(recorded_before, opened.zone)
+            old = erase_old(opened, dataset, moment, reason=reason, legal_basis=legal_basis)
+            _tell_erasures([old], json=json, alone=True)
+            return
         pairs = [one.partition("=") for one in where or []]
         names = {name.strip() for name, _, _ in pairs}
         values = [value for _, _, value in pairs]
@@ -125,10 +153,18 @@ def erase(
                 code="OPS-U112",
             )
         done = erase_rows(opened, dataset, names.pop(), values, reason=reason, legal_basis=legal_basis)
+    _tell_erasures([done], json=json, alone=True)
+
+
+def _tell_erasures(done: list[Erasure], *, json: bool, alone: bool = False) -> None:
+    rows = [dataclasses.asdict(one) for one in done]
     if json:
-        emit_json(dataclasses.asdict(done))
-    else:
-        say(f"Erasure {done.number}: {done.rows} row(s) of {dataset}, {done.quarantined} in quarantine.")
+        emit_json(rows[0] if alone else rows)
+        return
+    for one in done:
+        say(f"Erasure {one.number}: {one.rows} row(s) of {one.dataset}, {one.quarantined} in quarantine.")
+    if not done:
+        say("Nothing is held longer than agreed.")
 
 
 def _lines(file: Path) -> list[str]:
@@ -164,18 +200,20 @@ def erasures(*, room: RoomPath = Path(), json: Json = False) -> None:
 
 
 @store.command
-def lift(number: int, /, *, room: RoomPath = Path()) -> None:
-    """Allow later deliveries of the keys of an erasure again.
+def lift(number: int, /, *, reason: str = "", room: RoomPath = Path()) -> None:
+    """Allow later deliveries of the keys of an erasure again; who, when and why is in the audit log.
 
     Parameters
     ----------
     number
         Number of the erasure.
+    reason
+        Why.
     room
         Folder of the room.
     """
     from opsroom.room.upkeep import lift_erasure
 
     with open_room(room) as opened:
-        lift_erasure(opened, number)
+        lift_erasure(opened, number, reason=reason)
     say(f"Erasure {number} is lifted: later deliveries of its keys are taken.")

@@ -16,7 +16,8 @@ MOST_LINES = 5
 GROUPS = {
     "resumption": "work", "restriction": "work", "nowcast": "output", "prices": "output", "loans": "credit",
     "liquidity": "credit", "credit": "credit", "exuberance": "credit", "bottlenecks": "credit", "contagion": "credit",
-    "delays": "credit", "relief": "options", "scores": "record", "data": "record", "decisions": "record",
+    "delays": "credit", "invoices": "credit", "relief": "options", "scores": "record", "data": "record",
+    "decisions": "record",
 }  # fmt: skip
 """Family of a series → the part of the page in which a plain figure of it stands."""
 DRAWN = 400

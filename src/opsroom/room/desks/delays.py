@@ -23,7 +23,7 @@ from opsroom.base.periods import Frequency, period_start
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.protect.rules import Rules
 from opsroom.room.desk import DeskOutcome, View, nothing_known_of, settings_of
-from opsroom.room.standard import numbers_of, standard_view
+from opsroom.room.desks.registered import owners, registered
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -165,12 +165,11 @@ def _records(view: View, settings: DeskSettings, dataset: str) -> pd.DataFrame:
     made["group"] = places[spec.group_field or unit] if spec.group_field or unit else "all"
     made["sector"] = places[own].astype(str) if own else "all"
     if unit and (settings.get("register") is not None or (by and not own)):
-        told = _registered(view, settings, places[unit], [] if own or not by else [by])
+        told = registered(view, str(settings.require("register")), places[unit], [] if own or not by else [by])
         if by and not own:
             made["sector"] = told[by].map(str, na_action="ignore")
         if not spec.group_field:  # companies under one control are one contributor; who is not known is one alone
-            alone = "unit " + places[unit].astype("str")
-            made["group"] = ("group " + told["group_id"].astype("str")).where(told["group_id"].notna(), alone)
+            made["group"] = owners(told, places[unit])
         made = made[~told["legal_form"].isin(NATURAL_FORMS)]  # natural persons are no companies
     made = made[(made["known_at"] <= pd.Timestamp(view.as_of)) & made["sector"].notna()]
     return made.sort_values("known_at", kind="stable", ignore_index=True)
@@ -200,21 +199,6 @@ def _check(view: View, settings: DeskSettings, dataset: str, columns: list[str])
         raise SettingsError(
             f"room.toml: desk {settings.name!r}: {dataset!r} has no field {', '.join(absent)}.", code="OPS-C006"
         )
-
-
-def _registered(view: View, settings: DeskSettings, unit: pd.Series[Any], fields: list[str]) -> pd.DataFrame:
-    """Return legal form, group and what else is asked for of each unit; missing where the register does not know it."""
-    import pandas as pd
-
-    register = str(settings.require("register"))
-    view, names = standard_view(view, {"register": register}, {"register": "register"})
-    wanted = list(dict.fromkeys(["legal_form", "group_id", *fields]))
-    there = [field for field in wanted if field != "group_id" or field in view.fields(names["register"])]
-    entries = view.frame(names["register"], ["enterprise_id", "valid_from", *there])
-    entries = entries[entries["valid_from"] <= pd.Timestamp(view.day)]  # what is announced does not hold yet
-    newest = entries.sort_values("valid_from").drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")
-    keys = unit if names["register"] == register else numbers_of(unit)
-    return newest.reindex(index=keys, columns=wanted).set_axis(unit.index)
 
 
 DESK = DelaysDesk()
