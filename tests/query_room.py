@@ -93,6 +93,7 @@ TABLES = """
 dimensions = ["region", "sector", "size"]
 measures = ["sales", "jobs"]
 conditions = ["exports"]
+derived = ["quantile:sales=0.5", "top_share:sales=30", "hhi:sales", "regression:sales~jobs"]
 max_periods = 3
 """
 

@@ -27,7 +27,7 @@ from opsroom.protect.derived import (
     share_bounds,
     top_share,
 )
-from opsroom.protect.ordered import Run
+from opsroom.protect.ordered import Run, quantile_ranks
 from opsroom.protect.rules import Rules
 
 BUSINESS = Rules()
@@ -193,6 +193,25 @@ def test_the_share_of_the_largest_bounds_nobody_closely(values, rules, largest):
     check_ranks(
         x, [(0, len(x) - 1, x.sum(), x.sum()), (0, largest - 1, head - 1e-6, head + 1e-6)], closeness(rules), rules
     )
+
+
+def test_probabilities_that_may_be_chosen_give_companies_away():
+    """Each of these quantiles passes alone; one a month, of companies that stay as they are, tell single ones exactly.
+
+    It is why a dataset declares them, and why of other periods there is the same output or none.
+    """
+    x = np.array([3, 5, 8, 9, 12, 15, 18, 22, 27, 33, 41, 50, 62, 78, 95, 99], dtype=float)[::-1]
+    n, sums = len(x), [(0, len(x) - 1, x.sum(), x.sum())]
+    for q in np.arange(0.2, 0.81, 0.02).round(2):
+        out = passed(quantiles, x, range(n), [q], rules=BUSINESS, unit="jobs", decimals=6)
+        if out is not None:
+            first, last = quantile_ranks(n, q, BUSINESS)
+            mean = next(iter(out.values.values()))
+            sums.append((first, last, *((last - first + 1) * (mean + side) for side in (-1e-6, 1e-6))))
+    told = [rank for rank in range(n) if np.ptp(full_programme(n, sums, rank)) < 1e-3]
+    assert len(told) >= 3
+    for alone in sums[1::12]:
+        assert not any(hemmed(x[r], *full_programme(n, [sums[0], alone], r), closeness(BUSINESS)) for r in range(1, n))
 
 
 def check_ranks(x, sums, near, rules):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, event, given, settings
+from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -235,7 +235,14 @@ def protected(case: Case, **more: Any) -> ProtectedTable:
         raise
 
 
+TWO_CELLS = pd.DataFrame(
+    {"nace": ["A1", "A2", *["B1"] * 4, *["B2"] * 4], "who": [1, 1, *range(2, 10)], "value": [50.0, 60.0, *[15.0] * 8]}
+)
+"""One company has two cells to itself: each hides the other, and their sum is what is left of the total."""
+
+
 @settings(max_examples=12)
+@example(Case(TWO_CELLS, ("nace",), {}, Rules(interval=20.0, attackers="outsider", group="who"), None))
 @given(cases())
 def test_nobody_gets_inside_protection(case: Case) -> None:
     table = protected(case)
@@ -277,12 +284,25 @@ def test_both_attackers_agree_on_a_table_that_is_open(case: Case) -> None:
     bare = replace(table, hidden=table.sensitive)
     found = attack_insiders(bare).to_frame()
     keys = zip(*(found[d] for d in bare.dimensions), strict=True)
-    ours = {(key, tuple(a)) for key, a in zip(keys, found["attackers"], strict=True)}
+    everything = {(key, tuple(a)) for key, a in zip(keys, found["attackers"], strict=True)}
+    ours = {(key, a) for key, a in everything if not any(" + " in code for code in key)}
     names = pd.factorize(case.micro["who"])[1]
 
     def label(members: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(sorted(int(names[w - 1]) for w in members))
 
+    # A coalition is one of two in a sensitive cell: none attacks a sum.
+    codes = bare.tabulation.keys()
+    sums = {
+        (tuple(frozenset(codes[k][d] for k in members) for d in range(len(bare.dimensions))), who)
+        for members, who in sums_found(case, bare)
+    }
+    everybody = {(members, who) for members, who in sums if who == ()}
+    single = {(members, who) for members, who in sums if (members, ()) not in everybody}
+    event(f"sums: {len(everybody)} by all, {len(single)} by one")
+    assert everybody | single == {
+        (tuple(frozenset(code.split(" + ")) for code in key), label(a)) for key, a in everything - ours
+    }
     theirs = set(successes(case, bare))
     lost = {(key, ()) for key, who in theirs if who == ()}
     assert {pair for pair in ours if pair[1] == ()} == lost

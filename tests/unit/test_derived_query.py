@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.query_room import SECOND, companies, make_room
+from tests.query_room import SECOND, SPEC, TABLES, companies, make_room
 
-from opsroom.base.errors import AccessError, DisclosureError, UsageError
+from opsroom.base.errors import AccessError, DisclosureError, SpecError, UsageError
+from opsroom.base.specs import DatasetSpec
 from opsroom.protect.reader import Releases
 from opsroom.room import Room, deriving
 from opsroom.room.derivedquery import DerivedQuery, read_question
@@ -92,7 +93,9 @@ def test_what_is_no_question_is_refused_without_repeating_it(change):
 @pytest.mark.parametrize(
     ("statistic", "more"),
     [
-        ("hhi:secret", {}), ("hhi:exports", {}), ("hhi:count", {}), ("ratio:sales/company", {}),
+        ("quantile:sales=0.25", {}), ("quantile:sales=0.25,0.5", {}), ("quantile:jobs", {}), ("top_share:sales=29", {}),
+        ("regression:sales~sales", {}), ("regression:jobs~sales", {}), ("hhi:secret", {}),
+        ("hhi:exports", {}), ("hhi:count", {}), ("ratio:sales/company", {}),
         ("ratio:jobs/count", {}), ("share:sales", {}), ("share:sales", {"cell": ["region=R1"], "of": ["region=R2"]}),
         ("share:sales", {"cell": ["region=R1"], "of": ["region=R1"]}), ("hhi:sales", {"cell": ["region=R9"]}),
         ("hhi:sales", {"cell": ["region=_T"]}), ("hhi:sales", {"cell": ["holding=S1"]}),
@@ -103,6 +106,25 @@ def test_what_is_not_declared_is_refused_before_the_data_is_read(folder, monkeyp
     monkeypatch.setattr(deriving, "master", None)
     with Room.open(folder, actor="ada") as room, pytest.raises(UsageError):
         room.ask(DerivedQuery.of_texts("vat", statistic, **{"period": MONTH, **more}))
+
+
+@pytest.mark.parametrize(
+    "derived",
+    ['"share:sales"', '"median:sales"', '"quantile:sales=2"', '"hhi:exports"', '"regression:sales~pay"',
+     '"quantile:sales=0.5", "quantile:sales=0.25"'],
+)  # fmt: skip
+def test_a_dataset_declares_what_may_be_derived_once_of_a_measure(derived):
+    good = SPEC.format(tables=TABLES)
+    spec = DatasetSpec.from_toml(good)
+    assert DatasetSpec.from_toml(spec.to_toml()) == spec
+    assert [str(one) for one in spec.tables.may_derive][:2] == ["quantile:sales=0.5", "top_share:sales=30"]
+    start = good.index("derived = [")
+    with pytest.raises(SpecError):
+        DatasetSpec.from_toml(good[:start] + f"derived = [{derived}]" + good[good.index("]", start) + 1 :])
+    silent = DatasetSpec.from_toml(good[:start] + good[good.index("]", start) + 1 :])
+    assert [str(one) for one in silent.tables.may_derive] == [
+        kind for m in ("sales", "jobs") for kind in (f"quantile:{m}=0.5", f"top_share:{m}=4", f"hhi:{m}")
+    ]
 
 
 # -- what comes of it ---------------------------------------------------------------------------
@@ -127,11 +149,12 @@ def test_functions_of_cells_are_what_they_are_of_the_microdata(folder):
 
 def test_outputs_of_contributions_are_what_they_are_of_the_microdata(folder):
     data = companies()
-    sizes = groups(data[data["region"] == "R2"], "sales") / 100
-    out = ask(folder, "hhi:sales", "region=R2")
+    second = data[data["region"] == "R2"]
+    sizes = groups(second[second["sector"] == "trade"], "sales") / 100
+    out = ask(folder, "hhi:sales", "region=R2", "sector=trade")
     assert abs(float(out.rows[0][2]) - 10_000 * ((sizes / sizes.sum()) ** 2).sum()) <= 50
-    sizes = groups(data[data["region"] == "R1"], "sales") / 100
-    out = ask(folder, "quantile:sales=0.5", "region=R1")
+    sizes = groups(second[second["sector"] == "steel"], "sales") / 100
+    out = ask(folder, "quantile:sales=0.5", "region=R2", "sector=steel")
     assert sizes.quantile(0.4) < out.rows[0][2] < sizes.quantile(0.6)
     assert out.stamp["certificate"] | {"witnesses": "", "head": ""} == {
         "method": "opsroom-derived-2", "rule": "quantile", "checked": "witnesses", "attackers": "contributor",
@@ -187,18 +210,34 @@ def test_a_rate_between_two_withheld_levels_is_refused(folder):
 
 def test_contributions_to_a_withheld_cell_are_never_read(folder, monkeypatch):
     monkeypatch.setattr(deriving, "unit_rows", None)
-    for statistic in ("hhi:sales", "quantile:sales", "top_share:sales=3", "regression:sales~jobs"):
+    for statistic in ("hhi:sales", "quantile:sales", "top_share:sales=30", "regression:sales~jobs"):
         with pytest.raises(DisclosureError) as refused:
             ask(folder, statistic, "region=R3", "sector=ships")
         assert refused.value.code == "OPS-P061"
 
 
 def test_a_second_output_of_the_same_contributors_is_refused(folder):
-    ask(folder, "hhi:sales", "region=R4", period=NEXT)
+    ask(folder, "top_share:sales=30", "region=R4", period=NEXT)
     for cell in (["region=R4"], ["region=R4", "size=small"], ["region=R4", "sector=food"], []):
         with pytest.raises(DisclosureError) as refused:
             ask(folder, "quantile:sales", *cell, period=NEXT)
         assert refused.value.code == "OPS-P061"
+
+
+def test_another_output_of_the_same_companies_in_another_period_is_refused_and_the_same_is_not(tmp_path):
+    """Companies hardly change from month to month: another output a month would add up like several of one."""
+    path = make_room(tmp_path / "room")
+    with Room.open(path, actor="operator") as room:
+        room.ingest("vat", companies().assign(month=dt.date(2020, 2, 1)), dt.datetime(2020, 3, 4, 13, tzinfo=dt.UTC))
+    first = ask(path, "quantile:sales", "region=R1")
+    for statistic, cell in (
+        ("hhi:sales", ["region=R1"]), ("regression:sales~jobs", ["region=R1"]), ("quantile:sales", []),
+        ("quantile:sales", ["region=R1", "sector=food"]), ("quantile:sales", ["sector=food"]),
+    ):  # fmt: skip
+        with pytest.raises(DisclosureError, match="OPS-P061"):
+            ask(path, statistic, *cell, period=NEXT)
+    assert ask(path, "quantile:sales", "region=R1", period=NEXT).rows == first.rows
+    assert ask(path, "hhi:sales", "region=R2", period=NEXT).rows
 
 
 def test_contributions_below_zero_are_no_mistake_that_tells_of_them(tmp_path):

@@ -385,3 +385,36 @@ def test_a_weight_below_one_leaves_a_table_publishable() -> None:
     table = protect_table(micro, dimensions=["nace"], measure="value", unit="EUR", rules=rules, weight="w")
     assert attack_insiders(table).successes == 0
     assert (table.to_frame()["status"] == "published").any()
+
+
+def test_what_one_company_has_to_itself_in_a_line_is_attacked_as_a_sum() -> None:
+    """Company 1 has a and b to itself: each hides the other, and what is left of the total is both, exactly."""
+    micro = pd.DataFrame(
+        {
+            "nace": [*"ab", *"cccc", *"dddd"],
+            "who": [1, 1, *range(2, 6), *range(6, 10)],
+            "value": [50.0, 60.0, *[10.0] * 4, *[20.0] * 4],
+        }
+    )
+    rules = replace(RULES, attackers="contributor", group="who")
+    table = protect_table(micro, dimensions=["nace"], measure="value", unit="EUR", rules=rules)
+    whole = attack_insiders(table)
+    assert (whole.successes, whole.sums) == (0, 1)
+    pair = replace(table, hidden=np.array([key[0] in ("a", "b") for key in keys_of(table)]))
+    assert attack(pair, rules=rules).inside == 0, "no cell by itself"
+    found = attack_insiders(pair)
+    assert found.successes == 1
+    row = found.to_frame().iloc[0]
+    assert (row["nace"], row["attackers"]) == ("a + b", ())
+    assert (row["lower"], row["upper"]) == pytest.approx((110.0, 110.0))
+    assert "1 sums held alone" in found.summary()
+    # Three cells hidden: c takes up what the sum loses, but whoever is in c knows its own part of it.
+    wider = replace(table, hidden=np.array([key[0] in ("a", "b", "c") for key in keys_of(table)]))
+    assert attack_insiders(wider).successes == 0
+    close = attack_insiders(wider, rules=replace(rules, interval=40.0)).to_frame()
+    assert {row.nace for row in close.itertuples()} == {"a + b"}
+    # Who both cells belong to is no secret: outsiders find the sum, too, and no table lets them.
+    assert attack_insiders(pair, rules=RULES).successes == 1
+    outside = protect_table(micro, dimensions=["nace"], measure="value", unit="EUR", rules=replace(RULES, group="who"))
+    assert attack_insiders(outside).successes == 0
+    assert set(outside.to_frame().query("status == 'secondary'")["nace"]) == {"c"}

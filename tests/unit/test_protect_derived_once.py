@@ -25,8 +25,8 @@ CELLS = {"a1": 2, "a2": 12, "b1": 15, "b2": 14}
 PARENTS = {"a1": "a", "a2": "a", "b1": "b", "b2": "b"}
 
 
-def table():
-    rows = [("M1", cell, f"{cell}{k}", 100 + 7 * k) for cell, n in CELLS.items() for k in range(n)]
+def table(more: int = 0):
+    rows = [("M1", cell, f"{cell}{k}", 100 + 7 * k + more) for cell, n in CELLS.items() for k in range(n)]
     frame = pd.DataFrame(rows, columns=["month", "cell", "group", "value"])
     parts = parts_from_units(
         frame, dimensions=["month", "cell"], group="group", values={"value": "value"}, totals=["cell"],
@@ -52,7 +52,7 @@ def ledger():
 def ask(ledger: Ledger, cell: str, part: str = "value") -> Release:
     median = Asked("quantile", [100 + 7 * k for k in range(15)], range(15), unit="MER")
     entry = Entry("table.sales", RULES, AT, DAY, ledger)
-    return release_derived(lambda: median, cell=("M1", cell), parts=[part], entry=entry)
+    return release_derived(lambda: median, cell=("M1", cell), parts=[part], statistic="quantile:value=0.5", entry=entry)
 
 
 def test_one_of_a_published_cell_is_released_and_a_second_is_not(ledger):
@@ -97,6 +97,32 @@ def test_one_of_a_cell_apart(ledger, first, second):
     ask(ledger, first)
     ask(ledger, second)
     assert ledger.head().seq == 3
+
+
+def test_what_was_refused_is_not_judged_anew_when_more_is_known(ledger):
+    """Who files another number and asks again would learn where the answer turns, and that the others decide."""
+
+    def index(values: list[float]):
+        asked = Asked("hhi", values, range(15))
+        entry = Entry("table.sales", RULES, AT, DAY, ledger)
+        return release_derived(lambda: asked, cell=("M1", "b1"), parts=["value"], statistic="hhi:value", entry=entry)
+
+    with pytest.raises(DisclosureError) as first:
+        index([9_000.0] + [100.0] * 14)
+    release(table(20), rules=RULES, as_of=AT, day=DAY, ledger=ledger)
+    passing = [100.0 + 40 * k for k in range(15)]
+    with pytest.raises(DisclosureError) as again:
+        index(passing)
+    assert (again.value.code, again.value.message) == (first.value.code, first.value.message) == (
+        "OPS-P053", first.value.message
+    )  # fmt: skip
+    ask(ledger, "b1")  # another statistic is another question
+
+    entry = Entry("table.sales", RULES, AT, DAY, ledger)
+    out = release_derived(
+        lambda: Asked("hhi", passing, range(15)), cell=("M1", "b2"), parts=["value"], statistic="hhi:value", entry=entry
+    )
+    assert out.rows[0][1] == "hhi"
 
 
 @pytest.mark.parametrize(("cell", "part"), [("z", "value"), ("b1", "jobs")])

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsroom.base.derived_statistic import QUOTIENTS, DerivedStatistic
+from opsroom.base.errors import UsageError
 from opsroom.base.periods import Frequency
 from opsroom.base.spec_toml import failure
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 _RESERVED = ("sum_", "mean_", "share_", "yes_")
 _MOST = 100_000
+_DERIVED = ("quantile:{}=0.5", "top_share:{}=4", "hhi:{}")
+"""What may be derived of a measure where nothing is declared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,10 @@ class TablesSpec:
         Whole-number fields (integer, money, quantity) that are added up; means are of the required ones alone.
     conditions
         Required boolean fields of which shares are given.
+    derived
+        What may be derived of the contributions to a cell: texts such as ``quantile:sales=0.25,0.5,0.75``, each kind
+        once of a measure. Where it is left out the median, the share of the four largest and the Herfindahl index of
+        each measure. Who could choose probabilities or regressors could ask until the answers tell companies apart.
     max_periods
         How many periods one question may ask for.
     max_cells
@@ -45,6 +53,7 @@ class TablesSpec:
     register_dimensions: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
     max_periods: int = 36
     max_cells: int = 10_000
 
@@ -61,13 +70,34 @@ class TablesSpec:
         for name in (*self.dimensions, *self.register_dimensions):
             if name in ("count", "status") or name.startswith(_RESERVED):
                 raise failure("[tables]", f"{name!r} is kept for a column of the answer.", "Rename the field.")
+        self._check_derived()
         if named and not self.all_dimensions:
             raise failure("[tables]", "a table needs a dimension.", "Name one, or leave the table out.")
+
+    def _check_derived(self) -> None:
+        try:
+            declared = [DerivedStatistic.parse(text) for text in self.derived]
+        except UsageError as error:
+            raise failure("[tables]", f"derived: {error.message}", error.remedy) from None
+        if any(one.kind in QUOTIENTS or not {one.field, *one.others} <= {*self.measures} for one in declared):
+            raise failure(
+                "[tables]", "derived names quantile, top_share, hhi or regression of measures.", "Name these alone."
+            )
+        if len({(one.kind, one.field) for one in declared}) < len(declared):
+            raise failure(
+                "[tables]", "derived names a kind once of a measure.", "Give all probabilities or regressors in one."
+            )
 
     @property
     def all_dimensions(self) -> tuple[str, ...]:
         """The dimensions of the master table, in their order there."""
         return (*self.dimensions, *self.register_dimensions)
+
+    @property
+    def may_derive(self) -> tuple[DerivedStatistic, ...]:
+        """What may be derived of the contributions to a cell, declared or by default."""
+        texts = self.derived or [text.format(m) for m in self.measures for text in _DERIVED]
+        return tuple(DerivedStatistic.parse(text) for text in texts)
 
     def check(self, spec: DatasetSpec) -> None:
         """Refuse a declaration that does not fit the dataset.

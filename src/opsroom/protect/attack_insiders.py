@@ -1,18 +1,20 @@
 """`attack_insiders`: what contributors find out about each other from a table, with what they know of themselves.
 
 An insider knows every cell to which it alone contributes, and that any other cell is at least its own part of it. A
-coalition pools that. Sensitive cells are attacked from both sides; a possible table that the insider cannot tell from
-the true one settles a side for everybody whom it takes in, so that most insiders cost no programme of their own.
+coalition pools that. Sensitive cells are attacked from both sides, and so are the sums of what one contributor has to
+itself in several cells of a line, of which one is sensitive; a possible table that the insider cannot tell from the
+true one settles a side for everybody whom it takes in, so that most insiders cost no programme of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from opsroom.base.errors import InternalError
 from opsroom.protect.attack_scene import Scene, read
@@ -48,7 +50,9 @@ class InsiderResult:
     attackers
         Number of contributors that attacked, and of coalitions.
     goals
-        Ends of protection intervals of sensitive cells that are withheld.
+        Ends of protection intervals of sensitive cells that are withheld, and of sums held alone.
+    sums
+        Sums of several cells of a line that one contributor has to itself, one of them sensitive.
     programmes
         Linear programmes solved.
     frame
@@ -58,19 +62,21 @@ class InsiderResult:
     attackers: int
     coalitions: int
     goals: int
+    sums: int
     programmes: int
     frame: pd.DataFrame = field(repr=False)
 
     @property
     def successes(self) -> int:
-        """Number of pairs of a sensitive cell and an attacker who estimates it too closely."""
+        """Number of pairs of a sensitive cell, or sum held alone, and an attacker who estimates it too closely."""
         return len(self.frame)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each sensitive cell and each who estimates it too closely.
 
-        Columns: the dimensions, ``attackers`` (numbers of the contributors as in ``tabulation.who``; empty for the
-        public), ``lower`` and ``upper``, ``own`` (what they contribute to the cell themselves).
+        Columns: the dimensions (of a sum held alone all its codes, ``a + b``), ``attackers`` (numbers of the
+        contributors as in ``tabulation.who``; empty for the public), ``lower`` and ``upper``, ``own`` (what they
+        contribute to the cell themselves).
         """
         return self.frame.copy()
 
@@ -78,7 +84,8 @@ class InsiderResult:
         """Return the outcome in one line."""
         return (
             f"{self.attackers} contributors and {self.coalitions} coalitions attacked {self.goals} ends of protection "
-            f"intervals ({self.programmes} programmes): {self.successes} attacks succeed."
+            f"intervals, those of {self.sums} sums held alone among them ({self.programmes} programmes): "
+            f"{self.successes} attacks succeed."
         )
 
 
@@ -97,8 +104,8 @@ def attack_insiders(table: ProtectedTable, *, rules: Rules | None = None) -> Ins
     -------
     InsiderResult
         Attackers are all who are alone in a withheld cell and all who are told apart in one, outsiders included. Who
-        is alone in a cell is no attacker on that cell, and nobody is expected to believe a cell to be less than its
-        own part of it.
+        is alone in a cell, or in all cells of a sum, is no attacker on it, and nobody is expected to believe a cell
+        to be less than its own part of it.
     """
     rules = rules or table.rules
     work = _Insiders(read(table, rules, None), table, rules)
@@ -120,9 +127,13 @@ class _Insiders:
         # The scene's order differs from the table's: match by codes.
         place = dict(zip(made.keys(), range(len(made.value)), strict=True))
         back = np.array([place[tuple(row)] for row in scene.codes.tolist()], dtype=np.int64)
-        self.scene = scene
-        self.who, self.count = made.who[back], made.contributors[back]
-        self.part = np.zeros_like(made.tops) if made.negative else np.minimum(made.tops[back], scene.start[:, None])
+        who, self.count = made.who[back], made.contributors[back]
+        self.sums = _held_alone(scene, np.where(self.count == 1, who[:, 0], 0))
+        self.who = np.vstack([who, *(np.where(np.arange(who.shape[1]) == 0, who[m[0], 0], 0) for m in self.sums)])
+        self.count = np.append(self.count, np.ones(len(self.sums), dtype=self.count.dtype))
+        tops = np.vstack([made.tops[back], *(np.eye(1, who.shape[1]) * scene.start[m].sum() for m in self.sums)])
+        self.scene = scene = _with_sums(scene, self.sums, rules.interval)
+        self.part = np.zeros_like(tops) if made.negative else np.minimum(tops, scene.start[:, None])
         self.signed = made.negative
         self.sole = np.where(self.count == 1, self.who[:, 0], 0)
         self.down = np.maximum(scene.start - scene.least, 0.0)
@@ -326,4 +337,52 @@ class _Insiders:
         for k, name in enumerate(("lower", "upper", "own"), start=2):
             frame[name] = np.array([row[k] for row in self.found], dtype=np.float64)
         attackers = len(self.holds) if self.rules.attackers != "outsider" else 0
-        return InsiderResult(attackers, len(self.peers), goals, self.moves.programmes, frame)
+        return InsiderResult(attackers, len(self.peers), goals, len(self.sums), self.moves.programmes, frame)
+
+
+def _held_alone(scene: Scene, sole: Ints) -> list[Ints]:
+    """Return the sets of cells of a line that one contributor has to itself, of which one is sensitive.
+
+    Where it has all of the line, the total is its own and a cell like others.
+    """
+    lines = sp.csr_array(scene.relations)
+    found: dict[tuple[int, ...], None] = {}
+    for row in range(lines.shape[0]):
+        here = slice(lines.indptr[row], lines.indptr[row + 1])
+        parts = lines.indices[here][lines.data[here] > 0]
+        own = sole[parts]
+        for holder in np.unique(own[own > 0]).tolist():
+            members = np.sort(parts[own == holder])
+            if 1 < len(members) < len(parts) and scene.sensitive[members].any():
+                found[tuple(members.tolist())] = None
+    return [np.array(members, dtype=np.int64) for members in found]
+
+
+def _with_sums(scene: Scene, sums: list[Ints], interval: float) -> Scene:
+    """Add sums of cells to what is attacked; they must stay open by the interval of what has too few contributors."""
+    if not sums:
+        return scene
+    n, k = len(scene.start), len(sums)
+    rows = np.repeat(np.arange(k), [len(m) for m in sums])
+    inside = sp.csr_array((np.ones(len(rows)), (rows, np.concatenate(sums))), shape=(k, n))
+    lines = sp.block_array([[scene.relations, None], [inside, -sp.eye_array(k)]], format="csr")
+    names = [[" + ".join(dict.fromkeys(scene.codes[m, d])) for d in range(scene.codes.shape[1])] for m in sums]
+    start = inside @ scene.start
+
+    def each(of: Floats, how: Any) -> Floats:
+        return np.append(of, [how(of[m]) for m in sums])
+
+    return replace(
+        scene,
+        codes=np.vstack([scene.codes, np.array(names, dtype=object).reshape(k, -1)]),
+        layer=np.append(scene.layer, [scene.layer[m[0]] for m in sums]),
+        shown=each(scene.shown, np.all).astype(bool),
+        start=np.append(scene.start, start),
+        scored=each(scene.scored, np.all).astype(bool),
+        sensitive=np.append(scene.sensitive, np.ones(k, dtype=bool)),
+        width=np.append(scene.width, np.maximum(interval / 100 * np.abs(start), 1e-9)),
+        least=each(scene.least, np.sum),
+        most=each(scene.most, np.sum),
+        own=np.append(scene.own, np.full(k, -np.inf)),
+        relations=sp.csr_array(lines),
+    )

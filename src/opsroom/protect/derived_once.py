@@ -4,16 +4,23 @@ A quantile, a share of the largest, an index of concentration or a regression te
 relation between cells can say. Its rule (`opsroom.protect.derived`) bounds what it tells beside number and total of
 the contributors. That holds in the history if number and total are out anyway, and if no other such output tells of
 the same contributors: so it is released only of a cell that is published, and once of a cell, of whatever vintage,
-and of all that share contributors with it. Whether that is so, everybody can tell of what is out: it is looked at
-first, and where it is not, the contributions are never read.
+and of all that share contributors with it. Who contributes in one period contributes much the same in the next: of
+other periods there is the same output of the same cell, or none. Whether that is so, everybody can tell of what is
+out: it is looked at first, and where it is not, the contributions are never read.
+
+A refusal stands, too. A contributor who files another number of its own and asks again could find out at which
+number the answer changes, and with it what the others contribute; so a question that was refused is not judged anew
+when another vintage is known.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from opsroom.base.errors import DisclosureError, UsageError
-from opsroom.protect.contributions import refusal
+from opsroom.protect.contributions import publishable, refusal
 from opsroom.protect.derived_asked import FAMILY, Asked
 from opsroom.protect.derived_entry import Entry, Key, Proved, enter, remembered
 from opsroom.protect.derived_witness import prove
@@ -24,7 +31,9 @@ from opsroom.protect.release import Release
 SUFFIX = "derived"
 
 
-def release_derived(asked: Callable[[], Asked], *, cell: Key, parts: Sequence[str], entry: Entry) -> Release:
+def release_derived(
+    asked: Callable[[], Asked], *, cell: Key, parts: Sequence[str], statistic: str, entry: Entry, kin: str | None = None
+) -> Release:
     """Release a derived output that its rule lets pass and witnesses prove, once of a cell.
 
     Parameters
@@ -33,8 +42,13 @@ def release_derived(asked: Callable[[], Asked], *, cell: Key, parts: Sequence[st
         Reads the contributions to the cell; called once it is known that an output of it may be released at all.
     cell, parts
         The codes of all dimensions of a cell, and the parts of it whose contributions are read.
+    statistic
+        What is asked for, in the same words for the same thing: kind, measure, probabilities, regressors. Not to be
+        chosen freely by who asks: see `opsroom.base.spec_tables.TablesSpec`.
     entry
         Of which series, when, under which rules.
+    kin
+        How the names of the series begin that hold the same units in other periods, where there are any.
 
     Returns
     -------
@@ -45,16 +59,17 @@ def release_derived(asked: Callable[[], Asked], *, cell: Key, parts: Sequence[st
     ------
     DisclosureError
         If the cell is not published, an output of contributors to it is out, or the rule of its kind or the checker
-        of witnesses does not let it pass.
+        of witnesses does not let it pass, or did not when the same was asked before.
     UsageError
         If the series has no such cell or part.
     LedgerConflictError
         If other releases kept coming between.
     """
     read: list[Asked] = []
+    question = json.dumps([statistic, list(cell), list(parts)])
+    entry = replace(entry, facts={**entry.facts, "statistic": statistic})
 
     def proved(past: Sequence[Past], chosen: Sequence[Past], head: Head) -> Proved:
-        tables = [p.judgement for p in past if p.judgement.is_table]
         found = next((p.judgement for p in reversed(chosen) if _has(p.judgement, cell, parts)), None)
         if found is None:
             raise UsageError(
@@ -62,29 +77,48 @@ def release_derived(asked: Callable[[], Asked], *, cell: Key, parts: Sequence[st
                 remedy="Release the table first, and name the cell by the codes of all dimensions.",
                 code="OPS-U198",
             )
-        inside = {key for part in parts for key in _shares(tables, cell, part)}
-        taken = {key for p in past if not p.judgement.is_table for key in p.judgement.keys}
+        lines = _Lines([p.judgement for p in past if p.judgement.is_table], parts)
+        inside = lines.inside({cell})
         row = found.keys.index(cell)
         known = all(found.known[row, found.names.index(part)] for part in parts)
-        twice = any(inside & _shares(tables, key, part) for key in sorted(taken) for part in parts)
-        if not known or taken & inside or twice:
+        taken = {key for p in past if not p.judgement.is_table for key in p.judgement.keys}
+        others = [] if kin is None else entry.ledger.derived(kin, SUFFIX, head)
+        for other in others:
+            if other.release.name == f"{entry.series}.{SUFFIX}" or not _is_same(other, statistic, cell):
+                taken |= set(other.judgement.keys)
+        if not known or inside & lines.inside(taken):
             raise DisclosureError(
-                "derived output: its cell is not published, or another such output of some of its contributors is out.",
-                remedy="Use the one that is out, or ask for another cell.",
+                "derived output: its cell is not published, or another such output of some of its contributors is "
+                "out: of the same period, or another output or cell of another period.",
+                remedy="Use the one that is out, ask for the same of another period, or ask for another cell.",
                 code="OPS-P061",
             )
+        publishable((), entry.rules)  # rules for public data alone let nothing pass
         if not read:
+            if entry.ledger.was_refused(entry.series, question):
+                raise _refusal(statistic)
             read.append(asked())
         try:
             derived = read[0].derive(entry.rules)
-        except UsageError:  # that somebody is below zero, or a value is missing, is told of nobody
+            certificate = prove(read[0], derived, entry.rules)
+        except (UsageError, DisclosureError):  # that somebody is below zero, or a value is missing, is told of nobody
+            entry.ledger.keep_refused(entry.series, entry.day, question)
             raise refusal(FAMILY[read[0].kind]) from None
-        certificate = prove(read[0], derived, entry.rules)
         rows = [["/".join(cell), name, value, "published"] for name, value in derived.values.items()]
         kept = remembered(found.dimensions, (), keys=sorted(inside))
         return Proved(("cell", "statistic"), rows, derived.unit, derived.method, kept, certificate)
 
     return enter(entry, SUFFIX, proved)
+
+
+def _refusal(statistic: str) -> DisclosureError:
+    return refusal(FAMILY[statistic.partition(":")[0]])
+
+
+def _is_same(other: Past, statistic: str, cell: Key) -> bool:
+    """Say whether an output of another period is the same of the same cell."""
+    same = other.release.facts.get("statistic") == statistic and cell in other.judgement.keys
+    return same and all(row[0] == "/".join(cell) for row in other.release.rows)
 
 
 def _has(judgement: Judgement, cell: Key, parts: Sequence[str]) -> bool:
@@ -94,28 +128,38 @@ def _has(judgement: Judgement, cell: Key, parts: Sequence[str]) -> bool:
     return all(judgement.present[row, judgement.names.index(part)] for part in parts)
 
 
-def _shares(tables: Sequence[Judgement], cell: Key, part: str) -> set[Key]:
-    """Return the cells whose contributors are among a cell's by any vintage of the table: one may show more depth."""
-    return {cell}.union(*(_within(j, cell, part) for j in tables if cell in j.keys and part in j.names))
+class _Lines:
+    """Which cells share contributors, by any vintage of a table: one may show more depth than another."""
+
+    def __init__(self, tables: Sequence[Judgement], parts: Sequence[str]) -> None:
+        self._below = [_children(j, part) for j in tables for part in parts if part in j.names]
+
+    def inside(self, cells: set[Key]) -> set[Key]:
+        """Return the cells that some cells are the sum of, down to those that are no sums, with themselves."""
+        seen: set[Key] = set()
+        for below in self._below:
+            left = list(cells)
+            reached: set[Key] = set()
+            while left:
+                key = left.pop()
+                if key not in reached:
+                    reached.add(key)
+                    left += below.get(key, ())
+            seen |= reached
+        return seen | cells
 
 
-def _within(judgement: Judgement, cell: Key, part: str) -> set[Key]:
-    """Return the cells that a cell is the sum of, down to those that are no sums, with itself."""
+def _children(judgement: Judgement, part: str) -> dict[Key, set[Key]]:
+    """Return for each cell of a table that is a sum the cells that it is the sum of."""
     q = judgement.names.index(part)
     own = judgement.numbers[:, q].tolist()
     row_of = {number: row for row, number in enumerate(own) if judgement.present[row, q]}
-    children: dict[int, set[int]] = {}
+    found: dict[Key, set[Key]] = {}
     start, number = judgement.relation_start.tolist(), judgement.relation_number.tolist()
     sign = judgement.relation_coefficient.tolist()
     for r, parent in enumerate(judgement.relation_row.tolist()):
         terms = range(start[r], start[r + 1])
         if all(number[k] in row_of for k in terms if sign[k] > 0) and own[parent] in [number[k] for k in terms]:
-            children.setdefault(parent, set()).update(row_of[number[k]] for k in terms if sign[k] > 0)
-    left, seen = [judgement.keys.index(cell)], set()
-    while left:
-        row = left.pop()
-        if row in seen:
-            continue
-        seen.add(row)
-        left += sorted(children.get(row, ()))
-    return {judgement.keys[row] for row in seen}
+            below = {judgement.keys[row_of[number[k]]] for k in terms if sign[k] > 0}
+            found.setdefault(judgement.keys[parent], set()).update(below)
+    return found

@@ -83,16 +83,18 @@ def insight(
     alone: dict[int, Ints] = {}
     peers: dict[int, tuple[int, ...]] = {}
     code, told = np.zeros_like(who), np.zeros_like(part)
+    names, place = np.unique(who, return_inverse=True)
+    named_as = (place.reshape(who.shape) + (0 if 0 in names else 1)).astype(np.int64)
+    if 0 in names:  # codes are numbers from 1, 0 stays nobody
+        zero = int(np.searchsorted(names, 0))
+        named_as = np.where(who == 0, 0, np.where(named_as < zero, named_as + 1, named_as))
+    one = (groups == 1) & (named_as[:, 0] > 0)
+    sole = np.where(one, named_as[:, 0], 0)
     if rules.attackers != "outsider":
-        names, place = np.unique(who, return_inverse=True)
-        code = (place.reshape(who.shape) + (0 if 0 in names else 1)).astype(np.int64)
-        if 0 in names:  # codes are numbers from 1, 0 stays nobody
-            zero = int(np.searchsorted(names, 0))
-            code = np.where(who == 0, 0, np.where(code < zero, code + 1, code))
-        one = (groups == 1) & (code[:, 0] > 0)
-        order = np.flatnonzero(one)[np.argsort(code[one, 0], kind="stable")]
-        heads, start = np.unique(code[order, 0], return_index=True)
+        order = np.flatnonzero(one)[np.argsort(sole[one], kind="stable")]
+        heads, start = np.unique(sole[order], return_index=True)
         alone = dict(zip(heads.tolist(), np.split(order, start[1:]), strict=True)) if len(order) else {}
+        code = named_as
         positive = np.isfinite(base)
         code = np.where(one[:, None], 0, code)
         # Where others may be negative, an own part is no bound: it only tells whose quantities are whose. A weight
@@ -108,19 +110,17 @@ def insight(
             many = np.flatnonzero(sensitive & (groups > 2) & (code[:, 1:3] > 0).all(axis=1))
             peers = {q: (int(code[q, 1]), int(code[q, 2])) for q in many.tolist()}
     made = System(equations, value, base, floor, sensitive, below, above, fixed, code, told, alone, peers)
-    return _with_unions(made, rules)
+    return _with_unions(made, sole, rules)
 
 
-def _with_unions(system: System, rules: Rules) -> System:
+def _with_unions(system: System, sole: Ints, rules: Rules) -> System:
     """Add what one contributor holds alone in several cells of a line, together: it must not come out either.
 
     Each of two cells that a company has to itself may be open, and their sum be known exactly, as what is left of a
-    total. The sum is a quantity of its own then, which no unit gives. Where none of its cells is sensitive, for the
-    company agrees to all or never asked, there is nothing in their sum to protect.
+    total: also to outsiders, for whose cells they are is no secret. The sum is a quantity of its own then, which no
+    unit gives. Where none of its cells is sensitive, for the company agrees to all or never asked, there is nothing in
+    their sum to protect. `sole` says who has which quantity to itself; 0 where nobody has.
     """
-    sole = np.zeros(system.size, dtype=np.int64)
-    for holder, quantities in system.alone.items():
-        sole[quantities] = holder
     entries = system.equations.tocoo()
     mine = np.flatnonzero((sole[entries.coords[1]] > 0) & (entries.data > 0))
     unions: dict[tuple[int, ...], int] = {}
@@ -146,7 +146,8 @@ def _with_unions(system: System, rules: Rules) -> System:
     width = np.maximum(rules.interval / 100 * np.abs(value), 1e-9)
     alone = dict(system.alone)
     for at, holder in enumerate(unions.values()):
-        alone[holder] = np.append(alone[holder], n + at)
+        if holder in alone:  # where contributors attack
+            alone[holder] = np.append(alone[holder], n + at)
     return System(
         sp.csr_array(sp.vstack([wider, relations(rows, n + k)])),
         np.append(system.value, value),

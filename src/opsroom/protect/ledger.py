@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -29,6 +30,16 @@ JUDGEMENTS = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("digest", sa.String(71), nullable=False),
 )
+
+REFUSED = sa.Table(
+    "refused_questions",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("day", sa.String(10), nullable=False),
+    sa.Column("name", sa.String(100), nullable=False, index=True),
+    sa.Column("question", sa.String(71), nullable=False),
+)
+"""Questions on contributions that were refused for what was found in them; they stay so. Read by no face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +131,18 @@ class Ledger:
 
     def past(self, name: str, head: Head) -> list[Past]:
         """Return the judged releases of a series up to `head`, earliest first, with the numbers derived from it."""
+        return self._judged(sa.select(JUDGEMENTS.c.seq).where(JUDGEMENTS.c.name == name), head)
+
+    def derived(self, prefix: str, suffix: str, head: Head) -> list[Past]:
+        """Return numbers derived from all series whose names begin with a text: those named ``<series>.<suffix>``."""
+        found = sa.select(JUDGEMENTS.c.seq).join(LEDGER, LEDGER.c.seq == JUDGEMENTS.c.seq)
+        ends = LEDGER.c.name == JUDGEMENTS.c.name + f".{suffix}"
+        return self._judged(found.where(JUDGEMENTS.c.name.startswith(prefix, autoescape=True), ends), head)
+
+    def _judged(self, found: sa.Select[Any], head: Head) -> list[Past]:
         with self._state.read() as connection:
-            seqs = connection.scalars(
-                sa.select(JUDGEMENTS.c.seq)
-                .where(JUDGEMENTS.c.name == name, JUDGEMENTS.c.seq <= head.seq)
-                .order_by(JUDGEMENTS.c.seq)
-            ).all()
+            wanted = found.where(JUDGEMENTS.c.seq <= head.seq).order_by(JUDGEMENTS.c.seq)
+            seqs: list[int] = list(connection.scalars(wanted))
             missing = [seq for seq in seqs if seq not in self._cache]
             if missing:
                 rows = connection.execute(
@@ -147,6 +164,19 @@ class Ledger:
         """Record that the gate refused a series on a day: rule and public remedy, nothing else."""
         with self._state.begin() as connection:
             connection.execute(REFUSALS.insert().values(day=day.isoformat(), name=name, rule=rule, remedy=remedy))
+
+    def keep_refused(self, name: str, day: dt.date, question: str) -> None:
+        """Remember that a question on a series was refused for what was found in the data."""
+        with self._state.begin() as connection:
+            connection.execute(
+                REFUSED.insert().values(day=day.isoformat(), name=name, question=_sha(question.encode()))
+            )
+
+    def was_refused(self, name: str, question: str) -> bool:
+        """Say whether a question on a series was refused for what was found in the data."""
+        known = sa.select(REFUSED.c.seq).where(REFUSED.c.name == name, REFUSED.c.question == _sha(question.encode()))
+        with self._state.read() as connection:
+            return connection.execute(known.limit(1)).first() is not None
 
     def verify(self) -> int:
         """Check every hash of the chain, and return the number of releases.

@@ -2,7 +2,7 @@
 
 They are derived from the master tables that table queries are answered from (`opsroom.room.tablemaster`), whether the
 cells are shown or not, and remembered with them: what a number tells is in every later judgement of the period. Of a
-cell's contributions a number is derived once, and only where the cell is shown.
+cell's contributions a number is derived once, only where the cell is shown, and only what the dataset declares.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opsroom.base.derived_statistic import COUNT, QUOTIENTS
 from opsroom.base.errors import AccessError, DisclosureError
 from opsroom.base.periods import format_period, parse_period
 from opsroom.base.results import TOTAL
@@ -27,9 +28,9 @@ from opsroom.protect.quotients import Quotient, Shown, release_quotients
 from opsroom.protect.reader import Releases
 from opsroom.protect.rules import Rules
 from opsroom.room.answering import answering, dimensions_of
-from opsroom.room.derivedquery import COUNT, QUOTIENTS, DerivedQuery
+from opsroom.room.derivedquery import DerivedQuery
 from opsroom.room.tablemaster import UNITS, master, unit_rows
-from opsroom.room.tableplan import Dimension, within
+from opsroom.room.tableplan import Dimension, master_prefix, within
 from opsroom.room.tablequery import bad
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ def derive(room: Room, query: DerivedQuery) -> Release:
             return _quotient(plan, entry)
         asked = partial(_read, room, plan, moment)
         fields = (query.statistic.field, *query.statistic.others)
-        return release_derived(asked, cell=plan.cell, parts=[_part(f, spec) for f in fields], entry=entry)
+        return release_derived(
+            asked, cell=plan.cell, parts=[_part(f, spec) for f in fields], statistic=str(query.statistic), entry=entry,
+            kin=master_prefix(spec),
+        )  # fmt: skip
 
 
 def _out_already(room: Room, masters: Sequence[Release], facts: Mapping[str, Any]) -> Release | None:
@@ -123,6 +127,13 @@ def _planned(query: DerivedQuery, spec: DatasetSpec, dimensions: tuple[Dimension
         raise bad(
             "a derived number is of declared measures; a ratio, share or rate of growth of conditions and count, too.",
             f"Use {', '.join(sorted(allowed))}.",
+            code="OPS-U166",
+        )
+    if statistic.kind not in QUOTIENTS and statistic not in tables.may_derive:
+        said = ", ".join(map(str, tables.may_derive))
+        raise bad(
+            "what is derived of contributions is declared: probabilities, how many the largest are, regressors.",
+            f"Use {said}, or ask a steward to declare others." if said else "Ask a steward to declare it.",
             code="OPS-U166",
         )
     is_mean = statistic.kind == "ratio" and statistic.others == (COUNT,) and statistic.field in tables.measures

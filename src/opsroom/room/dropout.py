@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from opsroom.base.errors import NotFoundError, OpsroomError, UsageError
-from opsroom.protect.ledger import JUDGEMENTS
+from opsroom.protect.ledger import JUDGEMENTS, REFUSED
 from opsroom.protect.reader import LEDGER, REFUSALS
 from opsroom.room.desk import DeskOutcome
 from opsroom.room.lineage import desks_of
@@ -200,6 +200,7 @@ def _forget_from(twin: Room, day: dt.date) -> None:
         connection.execute(JUDGEMENTS.delete().where(JUDGEMENTS.c.seq.in_(later)))
         connection.execute(LEDGER.delete().where(LEDGER.c.day >= since))
         connection.execute(REFUSALS.delete().where(REFUSALS.c.day >= since))
+        connection.execute(REFUSED.delete().where(REFUSED.c.day >= since))
 
 
 def _compare(name: str, one: Release | None, other: Release | None, failed: _Failed) -> Effect:

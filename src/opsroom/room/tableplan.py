@@ -218,7 +218,12 @@ def make_plan(query: TableQuery, spec: DatasetSpec, dimensions: Sequence[Dimensi
 def master_name(spec: DatasetSpec, period: dt.date) -> str:
     """Return the name of the release series of a period's master table."""
     text = format_period(period, spec.frequency).lower().replace("-", "_")
-    return f"{ANSWERS}{spec.name}.master.p{text}"
+    return f"{master_prefix(spec)}{text}"
+
+
+def master_prefix(spec: DatasetSpec) -> str:
+    """Return how the names of the master tables of all periods of a dataset begin."""
+    return f"{ANSWERS}{spec.name}.master.p"
 
 
 def _periods(op: str, codes: Sequence[str], spec: DatasetSpec) -> tuple[dt.date, ...]:

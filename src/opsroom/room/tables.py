@@ -79,7 +79,7 @@ def ask(room: Room, query: Question) -> Release:
 
 
 def offer(room: Room, dataset: str) -> dict[str, Any]:
-    """Return what may be asked of a dataset: period, dimensions with their codes, measures, conditions.
+    """Return what may be asked of a dataset: period, dimensions with codes, measures, conditions, derived numbers.
 
     Raises
     ------
@@ -95,6 +95,7 @@ def offer(room: Room, dataset: str) -> dict[str, Any]:
         "dimensions": {d.name: [code for code in d.order if code != UNKNOWN] for d in dimensions_of(room, spec)},
         "measures": list(spec.tables.measures),
         "conditions": list(spec.tables.conditions),
+        "derived": [str(one) for one in spec.tables.may_derive],
     }
 
 

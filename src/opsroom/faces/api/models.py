@@ -103,8 +103,8 @@ class TableQuery(BaseModel):
 
 
 class DerivedQuery(BaseModel):
-    """A number derived from cells; ``ratio:FIELD/FIELD``, ``share:FIELD``, ``growth:FIELD``, ``quantile:FIELD=0.5``,
-    ``top_share:FIELD=4``, ``hhi:FIELD`` or ``regression:FIELD~FIELD``.
+    """A number derived from cells; ``ratio:FIELD/FIELD``, ``share:FIELD``, ``growth:FIELD``, or one that the dataset
+    declares, such as ``quantile:FIELD=0.5``, ``top_share:FIELD=4``, ``hhi:FIELD`` or ``regression:FIELD~FIELD``.
     """
 
     model_config = ConfigDict(extra="forbid")

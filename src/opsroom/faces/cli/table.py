@@ -129,8 +129,8 @@ def table_derive(
     Parameters
     ----------
     statistic
-        ratio:sales/jobs, share:sales, growth:sales, quantile:sales=0.1,0.5, top_share:sales=4, hhi:sales or
-        regression:sales~jobs; count may stand for a measure in the first three.
+        ratio:sales/jobs, share:sales, growth:sales, where count may stand for a measure; or one of those that the
+        dataset declares, such as quantile:sales=0.5, top_share:sales=4, hhi:sales or regression:sales~jobs.
     room
         Folder of the room.
     dataset
@@ -192,7 +192,7 @@ def _text_of(file: Path) -> bytes:
 
 @table.command(name="show")
 def table_show(dataset: str, /, *, room: RoomPath = Path(), json: Json = False) -> None:
-    """Show what may be asked of a dataset: dimensions with their codes, measures, conditions.
+    """Show what may be asked of a dataset: dimensions with their codes, measures, conditions, derived numbers.
 
     Parameters
     ----------
@@ -214,4 +214,5 @@ def table_show(dataset: str, /, *, room: RoomPath = Path(), json: Json = False) 
     rows += [("dimension", name, " ".join(codes)) for name, codes in found["dimensions"].items()]
     rows += [("measure", name, "") for name in found["measures"]]
     rows += [("condition", name, "") for name in found["conditions"]]
+    rows += [("derived", name, "") for name in found["derived"]]
     emit_table(("kind", "name", "codes"), rows)
