@@ -84,6 +84,7 @@ def test_two_days_are_compared_on_the_periods_that_both_knew(client: Any) -> Non
     assert other["compared"] == answer["compared"]
     page = html.unescape(client.get("/activity?as_of=2020-03-04&against=2020-02-26").text)
     assert "shown on the earlier day" in page
+    assert "Activity.load" not in page  # series have their titles here, too
     assert "Choose two different days" in client.get("/activity?as_of=2020-03-04&against=2020-03-04").text
 
 
@@ -94,6 +95,12 @@ def test_flows_are_named_and_unfinished_spells_say_so(client: Any) -> None:
     assert table["rows"][1][:6] == ["Passenger trips", "weeks out of the ordinary", 5.0, 5.0, None, "weeks"]
     assert "not made good yet" in table["rows"][1][6]
     assert "flows.weekly" in client.get("/api/v1/activity?as_of=2020-03-04").json()["figures"]
+    # what is better told by a table is one on the page, and not an empty drawing
+    page = html.unescape(client.get("/activity?as_of=2020-03-04").text)
+    card = page[page.index('id="flows.resilience"') :]
+    card = card[: card.index("</section>")]
+    assert "weeks out of the ordinary" in card
+    assert '<div class="drawing"></div>' not in page
 
 
 def test_a_wrong_day_to_compare_with_is_told_by_its_name(client: Any) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +18,8 @@ import pytest
 
 from opsroom.base.errors import FitError, UsageError
 from opsroom.base.state import State
-from opsroom.measure.adjust import Ground, Rollup, Steps, adjust_panel, follow_customers, roll_up
-from opsroom.measure.adjust.readings_file import ReadingsFile, write_rows
+from opsroom.measure.adjust import Ground, Rollup, Steps, adjust_panel, follow_customers, readings_file, roll_up
+from opsroom.measure.adjust.readings_file import ReadingsFile, new_rows, write_rows
 from opsroom.measure.adjust.rollup import sum_weeks
 from opsroom.protect.gate import release
 from opsroom.protect.ledger import Ledger
@@ -237,6 +242,71 @@ def test_readings_in_a_file_are_those_in_memory(tmp_path: Path, cells: int) -> N
     with pytest.raises(UsageError, match="OPS-U022"):
         follow_customers(again, links, start="2020-01-01", end="2020-02-03", folder=tmp_path, cells=cells)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def _blocks_of_one(folder: Path) -> Any:
+    """Readings and links of which every customer is a block of the spool."""
+    table = pa.table(
+        {"meter_id": np.repeat(np.arange(200), 5), "wh": np.arange(1000),
+         "date": pa.array(np.tile(np.datetime64("2020-01-01", "D") + np.arange(5), 200))}
+    )  # fmt: skip
+    links = pd.DataFrame(
+        {"meter_id": np.arange(200), "customer_id": np.arange(200), "valid_from": "2019-01-01", "valid_to": None}
+    )
+    return lambda batches: follow_customers(
+        batches(table), links, start="2020-01-01", end="2020-01-05", folder=folder, cells=1
+    )
+
+
+def test_few_files_are_open_however_many_blocks_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings_file, "HELD", 300)  # in several goes
+    open_files = []
+
+    def counted(table: pa.Table) -> Iterator[pa.RecordBatch]:
+        for batch in table.to_batches(max_chunksize=90):
+            open_files.append(len(list(Path("/dev/fd").iterdir())))
+            yield batch
+
+    before = len(list(Path("/dev/fd").iterdir()))
+    made = _blocks_of_one(tmp_path)(counted).readings
+    assert made[slice(None)].tolist() == np.arange(1000).reshape(200, 5).tolist()
+    assert max(open_files) - before <= readings_file.FILES + 1
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+import numpy as np
+from opsroom.measure.adjust.readings_file import Spool, new_rows
+folder = Path(sys.argv[2])
+spool = Spool(folder, 3)
+spool.add(np.zeros(9, np.int64), np.arange(9, dtype=np.int32), np.arange(9))
+spool._write()
+def blocks():
+    yield np.arange(2000).reshape(1000, 2)
+    os.kill(os.getpid(), signal.SIGKILL)
+new_rows(folder, blocks(), 2)
+"""
+
+
+def test_of_a_killed_process_nothing_stays_and_of_a_living_one_all(tmp_path: Path) -> None:
+    source = str(Path(readings_file.__file__).parents[4])
+    done = subprocess.run([sys.executable, "-c", KILLED, source, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [p.name.endswith(".readings.part") for p in tmp_path.iterdir()] == [True]  # and of the spool nothing
+    finished = write_rows(tmp_path / "whole.readings", [np.ones((1, 2), dtype=np.int64)], 2)
+    inner: list[ReadingsFile] = []
+
+    def blocks() -> Iterator[Any]:
+        inner.append(new_rows(tmp_path, [np.full((1, 2), 7)], 2))  # another one begins while this one is written
+        yield np.full((1, 2), 5)
+
+    outer = new_rows(tmp_path, blocks(), 2)
+    assert [f[slice(None)].tolist() for f in (finished, inner[0], outer)] == [[[1, 1]], [[7, 7]], [[5, 5]]]
+    assert {p.suffix for p in tmp_path.iterdir()} == {".readings"}
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_readings_cut_short_are_refused(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from opsroom.base.results import Cells
 from opsroom.base.settings import DeskSettings
 from opsroom.measure.delays import nowcast_delays, reporting_triangle
 from opsroom.measure.delays.publish import confidential_delay_cells, delay_cells
-from opsroom.measure.delays.standing import standing_records
+from opsroom.measure.delays.standing import moving_records, standing_records
+from opsroom.protect.rules import Rules
 from opsroom.room import Room
 
 vintages = st.lists(
@@ -55,6 +56,11 @@ def test_who_stands_reported_is_who_is_counted(rows: list[tuple[Any, ...]], at: 
     found = standing_records(records, triangle).groupby(["sector", "period"]).size()
     wanted = pd.DataFrame(triangle.reported, triangle.sectors, triangle.periods.start_time).stack()
     assert found.to_dict() == wanted[wanted != 0].astype(int).to_dict()
+    moves = moving_records(records, triangle)  # which checks additions and removals itself
+    stands = moves[moves["stands"]].groupby(["sector", "period"]).size()
+    assert stands.to_dict() == {
+        (s, t): triangle.reported[s, t] for s, t in zip(*triangle.reported.nonzero(), strict=True)
+    }
 
 
 def told(cells: Cells) -> pd.DataFrame:
@@ -129,8 +135,10 @@ def test_what_is_expected_in_all_tells_nothing_of_how_it_is_split() -> None:
             table, period="month", key="record", by="sector", value="value", deleted="taken_back", frequency="M",
             since="2019-12-01", first_delay=None, as_of="2020-05-18",
         )  # fmt: skip
-        units = standing_records(table.rename(columns={"month": "period"}), triangle)
-        return told(confidential_delay_cells(triangle, "loans", units, draws=200)).set_index(["sector", "period"])
+        table = table.rename(columns={"month": "period"})
+        units, moves = standing_records(table, triangle), moving_records(table, triangle)
+        cells = confidential_delay_cells(triangle, "loans", units, moves, sensitive=Rules().sensitive, draws=200)
+        return told(cells).set_index(["sector", "period"])
 
     loans = late_loans()
     late = loans["known_at"] > loans["month"] + pd.DateOffset(months=1, days=20)

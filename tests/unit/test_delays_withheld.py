@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from opsroom.base.errors import FitError, InternalError, UsageError
+from opsroom.base.results import Cells
 from opsroom.base.state import State
 from opsroom.measure.delays import DelayResult, ReportingTriangle, nowcast_delays, reporting_triangle
 from opsroom.measure.delays.publish import confidential_delay_cells
-from opsroom.measure.delays.standing import shared_begin, shared_delay, standing_records
+from opsroom.measure.delays.standing import moving_records, shared_begin, shared_delay, standing_records
 from opsroom.protect.gate import release
 from opsroom.protect.ledger import Ledger
 from opsroom.protect.release import Release
@@ -24,6 +25,7 @@ from opsroom.protect.rules import Rules
 DAY = dt.date(2020, 8, 18)
 FIRST = "2019-12-01"
 LARGE, SMALL = "ABC", "KLMN"
+RULES = Rules(min_contributors=3, dominance=((2, 85.0),), interval=20.0, profile="business")
 
 
 def filings(*, late: float = 0.1, more: int = 1, seed: int = 3) -> pd.DataFrame:
@@ -54,12 +56,16 @@ def triangle_of(table: pd.DataFrame) -> ReportingTriangle:
     )  # fmt: skip
 
 
+def cells_of(table: pd.DataFrame, triangle: ReportingTriangle, *, draws: int = 100, last: int = 24) -> Cells:
+    units, moves = standing_records(table, triangle), moving_records(table, triangle)
+    return confidential_delay_cells(triangle, "loans", units, moves, sensitive=RULES.sensitive, draws=draws, last=last)
+
+
 def published(table: pd.DataFrame, folder: Path) -> Release:
     triangle = triangle_of(table)
-    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    cells = cells_of(table, triangle)
     state = State.open(folder)
-    rules = Rules(min_contributors=3, dominance=((2, 85.0),), interval=20.0, profile="business")
-    made = release(cells, rules=rules, as_of=dt.datetime(2020, 8, 18, 23, tzinfo=dt.UTC), day=DAY, ledger=Ledger(state))
+    made = release(cells, rules=RULES, as_of=dt.datetime(2020, 8, 18, 23, tzinfo=dt.UTC), day=DAY, ledger=Ledger(state))
     state.close()
     return made
 
@@ -86,7 +92,7 @@ def test_filings_of_a_withheld_sector_change_nothing_that_is_published_of_others
 def test_a_table_of_which_nothing_settled_is_shown_says_nothing_of_what_is_to_come() -> None:
     table = filings()
     triangle = triangle_of(table)
-    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    cells = cells_of(table, triangle)
     assert cells.completed is not None
     told = cells.completed((cells.frame["complete"] == "no").to_numpy())
     assert np.isnan(told["expected"]).all()
@@ -97,7 +103,7 @@ def test_a_table_of_which_nothing_settled_is_shown_says_nothing_of_what_is_to_co
 def test_where_nothing_can_be_learnt_a_settled_count_still_is_what_is_expected() -> None:
     table = filings()
     triangle = triangle_of(table)
-    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    cells = cells_of(table, triangle)
     assert cells.completed is not None
     shown = (cells.frame["period"] == "2020-02").to_numpy()  # one settled period: too few to learn from
     told = cells.completed(shown)
@@ -114,7 +120,7 @@ def test_slow_reports_are_published_for_as_long_as_it_takes_to_learn_from_them()
         table, period="period", key="record", by="sector", value="value", deleted="taken_back", since="2020-01-06",
         as_of="2020-02-14", max_delay=5,
     )  # fmt: skip
-    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=40, last=4)
+    cells = cells_of(table, triangle, draws=40, last=4)
     assert cells.completed is not None
     told = cells.completed(np.ones(len(cells.frame), dtype=bool))
     assert cells.frame["period"].nunique() == 12
@@ -214,12 +220,11 @@ def test_what_is_completed_after_judgement_is_attached_columns_alone(tmp_path: P
     """The gate has judged parts and dimensions: they stay as they were."""
     table = filings()
     triangle = triangle_of(table)
-    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    cells = cells_of(table, triangle)
     state = State.open(tmp_path / "room.db")
-    rules = Rules(min_contributors=3, dominance=((2, 85.0),), interval=20.0, profile="business")
     with pytest.raises(InternalError, match="attached"):
         release(
-            replace(cells, completed=lambda shown: {"n_reported": shown * 1}), rules=rules,
+            replace(cells, completed=lambda shown: {"n_reported": shown * 1}), rules=RULES,
             as_of=dt.datetime(2020, 8, 18, 23, tzinfo=dt.UTC), day=DAY, ledger=Ledger(state),
         )  # fmt: skip
     state.close()
@@ -228,7 +233,7 @@ def test_what_is_completed_after_judgement_is_attached_columns_alone(tmp_path: P
 def test_of_public_cells_every_row_is_shown(tmp_path: Path) -> None:
     table = filings()
     triangle = triangle_of(table)
-    cells = confidential_delay_cells(triangle, "loans", standing_records(table, triangle), draws=100)
+    cells = cells_of(table, triangle)
     asked: list[Any] = []
 
     def completed(shown: Any) -> dict[str, Any]:

@@ -95,11 +95,16 @@ def _decisions(figure: Figure) -> dict[str, Any]:
     return {"titles": titles, "numeric": [False] * 3, "rows": rows, "cut": 0, "total": len(rows)}
 
 
-def comparison_table(found: Sequence[Comparison]) -> dict[str, Any]:
+def comparison_table(desk: Desk, found: Sequence[Comparison]) -> dict[str, Any]:
     """Return what two days said of the same periods as a table for people."""
+    codes = {name: {c.title for c in found if c.series == name} for name in {c.series for c in found}}
+    titles_of = {
+        (name, code): title_of_one(desk, desk.get(name), code, several=len(of) > 1)
+        for name, of in codes.items() for code in of
+    }  # fmt: skip
     rows = [
         [
-            w.upper_first(f"{w.label('series', c.series)} {c.title}".strip()),
+            w.upper_first(titles_of[c.series, c.title]),
             w.period(c.period),
             *(cell(v, c.decimals) for v in (c.earlier, c.later)),
             w.signed(c.revision, c.decimals) if c.revision is not None else cell(None),

@@ -152,10 +152,12 @@ class Pages:
         other = desk_at(self.releases, against, asked="against") if against else None
         return self._page(
             request, desk, "activity.html", "activity",
-            figures=[(f, self._svg(f)) for f in shown], uses=any(f.name == "resumption.use" for f in shown),
+            figures=[(f, self._svg(f)) for f in shown if f.draw is not None],
+            tables=[(f, shown_rows(desk, f)) for f in shown if f.draw is None],
+            uses=any(f.name == "resumption.use" for f in shown),
             sizes=(sizes, shown_rows(desk, sizes)) if sizes else None, events=activity.events(desk),
             against=other.day.isoformat() if other else "",
-            compared=comparison_table(activity.compare(other, desk)) if other else None,
+            compared=comparison_table(desk, activity.compare(other, desk)) if other else None,
         )  # fmt: skip
 
     def warnings(self, request: Request) -> Response:

@@ -43,6 +43,7 @@ def nowcast_delays(
     draws: int = 1000,
     seed: int = 0,
     learn: Bools | None = None,
+    learn_from: ReportingTriangle | None = None,
 ) -> DelayResult:
     r"""Say how many there were, of those whose reports are still coming in.
 
@@ -69,6 +70,9 @@ def nowcast_delays(
         Shape (sectors, periods): the counts that may be learnt from, those that are published, say; None: all. Nothing
         that is said of one sector then tells, in any bit, of a count that is not among them, and of these themselves
         nothing is said (NaN) unless they are settled. The hierarchical model alone can leave counts out.
+    learn_from
+        A triangle of the same cells, whose additions and removals are learnt from in place of these; what is reported
+        stays as it is. For counts by delay that may not be used as they are (`opsroom.measure.delays.split`).
 
     Returns
     -------
@@ -78,7 +82,8 @@ def nowcast_delays(
     Raises
     ------
     UsageError
-        An unknown method, a level outside 0 … 1, fewer than 20 draws, or `learn` with another shape or method.
+        An unknown method, a level outside 0 … 1, fewer than 20 draws, or `learn` or `learn_from` with another shape or
+        method.
     FitError
         The model cannot be fitted; see each method.
 
@@ -130,17 +135,18 @@ def nowcast_delays(
             remedy="Give level=0.9, draws=1000.",
             code="OPS-U176",
         )
-    if learn is not None and (method != "hierarchical" or learn.shape != triangle.reported.shape):
+    shapes = [(learn, triangle.reported), (learn_from and learn_from.added, triangle.added)]
+    if any(x is not None and (method != "hierarchical" or x.shape != y.shape) for x, y in shapes):
         raise UsageError(
             "what is learnt from is not told by sector and period, or the method is not 'hierarchical'.",
-            remedy="Give an array of shape (sectors, periods) and method='hierarchical'.",
+            remedy="Give learn of shape (sectors, periods), learn_from like the triangle, and method='hierarchical'.",
             code="OPS-U178",
         )
     rows = len(triangle.periods)
     least = max(3 * (triangle.max_delay + 1), LEAST_WINDOW[triangle.frequency])
     used = slice(rows - min(rows, max(window or least, 2)), rows)
     if method == "hierarchical":
-        sample, share, facts = _pooled(triangle, used, draws, seed, learn)
+        sample, share, facts = _pooled(triangle, used, draws, seed, learn, learn_from or triangle)
     else:
         model = {"odp": _odp, "chain-ladder": _plain}[method]
         sample, share, facts = model(triangle, used, draws, np.random.default_rng(seed))
@@ -187,7 +193,7 @@ def _odp(
 
 
 def _pooled(
-    triangle: ReportingTriangle, used: slice, draws: int, seed: int, learn: Bools | None
+    triangle: ReportingTriangle, used: slice, draws: int, seed: int, learn: Bools | None, told: ReportingTriangle
 ) -> tuple[Floats, Floats, dict[str, Any]]:
     learnt = np.ones(triangle.reported.shape, dtype=bool) if learn is None else learn
     at = np.flatnonzero(learnt[:, used].any(axis=1))
@@ -200,7 +206,7 @@ def _pooled(
     begin = used.start + int(np.flatnonzero(learnt[at, used].any(axis=0))[0])
     inside = slice(begin, used.stop)
     rows, age = learnt[at, inside], triangle.age[inside]
-    added, removed = (np.where(rows[:, :, None], x[at, inside], np.nan) for x in (triangle.added, triangle.removed))
+    added, removed = (np.where(rows[:, :, None], x[at, inside], np.nan) for x in (told.added, told.removed))
     design = make_design(
         triangle.periods[inside], triangle.max_delay, frequency=triangle.frequency, closed=triangle.closed,
         sectors=len(at),

@@ -21,9 +21,10 @@ from opsroom.base.periods import format_period
 from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.measure.delays.nowcast import nowcast_delays
 from opsroom.measure.delays.result import DelayResult
+from opsroom.measure.delays.split import Sensitive, safe_split
 from opsroom.measure.delays.triangle import ReportingTriangle
 
-METHOD = "delays-2"
+METHOD = "delays-3"
 TOLD = ("expected", "lower", "upper", "share")
 ATTACHED = (*TOLD, "complete")
 FEWEST = 2
@@ -74,7 +75,9 @@ def confidential_delay_cells(
     triangle: ReportingTriangle,
     name: str,
     units: pd.DataFrame,
+    moves: pd.DataFrame,
     *,
+    sensitive: Sensitive,
     of: str = "records",
     last: int = 24,
     level: float = 0.9,
@@ -93,6 +96,11 @@ def confidential_delay_cells(
         Periods published, the last; at least twice as many as a report may take, since nothing is learnt from others.
     units
         The records that stand reported, as from `standing_records`.
+    moves
+        The reports that were counted, as from `moving_records`.
+    sensitive
+        Which counts may not stand by themselves (`opsroom.protect.rules.Rules.sensitive`): what is expected rests on
+        counts by delay, and each of these has to satisfy it.
     level, draws, seed
         As in `nowcast_delays`.
 
@@ -134,7 +142,7 @@ def confidential_delay_cells(
     return Cells(
         name=f"delays.{name}", dimensions=("period", "sector"), measures=(count,), frame=told,
         parts=(Part("n_reported", of),), additive=("sector",) if several else (), method=METHOD, facts=facts,
-        completed=_Expected(tuple(parts), told[["period", "sector", *TOLD]], level, draws, seed),
+        completed=_Expected(tuple(parts), told[["period", "sector", *TOLD]], moves, sensitive, level, draws, seed),
     )  # fmt: skip
 
 
@@ -148,12 +156,16 @@ class _Expected:
         The triangle of the sectors, where there are several, and that of all as one series.
     rows
         Period and sector of each cell, and what is told of it before anything is learnt: of a settled one its count.
+    moves, sensitive
+        The reports behind them, and the rule for counts by delay.
     level, draws, seed
         Of the nowcast.
     """
 
     parts: tuple[ReportingTriangle, ...]
     rows: pd.DataFrame
+    moves: pd.DataFrame
+    sensitive: Sensitive
     level: float
     draws: int
     seed: int
@@ -170,18 +182,22 @@ class _Expected:
             added = np.nansum(part.added, axis=2)
             told = np.isin(names, rows["period"].unique())
             learn |= learn.any(axis=1, keepdims=True) & (added == 0) & told
+            mine = self.moves if len(part.sectors) > 1 else self.moves.assign(sector=0)
+            safe, learn = safe_split(part, mine, learn, self.sensitive)
             if int((learn.any(axis=0) & (part.age >= part.max_delay)).sum()) < FEWEST:
                 continue
             try:
-                made = nowcast_delays(part, level=self.level, draws=self.draws, seed=self.seed, learn=learn)
+                made = nowcast_delays(
+                    part, level=self.level, draws=self.draws, seed=self.seed, learn=learn, learn_from=safe
+                )
             except FitError:
                 continue  # what is shown does not bear a nowcast: the counts stand without one
             frame = made.frame.loc[list(part.sectors)].reset_index()
             frame = frame.assign(period=_named(frame["period"], part.frequency))
-            mine = rows["sector"].isin(part.sectors).to_numpy()
-            found = rows[mine].merge(frame, on=["period", "sector"], how="left")
+            at = rows["sector"].isin(part.sectors).to_numpy()
+            found = rows[at].merge(frame, on=["period", "sector"], how="left")
             for column, values in _told(found).items():
-                out[column][mine] = values
+                out[column][at] = values
         return out
 
 
@@ -214,12 +230,12 @@ def _counted(units: pd.DataFrame, told: pd.DataFrame, frequency: str, *, several
     names = np.array([format_period(day.date(), frequency) for day in days], dtype=object)
     table = units.assign(period=names[code] if len(names) else None, one=1)
     table = table[table["period"].isin(set(told["period"]))]
-    if not several:  # one series: it is the total
-        table["sector"] = TOTAL
+    dimensions = ["period", "sector"] if several else ["period"]
     made = parts_from_units(
-        table, dimensions=["period", "sector"], group="group", values={"n_reported": "one"},
-        totals=["sector"] if several else [],
-    )  # fmt: skip
+        table, dimensions=dimensions, group="group", values={"n_reported": "one"}, totals=dimensions[1:]
+    )
+    if not several:  # one series is the total
+        made.insert(1, "sector", TOTAL)
     by = ["period", "sector"]
     if told[told["reported"] > 0].set_index(by)["reported"].to_dict() != made.set_index(by)["n_reported"].to_dict():
         raise InternalError("the records of a delay nowcast are not those that it counts.")

@@ -1,10 +1,11 @@
-"""The records behind a triangle's counts: who stands reported in each period and sector, one row each."""
+"""The records behind a triangle's counts: who stands reported in each period and sector, who came and went, when."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from opsroom.base.errors import InternalError
 from opsroom.measure.delays.triangle import ReportingTriangle, ordinals, report_ordinals
 
 
@@ -98,15 +99,68 @@ def shared_begin(records: pd.DataFrame, triangle: ReportingTriangle, fewest: int
     return triangle.first_delay + int(earliest[fewest - 1])
 
 
+def moving_records(records: pd.DataFrame, triangle: ReportingTriangle, *, tz: str = "UTC") -> pd.DataFrame:
+    """Return the reports that a triangle's `added` and `removed` count, one row each; confidential.
+
+    Parameters
+    ----------
+    records, tz
+        As for `standing_records`.
+    triangle
+        Of these, as of the day of the last.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``sector``, ``period`` (places in the triangle), ``delay``, ``group``; of ``added`` and ``removed`` one is true;
+        ``stands``: the record was added and not taken away again, up to the period's last delay.
+
+    Raises
+    ------
+    InternalError
+        They are not those that the triangle counts.
+    """
+    first, last = (int(p.ordinal) for p in (triangle.periods[0], triangle.periods[-1]))
+    changed = _changed(records, triangle, tz)
+    come = changed.assign(added=True)
+    gone = changed.assign(place=changed["was_place"], at=changed["was_at"], group=changed["was_group"], added=False)
+    gone = gone[gone["place"].notna()].astype({"place": np.int64})
+    moves = pd.concat([come, gone]).sort_values(["record", "order", "added"], kind="stable", ignore_index=True)
+    moves = moves[moves["place"].between(first, last)]
+    moves["delay"] = (moves["report"] - moves["place"] - triangle.first_delay).clip(lower=0)
+    moves = moves[moves["delay"] <= triangle.max_delay]
+    code = pd.Categorical(moves["at"], categories=list(triangle.sectors)).codes.astype(np.int64)
+    ends = ~moves.duplicated(["record", "place", "at"], keep="last")
+    made = pd.DataFrame(
+        {
+            "sector": code, "period": moves["place"].to_numpy() - first, "delay": moves["delay"].to_numpy(),
+            "group": moves["group"].to_numpy(), "added": moves["added"].to_numpy(bool),
+            "removed": ~moves["added"].to_numpy(bool), "stands": (moves["added"] & ends).to_numpy(bool),
+        }
+    )  # fmt: skip
+    for kind, wanted in (("added", triangle.added), ("removed", triangle.removed)):
+        mine, count = made[made[kind]], np.zeros(wanted.shape)
+        np.add.at(count, tuple(mine[c].to_numpy() for c in ("sector", "period", "delay")), 1.0)
+        if not np.array_equal(count, np.nan_to_num(wanted)):
+            raise InternalError("the reports of a delay nowcast are not those that it counts.")
+    return made
+
+
 def _additions(records: pd.DataFrame, triangle: ReportingTriangle, tz: str) -> pd.DataFrame:
     """Return each report that put a record into a period and sector of the triangle, with its ``delay``, from 0 on."""
     first, last = (int(p.ordinal) for p in (triangle.periods[0], triangle.periods[-1]))
+    found = _changed(records, triangle, tz)
+    delay = (found["report"] - found["place"].clip(lower=first) - triangle.first_delay).clip(lower=0)
+    return found.assign(delay=delay)[found["place"].between(first, last)]
+
+
+def _changed(records: pd.DataFrame, triangle: ReportingTriangle, tz: str) -> pd.DataFrame:
+    """Return each version that put a record elsewhere or nowhere, and where and whose it was before."""
     versions = _versions(records, triangle, tz).sort_values(["record", "order"], kind="stable")
     versions = versions[~versions.duplicated(["record", "report"], keep="last")]
-    before = versions.groupby("record")[["place", "at"]].shift()
-    new = ~((before["place"] == versions["place"]) & (before["at"] == versions["at"]))
-    delay = (versions["report"] - versions["place"].clip(lower=first) - triangle.first_delay).clip(lower=0)
-    return versions.assign(delay=delay)[new & versions["place"].between(first, last)]
+    before = versions.groupby("record")[["place", "at", "group"]].shift()
+    same = (before["place"] == versions["place"]) & (before["at"] == versions["at"])
+    return versions.assign(was_place=before["place"], was_at=before["at"], was_group=before["group"])[~same]
 
 
 def _versions(records: pd.DataFrame, triangle: ReportingTriangle, tz: str) -> pd.DataFrame:

@@ -48,7 +48,7 @@ class DelaysDesk:
             return nothing
         from opsroom.measure.delays import nowcast_delays, reporting_triangle
         from opsroom.measure.delays.publish import FEWEST, confidential_delay_cells, delay_cells
-        from opsroom.measure.delays.standing import shared_begin, shared_delay, standing_records
+        from opsroom.measure.delays.standing import moving_records, shared_begin, shared_delay, standing_records
 
         spec, since = view.spec(dataset), settings.get("since")
         if isinstance(since, dt.date) and not settings.get("known"):
@@ -71,7 +71,8 @@ class DelaysDesk:
             with settings_of(settings):
                 triangle = counted(None if limit is None else int(limit), None if begins is None else int(begins))
             # Both delays show in what is published: no contributor's own is to be in it.
-            fewest = Rules.from_settings(view.settings.rules).min_contributors
+            rules = Rules.from_settings(view.settings.rules)
+            fewest = rules.min_contributors
             if spec.confidential and begins is None:
                 start = shared_begin(records, triangle, fewest, tz=view.settings.timezone)
                 if start > triangle.first_delay:
@@ -91,7 +92,10 @@ class DelaysDesk:
         of, last = str(settings.get("counts", "records")), int(settings.get("last", 24))
         if spec.confidential:  # what is published is worked out anew, of what the gate shows
             units = standing_records(records, triangle, tz=view.settings.timezone)
-            cells = confidential_delay_cells(triangle, settings.name, units, of=of, last=last, draws=DRAWS)
+            moves = moving_records(records, triangle, tz=view.settings.timezone)
+            cells = confidential_delay_cells(
+                triangle, settings.name, units, moves, sensitive=rules.sensitive, of=of, last=last, draws=DRAWS
+            )
         else:
             cells = delay_cells(found, settings.name, of=of, last=last)
         title = settings.get("title")
