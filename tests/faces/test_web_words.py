@@ -10,7 +10,8 @@ import pytest
 
 from opsroom.base.errors import AsOfError, InternalError, UsageError
 from opsroom.faces import words as w
-from opsroom.faces.figures.output import news
+from opsroom.faces.figures.output import news, nowcast
+from opsroom.faces.kpis import kpis
 from opsroom.faces.reader import Desk, desk_at
 from opsroom.faces.words_en import ENGLISH
 from opsroom.faces.words_story import TOPICS, story
@@ -241,6 +242,34 @@ def test_news_of_all_models_together_are_told_and_drawn_in_one_sum(builder: Any)
     shown = {row[1]: row[2] for row in figure.rows}
     assert shown["Bridge equations and past GDP"] == -0.11
     assert sum(shown.values()) == pytest.approx(0.51 - 0.8, abs=0.005)
+    # A series may be called like what no series has brought.
+    called = [
+        {"series": "models", "kind": "", "contribution": 0.3},
+        {"series": "", "kind": "models", "contribution": -0.1},
+    ]
+    figure = news(Desk(made(pool_news=called, titles={"models": "Car models"}), day, {}))
+    assert figure is not None
+    assert {row[1]: row[2] for row in figure.rows} == {"Car models": 0.3, "Bridge equations and past GDP": -0.1}
+    assert figure.caption.finding.endswith("most of all through Car models")
+    told = {s.id: s.text for s in story(made(pool_news=called))}["story.nowcast_pool_news"]
+    assert "\u22120.10 points what the other models" in told
+    # Where the room puts the pool first, the model stands beside it, in the story and in the figure.
+    pooled = made(headline="pool")
+    told = {s.id: s.text.replace("\u00a0", " ") for s in story(pooled)}
+    assert "is put at 0.5 % on the quarter before, not annualised (90 % interval 0.1 to 1.0)" in told["story.nowcast"]
+    assert "the largest weight (60 %) goes to the factor model" in told["story.nowcast_pooled"]
+    assert told["story.nowcast_model"].startswith("The factor model alone says 0.7 %")
+    assert "said 0.8 %" in told["story.nowcast_before"]
+    assert "Electricity" in told["story.nowcast_news"]
+    assert "\u22120.25" in told["story.nowcast_news"]
+    assert not {"story.nowcast_pool", "story.nowcast_pool_news"} & set(told)
+    (card,) = [k for k in kpis(Desk(pooled, day, {})) if k.id == "nowcast"]
+    assert card.value.replace("\u00a0", " ") == "0.5 %"
+    drawn = nowcast(Desk(pooled, day, {}))
+    assert drawn is not None
+    assert dict(zip(drawn.columns, drawn.rows[0], strict=True))["growth"] == 0.51
+    assert dict(zip(drawn.columns, drawn.rows[0], strict=True))["model"] == 0.7
+    assert drawn.caption.finding.replace("\u00a0", " ").endswith("0.5 %")
     # Weights that have no past say nothing yet: the factor model's own news.
     alone = news(Desk(made(pool_past=0), day, {}))
     assert alone is not None

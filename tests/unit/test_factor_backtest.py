@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import operator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pandas as pd
 import pytest
 
 from opsroom.base.errors import UsageError
+from opsroom.base.scores import diebold_mariano
 from opsroom.measure.nowcast import DynamicFactorModel, backtest
 from opsroom.measure.nowcast.dfm.scoring import confidence_set
 
@@ -105,3 +109,41 @@ def test_confidence_set_keeps_equals_and_drops_the_worse() -> None:
     assert inside[1] > 33
     assert inside[2] < 5
     assert np.all(confidence_set(rng.normal(size=(2, 3)), seed=0) == 1.0)
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_the_test_against_the_benchmark_has_the_bandwidth_of_the_horizon(ahead: int) -> None:
+    """Nowcasts of one, and of two quarters beyond the last figure known."""
+    quarters = pd.period_range("2005Q1", periods=40, freq="Q")
+    rng = np.random.default_rng(5)
+    growth = pd.DataFrame({"gdp": np.convolve(rng.normal(size=43), [1.0, 0.8, 0.6, 0.4], mode="valid")}, index=quarters)
+    months = pd.DataFrame({"x": 0.0}, index=pd.period_range("2005-01", periods=120, freq="M"))
+    kept = {
+        quarter.end_time.normalize(): (months[months.index < quarter.asfreq("M")], growth[growth.index < quarter])
+        for quarter in quarters[12:]
+    }
+    outcomes = {f"{q.year}-Q{q.quarter}": float(v) for q, v in growth["gdp"].items()}
+    done = backtest(kept, "gdp", {"nothing": constant}, outcomes=outcomes, ahead=ahead)
+    frame = done.frame.assign(loss=done.frame["error"] ** 2).dropna(subset=["outcome"])
+    loss = frame.pivot_table(index="period", columns="model", values="loss")
+    expected = diebold_mariano(loss["nothing"], loss["AR(1)"], horizon=1 + ahead).p_value
+    scores = done.scores().set_index("model")
+    assert scores.loc["nothing", "dm_p"] == pytest.approx(expected, abs=1e-12)
+    other = diebold_mariano(loss["nothing"], loss["AR(1)"], horizon=2 - ahead).p_value
+    assert abs(expected - other) > 1e-3
+
+
+def test_functions_that_tell_no_parameters_see_months_and_quarters() -> None:
+    two = dict(list(VINTAGES.items())[:2])
+    models = {
+        "partial": partial(constant),
+        "named by place": lambda monthly, quarterly, target, period, /: Said(0.0, 1.0),
+        "any": lambda *given, **more: Said(float(len(given) + 10 * len(more)), 1.0),
+        "compiled": operator.itemgetter(0),  # without a signature; not called with one argument, as its error shows
+    }
+    with pytest.raises(ValueError, match="signature"):
+        inspect.signature(models["compiled"])
+    frame = backtest(two, "gdp", {name: models[name] for name in ("partial", "named by place", "any")}).frame
+    assert set(frame.loc[frame["model"] == "any", "mean"]) == {4.0}
+    with pytest.raises(TypeError, match="itemgetter expected 1 argument, got 4"):
+        backtest(two, "gdp", {"compiled": models["compiled"]})

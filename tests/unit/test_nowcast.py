@@ -14,7 +14,7 @@ from opsroom.measure.nowcast import SeriesSpec, Settings, nowcast
 from opsroom.measure.nowcast.dfm.grid import gather
 from opsroom.measure.nowcast.dfm.news import added_up
 from opsroom.measure.nowcast.engine import fit
-from opsroom.measure.nowcast.news import pooled
+from opsroom.measure.nowcast.news import News, pooled
 from opsroom.measure.nowcast.panel import build_panel
 from opsroom.measure.nowcast.together import MEMBERS
 
@@ -329,3 +329,37 @@ def test_what_is_due_says_how_far_it_could_move_the_nowcast() -> None:
         after = told.nowcast("gdp", quarter, parameter_uncertainty=False).filter_sd
         assert due[name].could_move == pytest.approx(np.sqrt(before**2 - after**2), rel=1e-4)
     assert fitted.at_stake("gdp", quarter, "m0", "2019-12") == 0.0
+
+
+def test_a_series_called_like_a_kind_is_not_taken_for_it() -> None:
+    """The same data under other names: the same pieces, each by itself, in results and in a release's facts."""
+    names = {f"m{k}": name for k, name in enumerate(("models", "shares", "weights", "parameters"))}
+    days = (dt.date(2020, 3, 4), dt.date(2020, 3, 25))
+
+    def moved(called: dict[str, str]) -> tuple[News, dict[str, list[dict[str, object]]]]:
+        specs = [replace(spec, name=called.get(spec.name, spec.name)) for spec in SPECS]
+        old, new = (
+            nowcast(
+                as_of(economy(), day).replace({"series": called}) if called else as_of(economy(), day),
+                target="gdp", as_of=day, specs=specs,
+            )
+            for day in days
+        )  # fmt: skip
+        return new.news(old), {key: new.cells(previous=old)[0].facts[key] for key in ("news", "pool_news")}
+
+    usual, told = moved({})
+    other, named = moved(names)
+    for one, two in ((usual.result, other.result), (usual.pool, other.pool)):
+        pieces = two.by_series()
+        assert len(pieces) == len(one.by_series())
+        taken = set(two.detail["series"]) & set(names.values())
+        for series, value in one.by_series().items():
+            label = f"({series})" if series in taken else names.get(str(series), str(series))
+            assert pieces[label] == pytest.approx(value, abs=1e-9)
+        by_block = replace(two, blocks=dict.fromkeys(names.values(), "weights")).by_block()
+        assert by_block["(weights)"] == pytest.approx(two.by_kind()["weights"])
+    for family in told:
+        before = {(names.get(str(r["series"]), r["series"]), r["kind"]): r["contribution"] for r in told[family]}
+        after = {(r["series"], r["kind"]): r["contribution"] for r in named[family]}
+        assert before == after
+        assert all(bool(series) != bool(kind) for series, kind in after)

@@ -108,6 +108,8 @@ def test_a_series_that_the_index_has_not_is_told(room: Room) -> None:
     table = {"desk": "electricity", "series": "industry", "name": "use"}
     with pytest.raises(SettingsError, match="no series 'industry'"):
         room.run_desk(desk(room, "nowcast", activity=[table], backtest_from=None), room.moment(DAY), DAY, {})
+    with pytest.raises(SettingsError, match="headline = 'bridge'"):
+        room.run_desk(desk(room, "nowcast", headline="bridge"), room.moment(DAY), DAY, {})
     blind = replace(desk(room, "activity"), options={"dataset": "load_d", "value": "mwh"})
     settings = replace(room.settings, desks=(blind,))
     view = View(room.store, settings, room.releases(), as_of=room.moment(DAY), day=DAY, upstream={}, memory={})

@@ -23,6 +23,7 @@ from opsroom.measure.nowcast import (
 from opsroom.measure.nowcast.calendar import first_seen
 from opsroom.measure.nowcast.fine.grid import gather
 from opsroom.measure.nowcast.fine.twin import dense
+from opsroom.measure.nowcast.spec import Transform
 
 LAGS = {"w0": 4, "w1": 11, "out": 40, "gdp": 45}
 SPECS = [
@@ -177,3 +178,47 @@ def test_days_become_weeks_and_transforms_say_what_is_a_level() -> None:
         vintages_from(values, ["2020-01-24"], specs, base="Y")  # type: ignore[call-overload]  # on purpose
     with pytest.raises(UsageError, match="several values"):
         vintages_from(values, ["2020-01-24"], [SeriesSpec("load", "W", "lin"), specs[1]], base="W")
+
+
+def daily_of(days: pd.DatetimeIndex, values: np.ndarray, transform: Transform) -> pd.Series:
+    """Return a daily series as the vintage of its last day has it."""
+    table = pd.DataFrame({"series": "rate", "period": days, "known_at": days, "value": values})
+    gdp = pd.DataFrame(
+        {"series": "gdp", "period": days[:1] - pd.Timedelta(days=90), "known_at": days[:1], "value": [100.0]}
+    )
+    specs = [SeriesSpec("rate", "D", transform), SeriesSpec("gdp", "Q", "pch")]
+    (vintage,) = vintages_from(pd.concat([table, gdp]), [days[-1]], specs, base="D").values()
+    assert vintage.daily is not None
+    return vintage.daily["rate"].dropna()
+
+
+def test_a_series_of_working_days_grows_over_the_weekend() -> None:
+    every = pd.date_range("2020-01-06", periods=84)  # from a Monday on, twelve weeks
+    rng = np.random.default_rng(2)
+    work = every[every.day_of_week < 5]
+    level = 100.0 * np.exp(np.cumsum(0.01 * rng.normal(size=len(work))))
+    assert list(daily_of(work, level, "chg").index.to_timestamp()) == list(work[1:])
+    np.testing.assert_allclose(daily_of(work, level, "chg"), np.diff(level))
+    np.testing.assert_allclose(daily_of(work, level, "pch"), 100 * (level[1:] / level[:-1] - 1))
+    np.testing.assert_allclose(daily_of(work, level, "pca"), 100 * ((level[1:] / level[:-1]) ** 260 - 1))
+    np.testing.assert_allclose(daily_of(work, level, "log"), 100 * np.log(level))
+    # A holiday is a hole like any other: neither its own change is known nor that of the day after.
+    kept = work != pd.Timestamp("2020-01-22")
+    found = daily_of(work[kept], level[kept], "chg")
+    assert sorted(set(work[1:]) - set(found.index.to_timestamp())) == [pd.Timestamp(f"2020-01-{d}") for d in (22, 23)]
+    # One Saturday that was worked counts, and the Monday after it grows from there.
+    extra = work.append(pd.DatetimeIndex(["2020-02-08"])).sort_values()
+    values = np.arange(float(len(extra))) ** 2
+    np.testing.assert_allclose(daily_of(extra, values, "chg"), np.diff(values))
+    # Rest on Friday and Saturday; and a series of all days, of which one Sunday is not known.
+    other = every[~every.day_of_week.isin([4, 5])]
+    np.testing.assert_allclose(daily_of(other, values[: len(other)], "chg"), np.diff(values[: len(other)]))
+    gap = every != pd.Timestamp("2020-01-26")
+    found = daily_of(every[gap], np.arange(84.0)[gap], "chg")
+    assert len(found) == 81
+    assert set(found) == {1.0}
+    # On a year: the same weekday, 52 weeks before.
+    long = pd.bdate_range("2018-01-01", "2019-12-31")
+    found = daily_of(long, np.arange(float(len(long))), "ch1")
+    assert set(found) == {260.0}
+    assert found.index[0].to_timestamp() == long[0] + pd.Timedelta(days=364)

@@ -47,3 +47,12 @@ def test_a_band_is_scored_by_its_own_bounds():
     frame = score_cells(Backtest(wide, ())).frame.set_index(["horizon", "method"])
     assert frame.loc[("all", "pool"), "coverage"] == 100.0
     assert frame.loc[("all", "room"), "coverage"] == 75.0
+
+
+def test_the_headline_is_what_the_room_is_scored_by():
+    model, pool = (
+        score_cells(rehearsal(), first).frame.set_index(["method", "horizon"]) for first in ("model", "pool")
+    )
+    assert set(pool.index.get_level_values("method")) == {"room", "model", "ar1", "bridge"}
+    for one, two in (("room", "pool"), ("model", "room"), ("ar1", "ar1")):
+        pd.testing.assert_frame_equal(pool.loc[one], model.loc[two])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from opsroom.base.codes import NACE_SECTIONS
 from opsroom.faces.reader import Desk, measures_of
 
+PIECES = ("parameters", "weights", "models", "shares")
+"""Kinds of news of a nowcast that no series has brought."""
 COUNTRIES = {
     "AR": "Argentina",
     "AT": "Austria",
@@ -136,8 +139,26 @@ def title_of_one(desk: Desk, release: Any, code: str, *, several: bool) -> str:
 
 def series_title(release: Any, code: str) -> str:
     """Return the title of a series that a release names by code: the release's own words first."""
+    titles = release.facts.get("titles") or {}
+    return str(titles.get(code, code))
+
+
+def headline_of(release: Any) -> str:
+    """Return the kind of the nowcast that its release puts first: ``nowcast`` (the factor model's) or ``pool``."""
+    return "pool" if release.facts.get("headline") == "pool" else "nowcast"
+
+
+def piece_of(news: Mapping[str, Any]) -> str:
+    """Return what kind of news this is that no series has brought: parameters, weights, models, shares; else empty."""
+    if "kind" in news:
+        return str(news["kind"])
+    code = str(news.get("series", ""))  # earlier releases told a kind where a series stands
+    return code if code in PIECES else ""
+
+
+def news_title(release: Any, news: Mapping[str, Any]) -> str:
+    """Return the words for what has moved a nowcast: a series' title, or what no series has brought."""
     from opsroom.faces import words
 
-    titles = release.facts.get("titles") or {}
-    pieces = ("parameters", "weights", "models", "shares")
-    return words.say(f"words.{code}") if code in pieces else str(titles.get(code, code))
+    piece = piece_of(news)
+    return words.say(f"words.{piece}") if piece else series_title(release, str(news["series"]))

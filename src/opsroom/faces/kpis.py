@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opsroom.faces import words as w
-from opsroom.faces.codes import country_name, series_title, title_of, title_of_one
+from opsroom.faces.codes import country_name, headline_of, series_title, title_of, title_of_one
 from opsroom.faces.reader import Desk, by_series, day_of, measures_of, number, one, records
 from opsroom.faces.words_public import main_index
 
@@ -228,8 +228,10 @@ def _nowcast(desk: Desk) -> Iterator[Kpi]:
         return
     quarter = str(release.facts.get("target_quarter", ""))
 
+    kind = headline_of(release)
+
     def pick(past: Any) -> tuple[dict[str, Any] | None, str]:
-        return one(past, quarter=quarter, kind="nowcast"), quarter
+        return one(past, quarter=quarter, kind=kind), quarter
 
     following = release.facts.get("next_release") or {}
     note = ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from opsroom.base.errors import InternalError
 from opsroom.faces import words as w
-from opsroom.faces.codes import currency_of, section_name, series_title
+from opsroom.faces.codes import currency_of, headline_of, news_title, piece_of, section_name, series_title
 from opsroom.faces.reader import Desk, ReleasesReader, bounds, day_of, desk_at, number, one, records, strongest
 from opsroom.faces.words import Sentence
 from opsroom.faces.words_public import activity, gaps, growth, late, levels, restrictions
@@ -188,20 +188,25 @@ def _output(desk: Desk) -> Iterator[Part]:
 
 
 def _pooled(release: Any, quarter: str) -> Iterator[Part]:
-    """Say what the models say together, once they have earned their weights."""
+    """Say what the models say together, once they have earned their weights; whose weight is largest, if that is the
+    headline."""
     row = one(release, quarter=quarter, kind="pool")
     growth, band = number(row, "growth"), bounds(row, "growth")
     weights, past = release.facts.get("pool_weights") or {}, int(release.facts.get("pool_past") or 0)
     if growth is None or band is None or not weights or not past:
         return
     first = max(weights, key=lambda model: float(weights[model]))
-    values = {"pool": w.percent(growth), "interval": w.interval(*band), "n": past}
+    values = {"pool": w.percent(growth), "interval": w.interval(*band)}
     share = w.percent(100.0 * float(weights[first]), 0)
-    yield "story.nowcast_pool", {**values, "first": w.say(f"words.member_{first}"), "share": share}, (release,)
+    weighed = {"n": past, "first": w.say(f"words.member_{first}"), "share": share}
+    if headline_of(release) == "pool":
+        yield "story.nowcast_pooled", weighed, (release,)
+        return
+    yield "story.nowcast_pool", {**values, **weighed}, (release,)
     before, moves = (release.facts.get("previous") or {}).get("pool"), release.facts.get("pool_news") or []
     if before is None or not moves:
         return
-    others = sum(float(n["contribution"]) for n in moves if n["series"] in ("models", "shares"))
+    others = sum(float(n["contribution"]) for n in moves if piece_of(n) in ("models", "shares"))
     own = sum(float(n["contribution"]) for n in moves) - others
     if max(abs(own), abs(others)) >= 0.005:
         said = {"before": w.percent(float(before)), "own": w.signed(own, 2), "others": w.signed(others, 2)}
@@ -213,7 +218,8 @@ def _nowcast(desk: Desk) -> Iterator[Part]:
     if release is None:
         return
     quarter = str(release.facts.get("target_quarter", ""))
-    row = one(release, quarter=quarter, kind="nowcast")
+    first = headline_of(release)
+    row = one(release, quarter=quarter, kind=first)
     growth, band = number(row, "growth"), bounds(row, "growth")
     if growth is None or band is None:
         return
@@ -226,22 +232,29 @@ def _nowcast(desk: Desk) -> Iterator[Part]:
     if naive is not None:
         yield "story.nowcast_ar1", {"ar1": w.percent(naive)}, (release,)
     yield from _pooled(release, quarter)
+    if first == "pool":
+        alone = one(release, quarter=quarter, kind="nowcast")
+        said, around = number(alone, "growth"), bounds(alone, "growth")
+        if said is not None and around is not None:
+            yield "story.nowcast_model", {"model": w.percent(said), "interval": w.interval(*around)}, (release,)
     previous = release.facts.get("previous") or {}
-    if previous.get("growth") is not None and previous.get("day"):
+    before = previous.get("pool" if first == "pool" else "growth")
+    if before is not None and previous.get("day"):
         yield (
             "story.nowcast_before",
-            {"date": w.day(previous["day"]), "before": w.percent(float(previous["growth"]))},
+            {"date": w.day(previous["day"]), "before": w.percent(float(before))},
             (release,),
         )
     # News that rounds to nothing is no news.
-    news = [n for n in release.facts.get("news") or [] if abs(float(n.get("contribution") or 0.0)) >= 0.005]
+    family = "pool_news" if first == "pool" else "news"
+    news = [n for n in release.facts.get(family) or [] if abs(float(n.get("contribution") or 0.0)) >= 0.005]
     if news:
         top = max(news, key=lambda n: abs(float(n["contribution"])))
         moved = {"contribution": w.signed(float(top["contribution"]), 2)}
-        if top["series"] in ("parameters", "weights"):
-            yield f"story.nowcast_{top['series']}", moved, (release,)
+        if piece := piece_of(top):
+            yield f"story.nowcast_{piece}", moved, (release,)
         else:
-            yield "story.nowcast_news", {"series": series_title(release, str(top["series"])), **moved}, (release,)
+            yield "story.nowcast_news", {"series": news_title(release, top), **moved}, (release,)
     following = release.facts.get("next_release") or {}
     if following.get("series") and following.get("date"):
         yield (

@@ -149,7 +149,7 @@ def with_benchmarks(weekly: pd.DataFrame) -> pd.DataFrame:
 
 
 def nowcast_scores(releases: Releases, truth: Truth) -> pd.DataFrame:
-    """Return each nowcast of its target quarter beside that quarter's true growth and two naive benchmarks.
+    """Return each headline nowcast of its target quarter beside that quarter's true growth and two naive benchmarks.
 
     Parameters
     ----------
@@ -172,16 +172,17 @@ def nowcast_scores(releases: Releases, truth: Truth) -> pd.DataFrame:
         quarter = str(release.facts.get("target_quarter", ""))
         frame = release.to_frame()
         own = frame[(frame["quarter"] == quarter) & frame["growth"].notna()].set_index("kind")
+        said = "pool" if release.facts.get("headline") == "pool" else "nowcast"
         known = frame[(frame["kind"] == "official") & (frame["quarter"] < quarter)].sort_values("quarter")
-        if "nowcast" not in own.index or quarter not in growth.index:
+        if said not in own.index or quarter not in growth.index:
             continue
         rows.append(
             {
                 "day": release.day,
                 "quarter": quarter,
-                "nowcast": own.at["nowcast", "growth"],
-                "lower": own.at["nowcast", "growth_lower"],
-                "upper": own.at["nowcast", "growth_upper"],
+                "nowcast": own.at[said, "growth"],
+                "lower": own.at[said, "growth_lower"],
+                "upper": own.at[said, "growth_upper"],
                 "ar1": own.at["ar1", "growth"] if "ar1" in own.index else None,
                 "last": known["growth"].iloc[-1] if len(known) else None,
                 "truth": growth[quarter],

@@ -6,7 +6,7 @@ from typing import Any
 
 from opsroom.base.charts import Caption
 from opsroom.faces import words as w
-from opsroom.faces.codes import series_title
+from opsroom.faces.codes import headline_of, news_title, piece_of, series_title
 from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, day_of, number, one
 
@@ -20,13 +20,15 @@ def nowcast(desk: Desk) -> Figure | None:
     if release is None:
         return None
     quarter = str(release.facts.get("target_quarter", ""))
-    growth = number(one(release, quarter=quarter, kind="nowcast"), "growth")
+    first = headline_of(release)
+    beside = "model" if first == "pool" else "pool"
+    growth = number(one(release, quarter=quarter, kind=first), "growth")
     if growth is None:
         return None
     rows: list[dict[str, Any]] = []
     used = []
     for past in desk.past("nowcast.gdp"):
-        said = one(past, quarter=quarter, kind="nowcast")
+        said = one(past, quarter=quarter, kind=first)
         if number(said, "growth") is None or said is None:
             continue
         used.append(past)
@@ -38,7 +40,7 @@ def nowcast(desk: Desk) -> Figure | None:
                     k: said.get(k)
                     for k in ("growth", "growth_lower", "growth_upper", "growth_lower68", "growth_upper68")
                 },
-                "pool": number(one(past, quarter=quarter, kind="pool"), "growth"),
+                beside: number(one(past, quarter=quarter, kind="pool" if beside == "pool" else "nowcast"), "growth"),
                 "ar1": number(one(past, quarter=quarter, kind="ar1"), "growth"),
                 "official": number(one(past, quarter=quarter, kind="official"), "growth"),
             }
@@ -51,7 +53,7 @@ def nowcast(desk: Desk) -> Figure | None:
         "growth_upper",
         "growth_lower68",
         "growth_upper68",
-        "pool",
+        beside,
         "ar1",
         "official",
     )
@@ -60,8 +62,8 @@ def nowcast(desk: Desk) -> Figure | None:
         w.say("fig.nowcast.unit"), source_of(release), day_of(release.day).isoformat(),
         w.say("fig.nowcast.alt", quarter=w.period(quarter), growth=w.percent(growth)),
     )  # fmt: skip
-    lines = {"growth": w.say("chart.nowcast")}
-    for kind in ("pool", "ar1", "official"):
+    lines = {"growth": w.say("chart.pool" if first == "pool" else "chart.nowcast")}
+    for kind in (beside, "ar1", "official"):
         if any(r[kind] is not None for r in rows):
             lines[kind] = w.say(f"chart.{kind}")
 
@@ -94,13 +96,15 @@ def news(desk: Desk) -> Figure | None:
     """Which data moved what is said since the last release: of all models together where that is told, in one sum."""
     release = desk.get("nowcast.gdp")
     facts = release.facts if release is not None else {}
-    earned = facts.get("pool_news") and facts.get("pool_past")  # weights without a past say nothing yet
+    # Weights without a past say nothing yet, unless they are the room's own headline.
+    earned = facts.get("pool_news") and (facts.get("pool_past") or headline_of(release) == "pool")
     kind, family = ("pool", "pool_news") if earned else ("nowcast", "news")
-    items = [n for n in facts.get(family) or [] if n.get("series")]
+    items = [n for n in facts.get(family) or [] if n.get("series") or n.get("kind")]
     rows = [
         {
-            "series": str(n["series"]),
-            "name": series_title(release, str(n["series"])),
+            "series": str(n["series"] or n["kind"]),
+            "kind": piece_of(n),
+            "name": news_title(release, n),
             "contribution": number(n, "contribution"),
         }
         for n in items
@@ -108,8 +112,8 @@ def news(desk: Desk) -> Figure | None:
     rows = [r for r in rows if r["contribution"]]
     if release is None or not rows:
         return None
-    rows.sort(key=lambda r: (-abs(float(r["contribution"] or 0.0)), str(r["series"])))
-    top, moved = str(rows[0]["series"]), abs(float(rows[0]["contribution"] or 0.0))
+    rows.sort(key=lambda r: (-abs(float(r["contribution"] or 0.0)), str(r["series"]), str(r["kind"])))
+    top, moved = str(rows[0]["kind"]), abs(float(rows[0]["contribution"] or 0.0))
     quarter = str(facts.get("target_quarter", ""))
     now = number(one(release, quarter=quarter, kind=kind), "growth")
     before = (facts.get("previous") or {}).get("growth" if kind == "nowcast" else "pool")
@@ -118,7 +122,7 @@ def news(desk: Desk) -> Figure | None:
         words |= {"previous": w.percent(float(before or 0.0), 2), "current": w.percent(now or 0.0, 2)}
     if moved < _LEAST:
         finding = w.say(f"fig.{family}.finding_none")
-    elif top in ("parameters", "weights", "models", "shares") and (told or family == "news"):
+    elif top and (told or family == "news"):
         finding = w.say(f"fig.{family}.finding_{top}", **words)
     else:
         finding = w.say(f"fig.{family}.finding_total" if told else f"fig.{family}.finding", **words)

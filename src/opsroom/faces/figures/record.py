@@ -105,7 +105,7 @@ def scores_nowcast(desk: Desk) -> Figure | None:
         if (mae := number(row, "mae")) is not None and "horizon" in row:
             merged.setdefault(str(row["horizon"]), {"horizon": row["horizon"]})[str(row["method"])] = mae
     rows = sorted(merged.values(), key=lambda r: (len(str(r["horizon"])), str(r["horizon"])))
-    methods = [m for m in ("room", "ar1", "naive", "pool") if any(m in r for r in rows)]
+    methods = [m for m in ("room", "ar1", "naive", "pool", "model") if any(m in r for r in rows)]
     # The published row over all horizons weighs each nowcast alike; a mean of means would not.
     summed = [r for r in rows if r["horizon"] == "all"] or rows
     ours = mean_score(summed, "room")

@@ -121,8 +121,9 @@ def vintages_from(
         empty column.
     base
         ``"M"``: weekly and daily series become monthly means. ``"W"``: weekly series stay so, and daily ones become
-        weekly means (of four known days at least). ``"D"``: both stay. The last two give `FineVintage`; a year is 52
-        weeks or 364 days there, and levels are the series whose transform is one of `LEVELS`.
+        weekly means (of four known days at least). ``"D"``: both stay, and a series without values at weekends (or on
+        other weekdays) grows from one working day to the next. The last two give `FineVintage`; a year is 52 weeks or
+        364 days there, and levels are the series whose transform is one of `LEVELS`.
 
     Returns
     -------

@@ -203,5 +203,13 @@ def pooled(found: NewsResult, new: QuarterNowcast, old: QuarterNowcast) -> NewsR
 
 
 def told(news: NewsResult) -> list[dict[str, object]]:
-    """Return a change by series, largest first, as the facts of a release tell it: points, three decimals."""
-    return [{"series": name, "contribution": round(float(value), 3)} for name, value in news.by_series().items()]
+    """Return a change by series, largest first, as the facts of a release tell it: points, three decimals.
+
+    What has a series has no ``kind``, and the other way round: a series may be called like a kind.
+    """
+    pieces = news.detail.assign(kind=news.detail["kind"].where(news.detail["series"] == "", ""))
+    total = pieces.groupby(["series", "kind"])["impact"].sum()
+    order = total.abs().sort_values(ascending=False, kind="stable").index
+    return [
+        {"series": series, "kind": kind, "contribution": round(float(total[series, kind]), 3)} for series, kind in order
+    ]

@@ -30,6 +30,8 @@ COMMON = "common"
 
 _PARTIAL = 0.5
 _DAYS_OF_WEEK = 4
+_SELDOM = 0.1
+"""A weekday that is known no more often is one of rest."""
 _BLOCK = 2
 
 
@@ -225,7 +227,10 @@ def monthly_values(group: pd.DataFrame, spec: SeriesSpec) -> pd.Series:
 def base_values(group: pd.DataFrame, spec: SeriesSpec, base: Literal["W", "D"]) -> pd.Series:
     """Return a weekly or daily series' levels (``period``, ``value``) transformed, by week or day.
 
-    Days become the mean of a week's known ones, where they are four or more; a year is 52 weeks or 364 days.
+    Days become the mean of a week's known ones, where they are four or more; a year is 52 weeks or 364 days. A day's
+    change is that on the day before, over days of rest: weekdays on which the series is known one time in ten at most,
+    such as Saturday and Sunday where figures are made on working days only. So Monday's is that since Friday, and
+    counts as one day's; other holes stay holes.
     """
     day = pd.to_datetime(group["period"]).to_numpy("datetime64[D]")
     level = group["value"].to_numpy(np.float64)
@@ -249,8 +254,12 @@ def base_values(group: pd.DataFrame, spec: SeriesSpec, base: Literal["W", "D"]) 
     every = np.arange(int(number.min()), int(number.max()) + 1)
     whole = np.full(len(every), np.nan)
     whole[number - every[0]] = level
+    per_year = 364 if base == "D" else 52
+    if base == "D" and spec.transform not in ("ch1", "pc1"):  # a year before it was the same weekday
+        worked, workdays = _worked(every, ~np.isnan(whole))
+        every, whole, per_year = every[worked], whole[worked], 52 * workdays
+    found = _apply(whole, spec.transform, per_year=per_year)
     days = (every if base == "D" else 7 * every).astype("datetime64[D]").astype("datetime64[s]")
-    found = _apply(whole, spec.transform, per_year=364 if base == "D" else 52)
     return pd.Series(found, index=pd.DatetimeIndex(days).to_period(RULES[base])).dropna()
 
 
@@ -296,6 +305,14 @@ def _month(day: NDArray[np.datetime64]) -> Ints:
 def _weekday(day: NDArray[np.datetime64]) -> Ints:
     """Return 0 for a Monday to 6 for a Sunday; the first day of 1970 was a Thursday."""
     return (day.astype("datetime64[D]").astype(np.int64) + 3) % 7
+
+
+def _worked(days: Ints, known: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
+    """Return the days that are no unknown days of rest, and the number of weekdays that are none of rest at all."""
+    weekday = _weekday(days.astype("datetime64[D]"))
+    count = np.bincount(weekday, minlength=7)
+    rest = (count > 0) & (np.bincount(weekday, weights=known, minlength=7) <= _SELDOM * count)
+    return known | ~rest[weekday], int(7 - rest.sum())
 
 
 def _monthly_mean(number: Ints, value: Floats, frequency: str) -> tuple[Ints, Floats]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 TARGET = "first release, quarter on quarter, not annualised"
 """What is nowcast, in the words that every face shows."""
+
+Headline = Literal["model", "pool"]
+"""Which of the two figures comes first."""
+HEADLINES: tuple[Headline, ...] = ("model", "pool")
 
 _BOUNDS = ("growth_lower", "growth_upper", "growth_lower68", "growth_upper68")
 
@@ -191,13 +195,16 @@ class NowcastResult:
             f"opsroom {__version__}, vintage of {self.as_of.isoformat()}."
         )
 
-    def cells(self, *, previous: NowcastResult | None = None) -> list[Cells]:
+    def cells(self, *, previous: NowcastResult | None = None, headline: Headline = "model") -> list[Cells]:
         """Return the release series ``nowcast.gdp`` and, with an earlier nowcast, ``nowcast.news``.
 
         Parameters
         ----------
         previous
             The nowcast of the publication before, for what has changed.
+        headline
+            Which figure pages and briefings put first: that of the factor ``"model"``, or of all models together
+            (``"pool"``). The release holds both.
         """
         from opsroom.measure.nowcast.news import told
 
@@ -206,6 +213,7 @@ class NowcastResult:
             "target_quarter": self.target_quarter,
             "horizon_days": self.horizon_days,
             "target": TARGET,
+            "headline": "pool" if headline == "pool" else "nowcast",
             "basis": self.headline.basis,
             "past_quarters": self.headline.past,
             "shock": self.headline.shock,

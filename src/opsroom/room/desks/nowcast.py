@@ -9,7 +9,9 @@ quarterly level; absent: the only quarterly series); ``[[desks.series]]`` tables
 absent: none, and the interval is labelled the model's alone); ``step_days`` (days between two rehearsed vintages,
 default 45); ``learn`` (when the model's parameters are learnt again: ``release``, the default, as of the day on which
 a quarter of the target is first released; ``month``, as of a month's first day; ``day``, as of each day itself; in
-between, each day's data are read with the parameters that are known).
+between, each day's data are read with the parameters that are known); ``headline`` (which figure comes first on pages
+and in briefings: ``model``, the default, the factor model's; ``pool``, what all models say together; the other one is
+shown beside it).
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from opsroom.measure.nowcast import Backtest, Lags, Learnt, NowcastResult, SeriesSpec, Settings
+    from opsroom.measure.nowcast.results import Headline
 
 
 BAND = 30
@@ -49,6 +52,7 @@ class NowcastDesk:
         """Return the nowcast, what changed since the last one, and how such nowcasts have done."""
         from opsroom.measure.nowcast import nowcast
 
+        first = headline_of(settings)
         names = [str(name) for name in settings.require("datasets")]
         if not all(view.has(name) for name in names):
             return DeskOutcome(None, note="not all of the nowcast's series are known yet")
@@ -78,9 +82,9 @@ class NowcastDesk:
             return DeskOutcome(None, note=f"the fit was refused ({error.code})")
         previous = self._previous(view, settings, at)
         view.memory[f"nowcast.last.{settings.name}"] = result
-        cells = list(result.cells(previous=previous))
+        cells = list(result.cells(previous=previous, headline=first))
         if rehearsal is not None and rehearsal.frame["error"].notna().any():
-            cells.append(score_cells(rehearsal))
+            cells.append(score_cells(rehearsal, first))
         return DeskOutcome(result, tuple(cells))
 
     def _previous(
@@ -358,7 +362,22 @@ def model_settings(settings: DeskSettings) -> Settings:
     return Settings(**settings.get("model", {}))
 
 
-_BANDS = {"room": ("lower90", "upper90"), "pool": ("pool_lower90", "pool_upper90")}
+def headline_of(settings: DeskSettings) -> Headline:
+    """Return which figure the desk puts first."""
+    from opsroom.measure.nowcast.results import HEADLINES
+
+    said = settings.get("headline", "model")
+    for known in HEADLINES:
+        if said == known:
+            return known
+    raise SettingsError(
+        f"room.toml: desk {settings.name!r}: headline = {said!r} is no figure of the nowcast.",
+        remedy=f"Use one of: {', '.join(HEADLINES)}.",
+        code="OPS-C006",
+    )
+
+
+_BANDS = {"growth": ("lower90", "upper90"), "pool": ("pool_lower90", "pool_upper90")}
 
 
 def _coverage(part: pd.DataFrame, outcome: np.ndarray, lower: str, upper: str) -> float:
@@ -367,8 +386,11 @@ def _coverage(part: pd.DataFrame, outcome: np.ndarray, lower: str, upper: str) -
     return 100.0 * float(inside.mean())
 
 
-def score_cells(rehearsal: Backtest) -> Cells:
-    """Return ``scores.nowcast``: how real-time nowcasts have done against first releases, by horizon and method."""
+def score_cells(rehearsal: Backtest, headline: Headline = "model") -> Cells:
+    """Return ``scores.nowcast``: how real-time nowcasts have done against first releases, by horizon and method.
+
+    Method ``room`` is the headline; the other of the two is ``pool`` or ``model``.
+    """
     import pandas as pd
 
     from opsroom.base.scores import bias, mae, rmse
@@ -377,9 +399,11 @@ def score_cells(rehearsal: Backtest) -> Cells:
     bands = (known["horizon_days"] // BAND * BAND).astype(int)
     groups = [("all", known), *((f"{low} to {low + BAND - 1}", part) for low, part in known.groupby(bands))]
     rows: list[dict[str, Any]] = []
+    two = {"room": "pool", "model": "growth"} if headline == "pool" else {"room": "growth", "pool": "pool"}
+    methods = {**two, "ar1": "ar1", "bridge": "bridge"}
     for horizon, part in groups:
         outcome = part["first_release"].to_numpy(float)
-        for method, column in (("room", "growth"), ("pool", "pool"), ("ar1", "ar1"), ("bridge", "bridge")):
+        for method, column in methods.items():
             said = part[column].to_numpy(float)
             rows.append(
                 {
@@ -389,7 +413,7 @@ def score_cells(rehearsal: Backtest) -> Cells:
                     "mae": mae(said, outcome),
                     "rmse": rmse(said, outcome),
                     "bias": bias(said, outcome),
-                    "coverage": _coverage(part, outcome, *_BANDS[method]) if method in _BANDS else float("nan"),
+                    "coverage": _coverage(part, outcome, *_BANDS[column]) if column in _BANDS else float("nan"),
                 }
             )
     return Cells(

@@ -89,7 +89,8 @@ def backtest(
     models
         Name → a `DynamicFactorModel`, or a function of (monthly, quarterly, target, period) that returns something
         with ``mean`` and ``sd``. A function with parameters called ``weekly``, ``daily`` or ``levels`` is given those
-        tables by these names; one without them sees months and quarters alone. An AR(1) is always run beside them.
+        tables by these names; one without them, or one that tells no parameters (compiled), sees months and quarters
+        alone. An AR(1) is always run beside them.
     outcomes
         Quarter (``2016-Q3``) → the value that counts; default learnt from the vintages.
     release
@@ -267,9 +268,17 @@ def _asked(
         tables: Any = {"monthly": monthly, "quarterly": quarterly, **(fine if vintage.fine else {})}
         fitted: FittedFactorModel | FittedFineModel = model.fit(**tables, tol=task.tol, start=start)
         return fitted
-    known = inspect.signature(model).parameters
-    more = {name: given for name, given in fine.items() if name in known}
+    more = {name: given for name, given in fine.items() if name in _named(model)}
     return lambda period: model(monthly, quarterly, task.target, period, **more)
+
+
+def _named(model: Callable[..., Nowcast]) -> set[str]:
+    """Return the parameters that can be given by name; none of a function that does not tell its parameters."""
+    try:
+        known = inspect.signature(model).parameters
+    except (TypeError, ValueError):  # compiled functions, and partial ones of them
+        return set()
+    return {name for name, one in known.items() if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
 
 
 def _periods(day: pd.Timestamp, values: pd.Series, ahead: int) -> list[pd.Period]:

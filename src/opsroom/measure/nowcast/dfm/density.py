@@ -14,6 +14,7 @@ from opsroom.measure.nowcast.dfm.parameters import FactorParameters, Floats, Int
 from opsroom.measure.nowcast.dfm.robust import Robust, squares_of
 from opsroom.measure.nowcast.dfm.search import gradient_at, pack, unpack
 from opsroom.measure.nowcast.dfm.smooth import Weights, smooth
+from opsroom.measure.nowcast.dfm.tails import Part, parts_of
 from opsroom.measure.nowcast.dfm.volatility import end_variances
 
 _STEP = 1e-4
@@ -139,8 +140,9 @@ class Doubt:
     ahead: int
 
 
-def spread(view: Look, robust: Robust, row: int, column: int) -> tuple[float, float]:
-    """Return a cell's variance with heavy tails and moving volatility, and the variance of that variance.
+def spread(view: Look, robust: Robust, row: int, column: int) -> tuple[float, float, list[Part]]:
+    """Return a cell's variance with heavy tails and moving volatility, the variance of that variance, and its parts
+    with heavy tails.
 
     The log variances of what is not known yet are normal: where their walks have come to, with the doubt about that,
     and a step for each month ahead. The variance is the mean over them, exact for innovations after the data; its own
@@ -150,8 +152,9 @@ def spread(view: Look, robust: Robust, row: int, column: int) -> tuple[float, fl
     doubt = _doubt(view, robust, row, column) if view.cells.weights.volatility is not None else None
     weights = with_tails(view.cells.weights, robust, view, row, column, doubt)
     variance = cell(look(view.grid, p, weights), row, column).variance
+    parts = parts_of(view, weights, robust, row, column)
     if doubt is None:
-        return variance, 0.0
+        return variance, 0.0, parts
     lead, n = view.cells.layout.lead, view.cells.layout.monthly
     calm, own, each = weights.calm.copy(), weights.own.copy(), weights.cell.copy()
     calm[row + lead - 2 * bool(lead) :] /= 1.0 + _LIFT
@@ -164,7 +167,7 @@ def spread(view: Look, robust: Robust, row: int, column: int) -> tuple[float, fl
     for lifted, size in ((replace(weights, calm=calm), shock), (replace(weights, own=own, cell=each), doubt.own)):
         slope = (cell(look(view.grid, p, lifted), row, column).variance - variance) / _LIFT
         total += slope**2 * float(np.expm1(size))
-    return variance, total
+    return variance, total, parts
 
 
 def with_tails(

@@ -23,6 +23,7 @@ from opsroom.measure.nowcast.dfm.peer import parameters_of
 from opsroom.measure.nowcast.dfm.results import CITATION, NowcastResult, quantiles
 from opsroom.measure.nowcast.dfm.robust import Robust, carried, settle
 from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth, standardise
+from opsroom.measure.nowcast.dfm.tails import Part, wobble_of
 from opsroom.measure.nowcast.dfm.twin import dense_loglike
 from opsroom.measure.nowcast.fine.estimate import estimate as estimate_fine
 from opsroom.measure.nowcast.fine.grid import gather as gather_fine
@@ -334,8 +335,9 @@ class FittedFactorModel:
         view = self._view(row)
         found = cell(view, row, column)
         variance, doubt = found.variance, 0.0
+        parts: list[Part] = []
         if self.robust is not None and variance > 0:
-            variance, doubt = spread(view, self.robust, row, column)
+            variance, doubt, parts = spread(view, self.robust, row, column)
         scale = float(self.parameters.scale[column])
         own = 0.0
         if parameter_uncertainty and variance > 0:
@@ -351,7 +353,8 @@ class FittedFactorModel:
             mean += float(placed(self.level, self.grid, view.grid)[row, column])
         sd = scale * float(np.sqrt(variance + own))
         shock = in_shock(view, row)
-        wobble = float(np.sqrt(np.log1p(doubt / (variance + own) ** 2))) if doubt > 0 else 0.0
+        moving = np.log1p(doubt / (variance + own) ** 2) if doubt > 0 else 0.0
+        wobble = float(np.sqrt(moving + wobble_of(parts, variance + own) ** 2))
         levels, basis, past = quantiles(mean, sd, shock=shock, history=history, wobble=wobble)
         return NowcastResult(
             target, self.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(variance)),

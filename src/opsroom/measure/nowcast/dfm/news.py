@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from opsroom._version import __version__
 from opsroom.base.errors import InternalError
@@ -67,18 +68,17 @@ class NewsResult:
         return pd.Series(total.reindex([*KINDS, *more], fill_value=0.0), name="impact")
 
     def by_series(self) -> pd.Series:
-        """Add up by series, largest first; what has no series stands under its kind."""
-        key = self.detail["series"].where(self.detail["series"] != "", self.detail["kind"])
-        total = self.detail.groupby(key)["impact"].sum()
+        """Add up by series, largest first; what has no series stands under its kind.
+
+        Where a series is called like such a kind, the kind stands in brackets: ``(weights)``.
+        """
+        total = self.detail.groupby(_keys(self.detail, {}))["impact"].sum()
         order = total.abs().sort_values(ascending=False, kind="stable").index
         return pd.Series(total.reindex(order), name="impact")
 
     def by_block(self) -> pd.Series:
-        """Add up by block; what has no series stands under its kind."""
-        key = [
-            self.blocks.get(s, s) if s else k for s, k in zip(self.detail["series"], self.detail["kind"], strict=True)
-        ]
-        return pd.Series(self.detail.groupby(np.asarray(key, dtype=object))["impact"].sum(), name="impact")
+        """Add up by block; what has no series stands under its kind, in brackets where a block is called like it."""
+        return pd.Series(self.detail.groupby(_keys(self.detail, self.blocks))["impact"].sum(), name="impact")
 
     def summary(self) -> str:
         """Return the change in a few lines."""
@@ -95,6 +95,14 @@ class NewsResult:
     def chart(self) -> alt.Chart:
         """Draw the impacts by series."""
         return stacked([("", self)])
+
+
+def _keys(detail: pd.DataFrame, blocks: Mapping[str, str]) -> NDArray[np.object_]:
+    """Return what each piece is counted under: its series, its series' block, or its kind where it has no series."""
+    names = [blocks.get(series, series) for series in detail["series"]]
+    taken = {name for name in names if name}
+    kinds = [f"({kind})" if kind in taken else kind for kind in detail["kind"]]
+    return np.array([name or kind for name, kind in zip(names, kinds, strict=True)], dtype=object)
 
 
 def stacked(path: Sequence[tuple[object, NewsResult]], *, by: str = "series", top: int = 8) -> alt.Chart:

@@ -54,7 +54,8 @@ class NowcastResult:
     shock
         The factors were shocked in or just before the period.
     wobble
-        Standard deviation of the logarithm of the variance, where volatility moves; 0 where it does not.
+        Standard deviation of the logarithm of the variance: how far volatility is unknown, and how much narrower in the
+        middle heavy tails make the error than a normal one of its `sd`; 0 for Gaussian errors.
     """
 
     target: str

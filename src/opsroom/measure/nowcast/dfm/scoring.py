@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from opsroom._version import __version__
 from opsroom.base import scores as base
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 _NORMAL_ABS = 0.6745
+_BLOCK = 2
 
 
 def stated_sd(frame: pd.DataFrame) -> Floats:
@@ -75,9 +77,12 @@ class BacktestResult:
 
         Only days and periods that all models have are scored. ``dm_p`` is the p-value of Diebold and Mariano's test of
         squared errors against the benchmark: one loss a quarter (the mean over its vintages), so that the many
-        nowcasts of one quarter count once; NaN where there are too few quarters.
+        nowcasts of one quarter count once; NaN where there are too few quarters. Its bandwidth is the most quarters
+        that any scored nowcast looks beyond the last figure known on its day, less one: so far the errors of good
+        nowcasts go together.
         """
         known = self._common()
+        horizon = self._horizon(known)
         losses = _by_quarter(known)
         rows = []
         for name, own in known.groupby("model", sort=False):
@@ -102,13 +107,15 @@ class BacktestResult:
         if benchmark not in by.index:
             raise UsageError(f"there is no model {benchmark!r}.", remedy=f"Choose one of {', '.join(by.index)}.")
         table["ratio"] = table["rmse"] / float(by[benchmark])
-        table["dm_p"] = [_test(losses, str(name), benchmark) for name in table["model"]]
+        table["dm_p"] = [_test(losses, str(name), benchmark, horizon) for name in table["model"]]
         return table
 
     def confidence_set(self, *, level: float = 0.9, seed: int = 0, draws: int = 2000) -> pd.DataFrame:
         """Return which models cannot be told from the best: ``model, p_value, inside``; see `confidence_set`."""
-        losses = _by_quarter(self._common())
-        p = confidence_set(losses.to_numpy(np.float64), seed=seed, draws=draws)
+        known = self._common()
+        losses = _by_quarter(known)
+        block = max(_BLOCK, self._horizon(known))
+        p = confidence_set(losses.to_numpy(np.float64), seed=seed, draws=draws, block=block)
         return pd.DataFrame({"model": losses.columns, "p_value": p, "inside": p >= 1.0 - level})
 
     def to_frame(self) -> pd.DataFrame:
@@ -146,10 +153,22 @@ class BacktestResult:
         rows = [wide[day] for day in sorted(wide)]
         return line_band(rows, x="day", lines=lines, band=("low", "high"), caption=caption)
 
+    def _horizon(self, known: pd.DataFrame) -> int:
+        """Return the most quarters from the last figure known on a day to the quarter nowcast."""
+        if known.empty:
+            return 1
+        first = self.frame.groupby("day")["period"].min()  # nothing before it was without a figure
+        return int((_ordinals(known["period"]) - _ordinals(known["day"].map(first))).max()) + 1
+
     def _common(self) -> pd.DataFrame:
         known = self.frame.dropna(subset=["outcome"])
         count = known.groupby(["day", "period"])["model"].transform("count")
         return known[count == known["model"].nunique()]
+
+
+def _ordinals(quarters: pd.Series) -> NDArray[np.int64]:
+    """Return quarters written as 2016-Q3 as numbers in a row."""
+    return np.array([4 * int(q[:4]) + int(q[-1]) for q in quarters.astype(str)], dtype=np.int64)
 
 
 def _by_quarter(known: pd.DataFrame) -> pd.DataFrame:
@@ -158,16 +177,16 @@ def _by_quarter(known: pd.DataFrame) -> pd.DataFrame:
     return table.pivot_table(index="period", columns="model", values="loss", aggfunc="mean").sort_index()
 
 
-def _test(losses: pd.DataFrame, name: str, benchmark: str) -> float:
+def _test(losses: pd.DataFrame, name: str, benchmark: str, horizon: int) -> float:
     if name == benchmark:
         return np.nan
     try:
-        return base.diebold_mariano(losses[name], losses[benchmark], horizon=1).p_value
+        return base.diebold_mariano(losses[name], losses[benchmark], horizon=horizon).p_value
     except FitError:
         return np.nan  # too few quarters: said by the missing number
 
 
-def confidence_set(losses: Floats, *, seed: int, draws: int = 2000, block: int = 2) -> Floats:
+def confidence_set(losses: Floats, *, seed: int, draws: int = 2000, block: int = _BLOCK) -> Floats:
     """Return each model's p-value in the model confidence set: those above 1 - level are in it.
 
     Parameters
