@@ -170,7 +170,6 @@ def _track(rule: Mapping[str, Any]) -> str:
     }  # fmt: skip
     if not track["n_crises"]:
         return w.say("inbox.untried", **known)
-    low, high = track["interval"]
     lead = track["median_lead_time"]
     return " ".join(
         [
@@ -181,12 +180,23 @@ def _track(rule: Mapping[str, Any]) -> str:
             ),
             "" if lead is None else w.say("inbox.lead", lead=w.number(float(lead), 0)),
             _by_chance(track),
-            w.say(
-                "inbox.use", use=w.number(float(track["usefulness"]), 2), low=w.number(float(low), 2),
-                high=w.number(float(high), 2), level=round(100 * float(track["level"])),
-            ),
+            _use(track),
         ]
     ).replace("  ", " ")  # fmt: skip
+
+
+def _use(track: Mapping[str, Any]) -> str:
+    """Return the usefulness with its interval; empty where there were no calm quarters to be useful in."""
+    low, high = track["interval"]
+    if track["usefulness"] is None:
+        return ""
+    use = w.number(float(track["usefulness"]), 2)
+    if low is None or high is None:  # of a single area
+        return w.say("inbox.use_alone", use=use)
+    return w.say(
+        "inbox.use", use=use, low=w.number(float(low), 2), high=w.number(float(high), 2),
+        level=round(100 * float(track["level"])),
+    )  # fmt: skip
 
 
 def _by_chance(track: Mapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ INBOX: Final[dict[str, str]] = {
     "inbox.few": "It rests on {crises} events alone: of such events it may warn of anything from {low} to {high} % ({level} % interval).",
     "inbox.few.one": "It rests on one event alone: of such events it may warn of anything from {low} to {high} % ({level} % interval).",
     "inbox.share": "Of such events it warns of {low} to {high} % ({level} % interval).",
+    "inbox.use_alone": "Usefulness {use} (1: no error, 0: as good as no rule; no interval, which takes several areas).",
     "inbox.use": "Usefulness {use} (1: no error, 0: as good as no rule; {level} % interval {low} to {high}).",
     "inbox.untried": "No event to be judged by yet ({timing}): signals in {false} of {calm} calm quarters. Outcomes are known to {last}, {areas} areas.",
     "inbox.real-time": "figures as first published",

@@ -108,14 +108,16 @@ class TrackRecord:
         noise = "no hit" if math.isnan(self.noise_to_signal) else f"noise to signal {self.noise_to_signal:.2f}"
         first, last = self.rule.horizon
         least, most = (100.0 * share for share in self.warned_interval)
+        spread = f"({100 * self.level:.0f} % interval {low:.2f} to {high:.2f})"
+        spread = "(no interval: that takes several economies)" if math.isnan(low) else spread
         return "\n".join(
             [
                 f"{head}warned of {self.warned} of {self.n_crises} crises {first} to {last} quarters ahead{lead}; "
                 f"of such crises {least:.0f} to {most:.0f} % ({100 * self.level:.0f} % interval).",
                 f"Hits {self.hits:,} of {self.hits + self.missed:,} quarters before a crisis, false alarms "
                 f"{self.false_alarms:,} of {self.false_alarms + self.correct_silence:,} calm ones; {noise}.",
-                f"Relative usefulness {self.usefulness:.2f} at theta {self.theta:g} ({100 * self.level:.0f} % interval "
-                f"{low:.2f} to {high:.2f}); outcomes known to {self.last_label}, {self.sample.countries} economies.",
+                f"Relative usefulness {self.usefulness:.2f} at theta {self.theta:g} {spread}; "
+                f"outcomes known to {self.last_label}, {self.sample.countries} economies.",
             ]
         )
 
