@@ -59,6 +59,16 @@ def test_the_section_that_would_cost_most_is_named_beside_all(builder: Any) -> N
     assert "3.8" in bankless.caption.finding
 
 
+def test_a_group_is_shown_where_one_of_its_sections_is_not(builder: Any) -> None:
+    def row(section: str, bank: float | None) -> list[Any]:
+        return ["2020-03", section, *([None] * 6), bank, bank, bank, *([None] * 9)]
+
+    rows = [row("C", 1.0), row("F", 2.0), row("B-F", 1.5), row("G", None), row("S", 9.0), row("G-U", 4.0), row("_T", 3)]
+    figure = shown(builder, VIEW, ["month", "section"], with_ends(BY), rows)
+    assert [r["name"] for r in figure.records()][:2] == ["Other services", "Services (G to U)"]
+    assert [r["section"] for r in figure.records()] == ["S", "G-U", "F", "C", "_T"]
+
+
 def test_small_counts_of_lenders_are_not_made_up(builder: Any) -> None:
     count = [("lenders", "lenders", "count", 0, [])]
     rows = [["2020-03", "0-5", 6], ["2020-03", "5-20", 4], ["2020-03", "20-50", 4], ["2020-03", "_T", 14]]

@@ -31,7 +31,10 @@ def test_the_page_shows_what_stands_with_rule_record_cost_and_levers(client: Any
         # the record of the indicator at its threshold, with the number of events that it rests on
         "(figures as first published): warned of 2 of 2 events 1 to 20 quarters ahead; signals in 7 of 8 quarters "
         "before one, and in 3 of 200 calm ones. Outcomes are known to 2015 Q1, 13 areas. The first signal within the "
-        "horizon came 19 quarters before (median). Usefulness 0.86",
+        "horizon came 19 quarters before (median). It rests on 2 events alone: of such events it may warn of anything "
+        "from 22 to 100 % (90 % interval). Usefulness 0.86",
+        "The event that it should come before: GDP falls.",
+        "Of such warnings 3 to 97 % are followed (90 % interval, as if they were independent",
     ):
         assert words in text, words
     assert 'href="/warnings?as_of=2020-03-04"' in client.get("/?as_of=2020-03-04").text
@@ -87,10 +90,25 @@ def test_rules_under_which_nothing_stands_are_shown_with_their_record(client: An
     assert "Watched, and quiet" not in said(client, "/warnings?as_of=2020-03-04&rule=loans")
 
 
+def test_a_record_says_on_how_few_events_it_rests() -> None:
+    from opsroom.faces.inbox import _by_chance, _use
+
+    track = {"n_crises": 1, "warned_interval": [0.05, 1.0], "level": 0.9, "usefulness": 0.5, "interval": [None, None]}
+    assert _by_chance(track).startswith("It rests on one event alone: of such events it may warn of anything from 5 to")
+    assert _by_chance(track | {"n_crises": 34, "warned_interval": [0.62, 0.88]}).startswith(
+        "Of such events it warns of 62"
+    )
+    assert _by_chance({"n_crises": 2}) == ""  # a release of before
+    assert "no interval" in _use(track)
+    assert _use(track | {"usefulness": None}) == ""
+
+
 def test_each_warning_carries_levers_cost_and_record_of_its_rule(client: Any) -> None:
     flows, loans = client.get("/api/v1/warnings?as_of=2020-03-04").json()
     assert (flows["track"]["n_crises"], flows["track"]["median_lead_time"]) == (2, 19.0)
     assert flows["track"]["sample"]["timing"] == "real-time"
+    assert flows["track"]["warned_interval"] == [0.224, 1.0]
+    assert (flows["series"], flows["measure"]) == ("flows.weekly", "gap")  # where its evidence is
     assert flows["levers"] == ["ask the customs"]
     assert flows["false_alarm_cost"] == "a day of staff time"
     assert "track" not in loans

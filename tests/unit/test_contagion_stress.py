@@ -310,3 +310,45 @@ def test_the_chain_in_words_names_the_interval() -> None:
     assert "their capital" in text
     assert "DebtRank" in found.cite()
     pd.testing.assert_frame_equal(found.to_frame(), found.sections())
+
+
+def test_groups_of_sections_are_a_level_between_section_and_total() -> None:
+    t = tables(5, n=160)
+    r = np.random.default_rng(2)
+    register = t["register"].assign(section=r.choice(list("ACDFGHS"), 160))
+    found = found_of({**t, "register": register})
+    cells = found.cells(groups="A3")[0]
+    assert cells.hierarchies == {"section": {**dict.fromkeys("CDF", "B-F"), **dict.fromkeys("GHS", "G-U")}}
+    frame = cells.frame.set_index("section")
+    parts = [p.name for p in cells.parts]
+    for group, members in (("B-F", "CDF"), ("G-U", "GHS"), ("_T", "ACDFGHS")):
+        np.testing.assert_allclose(frame.loc[group, parts].astype(float), frame.loc[[*members], parts].sum())
+    ends = found.sections("severe", groups=cells.hierarchies["section"]).set_index("section")
+    assert frame.loc["B-F", "bank_upper"] == pytest.approx(ends.loc["B-F", "bank"], abs=0.051)
+    flat = found.cells()[0]
+    assert not flat.hierarchies.get("section")
+    pd.testing.assert_frame_equal(
+        flat.frame, cells.frame[cells.frame["section"].isin(flat.frame["section"])].reset_index(drop=True)
+    )
+    # a group of one section is that section: nothing is said twice
+    alone = found_of({**t, "register": t["register"]}).cells(groups="A3")[0]
+    assert set(alone.frame["section"]) == {"C", "F", "G", "B-F", "_T"}
+
+
+def test_no_section_follows_from_its_group_and_from_what_was_out_before() -> None:
+    """The same month again, now with groups: the attacker's own programmes come no closer than before."""
+    from opsroom.protect.judge import judge
+    from opsroom.protect.rules import Rules
+
+    t = tables(5, n=160)
+    register = t["register"].assign(section=np.random.default_rng(2).choice(list("ACDFGHS"), 160))
+    cells = found_of({**t, "register": register}).cells(groups="A3")[0]
+    shown = judge(cells, Rules(min_contributors=3, dominance=((1, 75),), p_percent=10), [], entry=1).shown
+    sections = cells.frame["section"].tolist()
+    kinds = {tuple(sorted((len(sections[r]) > 1) for r, m in shown if m == name)) for name in ("failing", "loans")}
+    assert any(True in k for k in kinds)  # groups are out
+    for measure in cells.measures:
+        out = {sections[r] for r, m in shown if m == measure.name}
+        for group, members in (("B-F", set("CDF")), ("G-U", set("GHS"))):
+            if group in out:
+                assert len(members - out) != 1, measure.name  # one withheld alone would be a difference

@@ -212,7 +212,10 @@ def test_a_record_counts_what_was_known_on_its_day() -> None:
     assert final.median_lead_time == 3.0
     assert final.noise_to_signal == pytest.approx((2 / 7) / (2 / 3))
     assert final.usefulness == pytest.approx(2 / 3 - 2 / 7)
-    assert final.interval == pytest.approx((final.usefulness, final.usefulness))
+    assert all(math.isnan(end) for end in final.interval)  # draws of one economy are that economy: no certainty
+    assert "no interval: that takes several economies" in final.summary()
+    assert final.warned_interval == pytest.approx((0.05, 1.0))
+    assert "of such crises 5 to 100 % (90 % interval)" in final.summary()
     assert "warned of 1 of 1 crises 2 to 4 quarters ahead, median lead 3 quarters" in final.summary()
 
 

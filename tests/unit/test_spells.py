@@ -74,5 +74,6 @@ def test_a_warning_carries_what_stands_beside_its_rule() -> None:
     assert other == {"rule": "b", "value": 2}
     assert record_in_short(other) == "-"
     assert (
-        record_in_short({"within_days": 9, "raised": 3.0, "followed": 2.0, "false": 1.0}) == "2 of 3 followed, 1 false"
+        record_in_short({"within_days": 9, "raised": 3.0, "followed": 2.0, "false": 1.0})
+        == "2 of 3 followed (14 to 98 %), 1 false"
     )

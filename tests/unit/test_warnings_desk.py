@@ -157,7 +157,9 @@ class Receiver:
 def warning(name: str, state: str = "new") -> dict[str, Any]:
     return {
         "warning": name, "rule": "trips", "about": "trips", "state": state, "value": -40.0, "threshold": -20.0,
-        "since": "2020-03-04", "period": "2020-W09",
+        "since": "2020-03-04", "period": "2020-W09", "title": "A flow far below its normal", "unit": "%",
+        "levers": ["ask the customs"], "false_alarm_cost": "a day of staff time", "series": "flows.weekly",
+        "measure": "gap", "within_days": 60, "raised": 3.0, "followed": 2.0, "false": 1.0,
     }  # fmt: skip
 
 
@@ -182,7 +184,13 @@ def test_each_warning_is_told_once_by_each_way_and_again_where_it_could_not_be(t
     assert [m.name for m in mails] == ["a.eml", "b.eml"]
     mail = message_from_bytes(mails[0].read_bytes())
     assert mail["Subject"] == "Meridia: trips, trips"
-    assert "-40.0" in str(mail.get_payload())
+    said = str(mail.get_payload())
+    assert "A flow far below its normal: trips stands at -40.0 % in 2020-W09." in said
+    assert "Record: 2 of 3 followed (14 to 98 %), 1 false." in said  # no way tells of a warning without its record
+    assert "What a false alarm costs: a day of staff time." in said
+    assert "What may be done: ask the customs." in said
+    assert "Evidence: gap of flows.weekly." in said
+    assert receiver.got[0]["levers"] == ["ask the customs"]
     receiver.close()
     assert send(warning("d")) in (["webhook: URLError"], ["webhook: ConnectionResetError"], ["webhook: TimeoutError"])
     assert (tmp_path / "outbox" / "d.eml").exists()  # one way's fault is not another's

@@ -34,6 +34,29 @@ NACE_SECTIONS: Mapping[str, str] = MappingProxyType(
 )
 """Sections of NACE Rev. 2 (Regulation (EC) No 1893/2006), with short titles of our own."""
 
+NACE_GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "A3": MappingProxyType({"B-F": "Industry and construction (B to F)", "G-U": "Services (G to U)"}),
+        "A10": MappingProxyType(
+            {
+                "B-E": "Industry (B to E)",
+                "G-I": "Trade, transport, accommodation (G to I)",
+                "M-N": "Business services (M, N)",
+                "O-Q": "Public administration, education, health (O to Q)",
+                "R-U": "Other services (R to U)",
+            }
+        ),
+    }
+)
+"""High-level aggregations of NACE Rev. 2 and ISIC Rev. 4: groups of several sections, first and last letter, with
+titles of our own. Sections in no group (A; in A10 also F, J, K, L) stand for themselves."""
+
+
+def group_of_section(level: str) -> dict[str, str]:
+    """Return section → group at a level of `NACE_GROUPS`, for sections that have one."""
+    return {s: group for group in NACE_GROUPS[level] for s in NACE_SECTIONS if group[0] <= s <= group[-1]}
+
+
 _DIVISIONS = {
     "A": (1, 2, 3),
     "B": range(5, 10),

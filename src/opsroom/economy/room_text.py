@@ -155,7 +155,7 @@ loans = "loans"
 accounts = "accounts"
 purchases = "links"
 lenders = "lenders"
-
+{groups}
 [[desks]]
 kind = "relief"
 register = "register"
@@ -233,58 +233,76 @@ rules = [
 unit = "%", direction = "below", raise_at = -20, clear_at = -10, false_alarm_cost = "a day of staff time: \
 flows return by themselves", levers = ["ask the customs and the border police what holds the flow up", \
 "look at the companies that live by it: page Activity"], followed_by = {{series = "nowcast.gdp", measure = "growth", \
-where = {{kind = "official"}}, by = [], direction = "below", raise_at = -1, within_days = 150}}}},
+where = {{kind = "official"}}, by = [], direction = "below", raise_at = -1, within_days = 150, \
+title = "GDP falls by 1 % in a quarter, as first published"}}}},
   {{name = "work", title = "Companies at work", series = "resumption.national", measure = "resumed", \
 where = {{weight = "count", size = "_T"}}, by = [], unit = "%", direction = "below", raise_at = 70, clear_at = 80, \
 false_alarm_cost = "relief prepared in vain: some weeks of a ministry's work", \
 levers = ["prepare a payment holiday: page Overview, options", "shorten the deadline of the relief in force"], \
 followed_by = {{series = "nowcast.gdp", measure = "growth", where = {{kind = "official"}}, by = [], \
-direction = "below", raise_at = -1, within_days = 150}}}},
+direction = "below", raise_at = -1, within_days = 150, title = "GDP falls by 1 % in a quarter, as first published"}}}},
   {{name = "cash", title = "Jobs at companies with cash for less than thirty days", series = "liquidity.section", \
 measure = "share_jobs", where = {{size = "_T"}}, by = ["section"], unit = "%", raise_at = 15, clear_at = 10, \
 false_alarm_cost = "liquidity lent to who did not need it: it comes back with interest", \
-levers = ["liquidity lines for the section", "a payment holiday for the section"]}},
+levers = ["liquidity lines for the section", "a payment holiday for the section"], \
+followed_by = {{series = "loans.section", measure = "z", by = ["section"], raise_at = 3, within_days = 180, \
+title = "the section's loans not paid stand three deviations above their own history"}}}},
   {{name = "loans", title = "Loans not paid, against the section's own history", series = "loans.section", \
 measure = "z", by = ["section"], unit = "deviations", raise_at = 3, clear_at = 2, \
 false_alarm_cost = "a special examination of the lenders concerned", \
-levers = ["ask lenders for their provisions by section", "a payment holiday for the section"]}},
+levers = ["ask lenders for their provisions by section", "a payment holiday for the section"], \
+followed_by = {{series = "contagion.section", measure = "loans", where = {{section = "_T"}}, by = [], raise_at = 10, \
+within_days = 120, title = "lenders would lose a tenth of their capital if those who cannot pay now failed"}}}},
   {{name = "contagion", title = "What lenders would lose if companies that cannot pay now failed", \
 series = "contagion.section", measure = "loans", where = {{section = "_T"}}, by = [], unit = "% of capital", \
 raise_at = 10, clear_at = 7, \
 false_alarm_cost = "a special examination of the lenders, some weeks of a supervisor's work", \
 levers = ["ask lenders whose losses would be largest for their plans of capital", \
-"release the countercyclical buffer, so that credit is not withdrawn", "guarantees on new loans"]}},
+"release the countercyclical buffer, so that credit is not withdrawn", "guarantees on new loans"], \
+followed_by = {{series = "credit.region", measure = "by_credit", where = {{region = "_T"}}, by = [], \
+direction = "below", raise_at = -5, within_days = 540, \
+title = "credit falls 5 % behind its usual growth in two years"}}}},
   {{name = "growth", title = "Growth of the quarter under way", series = "nowcast.gdp", measure = "growth", \
 where = {{kind = "nowcast"}}, by = [], unit = "%", direction = "below", raise_at = -1, clear_at = 0, \
 false_alarm_cost = "a supplementary budget drafted in vain", levers = ["automatic stabilisers first", \
 "see the options of relief"], followed_by = {{series = "nowcast.gdp", measure = "growth", \
-where = {{kind = "official"}}, by = [], direction = "below", raise_at = -1, within_days = 150}}}},
+where = {{kind = "official"}}, by = [], direction = "below", raise_at = -1, within_days = 150, \
+title = "GDP falls by 1 % in a quarter, as first published"}}}},
   {{name = "exuberance-rents", title = "House prices run away from rents", series = "exuberance.ratios", \
 measure = "doubt_boom", where = {{ratio = "price_to_rent"}}, by = ["region"], unit = "% doubt", direction = "below", \
 raise_at = 5, clear_at = 50, false_alarm_cost = "mortgages refused to households that could have carried them", \
 levers = ["a lower loan-to-value limit in the region", "a sectoral buffer on mortgages"], judged_by = {{series = \
-"exuberance.ratios", measure = "fall", where = {{ratio = "price_to_rent"}}, raise_at = 10, horizon = [1, 20]}}}},
+"exuberance.ratios", measure = "fall", where = {{ratio = "price_to_rent"}}, raise_at = 10, horizon = [1, 20], \
+title = "house prices fall to a tenth below their highest of three years"}}}},
   {{name = "exuberance-incomes", title = "House prices run away from incomes", series = "exuberance.ratios", \
 measure = "doubt_boom", where = {{ratio = "price_to_income"}}, by = ["region"], unit = "% doubt", direction = "below", \
 raise_at = 5, clear_at = 50, false_alarm_cost = "mortgages refused to households that could have carried them", \
 levers = ["a lower loan-to-value limit in the region", "a sectoral buffer on mortgages"], judged_by = {{series = \
-"exuberance.ratios", measure = "fall", where = {{ratio = "price_to_income"}}, raise_at = 10, horizon = [1, 20]}}}},
+"exuberance.ratios", measure = "fall", where = {{ratio = "price_to_income"}}, raise_at = 10, horizon = [1, 20], \
+title = "house prices fall to a tenth below their highest of three years"}}}},
   {{name = "credit-boom", title = "Credit grows away from incomes", series = "credit.region", measure = "by_credit", \
 by = ["region"], unit = "%", raise_at = 15, clear_at = 10, false_alarm_cost = "loans refused to companies that would \
 have paid them back", levers = ["the countercyclical buffer, or a sectoral one", \
 "a debt-service limit in the region"], \
 judged_by = {{series = "exuberance.ratios", measure = "fall", where = {{ratio = "price_to_rent"}}, raise_at = 10, \
-horizon = [1, 20]}}}},
+horizon = [1, 20], \
+title = "house prices fall to a tenth below their highest of three years"}}}},
   {{name = "shortage", title = "Orders that pile up", series = "bottlenecks.orders", measure = "backlog_months", \
 by = ["section"], unit = "months of deliveries", raise_at = 2.5, clear_at = 2, false_alarm_cost = "a survey of the \
 section's suppliers", levers = ["ask the section's association which inputs are missing", \
-"a lane through the customs for them"]}},
+"a lane through the customs for them"], followed_by = {{series = "nowcast.gdp", measure = "growth", \
+where = {{kind = "official"}}, by = [], direction = "below", raise_at = -1, within_days = 150, \
+title = "GDP falls by 1 % in a quarter, as first published"}}}},
 ]
 """
 
 
-def room_text(scenario: Scenario) -> str:
-    """Return the settings of Meridia's room under a scenario."""
+SMALL = 10_000
+"""Companies up to which most sections of the contagion study are withheld, so that groups of them are shown, too."""
+
+
+def room_text(scenario: Scenario, companies: int) -> str:
+    """Return the settings of Meridia's room under a scenario, with so many companies."""
     regions = "\n".join(
         f'[[regions]]\ncode = "{code}"\nname = "{name}"\nx = {x}\ny = {y}\n' for code, name, x, y in REGION_NAMES
     )
@@ -292,6 +310,7 @@ def room_text(scenario: Scenario) -> str:
     holidays = [f'  {{name = "{name}", yearly = "{month:02d}-{day:02d}"}},' for month, day, name in FIXED]
     holidays += [f'  {{name = "New Year", start = {h.start}, end = {h.end}}},' for h in longer.new_year]
     return _TEXT.format(
+        groups='groups = "A3"\n' if companies <= SMALL else "",
         holidays="\n".join(holidays),
         disclaimer=DISCLAIMER,
         cohort=scenario.cohort_day.isoformat(),

@@ -91,7 +91,7 @@ class World:
 
     def room_settings(self) -> str:
         """Return the text of Meridia's ``room.toml``."""
-        return room_text(self.scenario)
+        return room_text(self.scenario, self.companies)
 
     def deliveries(self, until: dt.date | None = None) -> Iterator[Delivery]:
         """Yield all deliveries in order of arrival.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opsroom.base.codes import NACE_SECTIONS
+from opsroom.base.codes import NACE_GROUPS, NACE_SECTIONS
 from opsroom.faces.reader import Desk, measures_of
 
 PIECES = ("parameters", "weights", "models", "shares")
@@ -60,9 +60,10 @@ COUNTRIES = {
 
 
 def section_name(desk: Desk, code: str) -> str:
-    """Return the title of a NACE section: the room's own words first."""
+    """Return the title of a NACE section, or of a group of them: the room's own words first."""
     own = desk.room.get("sections") or {}
-    return "All sections" if code == "_T" else str(own.get(code) or NACE_SECTIONS.get(code, code))
+    groups = {group: title for level in NACE_GROUPS.values() for group, title in level.items()}
+    return "All sections" if code == "_T" else str(own.get(code) or NACE_SECTIONS.get(code) or groups.get(code, code))
 
 
 def country_name(code: str) -> str:

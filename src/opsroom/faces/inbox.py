@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from opsroom.base.errors import UsageError
+from opsroom.base.proportions import share_interval
 from opsroom.faces import words as w
 from opsroom.faces.codes import name_code
 from opsroom.faces.figures import Figure, attempt
@@ -14,6 +16,10 @@ from opsroom.faces.reader import Desk, number, records
 from opsroom.room.carried import carried
 
 INBOX = "warnings.inbox"
+FEW = 10
+"""Events below which a record says first of all on how few it rests."""
+LEVEL = 0.9
+"""Of the interval of how many warnings were followed by their event."""
 STATES = ("open", "new", "standing", "ended", "all")
 """What a reader may ask for; ``open`` is all that have not ended, and what is shown where nothing is asked."""
 
@@ -68,6 +74,7 @@ class Group:
 
     title: str
     says: str
+    event: str
     record: str
     track: str
     cost: str
@@ -140,6 +147,7 @@ def _group(desk: Desk, rule: Mapping[str, Any], found: Sequence[Mapping[str, Any
     return Group(
         title=str(rule["title"]),
         says=says,
+        event=_event(rule),
         record=_record(rule),
         track=_track(rule),
         cost=str(rule.get("false_alarm_cost") or ""),
@@ -162,7 +170,6 @@ def _track(rule: Mapping[str, Any]) -> str:
     }  # fmt: skip
     if not track["n_crises"]:
         return w.say("inbox.untried", **known)
-    low, high = track["interval"]
     lead = track["median_lead_time"]
     return " ".join(
         [
@@ -172,22 +179,60 @@ def _track(rule: Mapping[str, Any]) -> str:
                 **known,
             ),
             "" if lead is None else w.say("inbox.lead", lead=w.number(float(lead), 0)),
-            w.say(
-                "inbox.use", use=w.number(float(track["usefulness"]), 2), low=w.number(float(low), 2),
-                high=w.number(float(high), 2), level=round(100 * float(track["level"])),
-            ),
+            _by_chance(track),
+            _use(track),
         ]
     ).replace("  ", " ")  # fmt: skip
+
+
+def _use(track: Mapping[str, Any]) -> str:
+    """Return the usefulness with its interval; empty where there were no calm quarters to be useful in."""
+    low, high = track["interval"]
+    if track["usefulness"] is None:
+        return ""
+    use = w.number(float(track["usefulness"]), 2)
+    if low is None or high is None:  # of a single area
+        return w.say("inbox.use_alone", use=use)
+    return w.say(
+        "inbox.use", use=use, low=w.number(float(low), 2), high=w.number(float(high), 2),
+        level=round(100 * float(track["level"])),
+    )  # fmt: skip
+
+
+def _by_chance(track: Mapping[str, Any]) -> str:
+    """Return how sure the share of events warned of is; empty for a release from before it was told."""
+    low, high = track.get("warned_interval") or (None, None)
+    if low is None or high is None:
+        return ""
+    crises = int(track["n_crises"])
+    key = "inbox.share" if crises >= FEW else "inbox.few.one" if crises == 1 else "inbox.few"
+    return w.say(
+        key, crises=crises, low=w.number(100 * float(low), 0), high=w.number(100 * float(high), 0),
+        level=round(100 * float(track["level"])),
+    )  # fmt: skip
 
 
 def _record(rule: Mapping[str, Any]) -> str:
     """Return the rule's record over the room's own life; without an event to come before there is none."""
     if "within_days" not in rule:
         return "" if rule.get("track") else w.say("inbox.no_record")
-    return w.say(
-        "inbox.record", raised=int(rule["raised"]), followed=int(rule["followed"]), false=int(rule["false"]),
-        open=int(rule["open"]), missed=int(rule["missed"]), days=int(rule["within_days"]),
+    followed, false = int(rule["followed"]), int(rule["false"])
+    counts = w.say(
+        "inbox.record", raised=int(rule["raised"]), followed=followed, false=false, open=int(rule["open"]),
+        missed=int(rule["missed"]), days=int(rule["within_days"]),
     )  # fmt: skip
+    low, high = share_interval(followed, followed + false, level=LEVEL)
+    if math.isnan(low):
+        return counts
+    spread = w.say(
+        "inbox.record_spread", low=w.number(100 * low, 0), high=w.number(100 * high, 0), level=round(100 * LEVEL)
+    )
+    return f"{counts} {spread}"
+
+
+def _event(rule: Mapping[str, Any]) -> str:
+    """Return in words what the rule's warnings are to come before; empty where the room does not say."""
+    return w.say("inbox.event", event=str(rule["event"])) if rule.get("event") else ""
 
 
 def _facts(desk: Desk, one: Mapping[str, Any], unit: str) -> dict[str, str]:

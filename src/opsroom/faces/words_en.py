@@ -342,7 +342,7 @@ ENGLISH: dict[str, str] = {
     "fig.contagion.section.trade": "If the companies that could not pay {at} failed, suppliers in {name} would lose {share} of what they are owed",
     "fig.contagion.section_of.cut": "If the companies that could not pay {at} failed, the others would lose {all} of their credit: {share} in {name}",
     "fig.contagion.section.cut": "If the companies that could not pay {at} failed, the others in {name} would lose {share} of their credit",
-    "fig.contagion.section_unit": "% of what is lent, owed or left in the section; the {n} sections with the largest losses that can be published",
+    "fig.contagion.section_unit": "% of what is lent, owed or left in the section; the {n} sections, or groups of them, with the largest losses that can be published",
     "fig.contagion.bank": "lost of loans to the section's companies",
     "fig.contagion.trade": "lost of what customers owe the section's companies",
     "fig.contagion.cut": "credit withdrawn from companies that have not failed",

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-RULE = ("title", "unit", "direction", "levers", "false_alarm_cost", "within_days", "track")
-"""Facts of the rule that go with each of its warnings."""
+from opsroom.base.proportions import share_interval
+
+RULE = (
+    "title",
+    "series",
+    "measure",
+    "unit",
+    "direction",
+    "levers",
+    "false_alarm_cost",
+    "within_days",
+    "event",
+    "track",
+)
+"""Facts of the rule that go with each of its warnings; the figure of the series is the warning's evidence."""
 
 
 def carried(
@@ -39,18 +53,23 @@ def record_in_short(one: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> track = {"n_crises": 2, "warned": 1, "median_lead_time": 9.0, "false_alarms": 3, "correct_silence": 97}
+    >>> track |= {"warned_interval": [0.0253, 0.9747], "level": 0.9}
     >>> record_in_short({"track": track})
-    '1 of 2 events, 9 quarters ahead; 3 % false'
+    '1 of 2 events (3 to 97 %), 9 quarters ahead; 3 % false'
     """
     track = one.get("track")
     if not track:
         if "within_days" not in one or one.get("raised") is None:
             return "-"
-        return f"{one['followed']:g} of {one['raised']:g} followed, {one['false']:g} false"
+        low, high = share_interval(int(one["followed"]), int(one["followed"] + one["false"]))
+        spread = "" if math.isnan(low) else f" ({100 * low:.0f} to {100 * high:.0f} %)"
+        return f"{one['followed']:g} of {one['raised']:g} followed{spread}, {one['false']:g} false"
     calm = int(track["false_alarms"]) + int(track["correct_silence"])
     false = f"{100 * int(track['false_alarms']) / calm:.0f} % false" if calm else "no calm quarter"
     if not track["n_crises"]:
         return f"no event yet; {false}"
     lead = track.get("median_lead_time")
     ahead = "" if lead is None else f", {lead:g} quarters ahead"
-    return f"{track['warned']} of {track['n_crises']} events{ahead}; {false}"
+    ends = track.get("warned_interval")  # releases before there was one have none
+    spread = "" if not ends or None in ends else f" ({100 * ends[0]:.0f} to {100 * ends[1]:.0f} %)"
+    return f"{track['warned']} of {track['n_crises']} events{spread}{ahead}; {false}"

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from opsroom.base.errors import SettingsError
 from opsroom.base.state import METADATA, State
+from opsroom.room.carried import record_in_short
 
 TOLD = sa.Table(
     "warnings_told",
@@ -139,14 +140,22 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def put(folder: Path, message: Mapping[str, Any]) -> None:
     """Write a message as a mail file (``.eml``), whole or not at all."""
     mail = EmailMessage()
-    value, threshold = message.get("value"), message.get("threshold")
+    unit, title = str(message.get("unit") or ""), str(message.get("title") or message["rule"])
+    value, threshold = (f"{message.get(name)} {unit}".strip() for name in ("value", "threshold"))
+    record = record_in_short(message)
     mail["Subject"] = f"{message['room']}: {message['rule']}, {message['about']}"
     mail["Date"] = format_datetime(dt.datetime.now(dt.UTC))
     lines = [
-        f"{message['rule']}: {message['about']} stands at {value} in {message.get('period') or message.get('since')}.",
+        f"{title}: {message['about']} stands at {value} in {message.get('period') or message.get('since')}.",
         f"Threshold: {threshold}. Raised on {message.get('since')}.",
-        f"Warning: {message['warning']}",
+        f"Record: {'none, no event is named that it should come before' if record == '-' else record}.",
     ]
+    if cost := str(message.get("false_alarm_cost") or ""):
+        lines.append(f"What a false alarm costs: {cost}.")
+    lines += [f"What may be done: {lever}." for lever in message.get("levers") or ()]
+    if series := message.get("series"):
+        lines.append(f"Evidence: {message.get('measure')} of {series}.")
+    lines.append(f"Warning: {message['warning']}")
     mail.set_content("\n".join(lines) + "\n")
     folder.mkdir(parents=True, exist_ok=True)
     half = folder / f".{message['warning']}.tmp"

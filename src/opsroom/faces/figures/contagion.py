@@ -69,12 +69,20 @@ def _row(month: str, code: str, share: float, lower: float, upper: float) -> dic
 
 
 def sections(desk: Desk, name: str = "contagion.section--sections") -> Figure | None:
-    """Where the losses come from, and where credit would be withdrawn, by section."""
+    """Where the losses come from, and where credit would be withdrawn, by section.
+
+    A group of sections is shown where one of its sections is not.
+    """
     release = desk.get("contagion.section")
     month = _last(release)
-    found = [r for r in records(release, month=month) if any(number(r, c) is not None for c in CHANNELS)]
+    every = records(release, month=month)
+    found = [r for r in every if any(number(r, c) is not None for c in CHANNELS)]
+    shown = {str(r["section"]) for r in found}
+    hidden = [code for code in (str(r["section"]) for r in every) if len(code) == 1 and code not in shown]
     rows: list[dict[str, Any]] = [
-        {**r, "name": section_name(desk, str(r["section"]))} for r in found if r["section"] != "_T"
+        {**r, "name": section_name(desk, code)}
+        for r, code in ((r, str(r["section"])) for r in found)
+        if code != "_T" and (len(code) == 1 or any(code[0] <= one <= code[-1] for one in hidden))
     ]
     if release is None or not rows:
         return None

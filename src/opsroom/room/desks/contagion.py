@@ -2,7 +2,8 @@
 
 Settings: dataset names ``register``, ``loans``, ``accounts``, and, where there are any, ``purchases`` (who buys from
 whom in a year) and ``lenders`` (capital, assets, what they lend each other); ``late_days`` (90), ``short_days`` (30);
-``collateral``, ``unsecured``, ``payment_days``, ``pass_through`` (each mild, middle, severe), ``density``; ``seed``.
+``collateral``, ``unsecured``, ``payment_days``, ``pass_through`` (each mild, middle, severe), ``density``; ``seed``;
+``groups`` (``"A3"`` or ``"A10"``: groups of sections, too, in rooms where most sections are withheld).
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def _study(view: View, settings: DeskSettings, names: Mapping[str, str], month: 
         short_days=int(settings.get("short_days", s.SHORT_DAYS)),
     )
     found = stress(standing, _assumptions(settings), seed=int(settings.get("seed", 0)))
-    cells = found.cells()
+    cells = found.cells(groups=_level(settings))
     return DeskOutcome(found, tuple(cells), note="" if cells else "too few companies fail for a figure")
 
 
@@ -106,6 +107,26 @@ def _before(view: View, dataset: str, columns: tuple[str, ...], accounts: pd.Dat
 
 def _first(view: View, days: int) -> dt.date:
     return (view.day - dt.timedelta(days=days)).replace(day=1)
+
+
+def _level(settings: DeskSettings) -> str:
+    """Return at which level sections are also grouped; empty where they are not.
+
+    Raises
+    ------
+    SettingsError
+        There is no such level.
+    """
+    from opsroom.base.codes import NACE_GROUPS
+
+    level = settings.get("groups", "")
+    if level != "" and level not in NACE_GROUPS:
+        raise SettingsError(
+            f"room.toml: desk {settings.name!r}: groups is no level of NACE sections.",
+            remedy=f"Write one of {', '.join(NACE_GROUPS)}, or leave it out.",
+            code="OPS-C006",
+        )
+    return str(level)
 
 
 def _assumptions(settings: DeskSettings) -> Assumptions:

@@ -7,10 +7,12 @@ about: default all but the period), ``title``, ``unit``, ``levers`` (words), ``f
 ``followed_by``: ``series``, ``measure``, ``raise_at``, ``direction``, ``where``, ``by`` of the event that the warning
 is to come before, and ``within_days``: counted over the room's own life. ``judged_by`` does the same over the history
 that a release holds: ``series``, ``measure``, ``raise_at``, ``direction``, ``where``, and ``horizon`` (quarters ahead,
-first and last) and ``after`` (quarters after an event that are left out). ``keep_days`` (default 365): how long an
-ended warning is shown.
+first and last) and ``after`` (quarters after an event that are left out); or by dates of events in a public dataset:
+``dataset``, ``area``, ``start``, ``end`` (its fields), ``delay`` (quarters until an event is on record). With
+``indicator`` (``series``, ``measure``, ``where``) the same indicator of other areas is judged, at the rule's threshold.
+Both may have a ``title``: the event in words. ``keep_days`` (default 365): how long an ended warning is shown.
 
-It reads what is published and nothing else, so that a warning betrays nothing that is not out.
+It reads what is published and public, and nothing else, so that a warning betrays nothing that is not out.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from opsroom.base.errors import SettingsError
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View
-from opsroom.room.desks.judged import AFTER, Event, Place, track
+from opsroom.room.desks.judged import Place, event_of, track
 from opsroom.warn.noted import noted
 from opsroom.warn.watch import Key, Reading, Record, Rule, Warning, acknowledge, follow, watch
 
@@ -53,6 +55,9 @@ NUMBERS = ("threshold", "clear_at", "peak", "raised", "followed", "false", "open
 JUDGED = {"hits": "hits", "false_alarms": "false_alarms", "crises": "n_crises", "warned": "warned",
           "lead_quarters": "median_lead_time", "usefulness": "usefulness"}  # fmt: skip
 """Columns of a warning that tell its indicator's record → attribute of `TrackRecord`."""
+ENDS = {"warned": "warned_interval", "usefulness": "interval"}
+"""Those of them that have an interval, in columns ``…_lower`` and ``…_upper`` → attribute of `TrackRecord`."""
+TRACK = (*JUDGED, *(f"{name}_{end}" for name in ENDS for end in ("lower", "upper")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,8 @@ class WarningsDesk:
             found += [(one, record, judged) for one in warnings]
             by = [d for d, _ in warnings[0].about] if warnings else list(source.by or ())
             carried = {} if judged is None else {"track": judged.facts()}
-            facts.append(_facts(rule, source, record, within) | {"by": by} | carried)
+            words = {"event": told} if (told := _event_in_words(view, table)) else {}
+            facts.append(_facts(rule, source, record, within) | {"by": by} | words | carried)
         keep = view.day - dt.timedelta(days=int(settings.get("keep_days", KEEP_DAYS)))
         shown = [one for one in found if one[0].ended is None or one[0].ended >= keep]
         if not shown:
@@ -162,7 +168,7 @@ def _source(table: Mapping[str, Any]) -> Source:
 def _within(settings: DeskSettings, rule: Rule, event: Mapping[str, Any]) -> int:
     """Return the days within which a warning's event must come, once the event's table is checked."""
     own = DeskSettings(settings.kind, f"{settings.name}: rule {rule.name!r}", {"followed_by": event})
-    own.tables("followed_by", needs={**EVENT_NEEDS, "within_days": int}, allows=EVENT_ALLOWS)
+    own.tables("followed_by", needs={**EVENT_NEEDS, "within_days": int}, allows={**EVENT_ALLOWS, "title": str})
     days = int(event["within_days"])
     if days < 1:
         raise SettingsError(
@@ -179,25 +185,20 @@ def _judged(
     """Return the record of the rule's indicator by the event that it names."""
     if event is None:
         return None
-    own = DeskSettings(settings.kind, f"{settings.name}: rule {rule.name!r}", {"judged_by": event})
-    needs: Types = {**EVENT_NEEDS, "horizon": list}
-    own.tables("judged_by", needs=needs, allows={"direction": str, "where": dict, "after": int})
-    horizon = event["horizon"]
-    if len(horizon) != 2 or not all(isinstance(q, int) for q in horizon) or not 1 <= horizon[0] <= horizon[1]:
-        raise SettingsError(
-            f"room.toml: desk {settings.name!r}: rule {rule.name!r}: the horizon is not a first and a last quarter.",
-            remedy="Write horizon = [5, 12].",
-            code="OPS-C004",
-        )
-    other = _source(event)
-    at = _rule(event, "event")
-    return track(
-        view, rule, Place(source.series, source.measure, source.where, rule.raise_at, rule.direction),
-        Event(
-            Place(other.series, other.measure, other.where, at.raise_at, at.direction), (horizon[0], horizon[1]),
-            int(event.get("after", AFTER)),
-        ),
-    )  # fmt: skip
+    own = Place(source.series, source.measure, source.where, rule.raise_at, rule.direction)
+    return track(view, rule, *event_of(settings, rule, own, event))
+
+
+def _event_in_words(view: View, table: Mapping[str, Any]) -> str:
+    """Return what a rule's warnings are to come before: the room's own words, or the title of the dataset of events."""
+    for event in (table.get("judged_by"), table.get("followed_by")):
+        if event is None:
+            continue
+        if event.get("title"):
+            return str(event["title"])
+        if event.get("dataset") and view.has(str(event["dataset"])):
+            return view.spec(str(event["dataset"])).title
+    return ""
 
 
 def _facts(rule: Rule, source: Source, record: Record | None, within: int | None) -> dict[str, Any]:
@@ -216,7 +217,11 @@ def _row(one: Warning, record: Record | None, judged: TrackRecord | None, words:
     counts = dict.fromkeys(("raised", "followed", "false", "open", "missed", "lead_days"), math.nan)
     if record is not None:
         counts = {name: float(getattr(record, name)) for name in counts}
-    counts |= {name: math.nan if judged is None else float(getattr(judged, of)) for name, of in JUDGED.items()}
+    counts |= dict.fromkeys(TRACK, math.nan)
+    if judged is not None:
+        counts |= {name: float(getattr(judged, of)) for name, of in JUDGED.items()}
+        for name, of in ENDS.items():
+            counts[f"{name}_lower"], counts[f"{name}_upper"] = getattr(judged, of)
     return {
         "warning": one.id, "rule": one.rule.name, "about": one.codes, "state": one.state,
         "since": one.since.isoformat(), "since_period": one.since_period, "period": one.period,
@@ -236,7 +241,7 @@ def _cells(rows: Sequence[Mapping[str, Any]], facts: Sequence[Mapping[str, Any]]
     return Cells(
         name="warnings.inbox",
         dimensions=("warning",),
-        measures=(Measure("value", "public", "", attached=(*TEXTS, *NUMBERS, *JUDGED), decimals=2),),
+        measures=(Measure("value", "public", "", attached=(*TEXTS, *NUMBERS, *TRACK), decimals=2),),
         frame=frame,
         method="warnings",
         unit_kind="public",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -130,8 +131,10 @@ class WhatIfResult:
         found: npt.NDArray[np.bool_] = np.isfinite(self.standing.lenders["capital"].to_numpy())
         return found
 
-    def sections(self, case: str = "middle") -> pd.DataFrame:
+    def sections(self, case: str = "middle", *, groups: Mapping[str, str] | None = None) -> pd.DataFrame:
         """Return per section, and in all, in per cent: what fails, what lenders and suppliers lose, what is withdrawn.
+
+        With `groups` (code → the code above it) also for each group of sections.
 
         Columns ``section``; ``failing`` and ``added`` (of companies, at first and by losses on customers), ``bank`` and
         ``bank_added`` (of loans), ``trade`` (of trade credit), ``cut`` (of credit to those left);
@@ -141,18 +144,22 @@ class WhatIfResult:
         """
         codes = self.standing.companies["section"].cat.codes.to_numpy()
         names = [str(x) for x in self.standing.companies["section"].cat.categories]
+        members = members_of(names, groups or {})
         sums: dict[str, Floats] = {}
         for units in self.units(case):
-            at = codes[units["company"].to_numpy()]
+            own = codes[units["company"].to_numpy()]
             for part in units.columns[1:]:
-                found = np.bincount(at, weights=units[part].to_numpy(), minlength=len(names))
-                sums[part] = np.append(found, found.sum())
+                found = np.bincount(own, weights=units[part].to_numpy(), minlength=len(names))
+                above = [found[at].sum() for at in members.values()]
+                sums[part] = np.array([*found, *above, found.sum()], dtype=np.float64)
         shares = {
-            name: np.divide(100.0 * sums[part], sums[whole], out=np.full(len(names) + 1, np.nan), where=sums[whole] > 0)
+            name: np.divide(
+                100.0 * sums[part], sums[whole], out=np.full(len(sums[whole]), np.nan), where=sums[whole] > 0
+            )
             for name, (part, whole) in SHARES.items()
             if part in sums and whole in sums
         }
-        return pd.DataFrame({"section": [*names, TOTAL], **shares})
+        return pd.DataFrame({"section": [*names, *members, TOTAL], **shares})
 
     def units(self, case: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Return by company, by loan and by supplier what `sections` adds up, with the row of its ``company``."""
@@ -284,11 +291,17 @@ class WhatIfResult:
             )
         return "\n".join(lines)
 
-    def cells(self) -> list[Cells]:
-        """Return what may leave: by section, of the system, and how many lenders lose how much of their capital."""
+    def cells(self, *, groups: str = "") -> list[Cells]:
+        """Return what may leave: by section, of the system, and how many lenders lose how much of their capital.
+
+        Parameters
+        ----------
+        groups
+            ``"A3"`` or ``"A10"``: by groups of sections, too, for where most sections are too small to be published.
+        """
         from opsroom.warn.contagion.what_if_cells import stress_cells
 
-        return stress_cells(self)
+        return stress_cells(self, groups=groups)
 
     def cite(self) -> str:
         """Return sources and version."""
@@ -311,6 +324,25 @@ SHARES = {
     "interbank": ("m_interbank", "m_capital"),
 }
 """Measure by section → the parts of which it is the quotient."""
+
+
+def members_of(names: Sequence[str], above: Mapping[str, str]) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the positions of the codes below each group, whatever the number of levels.
+
+    Parameters
+    ----------
+    names
+        The finest codes.
+    above
+        Code → the code above it.
+    """
+    found: dict[str, list[int]] = {}
+    for k, name in enumerate(names):
+        group = above.get(name)
+        while group is not None:
+            found.setdefault(group, []).append(k)
+            group = above.get(group)
+    return {group: np.array(at, dtype=np.int64) for group, at in sorted(found.items())}
 
 
 def stress(standing: Standing, assumptions: Assumptions | None = None, *, seed: int = 0) -> WhatIfResult:

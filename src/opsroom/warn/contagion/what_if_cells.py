@@ -6,13 +6,15 @@ losses is judged twice, with those who lose and with those who fail as contribut
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from opsroom.base.cells import parts_from_units
+from opsroom.base.codes import group_of_section
 from opsroom.base.errors import InternalError
 from opsroom.base.results import TOP, TOTAL, Cells, Measure, Part
 from opsroom.warn.contagion.publish import FEWEST_OWNERS
@@ -29,8 +31,12 @@ _COUNTS = ("failing", "added")
 """Measures that have no interval of their own: who fails at first is known, who later the middle says."""
 
 
-def stress_cells(result: WhatIfResult) -> list[Cells]:
+def stress_cells(result: WhatIfResult, *, groups: str = "") -> list[Cells]:
     """Return ``contagion.section``, and where lenders report their capital ``contagion.lenders``.
+
+    With `groups` (a level of `opsroom.base.codes.NACE_GROUPS`) also sums of several sections, as a level between
+    section and total of the same table: the gate judges them together, so that no section follows from a group and
+    the others, in this release or from earlier ones.
 
     What all lenders lose is the total of the first, and stands nowhere else: a total that is published twice would
     undo what is withheld to protect a section. None of the parts is a sum of others, for the same reason. No cells
@@ -42,7 +48,7 @@ def stress_cells(result: WhatIfResult) -> list[Cells]:
     owing = standing.loans["company"].to_numpy()
     if len(np.unique(group[owing[standing.failing[owing]]])) < FEWEST_OWNERS:
         return []
-    found = [_sections(result)]
+    found = [_sections(result, groups)]
     if result.reported.any():
         found.append(_bands(result))
     return found
@@ -78,9 +84,10 @@ def worse_of(one: pd.DataFrame, other: pd.DataFrame, dimensions: Sequence[str], 
     return pd.DataFrame(found)
 
 
-def _sections(result: WhatIfResult) -> Cells:
+def _sections(result: WhatIfResult, groups: str) -> Cells:
     standing = result.standing
     dimensions = ["month", "section"]
+    above = _groups(standing.companies["section"], groups)
     group = standing.companies["group"].to_numpy()
     section = standing.companies["section"].array
     month = standing.month.strftime("%Y-%m")
@@ -111,7 +118,7 @@ def _sections(result: WhatIfResult) -> Cells:
             made.append(
                 parts_from_units(
                     frame, dimensions=dimensions, group="who", values={v: v for v in values}, shares=shares,
-                    totals=["section"],
+                    totals=["section"], hierarchies={"section": above},
                 )
             )  # fmt: skip
         frames.append(worse_of(made[0], made[1], dimensions, values) if len(made) > 1 else made[0])
@@ -119,10 +126,18 @@ def _sections(result: WhatIfResult) -> Cells:
     if any(not r.index.equals(rows[0].index) for r in rows):
         raise InternalError("the three tables of a stress have not the same cells.")
     return _cells(
-        result, "contagion.section", dimensions, _with_ends(result, pd.concat(rows, axis=1).reset_index()),
+        result, "contagion.section", dimensions, _with_ends(result, pd.concat(rows, axis=1).reset_index(), above),
         [_measure(m) for m in SHARES if _told(result, m)],
-        additive=("section",),
+        additive=("section",), hierarchies={"section": above},
     )  # fmt: skip
+
+
+def _groups(section: pd.Series, level: str) -> dict[str, str]:
+    """Return section → group, where more than one of a group's sections have companies: else they are one cell."""
+    above = group_of_section(level) if level else {}
+    there = [str(c) for c in section.cat.categories[np.unique(section.cat.codes)] if str(c) in above]
+    several = Counter(above[c] for c in there)
+    return {c: above[c] for c in there if several[above[c]] > 1}
 
 
 def _same(code: str, rows: int) -> pd.Categorical[str]:
@@ -155,9 +170,9 @@ def _ends(measure: str) -> tuple[str, str]:
     return f"{measure}_lower", f"{measure}_upper"
 
 
-def _with_ends(result: WhatIfResult, frame: pd.DataFrame) -> pd.DataFrame:
-    """Add the ends of the interval by section."""
-    cases = [result.sections(case).set_index("section").reindex(frame["section"]) for case in CASES]
+def _with_ends(result: WhatIfResult, frame: pd.DataFrame, above: Mapping[str, str]) -> pd.DataFrame:
+    """Add the ends of the interval by section and group of sections."""
+    cases = [result.sections(c, groups=above).set_index("section").reindex(frame["section"]) for c in CASES]
     for measure in SHARES:
         if measure in cases[0]:
             values = np.stack([case[measure].to_numpy(dtype=np.float64) for case in cases])
@@ -194,6 +209,7 @@ def _bands(result: WhatIfResult) -> Cells:
 def _cells(
     result: WhatIfResult, name: str, dimensions: Sequence[str], frame: pd.DataFrame,
     measures: Sequence[Measure], additive: tuple[str, ...] = (),
+    hierarchies: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Cells:  # fmt: skip
     used = {part for measure in measures for part in measure.parts}
     present = [c for c in frame.columns if c in used]
@@ -202,6 +218,7 @@ def _cells(
         name=name,
         dimensions=tuple(dimensions),
         additive=additive,
+        hierarchies=hierarchies or {},
         frame=frame,
         parts=tuple(Part(c, "companies" if c.startswith("n_") else "minor units") for c in present),
         measures=tuple(measures),

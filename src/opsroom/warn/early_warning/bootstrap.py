@@ -32,7 +32,7 @@ class Blocks:
     Notes
     -----
     Quarters are sorted by score once; a draw is a weight of each economy, so that no draw sorts again. A draw without
-    pre-crisis or without calm quarters gives NaN.
+    pre-crisis or without calm quarters gives NaN, and so do all draws of a single economy.
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class Blocks:
         ones = np.bincount(codes, weights=true, minlength=n)
         zeros = np.bincount(codes, weights=~true, minlength=n)
         self.ones, self.zeros = self.weights @ ones, self.weights @ zeros
+        if n < 2:  # each draw of one economy is that economy: an interval without width would look like certainty
+            self.ones = np.full(draws, np.nan)
 
     def rates(self, threshold: float) -> tuple[Floats, Floats]:
         """Return the shares of pre-crisis and of calm quarters with a signal, one a draw."""

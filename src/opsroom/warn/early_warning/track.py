@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from opsroom._version import __version__
+from opsroom.base.proportions import share_interval
 from opsroom.warn.early_warning.bootstrap import Blocks, interval
 from opsroom.warn.early_warning.evaluation import Sample, labelled, lead_times, sample_of
 from opsroom.warn.early_warning.labels import NONE, Rule
@@ -81,6 +82,15 @@ class TrackRecord:
         return self.sample.timing
 
     @property
+    def warned_interval(self) -> tuple[float, float]:
+        """Interval of the share of crises warned of, at `level`: exact (Clopper and Pearson), however few they are.
+
+        Draws of economies tell nothing of a handful of crises that were all warned of: each draw repeats them. This
+        interval does: with two of two, at 90 %, it runs from 22 to 100 %. NaN without a crisis.
+        """
+        return share_interval(self.warned, self.n_crises, level=self.level)
+
+    @property
     def proven(self) -> bool:
         """Whether the whole interval of the usefulness is above zero."""
         return self.interval[0] > 0.0
@@ -97,19 +107,25 @@ class TrackRecord:
         lead = "" if math.isnan(self.median_lead_time) else f", median lead {self.median_lead_time:g} quarters"
         noise = "no hit" if math.isnan(self.noise_to_signal) else f"noise to signal {self.noise_to_signal:.2f}"
         first, last = self.rule.horizon
+        least, most = (100.0 * share for share in self.warned_interval)
+        spread = f"({100 * self.level:.0f} % interval {low:.2f} to {high:.2f})"
+        spread = "(no interval: that takes several economies)" if math.isnan(low) else spread
         return "\n".join(
             [
-                f"{head}warned of {self.warned} of {self.n_crises} crises {first} to {last} quarters ahead{lead}.",
+                f"{head}warned of {self.warned} of {self.n_crises} crises {first} to {last} quarters ahead{lead}; "
+                f"of such crises {least:.0f} to {most:.0f} % ({100 * self.level:.0f} % interval).",
                 f"Hits {self.hits:,} of {self.hits + self.missed:,} quarters before a crisis, false alarms "
                 f"{self.false_alarms:,} of {self.false_alarms + self.correct_silence:,} calm ones; {noise}.",
-                f"Relative usefulness {self.usefulness:.2f} at theta {self.theta:g} ({100 * self.level:.0f} % interval "
-                f"{low:.2f} to {high:.2f}); outcomes known to {self.last_label}, {self.sample.countries} economies.",
+                f"Relative usefulness {self.usefulness:.2f} at theta {self.theta:g} {spread}; "
+                f"outcomes known to {self.last_label}, {self.sample.countries} economies.",
             ]
         )
 
     def facts(self) -> dict[str, Any]:  # plain values of several types
         """Return the record as plain values for JSON; NaN as None."""
-        found = asdict(self) | {"as_of": self.as_of.isoformat(), "timing": self.timing}
+        found = asdict(self) | {
+            "as_of": self.as_of.isoformat(), "timing": self.timing, "warned_interval": self.warned_interval,
+        }  # fmt: skip
         return {key: _plain(value) for key, value in found.items()}
 
     def to_frame(self) -> pd.DataFrame:
@@ -121,7 +137,8 @@ class TrackRecord:
         """Return sources and version."""
         return (
             "Track record after Alessi and Detken (2011), European Journal of Political Economy 27, and Sarlin (2013), "
-            f"Economics Letters 119; {self.timing}; opsroom {__version__}."
+            f"Economics Letters 119; interval of crises warned of after Clopper and Pearson (1934), Biometrika 26; "
+            f"{self.timing}; opsroom {__version__}."
         )
 
 

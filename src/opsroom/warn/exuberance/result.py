@@ -147,7 +147,8 @@ class ExuberanceResult:
         -------
         pandas.DataFrame
             ``lags``, ``critical_values``, ``gsadf``, ``critical`` (at the result's level), ``p_value``, ``p_last``,
-            ``episodes``, ``ongoing``, ``alarm``: GSADF above its critical value.
+            ``episodes``, ``ongoing``, ``alarm``: GSADF above its critical value. Of a result with
+            ``volatility="signs"`` also rows ``signs``; the others are of the series itself.
         """
         from opsroom.warn.exuberance.sensitivity import sensitivity_of
 
@@ -178,6 +179,11 @@ class ExuberanceResult:
             f"(p = {self.p_value:.4f}); {self.critical.plan.words}, {_KINDS[self.critical.kind]}, "
             f"{self.critical.draws:,} draws."
         ]
+        if self.episodes and self.gsadf <= critical:
+            lines.append(
+                "Dates below crossed BSADF's own sequence, which is lower than the value for all dates together: taken "
+                "as a whole the series does not tell them from chance."
+            )
         for episode in self.episodes:
             until = "ongoing" if episode.ongoing else f"to {episode.end}"
             move = "" if np.isnan(episode.change) else f", {100 * episode.change:+.0f} % to the peak"
@@ -209,7 +215,7 @@ class ExuberanceResult:
         shown = frame[frame["bsadf"].notna()]
         rows = [{str(k): _plain(v) for k, v in row.items()} for row in shown.to_dict("records")]
         last = self.episodes[-1] if self.episodes else None
-        if last is None:
+        if last is None or self.gsadf <= self.critical.at("gsadf", self.level):
             finding = "No explosive stretch"
         elif last.ongoing:
             finding = f"Explosive since {at[last.start]} ({last.sign})"

@@ -23,14 +23,17 @@ def sensitivity_of(
     from opsroom.warn.exuberance.explosive import gsadf
 
     rows = []
+    # a test of signs stands beside the tests of the series itself, under its own name
+    kinds = (*kinds, "signs") if result.volatility == "signs" else kinds
     for count in lags:
         for kind in kinds:
+            signs = kind == "signs"
             try:
                 other = gsadf(
                     result.series, lags=count, min_window=result.critical.plan.least,
-                    critical_values=cast("Kind", kind), draws=draws, levels=(result.level,),
+                    critical_values=cast("Kind", "monte_carlo" if signs else kind), draws=draws, levels=(result.level,),
                     dating_level=result.level, seed=result.critical.seed, min_duration=result.min_duration,
-                    periods_per_year=result.periods_per_year,
+                    periods_per_year=result.periods_per_year, volatility="signs" if signs else "raw",
                 )  # fmt: skip
             except (FitError, UsageError) as refusal:
                 if refusal.code in ("OPS-M340", "OPS-U341"):  # too many lags for this length or window
