@@ -214,7 +214,9 @@ def _growth(plan: _Plan, masters: Sequence[Release], entry: Entry) -> Release:
     """Release a rate of growth: what it tells is kept with the period whose level is not shown, if there is one.
 
     The tables of two periods are judged apart. A rate between two levels that are both withheld would tie them
-    together, and so is refused, whatever the levels are.
+    together, and so is refused, whatever the levels are. With the true level of the other period in its place (as where
+    that is shown) a rate could be certified in each period by itself, but would publish a hidden cell to within its
+    rounding: what may be published so is not hidden.
     """
     part = _part(plan.query.statistic.field, plan.spec)
     old, new = (_level(entry, one, plan.cell, part) for one in masters)
