@@ -15,7 +15,7 @@ from opsroom.base.state import State
 from opsroom.protect import Ledger, Release, Rules
 from opsroom.protect.derived_asked import Asked
 from opsroom.protect.derived_entry import Entry
-from opsroom.protect.derived_once import release_derived
+from opsroom.protect.derived_once import Kin, release_derived
 from opsroom.protect.gate import release
 
 DAY = dt.date(2020, 3, 4)
@@ -123,6 +123,47 @@ def test_what_was_refused_is_not_judged_anew_when_more_is_known(ledger):
         lambda: Asked("hhi", passing, range(15)), cell=("M1", "b2"), parts=["value"], statistic="hhi:value", entry=entry
     )
     assert out.rows[0][1] == "hhi"
+
+
+SIZES = [*range(100, 250, 10)]
+
+
+@pytest.mark.parametrize(
+    ("later", "passes"),
+    [
+        (SIZES, True), ([9, *SIZES], False), ([8, 9, *SIZES], False), ([v + 1 for v in SIZES], True),
+        ([*SIZES[:7], 171, *SIZES[8:]], False), ([*SIZES[:6], *(v * 1.1 for v in SIZES[6:9]), *SIZES[9:]], True),
+    ],
+)  # fmt: skip
+def test_the_difference_of_two_months_medians_rests_on_enough(later, passes):
+    """One company more at the lower end shifts the ranks: without the rule the next in rank is told by subtraction."""
+    state = State.open("sqlite://")
+    ledger = Ledger(state)
+    asked = {m: Asked("quantile", v, _names(v), unit="MER") for m, v in ((1, SIZES), (2, later))}
+    for month in (1, 2):
+        name = f"table.sales.p{month}"
+        release(replace(table(), name=name), rules=RULES, as_of=AT, day=DAY, ledger=ledger)
+        entry = Entry(name, RULES, AT, DAY, ledger)
+
+        def once(month=month, entry=entry):
+            return release_derived(
+                lambda: asked[month], cell=("M1", "b1"), parts=["value"], statistic="quantile:value=0.5", entry=entry,
+                kin=Kin("table.sales.p", lambda earlier: asked[int(earlier.name.split(".")[2][1:])]),
+            )  # fmt: skip
+
+        if month == 1 or passes:
+            assert once().rows
+        else:
+            for _ in range(2):
+                with pytest.raises(DisclosureError, match="OPS-P052"):
+                    once()
+    state.close()
+
+
+def _names(values: list[float]) -> list[str]:
+    """Return who has which value: those who are there in both months come last."""
+    new = len(values) - len(SIZES)
+    return [*(f"new{k}" for k in range(new)), *(f"old{k}" for k in range(len(SIZES)))]
 
 
 @pytest.mark.parametrize(("cell", "part"), [("z", "value"), ("b1", "jobs")])

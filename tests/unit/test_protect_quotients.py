@@ -188,15 +188,28 @@ def test_a_later_table_is_judged_with_what_a_quotient_has_said(ledger):
     first = micro(("M1",), e=[500, 510, 520])
     issue(ledger, first)
     issue(ledger, micro(("M2",), e=[500, 510, 520]), 1)
-    growth = Quotient("a", (("M2", "a"),), (("M1", "a"),), "value", shift=-100.0)
+    growth = Quotient("b", (("M2", "b"),), (("M1", "b"),), "value", shift=-100.0)
     ask(ledger, growth, week=2)
     past = ledger.past("table.sales", ledger.head())
     assert [p.judgement.is_table for p in past] == [True, True, False]
-    # The third release would show a of the second month if it had contributors enough: with the rate, that is a of
-    # the first month.
+    # The third release would show all of the second month, for a has contributors enough: with the rate that is b of
+    # the first month, and what is left of the total there is a.
     again = micro(("M2",), e=[500, 510, 520], a=[90, 60, 1, 1, 1])
     out = issue(ledger, again, 3)
-    assert {row[1]: row[2] for row in out.rows}["a"] is None
+    assert {row[1]: row[2] for row in out.rows}["b"] is None
+
+
+@pytest.mark.parametrize("holders", [["x", "y"], ["x", "z"], ["x"]])
+def test_a_number_of_the_few_behind_two_sensitive_cells_is_refused_though_it_tells_neither(ledger, holders):
+    """What one company sells more than in the month before is its own affair, however open both its sales are."""
+    frame = micro(("M1", "M2"), e=[500, 510, 520])
+    frame.loc[frame["cell"] == "a", "group"] = ["x", "y", *holders][:4] if len(holders) > 1 else ["x", "x", "x", "x"]
+    issue(ledger, frame)
+    growth = Quotient("a", (("M2", "a"),), (("M1", "a"),), "value", shift=-100.0, decimals=-1)
+    with pytest.raises(DisclosureError, match="OPS-P060"):
+        ask(ledger, growth)
+    between = Quotient("b", (("M2", "b"),), (("M1", "b"),), "value", shift=-100.0, decimals=-1)
+    assert ask(ledger, between).rows[0][1] == 0
 
 
 def test_without_the_quotient_the_same_table_is_shown(ledger):

@@ -367,9 +367,9 @@ def _with_sums(scene: Scene, sums: list[Ints], interval: float) -> Scene:
     inside = sp.csr_array((np.ones(len(rows)), (rows, np.concatenate(sums))), shape=(k, n))
     lines = sp.block_array([[scene.relations, None], [inside, -sp.eye_array(k)]], format="csr")
     names = [[" + ".join(dict.fromkeys(scene.codes[m, d])) for d in range(scene.codes.shape[1])] for m in sums]
-    start = inside @ scene.start
+    start: Floats = np.array([scene.start[m].sum() for m in sums])
 
-    def each(of: Floats, how: Any) -> Floats:
+    def each(of: npt.NDArray[Any], how: Any) -> Any:
         return np.append(of, [how(of[m]) for m in sums])
 
     return replace(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from opsroom.base.errors import UsageError
 from opsroom.protect.concentration import herfindahl
 from opsroom.protect.contributions import Combine, Derived, Floats, Limits, by_group
-from opsroom.protect.ordered import quantiles, top_share
+from opsroom.protect.ordered import quantile_ranks, quantiles, top_share
 from opsroom.protect.regression import check_regression
 from opsroom.protect.rules import Rules
 
@@ -89,6 +89,24 @@ class Asked:
             self.design, self.groups, rules, response=self.values, names=self.names, limits=self.limits,
             decimals=4 if self.decimals is None else self.decimals,
         )  # fmt: skip
+
+    def behind(self, rules: Rules) -> dict[str, dict[Hashable, float]]:
+        """Return the sums that the output rests on, each by what the groups give to it.
+
+        Of a quantile the groups nearest in rank, of a share of the largest these, of an index of concentration all
+        squares, of a regression the response.
+        """
+        combine: Combine = self.combine if self.kind == "quantile" else "sum"
+        found = by_group(self.values, self.groups, combine=combine)
+        if self.kind == "hhi":
+            return {"squares": {group: value * value for group, value in found.items()}}
+        if self.kind == "regression":
+            return {"response": found}
+        ranked = sorted(found.items(), key=lambda item: (-item[1], str(item[0])))
+        if self.kind == "top_share":
+            return {"largest": dict(ranked[: self.largest])}
+        runs = {f"{q:g}": quantile_ranks(len(ranked), q, rules) for q in self.probabilities}
+        return {name: dict(ranked[max(first, 0) : last + 1]) for name, (first, last) in runs.items()}
 
     def ordered(self) -> Floats:
         """Return the groups' contributions, largest first: all of them, or those that count in a market."""

@@ -6,7 +6,9 @@ the contributors. That holds in the history if number and total are out anyway, 
 the same contributors: so it is released only of a cell that is published, and once of a cell, of whatever vintage,
 and of all that share contributors with it. Who contributes in one period contributes much the same in the next: of
 other periods there is the same output of the same cell, or none. Whether that is so, everybody can tell of what is
-out: it is looked at first, and where it is not, the contributions are never read.
+out: it is looked at first, and where it is not, the contributions are never read. What two periods' outputs tell by
+their difference is a table of changes: the sums behind them differ by contributions of groups that changed, came, went
+or passed each other in rank, and must do so by enough of them, like a revision.
 
 A refusal stands, too. A contributor who files another number of its own and asks again could find out at which
 number the answer changes, and with it what the others contribute; so a question that was refused is not judged anew
@@ -17,7 +19,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from opsroom.base.errors import DisclosureError, UsageError
 from opsroom.protect.contributions import publishable, refusal
@@ -27,12 +31,35 @@ from opsroom.protect.derived_witness import prove
 from opsroom.protect.judgement import Judgement
 from opsroom.protect.ledger import Head, Past
 from opsroom.protect.release import Release
+from opsroom.protect.rules import Rules
 
 SUFFIX = "derived"
 
 
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """The same units in other periods.
+
+    Attributes
+    ----------
+    prefix
+        How the names of the series of all periods begin.
+    read
+        Reads the contributions behind an output of another period anew.
+    """
+
+    prefix: str
+    read: Callable[[Release], Asked]
+
+
 def release_derived(
-    asked: Callable[[], Asked], *, cell: Key, parts: Sequence[str], statistic: str, entry: Entry, kin: str | None = None
+    asked: Callable[[], Asked],
+    *,
+    cell: Key,
+    parts: Sequence[str],
+    statistic: str,
+    entry: Entry,
+    kin: Kin | None = None,
 ) -> Release:
     """Release a derived output that its rule lets pass and witnesses prove, once of a cell.
 
@@ -48,7 +75,7 @@ def release_derived(
     entry
         Of which series, when, under which rules.
     kin
-        How the names of the series begin that hold the same units in other periods, where there are any.
+        Where other periods are series of their own: how they are found.
 
     Returns
     -------
@@ -59,7 +86,8 @@ def release_derived(
     ------
     DisclosureError
         If the cell is not published, an output of contributors to it is out, or the rule of its kind or the checker
-        of witnesses does not let it pass, or did not when the same was asked before.
+        of witnesses does not let it pass, or did not when the same was asked before, or the difference from an output
+        of another period rests on few.
     UsageError
         If the series has no such cell or part.
     LedgerConflictError
@@ -82,10 +110,12 @@ def release_derived(
         row = found.keys.index(cell)
         known = all(found.known[row, found.names.index(part)] for part in parts)
         taken = {key for p in past if not p.judgement.is_table for key in p.judgement.keys}
-        others = [] if kin is None else entry.ledger.derived(kin, SUFFIX, head)
-        for other in others:
+        same: list[Past] = []
+        for other in [] if kin is None else entry.ledger.derived(kin.prefix, SUFFIX, head):
             if other.release.name == f"{entry.series}.{SUFFIX}" or not _is_same(other, statistic, cell):
                 taken |= set(other.judgement.keys)
+            else:
+                same.append(other)
         if not known or inside & lines.inside(taken):
             raise DisclosureError(
                 "derived output: its cell is not published, or another such output of some of its contributors is "
@@ -100,6 +130,8 @@ def release_derived(
             read.append(asked())
         try:
             derived = read[0].derive(entry.rules)
+            if kin is not None and not all(_is_apart(read[0], kin.read(p.release), entry.rules) for p in same):
+                raise refusal(FAMILY[read[0].kind])
             certificate = prove(read[0], derived, entry.rules)
         except (UsageError, DisclosureError):  # that somebody is below zero, or a value is missing, is told of nobody
             entry.ledger.keep_refused(entry.series, entry.day, question)
@@ -113,6 +145,19 @@ def release_derived(
 
 def _refusal(statistic: str) -> DisclosureError:
     return refusal(FAMILY[statistic.partition(":")[0]])
+
+
+def _is_apart(now: Asked, before: Asked, rules: Rules) -> bool:
+    """Say whether the sums behind two outputs differ by enough groups, or not at all."""
+    earlier = before.behind(rules)
+    for name, parts in now.behind(rules).items():
+        groups = list(dict.fromkeys([*parts, *earlier[name]]))
+        new, old = (np.array([side.get(g, 0.0) for g in groups]) for side in (parts, earlier[name]))
+        change = new - old
+        change[np.abs(change) <= 1e-9 * np.maximum(np.abs(new), np.abs(old))] = 0.0  # sums of floats differ
+        if change.any() and not publishable(change, rules.change_rules()):
+            return False
+    return True
 
 
 def _is_same(other: Past, statistic: str, cell: Key) -> bool:

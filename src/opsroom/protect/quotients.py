@@ -78,7 +78,8 @@ def release_quotients(quotients: Sequence[Quotient], *, unit: str, entry: Entry)
     Raises
     ------
     DisclosureError
-        If somebody could then estimate a withheld number of the series too closely.
+        If somebody could then estimate a withheld number of the series too closely, or the same few stand behind two
+        sensitive quantities.
     UsageError
         If the series has no such cell or part, or a denominator that is out is not positive.
     LedgerConflictError
@@ -122,7 +123,14 @@ class Shown:
         return float(judgement.value[row, q]) if judgement.known[row, q] else None
 
     def claims(self, quotient: Quotient) -> tuple[float, list[tuple[list[Term], float]]]:
-        """Return the number, and what it tells: sums with what they are more than zero."""
+        """Return the number, and what it tells: sums with what they are more than zero.
+
+        A quotient of two sensitive quantities to which the same few contribute, such as sales by job or growth of one
+        company, is a number of theirs, though it tell neither quantity: it is refused.
+        """
+        upper, lower = self._few(quotient.top, quotient.part), self._few(quotient.bottom, quotient.of or quotient.part)
+        if upper & lower:
+            raise _refusal()
         top, above, _ = self._sum(quotient.top, quotient.part, quotient.given)
         bottom, below, out = self._sum(quotient.bottom, quotient.of or quotient.part, quotient.given)
         if not bottom > 0:
@@ -154,6 +162,15 @@ class Shown:
             out &= bool(judgement.known[row, q])
         return total, numbers, out
 
+    def _few(self, keys: Sequence[Key], part: str) -> set[Key | int]:
+        """Return who is known to contribute to sensitive cells, and these cells themselves."""
+        found: set[Key | int] = set()
+        for key in keys:
+            judgement, row, q = self._find(key, part)
+            if judgement.sensitive[row, q]:
+                found |= {tuple(key), *judgement.who[row, q].tolist()} - {0}
+        return found
+
     def _find(self, key: Key, part: str) -> tuple[Judgement, int, int]:
         judgement, row = self._at.get(tuple(key), (None, 0))
         q = judgement.names.index(part) if judgement and part in judgement.names else -1
@@ -168,7 +185,7 @@ class Shown:
 
 def _refusal() -> DisclosureError:
     return DisclosureError(
-        "quotient: with it some withheld number of its series could be estimated too closely.",
+        "quotient: with it some withheld number of its series could be estimated too closely, or it is one of few.",
         remedy="Ask for a coarser cell, for fewer decimals where there is a choice, or compute it of released numbers.",
         code="OPS-P060",
     )

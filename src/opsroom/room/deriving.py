@@ -22,7 +22,7 @@ from opsroom.base.results import TOTAL
 from opsroom.protect.derived_asked import Asked
 from opsroom.protect.derived_entry import Entry, Key
 from opsroom.protect.derived_once import SUFFIX as ONCE
-from opsroom.protect.derived_once import release_derived
+from opsroom.protect.derived_once import Kin, release_derived
 from opsroom.protect.quotients import SUFFIX as QUOTIENT
 from opsroom.protect.quotients import Quotient, Shown, release_quotients
 from opsroom.protect.reader import Releases
@@ -100,7 +100,7 @@ def derive(room: Room, query: DerivedQuery) -> Release:
         fields = (query.statistic.field, *query.statistic.others)
         return release_derived(
             asked, cell=plan.cell, parts=[_part(f, spec) for f in fields], statistic=str(query.statistic), entry=entry,
-            kin=master_prefix(spec),
+            kin=Kin(master_prefix(spec), partial(_read_again, room, plan)),
         )  # fmt: skip
 
 
@@ -214,7 +214,9 @@ def _growth(plan: _Plan, masters: Sequence[Release], entry: Entry) -> Release:
     """Release a rate of growth: what it tells is kept with the period whose level is not shown, if there is one.
 
     The tables of two periods are judged apart. A rate between two levels that are both withheld would tie them
-    together, and so is refused, whatever the levels are.
+    together, and so is refused, whatever the levels are. With the true level of the other period in its place (as where
+    that is shown) a rate could be certified in each period by itself, but would publish a hidden cell to within its
+    rounding: what may be published so is not hidden.
     """
     part = _part(plan.query.statistic.field, plan.spec)
     old, new = (_level(entry, one, plan.cell, part) for one in masters)
@@ -260,3 +262,9 @@ def _read(room: Room, plan: _Plan, moment: dt.datetime) -> Asked:
         return Asked("hhi", own, groups, step=STEP)
     design = np.column_stack([np.ones(len(own)), *(values[f] for f in statistic.others)])
     return Asked("regression", own, groups, design=design, names=("one", *statistic.others))
+
+
+def _read_again(room: Room, plan: _Plan, earlier: Release) -> Asked:
+    """Read the contributions behind the same output of another period, as they were known then; confidential."""
+    period = parse_period(earlier.facts["periods"][0], plan.spec.frequency)
+    return _read(room, replace(plan, periods=(period,)), earlier.as_of)
