@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 
-from bench.activity import cases, ours
+from bench.activity import cases, folder, ours
 from opsroom.measure.adjust.days import OFF, calendar_days
 from opsroom.measure.adjust.feasts import moving_feasts
 from opsroom.measure.adjust.terms import DayDesign, weather_days
@@ -142,6 +142,8 @@ def parts(error: pd.Series) -> dict[str, float]:
 
 def run(size: int | None = None) -> dict[str, Any]:
     """Score the learner on Victoria in 2019, and take the engine's error apart; there is one size."""
+    if not folder().is_dir():
+        return {"case": "activity_floor", "size": size, "peer": "absent: no folder of real data"}
     clock = time.perf_counter()
     case = cases()["Victoria, temperature, sunshine, rain"]
     frame = ours(case, f"{YEAR - 1}-12-31").to_frame().loc[str(YEAR)]

@@ -212,6 +212,9 @@ def test_what_cannot_be_learnt_from_is_refused() -> None:
         nowcast(made, np.ones(3, dtype=bool))
     with pytest.raises(UsageError, match="OPS-U178"):
         nowcast_delays(made, method="odp", learn=np.ones(made.reported.shape, dtype=bool))
+    for other in (replace(made, added=made.added[:2]), made):
+        with pytest.raises(UsageError, match="OPS-U178"):
+            nowcast_delays(made, learn_from=other, method="hierarchical" if other is not made else "odp")
     with pytest.raises(FitError, match="OPS-M145"):
         nowcast(made, np.zeros(made.reported.shape, dtype=bool))
 

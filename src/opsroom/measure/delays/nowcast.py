@@ -135,8 +135,9 @@ def nowcast_delays(
             remedy="Give level=0.9, draws=1000.",
             code="OPS-U176",
         )
-    shapes = [(learn, triangle.reported), (learn_from and learn_from.added, triangle.added)]
-    if any(x is not None and (method != "hierarchical" or x.shape != y.shape) for x, y in shapes):
+    misshapen = learn is not None and learn.shape != triangle.reported.shape
+    misshapen |= learn_from is not None and learn_from.added.shape != triangle.added.shape
+    if misshapen or (method != "hierarchical" and (learn is not None or learn_from is not None)):
         raise UsageError(
             "what is learnt from is not told by sector and period, or the method is not 'hierarchical'.",
             remedy="Give learn of shape (sectors, periods), learn_from like the triangle, and method='hierarchical'.",

@@ -141,12 +141,13 @@ def seasonal_adjust(
     """
     if not 0.0 < level < 1.0:
         raise UsageError("the level is not between 0 and 1.", remedy="Give level=0.9.", code="OPS-U194")
+    data = _regular(series)
+    smoother = (stl or StlSettings()).resolved(len(data), _period(data))  # past ends are rehearsed with the same
     plan = _Plan(
         method=method, transform=transform, calendar=calendar, country=country, region=region, easter=easter,
-        events=dict(events or {}), outliers=tuple(outliers), stl=stl or StlSettings(),
+        events=dict(events or {}), outliers=tuple(outliers), stl=smoother,
         x13=x13_settings or x13.X13Settings(),
     )  # fmt: skip
-    data = _regular(series)
     result = _run(data, plan)
     count = (USUAL_REHEARSALS if method == "stl" else 0) if rehearsals is None else rehearsals
     return _bounded(result, data, plan, count, level, workers)
@@ -231,9 +232,13 @@ def _groups(index: pd.PeriodIndex, plan: _Plan) -> dict[str, pd.DataFrame]:
     )
 
 
+def _period(data: pd.Series) -> int:
+    return 12 if pd.PeriodIndex(data.index).freqstr.startswith("M") else 4
+
+
 def _run_stl(data: pd.Series, plan: _Plan) -> SeasonalResult:
     index = pd.PeriodIndex(data.index)
-    period = 12 if index.freqstr.startswith("M") else 4
+    period = _period(data)
     groups = _groups(index, plan)
     forced = pd.DataFrame({word: intervention(index, word) for word in plan.outliers}, index=index)
     raw = data.to_numpy(dtype=np.float64)
@@ -280,7 +285,7 @@ def _proportional(values: Floats, period: int) -> bool:
 
 def _run_x13(data: pd.Series, plan: _Plan) -> SeasonalResult:
     index = pd.PeriodIndex(data.index)
-    period = 12 if index.freqstr.startswith("M") else 4
+    period = _period(data)
     if len(index) > x13.LONGEST * period:
         raise FitError("X-13 takes at most 65 years.", remedy="Give a later start.", code="OPS-M155")
     variables, tested, user, kinds = _x13_regressors(index, period, plan)
@@ -362,7 +367,7 @@ def _bounded(
     result: SeasonalResult, data: pd.Series, plan: _Plan, count: int, level: float, workers: int
 ) -> SeasonalResult:
     """Add bounds from rehearsed ends: the transform as chosen, everything else chosen anew each time."""
-    period = 12 if pd.PeriodIndex(data.index).freqstr.startswith("M") else 4
+    period = _period(data)
     ends = [len(data) - SETTLED * period - k for k in range(count)]
     ends = [end for end in ends if end >= 5 * period]
     if len(ends) < 8:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,10 @@ Floats = npt.NDArray[np.float64]
 
 HUBER = 2.0
 """Residuals beyond so many robust standard deviations count less."""
+
+SHORT = 8
+"""Years below which each month's season is a level and not a line: at the end of a short series a line follows a single
+bad year, and a shock that nobody named is taken for season (see the manual)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,14 @@ class StlSettings:
     trend: int | None = None
     low_pass: int | None = None
     robust: bool = True
+    seasonal_deg: Literal[0, 1] | None = None
+    """None: 0 for series of less than eight years, else 1."""
+
+    def resolved(self, length: int, period: int) -> StlSettings:
+        """Return the settings for a series of so many values, the same for its past ends."""
+        if self.seasonal_deg is not None:
+            return self
+        return replace(self, seasonal_deg=0 if length < SHORT * period else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +85,12 @@ def decompose(
     With the remainder operator :math:`R = I - T - S` of the (non-robust, linear) smoother, coefficients are those of
     :math:`Ry` on :math:`RX`, with Huber weights; then STL on :math:`y - Xb`.
     """
+    settings = settings.resolved(len(values), period)
     full = _bridge(values, period, settings)
     if not groups and forced.empty:
         trend, seasonal = _smooth(full, period, settings)
         return _assembled(values, trend, seasonal, np.zeros(len(values)), np.zeros((2, len(values))), _no_regressors())
-    linear = StlSettings(settings.seasonal, settings.trend, settings.low_pass, robust=False)
+    linear = replace(settings, robust=False)
     columns = pd.concat([forced, *groups.values()], axis=1)
     owner = [*["outlier"] * forced.shape[1], *[g for g, x in groups.items() for _ in x.columns]]
     x = columns.to_numpy(dtype=np.float64)
@@ -130,7 +144,7 @@ def _smooth(values: Floats, period: int, settings: StlSettings) -> tuple[Floats,
 
     fit = STL(
         values, period=period, seasonal=settings.seasonal, trend=settings.trend, low_pass=settings.low_pass,
-        robust=settings.robust,
+        robust=settings.robust, seasonal_deg=1 if settings.seasonal_deg is None else settings.seasonal_deg,
     ).fit()  # fmt: skip
     return np.asarray(fit.trend, dtype=np.float64), np.asarray(fit.seasonal, dtype=np.float64)
 
