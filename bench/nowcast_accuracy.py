@@ -107,8 +107,9 @@ def run(size: int | None = None) -> dict[str, Any]:
 
 
 class Peer:
-    """Statsmodels' `DynamicFactorMQ` in the same blocks, learnt anew on each vintage, begun from the one before.
+    """Statsmodels' `DynamicFactorMQ` in the same blocks, learnt on the first vintage; later ones are read with that.
 
+    Begun from the parameters of the vintage before, its search took as many steps as from nothing: a minute a vintage.
     Its nowcast is the smoothed one; the default of its predictions leaves the quarter's last month out.
     """
 
@@ -127,13 +128,15 @@ class Peer:
         if self.panel is not monthly:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it warns of steps that do not rise
-                names = (*monthly.columns, *quarterly.columns)
-                model = DynamicFactorMQ(
-                    monthly, endog_quarterly=quarterly, factors={name: list(self.blocks[name]) for name in names},
-                    idiosyncratic_ar1=True,
-                )  # fmt: skip
-                begin = None if self.fitted is None else self.fitted.params
-                self.fitted = model.fit(start_params=begin, maxiter=500, tolerance=1e-6, disp=False)
+                if self.fitted is None:
+                    names = (*monthly.columns, *quarterly.columns)
+                    model = DynamicFactorMQ(
+                        monthly, endog_quarterly=quarterly, factors={name: list(self.blocks[name]) for name in names},
+                        idiosyncratic_ar1=True,
+                    )  # fmt: skip
+                    self.fitted = model.fit(maxiter=500, tolerance=1e-6, disp=False)
+                else:
+                    self.fitted = self.fitted.apply(monthly, endog_quarterly=quarterly, retain_standardization=True)
             self.panel = monthly
         last = period.asfreq("M", how="E")
         said = self.fitted.get_prediction(end=last, information_set="smoothed")
