@@ -159,7 +159,7 @@ def _checked(models: Mapping[str, Model], release: str, ahead: int, workers: int
         if workers > 1:
             try:
                 pickle.dumps(model)
-            except Exception as error:  # whatever a model's own class raises  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001  # a model's own class may raise anything
                 raise UsageError(
                     f"the model {name!r} cannot go to another process ({type(error).__name__}).",
                     remedy="Define its function at a module's top level, or use workers=1.",
