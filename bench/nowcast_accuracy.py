@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -85,6 +88,11 @@ def run(size: int | None = None) -> dict[str, Any]:
     first = first_growth(here, [pd.Period("2016Q2", "Q"), pd.Period("2016Q3", "Q")])
     real = backtest(true.panels, "GDPC1", {"blocks": DynamicFactorModel(blocks=true.blocks)}, outcomes=first)
     out["vintages_cpu_s"] = round(time.process_time() - begun, 1)
+    begun = time.process_time()
+    peer = backtest(true.panels, "GDPC1", {"statsmodels": Peer(true.blocks)}, outcomes=first).frame
+    out["vintages_peer_cpu_s"] = round(time.process_time() - begun, 1)
+    frame = pd.concat([real.frame, peer[peer["model"] == "statsmodels"]], ignore_index=True)
+    real = BacktestResult(real.target, real.release, frame, real.refused, real.known)
     out |= {f"vintages outcome {period}": round(value, 2) for period, value in first.items()}
     out |= {f"vintages {key}": value for key, value in told(real, "2016-Q2", "2016-Q3").items()}
     ours, peer = out["2000-2019 robust rmse"], out["2000-2019 AR(1) rmse"]
@@ -96,6 +104,47 @@ def run(size: int | None = None) -> dict[str, Any]:
         "ratio": round(ours / peer, 3),
         "max_abs_diff": None,
     }
+
+
+class Peer:
+    """Statsmodels' `DynamicFactorMQ` in the same blocks, learnt on the first vintage; later ones are read with that.
+
+    Begun from the parameters of the vintage before, its search took as many steps as from nothing: a minute a vintage.
+    Its nowcast is the smoothed one; the default of its predictions leaves the quarter's last month out.
+    """
+
+    def __init__(self, blocks: Mapping[str, Sequence[str]]) -> None:
+        """Give the blocks of each series."""
+        self.blocks = blocks
+        self.panel: Any = None
+        self.fitted: Any = None
+
+    def __call__(
+        self, monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, period: pd.Period
+    ) -> SimpleNamespace:
+        """Return mean and standard deviation of the target in a quarter."""
+        from statsmodels.tsa.statespace.dynamic_factor_mq import DynamicFactorMQ
+
+        if self.panel is not monthly:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it warns of steps that do not rise
+                if self.fitted is None:
+                    names = (*monthly.columns, *quarterly.columns)
+                    model = DynamicFactorMQ(
+                        monthly, endog_quarterly=quarterly, factors={name: list(self.blocks[name]) for name in names},
+                        idiosyncratic_ar1=True,
+                    )  # fmt: skip
+                    self.fitted = model.fit(maxiter=500, tolerance=1e-6, disp=False)
+                else:
+                    self.fitted = self.fitted.apply(monthly, endog_quarterly=quarterly, retain_standardization=True)
+            self.panel = monthly
+        last = period.asfreq("M", how="E")
+        said = self.fitted.get_prediction(end=last, information_set="smoothed")
+        variance = said.var_pred_mean
+        where = said.predicted_mean.index.get_loc(last)
+        at = list(said.predicted_mean.columns).index(target)
+        spread = variance[where, at] if np.ndim(variance) == 2 else variance[where][at, at]
+        return SimpleNamespace(mean=float(said.predicted_mean.loc[last, target]), sd=float(np.sqrt(spread)))
 
 
 def pseudo(

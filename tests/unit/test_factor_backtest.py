@@ -147,3 +147,44 @@ def test_functions_that_tell_no_parameters_see_months_and_quarters() -> None:
     assert set(frame.loc[frame["model"] == "any", "mean"]) == {4.0}
     with pytest.raises(TypeError, match="itemgetter expected 1 argument, got 4"):
         backtest(two, "gdp", {"compiled": models["compiled"]})
+
+
+@dataclass(frozen=True)
+class Unsure:
+    """A model that has nothing to say of 2017."""
+
+    def __call__(self, monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, period: pd.Period) -> Said:
+        return Said(float("nan") if period.year == 2017 and period.quarter < 4 else 1.0, 1.0)
+
+
+def test_slips_are_named_and_what_is_not_finite_is_refused() -> None:
+    two = dict(list(VINTAGES.items())[:2])
+    for models, more in (
+        ({"m": constant}, {"target": "gnp"}),
+        ({"m": 3}, {}),
+        ([constant], {}),
+        ({"m": constant}, {"release": "third"}),
+        ({"m": constant}, {"ahead": -1}),
+        ({"m": lambda *given: Said(0.0, 1.0)}, {"workers": 2}),
+    ):
+        with pytest.raises(UsageError):
+            backtest(two, models=models, **{"target": "gdp", **more})  # type: ignore[arg-type]  # slips
+    found = backtest(VINTAGES, "gdp", {"unsure": Unsure(), "sure": constant})
+    assert {(name, code) for _, name, code in found.refused} == {("unsure", "OPS-M113")}
+    said = found.frame[found.frame["model"] == "unsure"]
+    assert 0 < len(said) < len(found.frame[found.frame["model"] == "sure"])
+    assert np.isfinite(found.frame[["mean", "sd"]].to_numpy()).all()
+    with pytest.raises(UsageError, match="no nowcast has an outcome"):
+        backtest(two, "gdp", {"m": constant}, outcomes={}).chart()
+
+
+def test_half_a_file_in_the_cache_is_computed_anew(tmp_path: Path) -> None:
+    models = {"unsure": Unsure()}
+    frame = backtest(VINTAGES, "gdp", models, cache=tmp_path).frame
+    (kept,) = tmp_path.glob("*")
+    whole = kept.read_bytes()
+    for left in (whole[:40], b""):
+        kept.write_bytes(left)
+        pd.testing.assert_frame_equal(backtest(VINTAGES, "gdp", models, cache=tmp_path).frame, frame)
+        assert kept.read_bytes() == whole
+        assert list(tmp_path.glob("*")) == [kept]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -341,3 +342,41 @@ def test_slow_means_are_averages_that_wild_values_leave_alone() -> None:
     moved = placed(found, Grid(24000, ("a", "b"), 2, values), later)
     np.testing.assert_array_equal(moved[:10], found[290:])
     np.testing.assert_array_equal(moved[10:], np.tile(found[-1], (10, 1)))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda x: x.iloc[:0], "nothing is known"),
+        (lambda x: x["a"], "a Series"),
+        (lambda x: x.astype(object).assign(a="confidential"), "a holds what is no number"),
+    ],
+)
+@pytest.mark.parametrize("fine", [False, True])
+def test_tables_that_are_none_are_refused_without_their_values(change: Any, match: str, fine: bool) -> None:
+    months = pd.period_range("2010-01", periods=40, freq="M")
+    x = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), index=months, columns=["a", "b"])
+    table = {"weekly": pd.DataFrame({"w": []}, index=pd.PeriodIndex([], freq="W"))} if fine else {}
+    with pytest.raises(UsageError, match=match) as caught:
+        DynamicFactorModel().fit(change(x), **table)
+    assert "confidential" not in f"{caught.value}{caught.value.__context__}"
+
+
+def test_days_of_a_time_zone_are_those_written() -> None:
+    months = pd.period_range("2010-01", periods=60, freq="M")
+    x = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), index=months, columns=list("abc"))
+    zoned = x.set_axis(x.index.to_timestamp(how="end").tz_localize("America/New_York"), axis=0)
+    assert DynamicFactorModel().fit(zoned).loglike == pytest.approx(DynamicFactorModel().fit(x).loglike)
+
+
+@pytest.mark.parametrize(
+    "given", [{"factors": 1.5}, {"factors": True}, {"factor_order": "2"}, {"blocks": {"a": "Global", "b": "Global"}}]
+)
+def test_a_slip_in_the_model_is_named(given: Any) -> None:
+    with pytest.raises(UsageError):
+        DynamicFactorModel(**given)
+
+
+def test_a_way_without_news_has_no_picture() -> None:
+    with pytest.raises(UsageError, match="no news"):
+        stacked([])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -34,6 +35,7 @@ CHUNK = 15
 """Vintages in a row that are fitted one after the other, each from the parameters of the one before."""
 NEAR = 20
 """Days by which the distance to a quarter's end may differ for a past error to count."""
+_PLACES = {"first": 0, "second": 1, "latest": -1}
 AR1 = "AR(1)"
 """Name of the benchmark that every backtest has."""
 
@@ -109,7 +111,8 @@ def backtest(
     Raises
     ------
     UsageError
-        No vintages, or a model that is called like the benchmark.
+        No vintages, a target that a vintage lacks, a release that is not known, or a model that is none, is called like
+        the benchmark, or cannot go to other processes.
 
     Notes
     -----
@@ -121,11 +124,18 @@ def backtest(
         raise UsageError("there are no vintages.", remedy="Give a mapping of day → (monthly, quarterly).")
     if AR1 in models:
         raise UsageError(f"a model is called {AR1!r}, as the benchmark is.", remedy="Give it another name.")
+    _checked(models, release, ahead, workers)
     ordered = in_order(vintages)
+    lacking = [day for day, vintage in ordered if target not in vintage.quarterly]
+    if lacking:
+        raise UsageError(
+            f"the vintage of {lacking[0].date()} has no quarterly series {target!r}.",
+            remedy="Name a column of the quarterly tables.",
+        )
     chunks = [ordered[k : k + CHUNK] for k in range(0, len(ordered), CHUNK)]
     everything: dict[str, Model] = {AR1: autoregression, **models}
     tasks = [_Task(chunk, target, name, model, ahead, tol) for name, model in everything.items() for chunk in chunks]
-    done = _all(tasks, workers, cache)
+    done = _all(tasks, workers, None if cache is None else Path(cache))
     rows = [row for found, _ in done for row in found]
     refused = tuple(one for _, lost in done for one in lost)
     learnt = dict(outcomes) if outcomes is not None else learn_outcomes(ordered, target, release)
@@ -133,6 +143,27 @@ def backtest(
     frame = _with_quantiles(pd.DataFrame(rows), learnt, known)
     lags = vintage_lags(vintages)
     return BacktestResult(target, release if outcomes is None else "given", frame, refused, known, lags)
+
+
+def _checked(models: Mapping[str, Model], release: str, ahead: int, workers: int) -> None:
+    """Refuse what is no model, no release, or cannot go to other processes."""
+    if release not in _PLACES:
+        raise UsageError(f"release={release!r} is not known.", remedy=f"Use one of {', '.join(_PLACES)}.")
+    if ahead < 0:
+        raise UsageError("ahead is below 0.", remedy="Use 0 for the running quarter.")
+    if not isinstance(models, Mapping):
+        raise UsageError("the models have no names.", remedy="Give a mapping of name → model.")
+    for name, model in models.items():
+        if not isinstance(model, DynamicFactorModel) and not callable(model):
+            raise UsageError(f"{name!r} is no model.", remedy="Give a DynamicFactorModel, or a function that nowcasts.")
+        if workers > 1:
+            try:
+                pickle.dumps(model)
+            except Exception as error:  # noqa: BLE001  # a model's own class may raise anything
+                raise UsageError(
+                    f"the model {name!r} cannot go to another process ({type(error).__name__}).",
+                    remedy="Define its function at a module's top level, or use workers=1.",
+                ) from None
 
 
 def autoregression(monthly: pd.DataFrame | None, quarterly: pd.DataFrame, target: str, period: pd.Period) -> Nowcast:
@@ -162,7 +193,7 @@ def as_known(
 ) -> dict[str, dict[str, float]]:
     """Return day → quarter → the value that counts, as far as the vintages up to that day tell it."""
     bulk = set(_released(ordered[0][1], target))
-    place = {"first": 0, "second": 1, "latest": -1}[release]
+    place = _PLACES[release]
     seen: dict[str, list[float]] = {}
     out: dict[str, dict[str, float]] = {}
     for day, vintage in ordered:
@@ -205,11 +236,18 @@ def _cached(task: _Task, cache: Path | None) -> tuple[list[dict[str, Any]], list
             key.update(pd.util.hash_pandas_object(table, index=True).to_numpy().tobytes())
     path = cache / f"{key.hexdigest()}.pkl"
     if path.is_file():
-        found: tuple[list[dict[str, Any]], list[Any]] = pickle.loads(path.read_bytes())
-        return found
+        try:
+            found: tuple[list[dict[str, Any]], list[Any]] = pickle.loads(path.read_bytes())
+        except (pickle.UnpicklingError, EOFError, ValueError):
+            pass  # cut short when it was written: computed anew
+        else:
+            return found
     out = _run(task)
     cache.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps(out))
+    # Written aside first, so that a run that is stopped, or another one, never leaves half a file under this name.
+    aside = path.with_suffix(f".{os.getpid()}.tmp")
+    aside.write_bytes(pickle.dumps(out))
+    aside.replace(path)
     return out
 
 
@@ -239,6 +277,11 @@ def _run(task: _Task) -> tuple[list[dict[str, Any]], list[Any]]:
                     result: Any = asked.nowcast(task.target, period)
                 else:
                     result = asked(period)
+                if not np.isfinite([float(result.mean), float(result.sd)]).all():
+                    raise FitError(
+                        f"the model {task.name!r} gave no finite nowcast.", code="OPS-M113",
+                        remedy="Let it raise a FitError where it has none.",
+                    )  # fmt: skip
                 rows.append(
                     {
                         "day": day,

@@ -129,6 +129,8 @@ def gather(monthly: pd.DataFrame, quarterly: pd.DataFrame | None, *, names: Sequ
     if len(set(every)) < len(every):
         twice = sorted({name for name in every if every.count(name) > 1})
         raise UsageError(f"the series {', '.join(twice)} occur twice.", remedy="Give every series a name of its own.")
+    if not any(len(table) for table in tables):
+        raise UsageError("nothing is known in the panel.", remedy="Check names and periods.")
     first = int(min(table.index.min() for table in tables if len(table)))
     last = int(max(table.index.max() for table in tables if len(table)))
     wanted = list(names) if names is not None else every
@@ -137,7 +139,7 @@ def gather(monthly: pd.DataFrame, quarterly: pd.DataFrame | None, *, names: Sequ
         rows = np.asarray(table.index, dtype=np.int64) - first
         for name in table.columns:
             if str(name) in wanted:
-                values[rows, wanted.index(str(name))] = table[name].to_numpy(np.float64)
+                values[rows, wanted.index(str(name))] = values_of(table[name])
     if np.isinf(values).any():
         raise UsageError("the panel holds infinite values.", remedy="Look for a logarithm or growth rate of zero.")
     seen = np.flatnonzero(~np.isnan(values).all(axis=1))
@@ -148,9 +150,41 @@ def gather(monthly: pd.DataFrame, quarterly: pd.DataFrame | None, *, names: Sequ
     return Grid(first + int(seen[0]), tuple(wanted), count, values)
 
 
+def values_of(column: pd.Series) -> Floats:
+    """Return a series' values.
+
+    Raises
+    ------
+    UsageError
+        They are no numbers.
+    """
+    try:
+        return column.to_numpy(np.float64)
+    except (TypeError, ValueError):
+        pass  # what pandas says of it holds the value
+    raise UsageError(f"the series {column.name} holds what is no number.", remedy="Give numbers, and NaN for unknown.")
+
+
+def days_of(table: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Return a table whose days, if it has any, are of no time zone: a period is that of the day as it is written.
+
+    Raises
+    ------
+    UsageError
+        It is no table.
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise UsageError(
+            f"the {kind} data are a {type(table).__name__}.", remedy="Give a DataFrame with one column a series."
+        )
+    if isinstance(table.index, pd.DatetimeIndex) and table.index.tz is not None:
+        return table.set_axis(table.index.tz_localize(None), axis=0)
+    return table
+
+
 def _dated(table: pd.DataFrame, frequency: str) -> pd.DataFrame:
     """Return a table by the number of each period's last month."""
-    index = table.index
+    index = days_of(table, "monthly" if frequency == "M" else "quarterly").index
     if isinstance(index, pd.DatetimeIndex):
         index = index.to_period(frequency)
     if not isinstance(index, pd.PeriodIndex):

@@ -95,10 +95,14 @@ class DynamicFactorModel:
             raise UsageError(f"robust={self.robust!r} is not known.", remedy="Use None, 'student' or Robust(…).")
         for name, given in (("factors", self.factors), ("factor_order", self.factor_order)):
             numbers = list(given.values()) if isinstance(given, Mapping) else [given]
+            if not all(isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers):
+                raise UsageError(f"{name} is not a whole number.", remedy="Use 1, 2 …")
             if isinstance(given, Mapping) and self.blocks is None:
                 raise UsageError(f"{name} by block needs blocks.", remedy="Give blocks, or one number.")
             if min(numbers, default=0) < 1:
                 raise UsageError(f"{name} must be 1 or more.", remedy="Use at least one.")
+        if any(isinstance(names, str) for names in (self.blocks or {}).values()):
+            raise UsageError("a series' blocks are one text, no list.", remedy='Write {"series": ["Global"]}.')
 
     @property
     def own_order(self) -> int:

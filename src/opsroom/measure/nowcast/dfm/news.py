@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opsroom._version import __version__
-from opsroom.base.errors import InternalError
+from opsroom.base.errors import InternalError, UsageError
 from opsroom.measure.nowcast.dfm.drift import placed
 from opsroom.measure.nowcast.dfm.grid import Grid
 from opsroom.measure.nowcast.dfm.look import Look, cell, data_weights, look
@@ -116,6 +116,11 @@ def stacked(path: Sequence[tuple[object, NewsResult]], *, by: str = "series", to
         ``"series"``, ``"block"`` or ``"kind"``.
     top
         Parts with a colour of their own; the rest is drawn as one.
+
+    Raises
+    ------
+    UsageError
+        Nothing moved it.
     """
     import altair as alt
 
@@ -125,6 +130,8 @@ def stacked(path: Sequence[tuple[object, NewsResult]], *, by: str = "series", to
     for day, news in path:
         parts = {"series": news.by_series, "block": news.by_block, "kind": news.by_kind}[by]()
         rows += [{"day": str(day), "part": str(name), "impact": float(value)} for name, value in parts.items()]
+    if not rows:
+        raise UsageError("there are no news to draw.", remedy="Give days on which something was published.")
     bars = pd.DataFrame(rows)
     size = bars.assign(size=bars["impact"].abs()).groupby("part")["size"].sum().sort_values(ascending=False)
     bars["part"] = bars["part"].where(bars["part"].isin(size.index[:top]), "others")

@@ -137,7 +137,10 @@ class BacktestResult:
         from opsroom.base.charts import Caption
         from opsroom.base.charts_lines import line_band
 
-        table = self.scores().set_index("model")["rmse"]
+        scores = self.scores()
+        if scores.empty:
+            raise UsageError("no nowcast has an outcome yet.", remedy="Give outcomes, or later vintages.")
+        table = scores.set_index("model")["rmse"]
         best = str(table.idxmin())
         wide: dict[str, dict[str, Any]] = {}
         for row in self._common().itertuples():

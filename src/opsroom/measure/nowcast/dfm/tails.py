@@ -48,7 +48,7 @@ def parts_of(view: Look, weights: Weights, robust: Robust, row: int, column: int
     at = row + layout.lead
 
     def share(lifted: Weights) -> float:
-        return max((cell(look(view.grid, p, lifted), row, column).variance - total) / _LIFT, 0.0)
+        return max(float(cell(look(view.grid, p, lifted), row, column).variance - total) / _LIFT, 0.0)
 
     def lifted(values: Floats, *where: int) -> Floats:
         out = values.copy()
@@ -93,7 +93,7 @@ def wobble_of(parts: Sequence[Part], total: float) -> float:
     function = np.exp(-0.5 * (1.0 - share) * _GRID**2)
     for variance, degrees in parts:
         function = function * _student(np.sqrt(share * variance / within) * _GRID, degrees)
-    step = _GRID[0]
+    step = float(_GRID[0])
 
     def below(x: float) -> float:
         # The integrand is x where the grid begins, at 0.

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from opsroom.base.errors import UsageError
+from opsroom.measure.nowcast.dfm.grid import days_of, values_of
 from opsroom.measure.nowcast.dfm.parameters import Floats, Ints
 from opsroom.measure.nowcast.fine import calendar
 
@@ -133,7 +134,8 @@ def gather(
         A name or a period occurs twice, an index without dates, a level that no table holds, infinite values, or
         nothing known at all.
     """
-    given = {f: t for f in ORDER if (t := tables.get(f)) is not None and len(t.columns)}
+    every_table = {f: days_of(t, calendar.NAMES[f]) for f in ORDER if (t := tables.get(f)) is not None}
+    given = {f: table for f, table in every_table.items() if len(table.columns)}
     every = [str(name) for table in given.values() for name in table.columns]
     if len(set(every)) < len(every):
         twice = sorted({name for name in every if every.count(name) > 1})
@@ -164,7 +166,7 @@ def _placed(like: FineGrid, cells: list[tuple[int, str, Ints, pd.Series]]) -> Fi
                 f"{like.names[column]} is {calendar.NAMES[like.frequencies[column]]} in the model.",
                 remedy="Give it in the table of that frequency.",
             )
-        values = series.to_numpy(np.float64)
+        values = values_of(series)
         seen = ~np.isnan(values)
         if np.isinf(values[seen]).any():
             raise UsageError("the panel holds infinite values.", remedy="Look for a logarithm or growth rate of zero.")
