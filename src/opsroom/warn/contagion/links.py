@@ -40,7 +40,7 @@ class Links:
     into: Floats
 
     @classmethod
-    def of(cls, matrix: sp.sparray) -> Links:
+    def of(cls, matrix: sp.csr_array | sp.coo_array) -> Links:
         """Return known links alone; entries of one pair are summed.
 
         Raises
@@ -49,7 +49,7 @@ class Links:
             The matrix is not square, or an entry is negative, not finite, or a claim of a node on itself: with such
             a claim a node's own loss would be its next loss.
         """
-        known = sp.csr_array(matrix)
+        known = matrix if isinstance(matrix, sp.csr_array) else matrix.tocsr()
         if not known.has_canonical_format:
             known = known.copy()
             known.sum_duplicates()

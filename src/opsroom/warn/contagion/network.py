@@ -98,7 +98,7 @@ class Network:
             )
         return np.asarray(found, dtype=np.int64)
 
-    def with_layer(self, name: str, links: Links | sp.sparray) -> Network:
+    def with_layer(self, name: str, links: Links | sp.csr_array | sp.coo_array) -> Network:
         """Return the network with a layer more, or another in its place: one that was reconstructed, or a matrix.
 
         Raises
