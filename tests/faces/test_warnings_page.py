@@ -90,6 +90,16 @@ def test_rules_under_which_nothing_stands_are_shown_with_their_record(client: An
     assert "Watched, and quiet" not in said(client, "/warnings?as_of=2020-03-04&rule=loans")
 
 
+def test_each_term_beside_a_rule_has_one_description(client: Any) -> None:
+    """The list is laid out in two columns: a term with two descriptions would push all behind it out of theirs."""
+    text = client.get("/warnings?as_of=2020-03-04").text
+    lists = text.split('<dl class="beside-rule">')[1:]
+    assert lists
+    for one in lists:
+        own = one.split("</dl>")[0]
+        assert own.count("<dt>") == own.count("<dd>") == own.count("</dt><dd>")
+
+
 def test_a_record_says_on_how_few_events_it_rests() -> None:
     from opsroom.faces.inbox import _by_chance, _use
 

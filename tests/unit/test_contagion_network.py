@@ -85,6 +85,31 @@ def test_bad_tables_are_refused_without_telling_values(
     assert "777" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (np.diag([0.0, 2.0, 0.0]), "a claim of a node on itself"),
+        (np.array([[0, -1.0, 0], [0, 0, 0], [0, 0, 0]]), "negative or not finite"),
+        (np.array([[0, np.nan, 0], [0, 0, 0], [0, 0, 0]]), "negative or not finite"),
+        (np.ones((3, 2)), "not square"),
+    ],
+)
+def test_a_layer_given_as_a_matrix_is_checked_like_a_table(wrong: np.ndarray, said: str) -> None:
+    for entries in (sp.csr_array(wrong), sp.coo_array(wrong)):
+        with pytest.raises(DataError, match=said):
+            exposure_network(NODES).with_layer("x", entries)
+
+
+def test_duplicate_entries_of_a_matrix_are_summed() -> None:
+    twice = sp.coo_array((np.array([1.0, 2.0, 0.5]), (np.array([0, 0, 1]), np.array([1, 1, 2]))), shape=(3, 3))
+    raw = sp.csr_array((np.array([1.0, 2.0, 0.5]), np.array([1, 1, 2]), np.array([0, 2, 3, 3])), shape=(3, 3))
+    for entries in (twice, raw):
+        layer = exposure_network(NODES).with_layer("x", entries).links()
+        assert layer.count == 2
+        assert layer.matrix[0, 1] == 3.0
+    assert raw.nnz == 3  # the caller's is left as it was
+
+
 def test_unknown_layers_and_nodes_are_named_by_place() -> None:
     network = exposure_network(NODES, claims(("a", "b", 1.0)))
     with pytest.raises(NotFoundError, match="no layer trade"):

@@ -52,5 +52,8 @@ def test_what_cannot_be_answered_is_refused() -> None:
         credit_gap([1.0, np.nan])
     with pytest.raises(FitError, match="infinite"):
         credit_gap([1.0, np.inf, 2.0])
+    for words in (["a", "b", "c"], pd.Series(["a", "b", "c"])):
+        with pytest.raises(UsageError, match="no number"):
+            credit_gap(words)
     with pytest.raises(UsageError, match="one series"):
         credit_gap(np.ones((4, 2)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,25 @@ def test_booms_and_crashes_are_told_apart(boom: pd.Series) -> None:
     assert gsadf(boom.iloc[:79], draws=199).episodes[-1].ongoing
     assert up.episode_table().shape[0] == 1
     assert "Phillips, Shi and Yu" in up.cite()
+
+
+def test_dates_below_a_test_that_does_not_reject_are_no_evidence(boom: pd.Series) -> None:
+    found = gsadf(boom, draws=199)
+    assert "does not tell them from chance" not in found.summary()
+    meek = replace(found, gsadf=found.critical.at("gsadf", 0.95) - 0.01)
+    assert meek.episodes
+    said = meek.summary().splitlines()
+    assert said[0].startswith("No explosive stretch")
+    assert "does not tell them from chance" in said[1]
+    assert meek.chart().to_dict()["title"]["text"][0].startswith("No explosive stretch")
+
+
+def test_the_sensitivity_of_a_test_of_signs_shows_that_test(boom: pd.Series) -> None:
+    signs = gsadf(boom, volatility="signs", draws=199)
+    shown = signs.sensitivity(lags=(0,), kinds=("monte_carlo",), draws=199).set_index("critical_values")
+    assert list(shown.index) == ["monte_carlo", "signs"]
+    assert shown.loc["signs", "gsadf"] == signs.gsadf
+    assert shown.loc["monte_carlo", "gsadf"] == gsadf(boom, draws=199).gsadf
 
 
 def test_a_root_is_found() -> None:

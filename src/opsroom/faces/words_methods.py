@@ -48,6 +48,8 @@ METHODS: dict[str, str] = {
         "past a second one, so that what swings about one line does not ring every week. It is told once.\n"
         "Beside each rule stands what its warnings were followed by in this room, as known on the day shown: how many "
         "were right, how many false, how many events came without one. A rule without an event has no record.\n"
+        "Few events prove little: the interval beside a record says what share of such events it may warn of. A rule "
+        "may be judged by dated events elsewhere, such as the banking crises of many economies.\n"
         "Thresholds are the room's own settings, with an owner; a warning proves nothing, and no figure is a forecast "
         "of the event that it warns of."
     ),
@@ -105,7 +107,7 @@ METHODS: dict[str, str] = {
         "lose what these owe them and may fail, too; lenders lose what guarantees and collateral do not cover, "
         "withdraw credit, and pass losses on to each other (DebtRank). The range runs from mild to severe assumptions "
         "on recovery and terms of payment, and over networks between lenders that fit what each reports in all. No "
-        "lender is named (docs/methods/contagion.md)."
+        "lender is named. Where sections are too small, groups of them may be told (docs/methods/contagion.md)."
     ),
     "how.delays": (
         "What is reported of each period, and what will be once all reports are in: each section's reports by delay, "

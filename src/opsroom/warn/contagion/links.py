@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from opsroom.base.errors import UsageError
+from opsroom.base.errors import DataError, UsageError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -40,10 +40,33 @@ class Links:
     into: Floats
 
     @classmethod
-    def of(cls, matrix: sp.csr_array) -> Links:
-        """Return known links alone."""
-        none = np.zeros((matrix.shape[0], 0))
-        return cls(matrix, none, none)
+    def of(cls, matrix: sp.csr_array | sp.coo_array) -> Links:
+        """Return known links alone; entries of one pair are summed.
+
+        Raises
+        ------
+        DataError
+            The matrix is not square, or an entry is negative, not finite, or a claim of a node on itself: with such
+            a claim a node's own loss would be its next loss.
+        """
+        known = matrix if isinstance(matrix, sp.csr_array) else matrix.tocsr()
+        if not known.has_canonical_format:
+            known = known.copy()
+            known.sum_duplicates()
+        broken = {
+            "is not square": known.shape[0] != known.shape[1],
+            "has an entry that is negative or not finite": bool((~(np.isfinite(known.data) & (known.data >= 0))).any()),
+            "has a claim of a node on itself": bool((known.diagonal() != 0).any()),
+        }
+        for what, so in broken.items():
+            if so:
+                raise DataError(
+                    f"the matrix of claims {what}.",
+                    remedy="Hand over lenders by borrowers, amounts of zero or more, and an empty diagonal.",
+                    code="OPS-D179",
+                )
+        none = np.zeros((known.shape[0], 0))
+        return cls(known, none, none)
 
     @classmethod
     def outer(cls, out: Floats, into: Floats) -> Links:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.sparse as sp
 
 from opsroom.base.errors import NotFoundError, UsageError
 from opsroom.warn.contagion.links import Floats, Links, together
@@ -97,8 +98,17 @@ class Network:
             )
         return np.asarray(found, dtype=np.int64)
 
-    def with_layer(self, name: str, links: Links) -> Network:
-        """Return the network with a layer more, or another in its place: one that was reconstructed."""
+    def with_layer(self, name: str, links: Links | sp.csr_array | sp.coo_array) -> Network:
+        """Return the network with a layer more, or another in its place: one that was reconstructed, or a matrix.
+
+        Raises
+        ------
+        UsageError
+            Another number of nodes.
+        DataError
+            A matrix that is none of claims; see `Links.of`.
+        """
+        links = links if isinstance(links, Links) else Links.of(links)
         if links.size != self.size:
             raise UsageError(
                 "the layer has another number of nodes than the network.",

@@ -179,7 +179,14 @@ def _series(given: pd.Series | npt.ArrayLike, name: str, *, index: pd.Index | No
         return pd.Series(given, index=index, dtype=np.float64, name=name)
     if np.ndim(given) != 1:
         raise UsageError(f"the credit gap takes one series ({name}).", remedy="Call it for each country.")
-    return given if isinstance(given, pd.Series) else pd.Series(np.asarray(given, dtype=np.float64), name=name)
+    try:
+        if isinstance(given, pd.Series):
+            return given.astype(np.float64)
+        return pd.Series(np.asarray(given, dtype=np.float64), name=name)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"the series of {name} has an entry that is no number.", remedy="Give numbers, or NaN."
+        ) from None
 
 
 def _checked(values: Floats) -> Floats:
