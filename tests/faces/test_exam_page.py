@@ -111,14 +111,23 @@ def test_a_room_shows_the_exam_that_it_keeps(room_of_its_own: Any, examined: Cal
     assert "http" not in twin["summary"]
 
 
-def test_only_a_room_with_an_exam_links_to_one(client: Any, room_of_its_own: Any) -> None:
-    for path in ("/methods", "/decisions"):
-        assert 'href="/exam"' in room_of_its_own.get(path).text
-        assert 'href="/exam"' not in client.get(path).text
-    for path in ("/exam", "/exam.json"):
+def test_a_synthetic_room_without_an_exam_says_how_to_hold_one_and_others_link_to_none(
+    client: Any, meridia_releases: Any, drawings: Path, web_client: Callable[[Any], Any], builder: Any
+) -> None:
+    for path in ("/methods", "/exam"):
         answer = client.get(path)
-        assert answer.status_code == 404
-        assert "keeps no exam" in answer.text
+        assert answer.status_code == 200
+        assert 'href="/exam"' in answer.text
+    assert "opsroom exam --room FOLDER" in client.get("/exam").text
+    assert 'href="/exam.json"' not in client.get("/exam").text
+    assert client.get("/exam.json").status_code == 404
+    known = [r for name in meridia_releases.names() for r in meridia_releases.history(name)]
+    real = builder.MemoryReleases(known, {**meridia_releases.room, "synthetic": False})
+    other = web_client(create_app(real, cache=drawings))
+    assert 'href="/exam"' not in other.get("/methods").text
+    answer = other.get("/exam")
+    assert answer.status_code == 404
+    assert "keeps no exam" in answer.text
 
 
 def test_an_exam_that_cannot_be_read_harms_its_own_page_alone(
@@ -161,7 +170,7 @@ def test_an_exam_is_kept_and_read_again(
     (tmp_path / "room.toml").write_text('title = "A room"\n', encoding="utf-8")
     assert kept_exam(tmp_path) is None
     web = web_client(create_app(meridia_releases, examined=partial(kept_exam, tmp_path)))
-    assert web.get("/exam").status_code == 404
+    assert "keeps no exam yet" in web.get("/exam").text
     call("exam", "--room", str(tmp_path))
     assert web.get("/exam").status_code == 200
     assert web.get("/exam.json").json()["map"] == json.loads(json.dumps(found.to_dict()["map"]))

@@ -16,7 +16,7 @@ PER = "worth per unit"
 
 def shown(builder: Any, name: str, dimensions: list[str], measures: list[str], rows: list[list[Any]]) -> Figure:
     kinds = [(m, PER if m.startswith("price") else "%", "public", 2, []) for m in measures]
-    release = builder.make(name, DAY, dimensions, kinds, rows, {"week": "2020-W16"})
+    release = builder.make(name.partition("--")[0], DAY, dimensions, kinds, rows, {"week": "2020-W16"})
     return build(desk_at(builder.MemoryReleases([release], {})), name)
 
 
@@ -38,6 +38,25 @@ def test_the_dearest_section_is_named_and_what_is_plenty_is_left_out(builder: An
     drawn = str(figure.draw().to_dict(validate=False))
     assert "1.81" in drawn
     assert "price_lower" in drawn
+
+
+def test_who_gets_what_is_told_under_every_rule_there_is(builder: Any) -> None:
+    rows: list[list[Any]] = [
+        ["2020-04-29", "A", 100.0, 36.3, 80.5, 1.0],
+        ["2020-04-29", "D", 19.6, 36.3, 27.5, 0.0],
+        ["2020-04-29", "Q", None, None, None, 1.8],
+    ]
+    measures = ["optimum", "pro_rata", "market", "price"]
+    figure = shown(builder, "allocation.section--uses", ["date", "section"], measures, rows)
+    said = figure.caption.finding.replace("\u00a0", " ")
+    assert "gets least: 20 % of what is wanted of it; by equal shares every section would get 36 %" in said
+    assert figure.columns == ("section", "name", "optimum", "market", "pro_rata")
+    assert [row[0] for row in figure.rows] == ["D", "A"]
+    assert figure.draw is not None
+    assert "27.5" in str(figure.draw().to_dict(validate=False))
+    rows[0][3] = 50.0  # a floor lifts one
+    other = shown(builder, "allocation.section--uses", ["date", "section"], measures, rows)
+    assert "equal shares" not in other.caption.finding
 
 
 def test_the_best_plain_rule_is_told_beside_the_optimum(builder: Any) -> None:
@@ -68,7 +87,7 @@ def test_every_scenario_ends_somewhere_and_the_band_is_of_the_first(builder: Any
     assert "measured" in drawn
 
 
-@pytest.mark.parametrize(("inputs", "said"), [(0.0, "none stands still"), (11.0, "lacked inputs within four weeks: 1")])
+@pytest.mark.parametrize(("inputs", "said"), [(0.0, "none stands still"), (11.0, "within the last four weeks: 1")])
 def test_sections_are_ordered_by_what_they_make(builder: Any, inputs: float, said: str) -> None:
     rows: list[list[Any]] = [
         ["2020-04-29", "C", 49.6, 55.0, 44.6, 100.0, inputs, 0.0],

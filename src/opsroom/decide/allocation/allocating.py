@@ -159,8 +159,8 @@ def allocate(
     (HiGHS). Beyond, all that can be scarce are rows at once, for an interior point (`interior`), or, where such rows
     do not fit into memory, prices are searched for (`prices`). The bound is weak duality's, from the prices by one
     solve, and rests on no search. Classes that bind are rows of the same programme (`classes`), and an order of
-    service is a chain of programmes, one a class, each certified. Of thousands of scarcities an order cannot be strict:
-    allow a share such as ``{"order": 1e-4}``, to ten times of which it is then certified. The assumption that fails
+    service is a chain of programmes, one a class, each certified. An order is certified to 1e-5 of what a class
+    could use, or, where it may lose more, such as ``{"order": 1e-4}``, to ten times that. The assumption that fails
     most often: that the values are those that people have.
 
     References

@@ -2,7 +2,9 @@
 
 The unknowns are final uses, or one share for all uses of a class that is served alike. An order is a chain of linear
 programmes, one a class, each of which leaves every class before with what it got; all share the rows that scarcities
-have become. Every link is certified by weak duality at the end, from its prices alone and the allocation as it is.
+have become. Under a strict order a programme keeps to what is best for the classes before by complementary slackness
+(`Master.settle`): no row asks for an amount that rounding could put out of reach. Where a class may lose a share, there
+is such a row. Every link is certified by weak duality at the end, from its prices alone and the allocation as it is.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from scipy import sparse
 from opsroom.base.errors import FitError
 from opsroom.decide.allocation.master import Floats, Master, infeasible, unclosed
 from opsroom.decide.allocation.problem import Problem
+from opsroom.decide.allocation.proof import Link, proved
 from opsroom.decide.allocation.rows import EXACT_MOST, MEMORY, taken
 from opsroom.decide.allocation.rules import ClassRules
 from opsroom.decide.allocation.search import BLOCK, ROUNDING, ROUNDS, ROW_TOL, VIOLATED, cut_row
@@ -26,36 +29,17 @@ _MET = 1e-7
 _HAIR, _CUT, _OVER = 3e-10, 1e-10, 1e-6
 """Shares of a mean: left unused for rounding; what a row may lose to entries left away, which is the solver's
 tolerance, too; and what a mean must have left beside the floors for uses to be moved back."""
+_STRICT = 2e-11
+"""The first of these under a strict order, where it counts for later classes by what it is worth to them."""
+_PRICED = 1e-9
+"""Worth, over the largest of a use, from which on what has a price stays as it is for later classes."""
+_LOST = 1e-15
+"""Share of what cancels that may be lost to rounding."""
 _PART = 0.3
 """Part of the gap allowed to which a programme with all its rows is solved."""
 _CHAINED = 1e-5
 """No gap of an order below this share of the most that a class could use is asked for, nor below ten times what a class
 may lose: a unit lost to rounding before may be worth hundreds to a later class."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What one programme of the chain found, and what certifies it.
-
-    Attributes
-    ----------
-    gain
-        By product: what a unit of final use counts in this programme.
-    prices
-        By product and skill: worth of one more unit of each mean, in that count.
-    kept
-        By class: worth, in that count, of one unit less that a class must keep.
-    y
-        Final uses.
-    before
-        How many classes were served before and keep what they got.
-    """
-
-    gain: Floats
-    prices: Floats
-    kept: Floats
-    y: Floats
-    before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +70,7 @@ class _Chain:
 
     def __init__(self, p: Problem, rules: ClassRules, *, tol: float, seconds: float) -> None:
         self.p, self.rules, self.tol = p, rules, tol
+        self.hair = _STRICT if rules.strict else _HAIR
         self.u = rules.worth(p)
         self.group, self.size, self.low, self.high = _groups(p, rules)
         self.count = len(self.low)
@@ -93,6 +78,7 @@ class _Chain:
         self.limited: set[int] = set()
         self.full = np.maximum(self.u @ self.high_uses(), 1e-300)
         self.least = rules.shares * (self.u @ p.demand)
+        self.most = float(p.output(self.high_uses()).sum())
         self.before = 0
         self.turned = p.turned
         self.base = np.concatenate(p.load(p.output(self.uses(self.low))))
@@ -115,7 +101,10 @@ class _Chain:
         """Return the programme: rows as they show, or, of very many scarcities, all of them."""
         # the last unknown is the part of all least shares that is reached: 1 once it is known to be possible
         low, high = np.append(self.low, 0.0), np.append(self.high, 1.0)
-        scarce = np.flatnonzero(self.p.load(self.p.output(self.high_uses()))[0] > 1.0 - _HAIR)
+        if self.rules.strict:
+            # few of many scarcities stop the classes served first, and what these use up stops the others
+            return Master(np.zeros(self.count + 1), low, high, seconds=seconds, fine=_CUT, plain=True)
+        scarce = np.flatnonzero(self.p.load(self.p.output(self.high_uses()))[0] > 1.0 - self.hair)
         if len(scarce) <= EXACT_MOST or len(low) * len(scarce) * 8 > MEMORY:
             return Master(np.zeros(self.count + 1), low, high, seconds=seconds, fine=_CUT)
         uses = sparse.csr_array((np.ones(len(self.group)), (self.group, np.arange(len(self.group)))))
@@ -146,7 +135,7 @@ class _Chain:
 
         Uses beyond the limit could not be moved back towards those of the link before, which are on it, too.
         """
-        return max(1.0 - _HAIR, float(self.base[mean]) + _HAIR)
+        return max(1.0 - self.hair, float(self.base[mean]) + self.hair)
 
     def reached(self, base: Floats) -> Link:
         """Return uses that reach as large a part of all least shares as there can be."""
@@ -159,6 +148,9 @@ class _Chain:
     def keep(self, c: int, least: float) -> None:
         """Leave a class at least that much from now on, and all up to it what they must keep."""
         self.before = c + 1
+        if isinstance(self.master, Master) and self.rules.strict:
+            self.master.settle(_PRICED)
+            return
         whole = self._grouped(self.u[c])
         columns = np.flatnonzero(whole)
         if len(columns) and least > 0.0:
@@ -189,15 +181,31 @@ class _Chain:
             y = self.uses(z)
             prices, kept = self._prices(duals * most)
             loads = self.loads(y)
-            over = [int(i) for i in np.flatnonzero(loads[: len(p.labels)] > 1.0 - _HAIR) if int(i) not in self.limited]
+            over = [
+                int(i) for i in np.flatnonzero(loads[: len(p.labels)] > 1.0 - self.hair) if int(i) not in self.limited
+            ]
             found = Link(gain, prices, kept, self._back(y, loads, base, over), self.before)
             if not over:
+                if self._tightened(loads):
+                    continue
                 break
-            if not part and self._gap(found) <= self.tol * whole:
+            if not part and not self.rules.strict and self._gap(found) <= self.tol * whole:
                 break
             self._limit(sorted(over, key=lambda i: -loads[i])[:BLOCK])
         assert found is not None
         return found
+
+    def _tightened(self, loads: Floats) -> bool:
+        """Lower the limits of rows that take more than their entries say, smallest ones having been left away."""
+        if not (self.rules.strict and isinstance(self.master, Master)):
+            return False
+        n = len(self.p.labels)
+        means = [(r, k if kind == "product" else n + k) for r, (kind, k) in enumerate(self.names) if kind != "class"]
+        over = [(r, float(loads[i]) - self._limit_of(i)) for r, i in means if self.base[i] < 1.0 - _OVER]
+        over = [(r, excess) for r, excess in over if excess > _CUT]
+        if not over:
+            return False
+        return self.master.tighten(np.array([r for r, _ in over]), np.array([excess for _, excess in over]))
 
     def _limit(self, over: list[int]) -> None:
         rows, limits = [], []
@@ -262,11 +270,15 @@ class _Chain:
         keeps = np.where(np.arange(len(self.least)) < link.before, self.u @ y, np.minimum(self.least, self.u @ y))
         p, n = self.p, len(self.p.labels)
         prices, wages = link.prices[:n], link.prices[n:]
-        cost = solve(self.turned, prices + wages @ p.labour, tol=1e-11).x
-        surplus = self._grouped(link.gain + link.kept @ self.u - cost)
+        priced = prices + wages @ p.labour
+        solved = solve(self.turned, priced, tol=1e-12)
+        surplus = self._grouped(link.gain + link.kept @ self.u - solved.x)
         limited = np.isfinite(p.capacity) & (prices > 0.0)
         means = float(prices[limited] @ p.capacity[limited] + wages @ p.labour_limit)
-        return means - float(link.kept @ keeps) + float(np.maximum(surplus * self.low, surplus * self.high).sum())
+        # what costs are wrong by, and what is lost where large weights cancel against them
+        wrong = solved.residual * float(priced.max(initial=0.0)) * self.most + _LOST * float(link.kept @ self.full)
+        gained = float(np.maximum(surplus * self.low, surplus * self.high).sum())
+        return means - float(link.kept @ keeps) + gained + wrong
 
 
 def _groups(p: Problem, rules: ClassRules) -> tuple[np.ndarray, Floats, Floats, Floats]:
@@ -325,6 +337,8 @@ def ordered(p: Problem, rules: ClassRules, *, tol: float, seconds: float) -> Ord
         links.append(chain.best(p.worth, base))
         base = links[-1].y
     base = chain.fitted(base)
+    if rules.strict:
+        links = proved(links, chain.bound, base)
     worth = np.array([float(link.gain @ base) for link in links])
     bounds = np.array([chain.bound(link, base) for link in links])
     whole = np.maximum([float(link.gain @ chain.high_uses()) for link in links], 1e-300)

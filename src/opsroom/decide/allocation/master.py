@@ -16,7 +16,9 @@ Ints = NDArray[np.int64]
 class Master:
     """Maximise ``worth @ y`` with ``low <= y <= high`` and the rows added so far, each ``row @ y <= limit``."""
 
-    def __init__(self, worth: Floats, low: Floats, high: Floats, *, seconds: float, fine: float = 1e-9) -> None:
+    def __init__(
+        self, worth: Floats, low: Floats, high: Floats, *, seconds: float, fine: float = 1e-9, plain: bool = False
+    ) -> None:
         import highspy
 
         n = len(worth)
@@ -27,6 +29,8 @@ class Master:
         self._highs.setOptionValue("small_matrix_value", 1e-12)  # ten thousand entries of 1e-9 are no small matter
         self._highs.setOptionValue("primal_feasibility_tolerance", fine)
         self._highs.setOptionValue("dual_feasibility_tolerance", fine)
+        if plain:  # amounts are shares already; scaled again, a row may be missed by a hundred times the tolerance
+            self._highs.setOptionValue("simplex_scale_strategy", 0)
         model = highspy.HighsLp()
         model.num_col_, model.num_row_ = n, 0
         model.col_cost_, model.col_lower_, model.col_upper_ = worth, low, high
@@ -36,6 +40,7 @@ class Master:
         self._infeasible = highspy.HighsModelStatus.kInfeasible
         self._late = highspy.HighsModelStatus.kTimeLimit
         self._infinity = highspy.kHighsInf
+        self._full: set[int] = set()
         self.rows = 0
 
     def add(self, rows: list[tuple[Ints, Floats]], limits: Floats | None = None) -> None:
@@ -58,7 +63,7 @@ class Master:
         self._highs.changeColBounds(column, low, 1.0)
 
     def solve(self) -> tuple[Floats, Floats]:
-        """Return the best final uses and the rows' prices (0 or more).
+        """Return the best final uses and the rows' prices: 0 or more, but for rows that `settle` keeps used up.
 
         Raises
         ------
@@ -81,7 +86,41 @@ class Master:
                 remedy="Allow a larger gap (tol) or more seconds.", code="OPS-M181",
             )  # fmt: skip
         found = self._highs.getSolution()
-        return np.asarray(found.col_value), np.maximum(np.asarray(found.row_dual)[: self.rows], 0.0)
+        duals = np.asarray(found.row_dual)[: self.rows]
+        full = np.zeros(self.rows, dtype=np.bool_)
+        full[list(self._full)] = True
+        return np.asarray(found.col_value), np.where(full, duals, np.maximum(duals, 0.0))
+
+    def tighten(self, rows: Ints, by: Floats) -> bool:
+        """Lower limits of rows, but for those that are kept used up; say whether there were others."""
+        limits = np.asarray(self._highs.getLp().row_upper_)
+        free = [(int(k), float(less)) for k, less in zip(rows, by, strict=True) if int(k) not in self._full]
+        for k, less in free:
+            self._highs.changeRowBounds(k, -self._infinity, limits[k] - less)
+        return bool(free)
+
+    def settle(self, least: float) -> None:
+        """Keep to the best of the present worth from now on: what has a price there stays as it is.
+
+        By complementary slackness that is all that makes an answer one of the best: unknowns with a price of their own
+        stay at that end, rows with a price stay used up. Later prices of such rows have either sign.
+
+        Parameters
+        ----------
+        least
+            Prices up to that are none.
+        """
+        lp, found = self._highs.getLp(), self._highs.getSolution()
+        low, high = np.asarray(lp.col_lower_), np.asarray(lp.col_upper_)
+        own, at = np.asarray(found.col_dual), np.asarray(found.col_value)
+        priced = np.flatnonzero((np.abs(own) > least) & (high > low)).astype(np.int32)
+        end = np.where(at[priced] - low[priced] <= high[priced] - at[priced], low[priced], high[priced])
+        self._highs.changeColsBounds(len(priced), priced, end, end)
+        limits = np.asarray(lp.row_upper_)
+        for k in np.flatnonzero(np.asarray(found.row_dual) > least):
+            if int(k) not in self._full:
+                self._highs.changeRowBounds(int(k), limits[k], limits[k])
+                self._full.add(int(k))
 
 
 def infeasible() -> FitError:

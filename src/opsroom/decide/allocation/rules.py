@@ -48,6 +48,11 @@ class ClassRules:
     alike: np.ndarray
     shares: Floats
 
+    @property
+    def strict(self) -> bool:
+        """Whether no class loses anything but rounding to a later one."""
+        return self.order and self.give <= _SLACK
+
     def worth(self, p: Problem) -> Floats:
         """Return classes x products: what a unit of a product counts for its class."""
         return np.where(self.at[None, :] == np.arange(len(self.names))[:, None], p.worth[None, :], 0.0)

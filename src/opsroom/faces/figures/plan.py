@@ -55,6 +55,38 @@ def scarce(desk: Desk) -> Figure | None:
     )
 
 
+def uses(desk: Desk) -> Figure | None:
+    """Who gets what under which rule, those who get least under the optimum first."""
+    release = desk.get("allocation.section")
+    rows = [r for r in records(release) if number(r, "optimum") is not None]
+    if release is None or not rows:
+        return None
+    shown = _named(desk, rows, "optimum", highest=False)
+    kept = ("by_law", "market", "pro_rata", "by_class")
+    columns = ("section", "name", "optimum", *(c for c in kept if any(number(r, c) is not None for r in rows)))
+    equal = {number(r, "pro_rata") for r in rows}
+    told = {"name": shown[0]["name"], "share": w.percent(float(shown[0]["optimum"]), 0)}
+    if len(equal) == 1 and (same := equal.pop()) is not None:
+        finding = w.say("fig.uses.finding_shares", **told, equal=w.percent(same, 0))
+    else:
+        finding = w.say("fig.uses.finding", **told)
+    unit = w.say("fig.uses.unit", week=w.period(str(release.facts.get("week", ""))))
+    caption = _caption(release, finding, unit)
+
+    def draw() -> Any:
+        from opsroom.base.charts_bars import interval_dots
+
+        return interval_dots(
+            shown, category="name", value="optimum", other="market" if "market" in columns else None, caption=caption,
+            format=".0f", rule=0.0,
+        )  # fmt: skip
+
+    return Figure(
+        "allocation.section--uses", "options", caption, columns, table(shown, columns), (release,), draw,
+        how="how.allocation",
+    )  # fmt: skip
+
+
 def rules(desk: Desk) -> Figure | None:
     """What each rule of allocation is worth, under the registered weights and under equal ones."""
     release = desk.get("allocation.rule")

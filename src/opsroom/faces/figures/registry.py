@@ -57,6 +57,7 @@ SPECIAL: dict[str, Builder] = {
     "relief.options--costs": relief.costs,
     "relief.deadline": relief.deadline,
     "allocation.section": plan.scarce,
+    "allocation.section--uses": plan.uses,
     "allocation.rule": plan.rules,
     "relief.outcome": record.outcome,
     "data.revisions": record.revisions,

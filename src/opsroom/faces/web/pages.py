@@ -188,10 +188,16 @@ class Pages:
         )  # fmt: skip
 
     def exam(self, request: Request) -> Response:
-        """The planner's exam, where the room keeps one."""
+        """The planner's exam, where the room keeps one; a synthetic room without says how to hold it."""
+        room = room_of(self.releases)
+        if room["synthetic"] and self.examined() is None:
+            text = environment().get_template("exam_invited.html").render(
+                room=room, page="exam", path=request.url.path, examined=True
+            )  # fmt: skip
+            return HTMLResponse(text)
         kept = self._kept()
         text = environment().get_template("exam.html").render(
-            room=room_of(self.releases), page="exam", path=request.url.path, examined=True,
+            room=room, page="exam", path=request.url.path, examined=True,
             sentences=exam_sentences(kept["result"]), limits=exam_limits(kept["result"]), held=kept["day"],
             charts=exam_drawings(kept["charts"], self.drawings), tables=exam_tables(kept["result"]),
         )  # fmt: skip
@@ -279,7 +285,7 @@ class Pages:
     def _links_exam(self) -> bool:
         """Say whether pages link to the exam's: also to one that cannot be read, for that page says so."""
         try:
-            return self.examined() is not None
+            return bool(room_of(self.releases)["synthetic"]) or self.examined() is not None
         except DataError:
             return True
 
