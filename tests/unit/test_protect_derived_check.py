@@ -155,7 +155,9 @@ def test_a_regression_is_computed_anew():
 def _derived(ledger: Ledger):  # noqa: F811 - the fixture
     median = Asked("quantile", [100 + 7 * k for k in range(15)], range(15), unit="MER")
     entry = Entry("table.sales", RULES, AT, DAY, ledger)
-    return release_derived(lambda: median, cell=("M1", "b1"), parts=["value"], entry=entry)
+    return release_derived(
+        lambda: median, cell=("M1", "b1"), parts=["value"], statistic="quantile:value=0.5", entry=entry
+    )
 
 
 def test_no_certificate_no_release(ledger, monkeypatch):  # noqa: F811 - the fixture
