@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from opsroom.base.errors import UsageError
 from opsroom.base.scores import diebold_mariano
-from opsroom.measure.nowcast import DynamicFactorModel, backtest
+from opsroom.measure.nowcast import BacktestResult, DynamicFactorModel, backtest
 from opsroom.measure.nowcast.dfm.scoring import confidence_set
 
 
@@ -188,3 +189,25 @@ def test_half_a_file_in_the_cache_is_computed_anew(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(backtest(VINTAGES, "gdp", models, cache=tmp_path).frame, frame)
         assert kept.read_bytes() == whole
         assert list(tmp_path.glob("*")) == [kept]
+
+
+def test_calibration_tells_too_wide_from_too_narrow_and_counts_a_quarter_once() -> None:
+    rng = np.random.default_rng(8)
+    rows = []
+    for k in range(400):
+        for model, width in (("right", 1.0), ("wide", 3.0), ("narrow", 0.3)):
+            quarter, pit = f"{1900 + k // 4}-Q{k % 4 + 1}", float(norm.cdf(rng.normal() / width))
+            copies = 7 if k == 0 else 1
+            rows += [{"day": d, "period": quarter, "model": model, "outcome": 0.0, "pit": pit} for d in range(copies)]
+    result = BacktestResult("gdp", "first", pd.DataFrame(rows), ())
+    table = result.calibration().set_index("model")
+    assert list(table.columns) == [0.2, 0.4, 0.6, 0.8, 1.0]
+    np.testing.assert_allclose(table.sum(axis=1), 1.0)
+    np.testing.assert_allclose(table.loc["right"], 0.2, atol=0.06)
+    assert table.loc["wide", 0.6] > 0.4 > 0.03 > table.loc["wide", 1.0]
+    assert table.loc["narrow", 1.0] > 0.35
+    once = pd.DataFrame(rows).drop_duplicates(["period", "model"])
+    alone = BacktestResult("gdp", "first", once, ()).calibration()
+    pd.testing.assert_frame_equal(result.calibration(), alone)
+    with pytest.raises(UsageError, match="bins"):
+        result.calibration(bins=1)
