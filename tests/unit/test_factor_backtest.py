@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from opsroom.base.errors import UsageError
 from opsroom.base.scores import diebold_mariano
-from opsroom.measure.nowcast import DynamicFactorModel, backtest
+from opsroom.measure.nowcast import BacktestResult, DynamicFactorModel, backtest
+from opsroom.measure.nowcast.dfm.results import quantiles
 from opsroom.measure.nowcast.dfm.scoring import confidence_set
 
 
@@ -188,3 +190,59 @@ def test_half_a_file_in_the_cache_is_computed_anew(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(backtest(VINTAGES, "gdp", models, cache=tmp_path).frame, frame)
         assert kept.read_bytes() == whole
         assert list(tmp_path.glob("*")) == [kept]
+
+
+def test_calibration_tells_too_wide_from_too_narrow_and_counts_a_quarter_once() -> None:
+    rng = np.random.default_rng(8)
+    rows = []
+    for k in range(400):
+        for model, width in (("right", 1.0), ("wide", 3.0), ("narrow", 0.3)):
+            quarter, pit = f"{1900 + k // 4}-Q{k % 4 + 1}", float(norm.cdf(rng.normal() / width))
+            copies = 7 if k == 0 else 1
+            rows += [{"day": d, "period": quarter, "model": model, "outcome": 0.0, "pit": pit} for d in range(copies)]
+    result = BacktestResult("gdp", "first", pd.DataFrame(rows), ())
+    table = result.calibration().set_index("model")
+    assert list(table.columns) == [0.2, 0.4, 0.6, 0.8, 1.0]
+    np.testing.assert_allclose(table.sum(axis=1), 1.0)
+    np.testing.assert_allclose(table.loc["right"], 0.2, atol=0.06)
+    assert table.loc["wide", 0.6] > 0.4 > 0.03 > table.loc["wide", 1.0]
+    assert table.loc["narrow", 1.0] > 0.35
+    once = pd.DataFrame(rows).drop_duplicates(["period", "model"])
+    alone = BacktestResult("gdp", "first", once, ()).calibration()
+    pd.testing.assert_frame_equal(result.calibration(), alone)
+    with pytest.raises(UsageError, match="bins"):
+        result.calibration(bins=1)
+
+
+@dataclass(frozen=True)
+class Nearing:
+    """The farther the quarter's end, the farther off: by 0.1 a day."""
+
+    def __call__(self, monthly: pd.DataFrame, quarterly: pd.DataFrame, target: str, period: pd.Period) -> Said:
+        return Said(0.1 * (period.end_time - monthly.index[-1].end_time).days + 0.01 * len(monthly), 1.0)
+
+
+def test_bands_rest_on_errors_made_at_the_nearest_distance() -> None:
+    """Vintages ten days apart: of each past quarter the error of the same distance counts, not one that knew more."""
+    months = pd.period_range("2000-01", periods=120, freq="M")
+    quarters = pd.period_range("2000Q1", periods=40, freq="Q")
+    x, y = pd.DataFrame({"x": 0.0}, index=months), pd.DataFrame({"gdp": np.arange(40.0) % 3}, index=quarters)
+    days = pd.date_range("2006-01-05", "2009-12-20", freq="10D")
+    kept = {
+        day: (x[x.index < pd.Period(day, freq="M")], y[y.index.end_time + pd.Timedelta(days=30) < day]) for day in days
+    }
+    frame = backtest(kept, "gdp", {"nearing": Nearing()}).frame
+    own = frame[frame["model"] == "nearing"].reset_index(drop=True)
+    now = own.iloc[-1]
+    told = {str(q).replace("Q", "-Q") for q in kept[days[-1]][1].index}
+    errors = []
+    for quarter, rows in own[(own["day"] < now["day"]) & own["period"].isin(told)].groupby("period"):
+        near = rows[(rows["days_left"] - now["days_left"]).abs() <= 20]
+        away = (near["days_left"] - now["days_left"]).abs()
+        if len(near) and quarter in set(own.loc[own["outcome"].notna(), "period"]):
+            errors.append(abs(float(near.loc[away == away.min(), "error"].iloc[-1])))
+    assert now["past"] == len(errors) > 8
+    history = pd.DataFrame({"error": errors, "sd": 1.0, "shock": False})
+    expected, _, _ = quantiles(now["mean"], 1.0, shock=False, history=history)
+    assert now["q95"] == pytest.approx(expected[0.95])
+    assert now["q16"] == pytest.approx(expected[0.16])

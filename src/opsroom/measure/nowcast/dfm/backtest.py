@@ -347,10 +347,14 @@ def _with_quantiles(
         means, sds = own["mean"].to_numpy(np.float64), own["sd"].to_numpy(np.float64)
         shocks, wobbles = own["shock"].to_numpy(bool), own["wobble"].to_numpy(np.float64)
         for k, label in enumerate(own.index):
-            # One error a quarter: the last one made at about this distance, against what was known of the outcome.
+            # One error a quarter, of the nowcast made at the nearest distance (of two the later): the last one within
+            # the span would always be one that knew more. Against what was known of the outcome on this day.
             told = own["period"].map(known[str(pd.Timestamp(days[k]).date())]).astype(float)
             past = own[(days < days[k]) & told.notna().to_numpy() & (np.abs(left - left[k]) <= NEAR)]
-            past = past.drop_duplicates("period", keep="last")
+            past = past.assign(away=np.abs(past["days_left"] - left[k])).sort_values(
+                ["away", "day"], ascending=[True, False], kind="stable"
+            )
+            past = past.drop_duplicates("period").sort_index()
             past = past.assign(error=past["mean"] - told[past.index])
             levels, basis, count = quantiles(
                 float(means[k]), float(sds[k]), shock=bool(shocks[k]), history=past, wobble=float(wobbles[k])

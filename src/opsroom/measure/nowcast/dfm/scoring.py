@@ -110,6 +110,32 @@ class BacktestResult:
         table["dm_p"] = [_test(losses, str(name), benchmark, horizon) for name in table["model"]]
         return table
 
+    def calibration(self, *, bins: int = 5) -> pd.DataFrame:
+        """Return how often outcomes fell into each part of what was said: shares by model, ``1/bins`` each if right.
+
+        Answers: are the densities too wide (little in the outer parts), too narrow (much there), or to one side?
+
+        Parameters
+        ----------
+        bins
+            Parts of equal probability, the lowest first; columns are their upper ends.
+
+        Notes
+        -----
+        Histogram of the probability integral transform. Of each quarter all nowcasts count together as one, so that
+        the many of one quarter do not.
+        """
+        if bins < 2:
+            raise UsageError("fewer than two bins tell nothing.", remedy="Use bins=5 or so.")
+        known = self._common().dropna(subset=["pit"])
+        ends = [round((k + 1) / bins, 4) for k in range(bins)]
+        part = np.minimum((known["pit"].to_numpy(np.float64) * bins).astype(np.int64), bins - 1)
+        weight = 1.0 / known.groupby(["model", "period"])["pit"].transform("size").to_numpy(np.float64)
+        table = pd.DataFrame({"model": known["model"].to_numpy(), "part": [ends[k] for k in part], "weight": weight})
+        shares = table.pivot_table(index="model", columns="part", values="weight", aggfunc="sum", sort=False)
+        shares = shares.reindex(columns=ends).fillna(0.0)
+        return shares.div(shares.sum(axis=1), axis=0).rename_axis(columns=None).reset_index()
+
     def confidence_set(self, *, level: float = 0.9, seed: int = 0, draws: int = 2000) -> pd.DataFrame:
         """Return which models cannot be told from the best: ``model, p_value, inside``; see `confidence_set`."""
         known = self._common()
