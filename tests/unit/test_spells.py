@@ -77,3 +77,5 @@ def test_a_warning_carries_what_stands_beside_its_rule() -> None:
         record_in_short({"within_days": 9, "raised": 3.0, "followed": 2.0, "false": 1.0})
         == "2 of 3 followed (14 to 98 %), 1 false"
     )
+    open_yet = {"within_days": 9, "raised": 3.0, "followed": 0.0, "false": 0.0, "open": 3.0}
+    assert record_in_short(open_yet) == "0 of 3 followed, 0 false, 3 undecided"

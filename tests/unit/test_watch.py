@@ -130,6 +130,12 @@ def test_a_record_counts_what_came_of_warnings_as_of_the_day() -> None:
     # R01's first two were followed after 21 and 7 days, R02's was false, R01's last is open; R03's event was missed.
     assert (record.raised, record.followed, record.false, record.open, record.missed) == (4, 2, 1, 1, 1)
     assert record.lead_days == 14.0
+    # An event by the first day on which the indicator was read could not have been warned of.
+    missed = max(when for about, when in events if about == (("region", "R03"),))
+    late = follow(found, events, within=21, day=day(8), read_from=missed)
+    assert (late.raised, late.followed, late.false, late.open, late.missed) == (4, 2, 1, 1, 0)
+    before = follow(found, events, within=21, day=day(8), read_from=missed - dt.timedelta(days=1))
+    assert before == record
     # As of an earlier day, less is known: the first is still open.
     early = follow(watch(rule, weeks([12, 1]), day(1)), events, within=21, day=day(1))
     assert (early.raised, early.followed, early.false, early.open, early.missed) == (1, 0, 0, 1, 0)

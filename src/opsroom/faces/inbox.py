@@ -217,9 +217,10 @@ def _record(rule: Mapping[str, Any]) -> str:
     if "within_days" not in rule:
         return "" if rule.get("track") else w.say("inbox.no_record")
     followed, false = int(rule["followed"]), int(rule["false"])
+    raised = int(rule["raised"])
     counts = w.say(
-        "inbox.record", raised=int(rule["raised"]), followed=followed, false=false, open=int(rule["open"]),
-        missed=int(rule["missed"]), days=int(rule["within_days"]),
+        "inbox.record.one" if raised == 1 else "inbox.record", raised=raised, followed=followed, false=false,
+        open=int(rule["open"]), missed=int(rule["missed"]), days=int(rule["within_days"]),
     )  # fmt: skip
     low, high = share_interval(followed, followed + false, level=LEVEL)
     if math.isnan(low):

@@ -48,6 +48,7 @@ INBOX: Final[dict[str, str]] = {
     "inbox.quiet": "Watched, and quiet",
     "inbox.event": "The event that it should come before: {event}.",
     "inbox.record_spread": "Of such warnings {low} to {high} % are followed ({level} % interval, as if they were independent, which warnings of one shock are not).",
+    "inbox.record.one": "Raised once in this room; followed by the event within {days} days: {followed}; false alarms: {false}; undecided yet: {open}. Events without a warning before: {missed}.",
     "inbox.record": "Raised {raised} times in this room; the event came within {days} days after {followed} of them, {false} were false alarms, of {open} one cannot say yet. Events without a warning before: {missed}.",
     "page.methods": "Methods",
     "page.as_of": "as of {day}",

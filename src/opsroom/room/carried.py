@@ -63,7 +63,8 @@ def record_in_short(one: Mapping[str, Any]) -> str:
             return "-"
         low, high = share_interval(int(one["followed"]), int(one["followed"] + one["false"]))
         spread = "" if math.isnan(low) else f" ({100 * low:.0f} to {100 * high:.0f} %)"
-        return f"{one['followed']:g} of {one['raised']:g} followed{spread}, {one['false']:g} false"
+        still = f", {one['open']:g} undecided" if one.get("open") else ""
+        return f"{one['followed']:g} of {one['raised']:g} followed{spread}, {one['false']:g} false{still}"
     calm = int(track["false_alarms"]) + int(track["correct_silence"])
     false = f"{100 * int(track['false_alarms']) / calm:.0f} % false" if calm else "no calm quarter"
     if not track["n_crises"]:

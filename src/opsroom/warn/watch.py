@@ -258,7 +258,10 @@ class Record:
     lead_days: float
 
 
-def follow(warnings: Sequence[Warning], events: Iterable[tuple[Key, dt.date]], *, within: int, day: dt.date) -> Record:
+def follow(
+    warnings: Sequence[Warning], events: Iterable[tuple[Key, dt.date]], *, within: int, day: dt.date,
+    read_from: dt.date | None = None,
+) -> Record:  # fmt: skip
     """Count what warnings were followed by.
 
     Parameters
@@ -272,6 +275,9 @@ def follow(warnings: Sequence[Warning], events: Iterable[tuple[Key, dt.date]], *
         Days after which a warning without an event was false.
     day
         The day as of which is counted.
+    read_from
+        The first day on which the indicator was read: an event by then could not have been warned of, and is not
+        missed. All events count where it is not given.
 
     Notes
     -----
@@ -291,6 +297,8 @@ def follow(warnings: Sequence[Warning], events: Iterable[tuple[Key, dt.date]], *
             undecided += 1
     missed = 0
     for when, about in happened:
+        if read_from is not None and when <= read_from:
+            continue
         start = when - dt.timedelta(days=within)
         seen = [
             w for w in warnings

@@ -82,12 +82,16 @@ class WarningsDesk:
         facts: list[dict[str, Any]] = []
         for table in settings.tables("rules", needs=NEEDS, allows=ALLOWS):
             rule, source = _rule(table, str(table["name"])), _source(table)
-            warnings = watch(rule, readings(view, source), view.day)
+            said = list(readings(view, source))
+            warnings = watch(rule, said, view.day)
             record, within = None, None
             if (event := table.get("followed_by")) is not None:
                 within = _within(settings, rule, event)
                 happened = watch(_rule(event, "event"), readings(view, _source(event)), view.day)
-                record = follow(warnings, [(one.about, one.since) for one in happened], within=within, day=view.day)
+                record = follow(
+                    warnings, [(one.about, one.since) for one in happened], within=within, day=view.day,
+                    read_from=min((one.day for one in said), default=None),
+                )  # fmt: skip
             judged = _judged(view, settings, rule, source, table.get("judged_by"))
             found += [(one, record, judged) for one in warnings]
             by = [d for d, _ in warnings[0].about] if warnings else list(source.by or ())
