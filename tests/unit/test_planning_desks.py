@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 from scipy.optimize import linprog
 
-from opsroom.base.codes import SECTION_OF_DIVISION
+from opsroom.base.codes import NATURAL_FORMS, SECTION_OF_DIVISION
 from opsroom.base.errors import SettingsError, UsageError
 from opsroom.base.settings import DeskSettings
+from opsroom.decide.propagation import cascade
 from opsroom.room import Room
 from opsroom.room.desk import DeskOutcome
 from opsroom.room.desks.allocation import elasticity_of, law_of
@@ -214,3 +215,42 @@ def test_a_register_without_a_weight_for_a_section_is_refused(own_room: Path) ->
     lacking = frame[~((frame["kind"] == "weight") & (frame["product"] == "_T"))]
     with pytest.raises(UsageError, match="no weight on 2020-03-04"):
         objectives(lacking, DAY).weights(pd.Index(["A", "B"]))
+
+
+CRITICAL = {"links": "links", "register": "register", "essential": ["D", "E", "H"]}
+
+
+def test_critical_companies_go_to_the_gate_by_section_alone(own_room: Path) -> None:
+    with Room.open(own_room, actor="test") as room:
+        moment = room.moment(DAY)
+        outcome = room.run_desk(DeskSettings("critical", "critical", {**CRITICAL, "largest": 40}), moment, DAY, {})
+        links = room.table("links", as_of=DAY).to_pandas()
+        register = room.table("register", as_of=DAY).to_pandas()
+    (cells,) = outcome.cells
+    assert not cells.public
+    assert cells.dimensions == ("sector",)
+    assert "enterprise_id" not in cells.frame.columns
+    last = register[pd.to_datetime(register["valid_from"]) <= pd.Timestamp(DAY)].sort_values("valid_from")
+    last = last.drop_duplicates("enterprise_id", keep="last").set_index("enterprise_id")
+    newest = links[pd.to_datetime(links["year"]) == pd.to_datetime(links["year"]).max()]
+    newest = newest[newest["supplier_id"].isin(last.index) & newest["customer_id"].isin(last.index)]
+    newest = newest[(newest["supplier_id"] != newest["customer_id"]) & (newest["amount"] > 0)]
+    names = {"supplier_id": "supplier", "customer_id": "buyer", "amount": "weight"}
+    sales = newest.rename(columns=names)[["supplier", "buyer", "weight"]]
+    there = pd.Index(sorted({*sales["supplier"], *sales["buyer"]}))
+    sections = sorted(set(last.loc[there, "section"]))
+    needs = pd.DataFrame(0.5, sections, sections)
+    needs.loc[needs.index.isin(["D", "E", "H"])] = 1.0
+    found = outcome.result.companies  # type: ignore[union-attr]  # what the desk hands on
+    assert len(found) == 40
+    assert not last.loc[found.index, "legal_form"].isin(NATURAL_FORMS).any()
+    one = found["esri"].idxmax()
+    lost = pd.DataFrame({one: [1.0]})
+    plain = cascade(sales.astype({"weight": float}), last.loc[there, "section"], lost, essential=needs)
+    assert found.loc[one, "esri"] == pytest.approx(float(plain.scenarios["loss"].iloc[0]), abs=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [{"essential": "D"}, {"threshold": 2.0}, {"largest": 0}])
+def test_settings_of_the_critical_desk_that_make_no_sense_are_refused(own_room: Path, wrong: dict[str, object]) -> None:
+    with Room.open(own_room, actor="test") as room, pytest.raises(SettingsError, match=next(iter(wrong))):
+        room.run_desk(DeskSettings("critical", "critical", {**CRITICAL, **wrong}), room.moment(DAY), DAY, {})

@@ -586,6 +586,7 @@ ENGLISH: dict[str, str] = {
     "series.allocation.rule": "Rules of allocation",
     "series.propagation.path": "Shock propagation",
     "series.propagation.section": "Shock propagation by section",
+    "series.propagation.esri": "What one company's failure would cost, by section",
     "series.credit.gap": "Credit gap",
     "series.credit.region": "Credit against output by region",
     "series.companies.section": "Companies in the register",

@@ -94,7 +94,8 @@ METHODS: dict[str, str] = {
         "Sections that hold stocks, order, hire, fire and ration their customers, day by day, after Pichler et al. "
         "(2022). What a section can do is what was measured of it; beyond the last figure, losses keep their "
         "proportion to restrictions. The band is that of drawn assumptions (who can do without what, stocks, losses, "
-        "fear); it knows nothing of what the model leaves out (docs/methods/propagation.md)."
+        "fear); it knows nothing of what the model leaves out. What one company's failure would cost is what would be "
+        "lost if nobody found another supplier, as a mean of the section (docs/methods/propagation.md)."
     ),
     "how.credit_region": (
         "Credit over a year's output, and how that ratio changed over two years, divided between credit and output by "

@@ -290,6 +290,7 @@ KINDS = (
     "contagion",
     "credit_gap",
     "credit_regions",
+    "critical",
     "decisions",
     "delays",
     "dependence",
