@@ -6,6 +6,7 @@ from __future__ import annotations
 from opsroom.faces.words_hidden import HIDDEN
 from opsroom.faces.words_inbox import INBOX
 from opsroom.faces.words_methods import METHODS
+from opsroom.faces.words_output import OUTPUT
 
 ENGLISH: dict[str, str] = {
     # -- story: work
@@ -21,21 +22,6 @@ ENGLISH: dict[str, str] = {
     "story.turning": "Work began to recover on {date} ({interval}).",
     "story.turning_plain": "Work began to recover on {date}.",
     # -- story: output
-    "story.nowcast": "GDP in {quarter} is put at {growth} on the quarter before, not annualised (90 % interval {interval}).",
-    "story.nowcast_ar1": "A model that knows only past GDP would say {ar1}.",
-    "story.nowcast_pool": "The room's models together, each weighed by how it has done over {n} past quarters, say {pool} (90 % interval {interval}); the largest weight ({share}) goes to {first}.",
-    "story.nowcast_pool.one": "The room's models together, each weighed by how it has done over one past quarter, say {pool} (90 % interval {interval}); the largest weight ({share}) goes to {first}.",
-    "story.nowcast_pool_news": "Together they said {before} the release before: of the change, {own} points are the news of the factor model, as far as it counts, and {others} points what the other models and the weights changed.",
-    "story.nowcast_pooled": "That is what the room's models say together, each weighed by how it has done over {n} past quarters; the largest weight ({share}) goes to {first}.",
-    "story.nowcast_pooled.one": "That is what the room's models say together, each weighed by how it has done over one past quarter; the largest weight ({share}) goes to {first}.",
-    "story.nowcast_model": "The factor model alone says {model} (90 % interval {interval}).",
-    "story.nowcast_before": "The release before, on {date}, said {before}.",
-    "story.nowcast_news": "The news that moved it most came from {series} ({contribution} points).",
-    "story.nowcast_parameters": "Estimating the model anew moved it most ({contribution} points).",
-    "story.nowcast_weights": "Weighing outliers anew, in the light of the new data, moved it most ({contribution} points).",
-    "story.nowcast_models": "What the bridge equations and past GDP say moved it most ({contribution} points).",
-    "story.nowcast_shares": "Weighing the models anew moved it most ({contribution} points).",
-    "story.nowcast_next": "The next data that can move it: {series}, on {date}.",
     "story.activity": "{title} stood {gap} {sense} what is normal for such a day {at} (90 % interval {interval}).",
     "story.activity_span": "Of the days shown, the four weeks from {start} to {end} lay furthest below normal: {gap} % on average.",
     "story.activity_week": "{title} stood {gap} {sense} what is normal for such a week {at} (90 % interval {interval}).",
@@ -554,6 +540,7 @@ ENGLISH: dict[str, str] = {
     "page.exam.day": "Held on {day}.",
     **HIDDEN,
     **INBOX,
+    **OUTPUT,
     # -- series and measures (generic figures)
     "series.resumption.national": "Work resumption, national",
     "series.resumption.section": "Work resumption by section",
