@@ -72,6 +72,8 @@ def run_demo(directory: Path, *, companies: int, seed: int, public_only: bool) -
     for file in files:
         say(f"  {file}")
     say(f"Open the room:  opsroom serve --room {directory / ('us' if public_only else 'meridia')}")
+    if not public_only:
+        say(f"Hold the planner's exam in it, some minutes:  opsroom exam --room {directory / 'meridia'}")
     return outcome
 
 
