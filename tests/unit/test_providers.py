@@ -14,6 +14,8 @@ import pytest
 from opsroom.base.errors import AccessError, NotFoundError, SettingsError, UsageError
 from opsroom.base.providers import Provider, read_providers
 from opsroom.faces.cli.main import run
+from opsroom.faces.figures.registry import build
+from opsroom.faces.reader import Desk
 from opsroom.room.dropout import dropout
 from opsroom.room.lineage import lineage, openlineage
 from opsroom.room.providers import history
@@ -163,7 +165,6 @@ def test_data_are_not_readable_once_the_agreement_ended(room: Path, tmp_path: Pa
             lambda: opened.store.pinned({"grid": 0}).arrow("grid"),
             lambda: export_refused(opened, "grid", 1, tmp_path / "x.csv"),
             lambda: opened.ingest("grid", tmp_path / "grid-1.csv"),
-            lambda: opened.publish(dt.date(2021, 7, 1)),
         )
         for read in reads:
             with pytest.raises(AccessError, match=r"OPS-A010.*'2019-17' with Grid Co ended on 2021-06-30"):
@@ -171,6 +172,20 @@ def test_data_are_not_readable_once_the_agreement_ended(room: Path, tmp_path: Pa
         # what was released while the right lasted stays, and so does its lineage
         assert opened.releases().get("grid.levels", DAY) is not None
         assert lineage(opened, f"grid.levels@{DAY}").sources[0].provider == "Grid Co"
+
+
+def test_an_agreement_that_ended_silences_the_desks_that_rest_on_it_alone(room: Path) -> None:
+    (room / "providers.toml").write_text(PROVIDERS.replace("retention_days = 400", ""))
+    with Room.open(room, actor="test") as opened:
+        clock(opened, "2021-07-02")
+        issued = {r.name: r for r in opened.publish(dt.date(2021, 7, 1))}
+        assert set(issued) == {"bank.levels", "data.quality"}
+        assert set(opened.notes) >= {"grid_levels"}
+        assert "'2019-17' with Grid Co ended on 2021-06-30" in opened.notes["grid_levels"]
+        assert issued["data.quality"].facts["closed"] == {"grid": "OPS-A010"}
+        figure = build(Desk(opened.releases(), dt.date(2021, 7, 1), {}), "data.quality")
+    assert "Not to be read any more" in figure.caption.finding
+    assert "grid" in figure.caption.finding
 
 
 def test_data_are_not_readable_past_their_retention(room: Path) -> None:

@@ -14,6 +14,9 @@ from opsroom.base.errors import AccessError, SettingsError
 
 FILE = "providers.toml"
 
+CLOSED = ("OPS-A010", "OPS-A011")
+"""Codes of data that may not be read any more: the agreement ended, or they are held longer than it allows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:

@@ -263,6 +263,7 @@ ENGLISH: dict[str, str] = {
     "fig.outcome.finding_open": "{outcome} companies were out of cash by {month}",
     "fig.outcome.unit": "companies out of cash since the decision: {option}; illiquid is not failed",
     "fig.quality.finding": "{n} datasets are in use; the freshest is {days} days old",
+    "fig.quality.closed": "Not to be read any more, since an agreement ended or they are held too long: {datasets}; the desks that rest on them are silent.",
     "fig.quality.unit": "state of each dataset on the day of publication",
     "fig.decisions.finding": "{n} decisions are on record",
     "fig.decisions.finding.one": "One decision is on record",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from datetime import date
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,12 @@ WEIGHTS = {
     "uniqueness": 1,
 }
 """Weights of the components in the score."""
+
+TOLD_AGAIN = 0.5
+"""A delivery that tells so much of what is held between its first and last period tells it again."""
+
+WHOLE = 0.8
+"""So much, and what it leaves out is a fault, without a habit to compare with."""
 
 CEILING = 50.0
 """Largest score of a delivery with a critical alarm."""
@@ -128,6 +135,8 @@ def _report(
         found = Measuring(con, store.shapes(spec.name), record.delivery, stored, frontier(before, spec.frequency)).run()
     timely = punctuality(spec, record, before, store.zone)
     measures |= _told(found, timely, watch, record)
+    if watch.retold is not None:
+        measures["retold"] = watch.retold.to_dict()
     alarms += _came(spec, record, watch, earlier, found, timely)
     alarms += _values(spec, found, earlier)
     return _close(record, measures, components(spec, record, watch, found, timely), alarms)
@@ -285,11 +294,34 @@ def _came(
         bound = "promised" if timely.promised else "habitual"
         words = f"{timely.lag} days after the period's end; {bound}: {timely.allowed:.0f}."
         yield Alarm("provider_late", "warning", words)
+    yield from _cut(spec, watch, earlier)
     if spec.snapshot and record.deleted > share * max(watch.rows_read, 1):
         words = f"{record.deleted:,} rows of {found.taken_back:,} series were taken back."
         yield Alarm("series_shortened", "warning", words)
     if earlier and not record.reason:
         yield from _against(spec, record, watch, earlier)
+
+
+def _cut(spec: DatasetSpec, watch: Watch, earlier: Sequence[QualityReport]) -> Iterator[Alarm]:
+    """Judge whether a delivery that tells known periods again leaves out what some series had in them."""
+    found = watch.retold
+    if found is None or found.share < TOLD_AGAIN:
+        return
+    habit = _habit([_cut_share(r) for r in earlier], median if spec.confidential else max)
+    allowed = spec.quality.missing(confidential=spec.confidential) + (habit or 0.0)
+    if found.cut <= allowed * found.series:
+        return
+    places = (("begin later", found.start), ("have holes", found.middle), ("end earlier", found.end),
+              ("did not come", found.absent))  # fmt: skip
+    told = ", ".join(f"{count:,} {what}" for what, count in places if count)
+    words = f"{found.cut:,} of {found.series:,} series lack periods that they had: {told}."
+    yield Alarm("series_shortened", "note" if habit is None and found.share < WHOLE else "warning", words)
+
+
+def _cut_share(report: QualityReport) -> float | None:
+    told = report.measures.get("retold") or {}
+    again = _share(told.get("told", 0), told.get("held", 0))
+    return None if again is None or again < TOLD_AGAIN else _share(told["cut"], told["series"])
 
 
 def _habit(shares: Sequence[float | None], usual: Callable[[Sequence[float]], float] = median) -> float | None:
@@ -322,12 +354,34 @@ def _against(spec: DatasetSpec, record: Delivery, watch: Watch, earlier: Sequenc
     if spans and watch.period_to is not None and watch.period_from is not None:
         if watch.period_to.isoformat() < spans[-1][1]:
             yield Alarm("series_shortened", "warning", "the last period delivered lies before the one delivered last.")
-        starts = {start for start, _ in spans[-3:]}
-        told_again = all(2 * r.measures["rows"]["known_already"] > r.measures["rows"]["read"] for r in earlier[-2:])
-        if len(spans) >= 3 and told_again and len(starts) == 1 and watch.period_from.isoformat() > min(starts):
-            yield Alarm("series_shortened", "warning", "the first period delivered lies later than it always did.")
+        yield from _later_start(spec, record, watch, earlier, spans)
     yield from _vanished(record, earlier)
     yield from _schema(watch, earlier[-1])
+
+
+def _later_start(
+    spec: DatasetSpec, record: Delivery, watch: Watch, earlier: Sequence[QualityReport], spans: Sequence[list[str]]
+) -> Iterator[Alarm]:
+    """Judge a delivery that begins later than those before it, though it tells most of what is known again."""
+    now = [str(p.isoformat()) for p in (watch.period_from, watch.period_to) if p is not None]
+    starts = {start for start, _ in spans[-3:]}
+    again = [2 * r.measures["rows"]["known_already"] > r.measures["rows"]["read"] for r in earlier]
+    if len(spans) >= 3 and all(again[-2:]) and len(starts) == 1 and now[0] > min(starts):
+        yield Alarm("series_shortened", "warning", "the first period delivered lies later than it always did.")
+        return
+    if watch.retold is None or watch.retold.share < TOLD_AGAIN or now[0] <= spans[-1][0]:
+        return
+    if 2 * (record.duplicates + record.revised) <= watch.rows_read:
+        return  # what is new is most of it
+    moved = [(_day(here) - _day(there)).days for here, there in zip(now, spans[-1], strict=True)]
+    # A window of so many periods moves on at both ends alike.
+    if moved[0] > max(moved[1], 0) + 1.5 * PERIOD_DAYS[spec.frequency]:
+        words = f"the first period delivered lies {moved[0]} days later than in the delivery before."
+        yield Alarm("series_shortened", "warning" if any(again[-1:]) else "note", words)
+
+
+def _day(text: str) -> date:
+    return date.fromisoformat(text[:10])
 
 
 def _vanished(record: Delivery, earlier: Sequence[QualityReport]) -> Iterator[Alarm]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
 from opsroom.base.errors import InternalError, StoreError
-from opsroom.base.periods import local_day
+from opsroom.base.periods import Frequency, local_day
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.assess import assess
 from opsroom.observe.banning import without_erased
@@ -29,11 +29,12 @@ from opsroom.observe.quality import refuse
 from opsroom.observe.readers import Reading
 from opsroom.observe.refused import Quarantine
 from opsroom.observe.report import IngestReport
+from opsroom.observe.retold import Retelling
 from opsroom.observe.shapes import quote, scan
 from opsroom.observe.snapshot import Absent, with_tombstones
 from opsroom.observe.staging import Chunk, Stage
 from opsroom.observe.store import Store
-from opsroom.observe.tables import ConflictError, Table
+from opsroom.observe.tables import ConflictError, StoredFile, Table
 from opsroom.observe.views import as_of_sql
 from opsroom.observe.watching import Expected, Watch
 
@@ -158,14 +159,21 @@ class Job:
         shapes, stored = self._store.shapes(spec.name), self._table.files()
         with self._store.workbench() as con:
             absent = Absent(con, shapes, stored, known_at=self._moment, where=self._where) if complete else None
-            staged = False
+            staged, retelling = False, self._retelling(con, stored, stage.rows)
             for chunk in stage.chunks():
                 staged = staged or chunk.rows is None
+                if retelling is not None:
+                    files = [str(f.path) for f in chunk.files]
+                    retelling.add(f"FROM {scan(files)}" if chunk.rows is None else chunk.rows)
                 self._place(con, chunk, quarantine, stamp, undo, absent)
             if absent is not None and staged:
                 if (beside := absent.beside()) is not None:
                     self._settle(con, Chunk(None, (), distinct=True), beside, quarantine, stamp, undo)
                 self._watch.tombstones += absent.rows
+            known, watch = self._duplicates + self._counts["revised"], self._watch
+            if retelling is not None and known and watch.period_from is not None and watch.period_to is not None:
+                moment = self._moment if self._latest is None or not self._vintages else self._latest
+                watch.retold = retelling.measure(moment, watch.period_from, watch.period_to)
         self._check_back_dating(self._earliest())
         if self._spec.rules and not self._deletions:
             self._judge()
@@ -187,6 +195,17 @@ class Job:
             known_at=record.known_at,
             quality=quality,
         )
+
+    def _retelling(self, con: duckdb.DuckDBPyConnection, stored: Sequence[StoredFile], rows: int) -> Retelling | None:
+        """Return what looks for series that were cut; None where nothing can tell, or a snapshot takes rows back."""
+        spec, first = self._spec, self._watch.period_from
+        apt = spec.quality.report and not spec.snapshot and spec.frequency != Frequency.EVENT
+        if not apt or self._deletions or self._reason or not stored or first is None:
+            return None
+        if first > max(f.high[spec.period] for f in stored):
+            return None  # all of it is new
+        most = spec.quality.sample_rows
+        return Retelling(con, self._store.shapes(spec.name), stored, every=max(1, round(rows / most)) if most else 1)
 
     def _place(
         self,

@@ -41,6 +41,10 @@ class IngestReport:
     known_at: datetime | None = None
     quality: QualityReport | None = None
 
+    def told_reasons(self) -> list[tuple[str, str, int]]:
+        """Return code, title and number of rows of each rule that put rows in quarantine."""
+        return [(code, RULES[code].title, count) for code, count in sorted(self.reasons.items())]
+
     def summary(self) -> str:
         """Return the report in a few lines."""
         if self.already_present:
@@ -49,7 +53,7 @@ class IngestReport:
             f"{self.dataset}: delivery {self.delivery}: {self.accepted:,} rows stored, "
             f"{self.duplicates:,} without news, {self.quarantined:,} in quarantine."
         ]
-        lines += [f"  {code} {RULES[code].title}: {count:,}" for code, count in sorted(self.reasons.items())]
+        lines += [f"  {code} {title}: {count:,}" for code, title, count in self.told_reasons()]
         if self.quality is not None:
             lines += [f"  {a.severity}: {a.kind}: {a.words}" for a in self.quality.alarms]
         return "\n".join(lines)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from opsroom.base.errors import UsageError
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.quality import refuse
+from opsroom.observe.retold import Retold
 
 if TYPE_CHECKING:
     from opsroom.observe.raw import RawBatch
@@ -97,6 +98,8 @@ class Watch:
         Rows refused by row rule; places in which a dataset rule does not hold.
     kept_out
         Erasure → rows of units that it erased, which were refused for that.
+    retold
+        What it tells again of what is held; None where nothing of it was known.
     """
 
     spec: DatasetSpec
@@ -112,6 +115,7 @@ class Watch:
     rules: Counter[str] = field(default_factory=Counter)
     broken: dict[str, int] = field(default_factory=dict)
     kept_out: Counter[int] = field(default_factory=Counter)
+    retold: Retold | None = None
     _sums: dict[str, int | Fraction] = field(default_factory=dict)
 
     def batch(self, raw: RawBatch, good: pa.RecordBatch, refused: pa.Table | None) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opsroom.base.errors import InternalError, SettingsError, UsageError
+from opsroom.base.errors import AccessError, InternalError, SettingsError, UsageError
 from opsroom.base.memory import give_back_after
 from opsroom.base.periods import end_of_day
+from opsroom.base.providers import CLOSED
 from opsroom.base.results import Cells
 from opsroom.base.settings import Cadence, DeskSettings, RoomSettings
 from opsroom.observe.assessments import QualityReport, reports
@@ -69,6 +70,16 @@ class View:
     def has(self, dataset: str) -> bool:
         """Say whether the room has the dataset and knows any of its rows as of the day."""
         return self._store.has(dataset) and self._store.known(dataset, self.as_of)
+
+    def closed(self, dataset: str) -> str:
+        """Return the code of why the room may not read a dataset any more; empty where it may."""
+        try:
+            self._store.files(dataset)
+        except AccessError as error:
+            if error.code not in CLOSED:
+                raise
+            return error.code
+        return ""
 
     @property
     def state(self) -> State:

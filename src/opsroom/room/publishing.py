@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from opsroom.base.errors import DisclosureError, UsageError
+from opsroom.base.errors import AccessError, DisclosureError, UsageError
+from opsroom.base.providers import CLOSED
 from opsroom.base.results import Cells
 from opsroom.base.settings import Cadence, DeskSettings, RoomSettings
 from opsroom.protect.ledger import Ledger
@@ -35,6 +36,25 @@ def is_wanted(setting: DeskSettings, day: dt.date, settings: RoomSettings) -> bo
     """Say whether a desk has anything to publish on a day."""
     cadences = desk(setting.kind).cadences
     return not cadences or any(is_due(cadence, day, settings.publish) for cadence in cadences.values())
+
+
+def or_closed(
+    run: Callable[[DeskSettings, dt.datetime, dt.date, Mapping[str, DeskOutcome]], DeskOutcome],
+    setting: DeskSettings,
+    moment: dt.datetime,
+    day: dt.date,
+    upstream: Mapping[str, DeskOutcome],
+) -> DeskOutcome:
+    """Run a desk; where it rests on data that may not be read any more it has nothing to say, and tells why.
+
+    One provider whose agreement ended must not silence the desks that do without it.
+    """
+    try:
+        return run(setting, moment, day, upstream)
+    except AccessError as error:
+        if error.code not in CLOSED:
+            raise
+        return DeskOutcome(None, note=error.message.rstrip("."))
 
 
 def publish_outcome(

@@ -37,7 +37,7 @@ from opsroom.room.opening import plain_settings
 from opsroom.room.picture import Picture
 from opsroom.room.providers import reading_right, record_providers
 from opsroom.room.public import write_public
-from opsroom.room.publishing import alone, is_wanted, publish_outcome, release_result
+from opsroom.room.publishing import alone, is_wanted, or_closed, publish_outcome, release_result
 from opsroom.room.upkeep import finish_erasures, update_dataset
 
 if TYPE_CHECKING:
@@ -450,7 +450,7 @@ class Room:
             outcome = {} if prepared is None else prepared(setting)
             if not isinstance(outcome, DeskOutcome):
                 self.memory.update(outcome)
-                outcome = self.run_desk(setting, moment, day, found)
+                outcome = or_closed(self.run_desk, setting, moment, day, found)
                 self._idle.give_back()
             if setting.kind in LOOKED_AT:
                 found[setting.name] = replace(outcome, cells=())

@@ -90,7 +90,6 @@ def ingest(
     if name is None or not files:
         raise UsageError("name a dataset and its files, or a folder with --watch.", code="OPS-U031")
     from opsroom.base.progress import counting
-    from opsroom.observe.quality import RULES
     from opsroom.room.dropfolder import read_control
 
     totals = {} if control is None else read_control(control)
@@ -127,8 +126,8 @@ def ingest(
         f"{name}: {report.accepted:,} rows accepted, {report.quarantined:,} quarantined, "
         f"{report.duplicates:,} known already; version {report.version}."
     )
-    for code, count in report.reasons.items():
-        say(f"  {code}: {count:,} row(s): {RULES[code].title}")
+    for code, title, count in report.told_reasons():
+        say(f"  {code}: {count:,} row(s): {title}")
     if quality is not None and quality.score is not None:
         say(f"  quality score: {quality.score:.0f} of 100")
     for alarm in alarms:

@@ -14,7 +14,7 @@ from opsroom.faces.cli.common import Json, RoomPath, open_room
 from opsroom.faces.cli.output import emit_json, emit_table, say
 
 if TYPE_CHECKING:
-    from opsroom.observe.erasures import Erasure
+    from opsroom.room.upkeep import Erasure
 
 store = App(name="store", help="Merge files, erase by law, list and lift erasures.")
 

@@ -188,8 +188,11 @@ def quality(desk: Desk) -> Figure | None:
         return None
     ages = [v for v in (number(r, "freshness_days") for r in rows) if v is not None]
     columns = tuple(c for c in release.columns if c != "status")
+    finding = w.say("fig.quality.finding", n=str(len(rows)), days=w.number(min(ages)) if ages else "–")
+    if closed := release.facts.get("closed"):
+        finding += " " + w.say("fig.quality.closed", datasets=", ".join(sorted(closed)))
     caption = Caption(
-        w.say("fig.quality.finding", n=str(len(rows)), days=w.number(min(ages)) if ages else "–"),
+        finding,
         w.say("fig.quality.unit"), source_of(release), day_of(release.day).isoformat(),
     )  # fmt: skip
     return Figure("data.quality", "record", caption, columns, table(rows, columns), (release,), how="how.data")

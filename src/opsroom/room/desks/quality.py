@@ -73,6 +73,7 @@ def delivery_cells(view: View) -> Cells:
                 **_arrival(view, name),
             }
         )
+    closed = {name: code for name in view.datasets() if (code := view.closed(name))}
     return Cells(
         name="data.quality",
         dimensions=("dataset",),
@@ -88,6 +89,7 @@ def delivery_cells(view: View) -> Cells:
         frame=pd.DataFrame(rows),
         method="deliveries",
         unit_kind="public",
+        facts={"closed": closed} if closed else {},
     )
 
 
