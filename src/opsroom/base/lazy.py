@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 
@@ -33,3 +34,24 @@ def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any]
         return sorted(sys.modules[package].__all__)
 
     return load, names
+
+
+def callable_as(module: str, name: str) -> None:
+    """Let a module be called like the function of the same name that it defines.
+
+    A package's attribute of this name is the module as soon as anything has imported it: whoever writes
+    ``from opsroom.protect import attack`` gets one or the other, and can call either.
+
+    Parameters
+    ----------
+    module
+        Its ``__name__``.
+    name
+        The function.
+    """
+
+    class Called(ModuleType):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return getattr(self, name)(*args, **kwargs)
+
+    sys.modules[module].__class__ = Called

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from opsroom.base.errors import UsageError
+from opsroom.base.lazy import callable_as
 from opsroom.protect.attack_insiders import InsiderResult as InsiderResult
 from opsroom.protect.attack_insiders import attack_insiders as attack_insiders
 from opsroom.protect.attack_scene import Published as Published
@@ -283,3 +284,6 @@ class _Attack:
             down = np.where(self.below > 0, -self.low / self.below, np.nan)
         sensitive = int(scene.sensitive.sum())
         return AttackResult(bounds, self.programmes, sensitive, frame, np.fmin(up, down)[listed])
+
+
+callable_as(__name__, "attack")

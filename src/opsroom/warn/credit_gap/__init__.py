@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsroom.base.lazy import lazily
+from opsroom.base.lazy import callable_as, lazily
 
 if TYPE_CHECKING:
     from opsroom.warn.credit_gap.basel import buffer_guide, credit_gap, gap_from_levels
@@ -68,3 +68,4 @@ __all__ = [
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)
+callable_as(__name__, "credit_gap")
