@@ -8,7 +8,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("package, name", [("opsroom.protect", "attack"), ("opsroom.warn", "credit_gap")])
+@pytest.mark.parametrize(("package", "name"), [("opsroom.protect", "attack"), ("opsroom.warn", "credit_gap")])
 def test_a_function_is_called_through_the_module_of_its_name(package: str, name: str) -> None:
     # in a process of its own: which of the two the package's attribute is depends on what was imported before
     code = f"""
