@@ -44,8 +44,8 @@ class LoansDesk:
         place = f"loans.last.{settings.name}"
         kept: _Kept | None = view.memory.get(place)
         if kept is None or not kept.stands(view, settings):
-            others = [str(name) for name in (settings.get("collections"), names.get("accounts")) if name]
-            mark = Mark.of(view, [*others, names["loans"], names["register"]])
+            read = (settings.get("collections"), names["loans"], names["register"], names.get("accounts"))
+            mark = Mark.of(view, [str(name) for name in read if name])
             found = _figures(view, settings, names)
             if isinstance(found, str):
                 return DeskOutcome(None, note=found)
@@ -83,8 +83,10 @@ def _figures(
 
     books = names.get("accounts")
     collections = optional_frame(view, settings, "collections")
-    accounts = partial(view.frame, books, list(_ACCOUNTS)) if books and view.has(books) else None
     loans, register = view.frame(names["loans"], list(_LOANS)), view.frame(names["register"], list(_REGISTER))
+    accounts = partial(view.frame, books, list(_ACCOUNTS)) if books and view.has(books) else None
+    if accounts is not None and (collections is None or collections.empty):
+        accounts()  # the method will not ask for them; that they stand behind the figures must not hang on it
     until = same_until(loans, register, as_of=view.day)
     debts = [loans]
     del loans  # years of every loan: the method lets go of them once they are looked at

@@ -172,7 +172,7 @@ def _groundwork(view: View, settings: DeskSettings, names: list[str], known: _Ac
     if kept is not None and same and kept[3].holds(view.day, known.months) and kept[1].holds(view):
         return kept[3]
     view.memory.pop(place, None)  # not twice in memory
-    mark = Mark.of(view, [*reports, accounts])
+    mark = Mark.of(view, [accounts, *reports])
     since = (view.day.replace(day=1) - dt.timedelta(days=760)).replace(day=1)
     work = Groundwork.of(  # which reads one table after the other, and holds on to none
         accounts=lambda: _without(natural, view.frame(accounts, list(_ACCOUNTS), period_from=since)),
