@@ -20,7 +20,6 @@ CASES = {
     ),
     "bis_house_prices": (
         ["risk/bis_real_house_prices_16c_1970Q1_2025Q4.csv"],
-        "2026-06-01",
         224,
         {"prices.growth", "bis_house_prices.levels"},
     ),
