@@ -3,7 +3,7 @@
 Settings: dataset names ``meters``, ``meter_links``, ``register``, ``weather``, and, where there are any, ``calendar``
 (absent: made of the country's public holidays), ``telework`` and ``restrictions``; ``history_days`` (days of
 readings before the cohort day on which each company's normal is learnt, default 380); ``detailed`` (true: region ×
-section × size class come out monthly, too, which takes the gate a minute). The room's ``[holiday]`` table gives
+section × size class come out monthly, too, which takes the gate minutes). The room's ``[holiday]`` table gives
 ``start`` and ``end``, its ``[cohort]`` table ``day``.
 """
 
