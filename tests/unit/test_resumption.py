@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from opsroom.base.errors import FitError, UsageError
+from opsroom.base.settings import DeskSettings, PublishSettings
 from opsroom.measure.adjust.batch import BatchFit
 from opsroom.measure.resumption import (
     Baseline,
@@ -27,6 +29,7 @@ from opsroom.measure.resumption.cells import detailed_cells, region_cells
 from opsroom.measure.resumption.changes import contributions, remembered
 from opsroom.measure.resumption.meters import MeterDays
 from opsroom.measure.resumption.readings import Chains, company_use, day_numbers, ordinal
+from opsroom.room.desks.resumption import ResumptionDesk
 
 HOLIDAY = (dt.date(2020, 1, 24), dt.date(2020, 2, 2))
 COHORT = dt.date(2020, 1, 17)
@@ -386,6 +389,23 @@ def test_the_detailed_cells_add_up_to_those_of_the_region(result: ResumptionResu
     assert inner.groupby(["region", "size_class"])["at_work"].sum().to_dict() == {
         at: n for at, n in whole["at_work"].items() if "_T" not in at
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "day", "there"),
+    [
+        ({}, dt.date(2020, 3, 4), {"region"}),
+        ({"detailed": True}, dt.date(2020, 3, 4), {"region", "detailed"}),
+        ({"detailed": True}, dt.date(2020, 3, 11), set()),  # monthly, as the regions are
+    ],
+)
+def test_the_desk_gives_detailed_cells_monthly_where_a_room_asks_for_them(
+    result: ResumptionResult, options: dict[str, bool], day: dt.date, there: set[str]
+) -> None:
+    view = SimpleNamespace(day=day, settings=SimpleNamespace(publish=PublishSettings("weekly")))
+    settings = DeskSettings("resumption", "resumption", options)
+    found = {c.name for c in ResumptionDesk()._cells(view, settings, result, None)}  # type: ignore[arg-type]  # all that is read of a view
+    assert found & {"resumption.region", "resumption.detailed"} == {f"resumption.{name}" for name in there}
 
 
 def test_cells_hold_the_headline_and_its_margins(result: ResumptionResult) -> None:
