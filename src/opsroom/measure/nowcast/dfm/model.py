@@ -21,9 +21,10 @@ from opsroom.measure.nowcast.dfm.news import NewsResult, explain
 from opsroom.measure.nowcast.dfm.parameters import FactorBlock, FactorParameters, Floats, Mask
 from opsroom.measure.nowcast.dfm.peer import parameters_of
 from opsroom.measure.nowcast.dfm.results import CITATION, NowcastResult, quantiles
-from opsroom.measure.nowcast.dfm.robust import Robust, carried, settle
+from opsroom.measure.nowcast.dfm.robust import Robust, carried
 from opsroom.measure.nowcast.dfm.smooth import Cells, Weights, smooth, standardise
 from opsroom.measure.nowcast.dfm.tails import Part, wobble_of
+from opsroom.measure.nowcast.dfm.tops import settle_highest
 from opsroom.measure.nowcast.dfm.twin import dense_loglike
 from opsroom.measure.nowcast.fine.estimate import estimate as estimate_fine
 from opsroom.measure.nowcast.fine.grid import gather as gather_fine
@@ -460,7 +461,7 @@ class FittedFactorModel:
             )
             begun = Cells.of(layout, carried(self.weights, self.grid, grid, layout.lead))
             crisis = self.robust.rows(grid, len(grid.values))
-            weights = settle(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-10, held=True).weights
+            weights = settle_highest(begun, p, self.robust, crisis, rounds=_SETTLE, tol=1e-10, held=True).weights
         level = None if self.level is None else placed(self.level, self.grid, grid)
         return replace(self, grid=grid, weights=weights, report=None, level=level)
 
