@@ -161,23 +161,24 @@ def revision_triangle(
                 "change": round(change, 2),
             }
         )
-    side = 17
     n_x, n_y = len({d["x"] for d in data}), len({d["y"] for d in data})
+    # As wide as other drawings, however few days there are: a card scales a small one, letters and all.
+    side = min(max(17.0, 0.75 * WIDTH / max(n_x, 1)), 34.0)
     chart = (
         plot(data)
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X(
                 "x:O", title="released on", scale=alt.Scale(padding=0.1),
-                axis=alt.Axis(labelAngle=-90, labelOverlap=True, labelExpr=_DAY_LABEL),
+                axis=alt.Axis(labelAngle=-90, labelOverlap=True, labelExpr=_DAY_LABEL, titlePadding=14),
             ),
             y=alt.Y(
                 "y:O", title="about", scale=alt.Scale(padding=0.1), sort="descending",
-                axis=alt.Axis(labelOverlap=True, grid=False, labelExpr=_DAY_LABEL),
+                axis=alt.Axis(labelOverlap=True, grid=False, labelExpr=_DAY_LABEL, titlePadding=14),
             ),
             color=alt.Color("fill:N", scale=None),
         )
-        .properties(width=min(side * max(n_x, 1), WIDTH), height=min(side * max(n_y, 1), 340))
+        .properties(width=min(max(side * n_x, 0.75 * WIDTH), WIDTH), height=min(side * max(n_y, 1), 340.0))
     )  # fmt: skip
     return finish(alt.vconcat(chart, _key(list(thresholds), DIVERGING, "")).configure_concat(spacing=8), caption)
 
@@ -198,7 +199,7 @@ def _key(edges: Sequence[float], ramp: Sequence[str], unit: str) -> Any:
     """Draw the key: swatches with the limits between them."""
     import altair as alt
 
-    width = 30
+    width = 40 if min(edges) < 0 else 30  # a signed limit is longer
     swatches = [{"x": k * width, "x2": (k + 1) * width, "fill": ramp[k]} for k in range(len(edges) + 1)]
     suffix = f" {unit}" if unit else ""
     marks = [
