@@ -25,11 +25,10 @@ from opsroom.protect.attack_insiders import attack_insiders as attack_insiders
 from opsroom.protect.attack_scene import Published as Published
 from opsroom.protect.attack_scene import Scene, read
 from opsroom.protect.attack_search import Bounds, Moves, components, contradiction
+from opsroom.protect.rules import Rules
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from opsroom.protect.rules import Rules
 
 __all__ = ["AttackResult", "InsiderResult", "Published", "attack", "attack_insiders"]
 
@@ -140,6 +139,12 @@ def attack(
     and known. It is inside protection if it does not cover [value - width, value + width], cut off at zero or at
     what the attacker itself contributes.
     """
+    if not isinstance(rules, Rules) or bounds not in (None, "exact", "protection"):
+        raise UsageError(
+            "an attack is scored by a profile of rules, with exact bounds or up to protection.",
+            remedy="Give rules=opsroom.protect.Rules(…), and bounds='exact' or 'protection' if any.",
+            code="OPS-U390",
+        )
     scene = read(tables, rules, known)
     withheld = int((~scene.shown).sum())
     if bounds is None:

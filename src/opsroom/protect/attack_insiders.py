@@ -126,15 +126,19 @@ class _Insiders:
         made = table.tabulation
         # The scene's order differs from the table's: match by codes.
         place = dict(zip(made.keys(), range(len(made.value)), strict=True))
-        back = np.array([place[tuple(row)] for row in scene.codes.tolist()], dtype=np.int64)
+        rows = [tuple(row) for row in scene.codes.tolist()]
+        if isinstance(table.measure, tuple):  # of several measures codes begin with the measure
+            called = dict(zip(table.measure, made.axes[0].codes[1:], strict=True))
+            rows = [(called[scene.layers[k][1]], *row) for k, row in zip(scene.layer.tolist(), rows, strict=True)]
+        back = np.array([place[row] for row in rows], dtype=np.int64)
         who, self.count = made.who[back], made.contributors[back]
         self.sums = _held_alone(scene, np.where(self.count == 1, who[:, 0], 0))
         self.who = np.vstack([who, *(np.where(np.arange(who.shape[1]) == 0, who[m[0], 0], 0) for m in self.sums)])
         self.count = np.append(self.count, np.ones(len(self.sums), dtype=self.count.dtype))
         tops = np.vstack([made.tops[back], *(np.eye(1, who.shape[1]) * scene.start[m].sum() for m in self.sums)])
         self.scene = scene = _with_sums(scene, self.sums, rules.interval)
-        self.part = np.zeros_like(tops) if made.negative else np.minimum(tops, scene.start[:, None])
-        self.signed = made.negative
+        self.signed: Flags = np.append(made.signed[back], [made.signed[back][m].any() for m in self.sums]).astype(bool)
+        self.part = np.where(self.signed[:, None], 0.0, np.minimum(tops, scene.start[:, None]))
         self.sole = np.where(self.count == 1, self.who[:, 0], 0)
         self.down = np.maximum(scene.start - scene.least, 0.0)
         self.up = np.full(len(self.down), np.inf)
@@ -237,7 +241,7 @@ class _Insiders:
             if len(members) > 1:
                 inside = {q: set(self.who[q][self.who[q] > 0].tolist()) for q in parts if self.count[q] <= len(members)}
                 whole |= {q for q, by in inside.items() if by <= set(members)}
-            self.known[members] = frozenset(whole), {} if self.signed else parts
+            self.known[members] = frozenset(whole), {q: part for q, part in parts.items() if not self.signed[q]}
         return self.known[members]
 
     def _look(self, q: int, need: float, members: Iterable[int]) -> _Possible | None:
@@ -277,10 +281,9 @@ class _Insiders:
         for q, member in zip(at.tolist(), self.sole[at].tolist(), strict=True):
             if member:
                 tellers.setdefault(member, set()).add(q)
-        if not self.signed:
-            low = (self.who[at] > 0) & (end[:, None] < self.part[at] - slack[:, None])
-            for row, column in np.argwhere(low).tolist():
-                tellers.setdefault(int(self.who[at[row], column]), set()).add(int(at[row]))
+        low = (self.who[at] > 0) & (end[:, None] < self.part[at] - slack[:, None]) & ~self.signed[at][:, None]
+        for row, column in np.argwhere(low).tolist():
+            tellers.setdefault(int(self.who[at[row], column]), set()).add(int(at[row]))
         made = _Possible(at, shift, {i: frozenset(by) for i, by in tellers.items()})
         self.pool.append(made)
         for q, far in zip(at.tolist(), shift.tolist(), strict=True):
@@ -333,6 +336,9 @@ class _Insiders:
 
         cells = [q for q, *_ in self.found]
         frame = pd.DataFrame(self.scene.codes[cells], columns=list(self.scene.dimensions))
+        if len(self.scene.layers) > 1:
+            names = np.array([measure for _, measure, _ in self.scene.layers], dtype=object)
+            frame.insert(0, "measure", names[self.scene.layer[cells]])
         frame["attackers"] = pd.Series([members for _, members, *_ in self.found], dtype=object)
         for k, name in enumerate(("lower", "upper", "own"), start=2):
             frame[name] = np.array([row[k] for row in self.found], dtype=np.float64)

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from opsroom.base.errors import UsageError
 from opsroom.base.results import TOTAL
+from opsroom.protect.microdata import numbers, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+
+_KNOWN = ("value", "at_least", "at_most", "vintage", "measure")
+"""Columns of what an attacker knows besides codes."""
 
 _SAME = 1e-9
 """Two numbers of one cell that differ by less, relative to their size, are equal."""
@@ -121,6 +125,8 @@ class _Sheet:
     width: Floats
     hierarchies: Mapping[str, Mapping[str, str]]
     signed: bool
+    sums: tuple[tuple[tuple[str | None, str], ...], ...] = ()
+    """Of one of several measures: the measures, with their units, that it is the sum of, in each way that it is one."""
 
     @property
     def layer(self) -> tuple[str, str | None, str]:
@@ -139,35 +145,66 @@ def read(tables: Any, rules: Rules, known: pd.DataFrame | None) -> Scene:
         given = [("", t) for t in (tables if isinstance(tables, Sequence) else [tables])]
     if not given:
         raise UsageError("there is no table to attack.")
-    sheets = [_published(v, t) if isinstance(t, Published) else _protected(v, t, rules) for v, t in given]
+    sheets: list[_Sheet] = []
+    for vintage, table in given:
+        if isinstance(table, Published):
+            sheets.append(_published(vintage, table))
+        elif hasattr(table, "tabulation"):
+            sheets += _protected(vintage, table, rules)
+        else:
+            raise UsageError(
+                "what is attacked are protected or published tables.",
+                remedy="Give what protect_table returns, or opsroom.protect.attack.Published(frame, dimensions).",
+                code="OPS-U390",
+            )
     dimensions = tuple(dict.fromkeys(d for s in sheets for d in s.dimensions))
     layers = tuple(dict.fromkeys(s.layer for s in sheets))
     places = _Places.over(sheets, dimensions, layers)
     return places.scene(sheets, known)
 
 
-def _protected(vintage: Any, table: ProtectedTable, rules: Rules) -> _Sheet:
+def _protected(vintage: Any, table: ProtectedTable, rules: Rules) -> list[_Sheet]:
+    """Lay out a protected table, a sheet for each of its measures."""
     made = table.tabulation
     sensitive, width = table.sensitive, table.width
     if rules != table.rules:
         sensitive = rules.sensitive(made.value, made.contributors, made.tops, made.absolute)
         width = np.where(sensitive, rules.width(made.value, made.contributors, made.tops, made.absolute), 0.0)
     codes = np.array(made.keys(), dtype=object).reshape(len(made.value), len(table.dimensions))
-    return _Sheet(
-        vintage, table.measure, table.unit, table.dimensions, codes, made.value, table.hidden, sensitive, width,
-        table.hierarchies, made.negative or isinstance(vintage, tuple),
-    )  # fmt: skip
+    if not isinstance(table.measure, tuple):
+        return [
+            _Sheet(
+                vintage, table.measure, str(table.unit), table.dimensions, codes, made.value, table.hidden, sensitive,
+                width, table.hierarchies, made.negative or isinstance(vintage, tuple),
+            )
+        ]  # fmt: skip
+    called = made.axes[0].codes[1:]
+    real = dict(zip(called, zip(table.measure, table.unit, strict=True), strict=True))
+    identities: dict[str, list[tuple[tuple[str | None, str], ...]]] = {}
+    for target, members in table.identities:
+        identities.setdefault(target, []).append(tuple(real[m] for m in members))
+    sheets = []
+    for name in called:
+        at = np.flatnonzero(codes[:, 0] == name)
+        sheets.append(
+            _Sheet(
+                vintage, *real[name], table.dimensions[1:], codes[at, 1:], made.value[at], table.hidden[at],
+                sensitive[at], width[at], table.hierarchies, bool(made.signed[at].any()) or isinstance(vintage, tuple),
+                tuple(identities.get(name, ())),
+            )
+        )  # fmt: skip
+    return sheets
 
 
 def _published(vintage: Any, table: Published) -> _Sheet:
     frame = table.frame
     if absent := [c for c in (*table.dimensions, table.value) if c not in frame.columns]:
         raise UsageError(f"the published table lacks the column(s) {', '.join(absent)}.")
-    value = frame[table.value].to_numpy(dtype=np.float64, na_value=np.nan)
+    value = _number(frame[table.value], table.value)
     hidden = np.isnan(value)
     if "status" in frame.columns:
         hidden |= frame["status"].to_numpy() == "suppressed"
-    codes = np.column_stack([frame[d].astype(str).to_numpy(dtype=object) for d in table.dimensions])
+    codes = np.column_stack([texts(frame[d]).to_numpy(dtype=object) for d in table.dimensions])
     parents = {d: _parents(h) for d, h in table.hierarchies.items()}
     none = np.zeros(len(frame))
     signed = bool((value[~hidden] < 0).any()) or isinstance(vintage, tuple)
@@ -180,8 +217,16 @@ def _published(vintage: Any, table: Published) -> _Sheet:
 def _parents(hierarchy: Any) -> dict[str, str]:
     if isinstance(hierarchy, Mapping):
         return {str(c): str(p) for c, p in hierarchy.items()}
-    rows = hierarchy[["code", "parent"]].dropna().astype(str)
-    return dict(zip(rows["code"], rows["parent"], strict=True))
+    filled = hierarchy[["code", "parent"]].dropna()
+    return dict(zip(texts(filled["code"]), texts(filled["parent"]), strict=True))
+
+
+def _number(column: pd.Series, name: str) -> Floats:
+    """Return a column of numbers, NaN where one is missing."""
+    found = np.full(len(column), np.nan)
+    there = column.notna().to_numpy(dtype=bool)
+    found[there] = numbers(column[there], name)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +319,12 @@ class _Places:
         names = [d for d in self.dimensions if d in known.columns]
         if not {"value", "at_least", "at_most"} & set(known.columns):
             raise UsageError("what is known has a column 'value', 'at_least' or 'at_most'.")
+        if odd := [str(c) for c in known.columns if c not in {*self.dimensions, *_KNOWN}]:
+            raise UsageError(
+                f"what is known has the column(s) {', '.join(odd)}, which no table has.",
+                remedy="Name the dimensions as the tables do.",
+                code="OPS-U390",
+            )
         if not {"vintage", "measure"} & set(known.columns) and len(self.layers) > 1:
             raise UsageError("what is known of several vintages or measures has the columns 'vintage' and 'measure'.")
         layer = np.zeros(len(known), dtype=np.int64)
@@ -282,17 +333,17 @@ class _Places:
             vintage = known["vintage"].astype(str) if "vintage" in known.columns else [self.layers[0][0]] * len(known)
             measure = known["measure"] if "measure" in known.columns else [self.layers[0][1]] * len(known)
             layer = np.array([labels.get(pair, -1) for pair in zip(vintage, measure, strict=True)], dtype=np.int64)
-        codes = np.array([known[d].astype(str).to_numpy(dtype=object) for d in names], dtype=object).T
+        codes = np.array([texts(known[d]).to_numpy(dtype=object) for d in names], dtype=object).T
         at = self.find(self.key(names, codes.reshape(len(known), len(names)), np.maximum(layer, 0)))
         if (at < 0).any() or (layer < 0).any():
             raise UsageError("what is known names a cell that is in none of the tables.")
         for column, into, better in (("at_least", least, np.fmax), ("at_most", most, np.fmin)):
             if column in known.columns:
-                better.at(into, at, known[column].to_numpy(dtype=np.float64, na_value=np.nan))
+                better.at(into, at, _number(known[column], column))
         if "at_least" in known.columns:
-            np.fmax.at(own, at, known["at_least"].to_numpy(dtype=np.float64, na_value=np.nan))
+            np.fmax.at(own, at, _number(known["at_least"], "at_least"))
         if "value" in known.columns:
-            value = known["value"].to_numpy(dtype=np.float64, na_value=np.nan)
+            value = _number(known["value"], "value")
             there = ~np.isnan(value)
             least[at[there]] = most[at[there]] = value[there]
 
@@ -319,10 +370,27 @@ class _Places:
                     number += len(heads)
                 stride *= len(codelist)
         for sheet, at in zip(sheets, self.at, strict=True):
+            for members in sheet.sums:
+                number += self._identity(sheet, at, members, number, (rows, columns, data))
             if isinstance(sheet.vintage, tuple):
                 number += self._change(sheet, at, number, (rows, columns, data))
         where = tuple(np.concatenate(part) if part else np.zeros(0, dtype=np.int64) for part in (rows, columns))
         return sp.csr_array((np.concatenate(data) if data else np.zeros(0), where), shape=(number, len(self.keys)))
+
+    def _identity(
+        self, sheet: _Sheet, at: Ints, members: Sequence[tuple[str | None, str]], number: int, into: Any
+    ) -> int:
+        """Add measure = sum of other measures, cell by cell; return how many."""
+        whole = int(np.prod([len(c) for c in self.lists], dtype=np.int64))
+        lines = number + np.arange(len(at))
+        layers = [self.layers.index((_name(sheet.vintage), *member)) for member in members]
+        parts = [self.find(self.keys[at] % whole + layer * whole) for layer in layers]
+        for column, sign in ((at, -1.0), *((part, 1.0) for part in parts)):
+            there = column >= 0
+            into[0].append(lines[there])
+            into[1].append(column[there])
+            into[2].append(np.full(int(there.sum()), sign))
+        return len(at)
 
     def _change(self, sheet: _Sheet, at: Ints, number: int, into: Any) -> int:
         """Add later = earlier + change, cell by cell; return how many."""

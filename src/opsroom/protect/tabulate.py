@@ -17,6 +17,7 @@ import scipy.sparse as sp
 
 from opsroom.base.errors import UsageError
 from opsroom.base.results import TOTAL
+from opsroom.protect.microdata import frame_of, marks, members, numbers, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,8 +86,8 @@ class Tabulation:
         Largest absolute contributions and the numbers of their groups, from 1, shape (cells, TOLD); 0 where fewer.
     flagged
         For each flag column: whether each of the largest has the flag, shape (flags, cells, TOLD).
-    negative
-        Whether a contribution is negative anywhere.
+    signed
+        Cells of a measure that has negative contributions somewhere.
     equations
         Children minus parent is zero, shape (relations, cells); none follows from the others.
     """
@@ -99,8 +100,13 @@ class Tabulation:
     tops: Floats
     who: Ints
     flagged: npt.NDArray[np.bool_]
-    negative: bool
+    signed: Flags
     equations: sp.csr_array
+
+    @property
+    def negative(self) -> bool:
+        """Whether a contribution is negative anywhere."""
+        return bool(self.signed.any())
 
     def keys(self) -> list[tuple[str, ...]]:
         """Return the codes of each cell."""
@@ -164,13 +170,30 @@ def _parents(name: str, hierarchy: pd.DataFrame | Mapping[str, str] | None) -> d
     if hierarchy is None:
         return {}
     if isinstance(hierarchy, Mapping):
-        return {str(code): str(parent) for code, parent in hierarchy.items()}
+        return _without_total(name, {str(code): str(parent) for code, parent in hierarchy.items()})
+    if not hasattr(hierarchy, "columns"):
+        raise UsageError(
+            f"the hierarchy of {name!r} is neither a frame nor a mapping.",
+            remedy="Give a frame with the columns code and parent, or a mapping, code → parent.",
+            code="OPS-U385",
+        )
     if absent := {"code", "parent"} - set(hierarchy.columns):
         raise UsageError(f"the hierarchy of {name!r} lacks the column(s) {', '.join(sorted(absent))}.")
-    rows = hierarchy[["code", "parent"]].dropna().astype(str).drop_duplicates()
+    filled = hierarchy[["code", "parent"]].dropna()
+    rows = filled.assign(code=texts(filled["code"]), parent=texts(filled["parent"])).drop_duplicates()
     if rows["code"].duplicated().any():
         raise UsageError(f"the hierarchy of {name!r} gives a code two parents.")
-    return dict(zip(rows["code"], rows["parent"], strict=True))
+    return _without_total(name, dict(zip(rows["code"], rows["parent"], strict=True)))
+
+
+def _without_total(name: str, parents: dict[str, str]) -> dict[str, str]:
+    if TOTAL in parents:
+        raise UsageError(
+            f"the hierarchy of {name!r} puts the total under another code.",
+            remedy=f"Leave {TOTAL!r} out: the total is implied.",
+            code="OPS-U385",
+        )
+    return parents
 
 
 def tabulate(
@@ -207,49 +230,42 @@ def tabulate(
     UsageError
         If a column is missing or holds missing or unsuitable values, or there is no row.
     """
-    import pandas as pd
-
     names = list(dict.fromkeys(d for table in tables for d in table))
-    wanted = [*names, *flags, *(c for c in (group, measure, weight) if c is not None)]
-    if absent := [c for c in wanted if c not in micro.columns]:
-        raise UsageError(f"the microdata lack the column(s) {', '.join(absent)}.")
     if not names:
         raise UsageError("a table needs at least one dimension.")
-    if not len(micro):
-        raise UsageError("there is no row to make a table from.")
-    if incomplete := [c for c in wanted if micro[c].isna().any()]:
-        raise UsageError(
-            f"the microdata lack values in the column(s) {', '.join(incomplete)}.",
-            remedy="Give these rows a code such as 'unknown', or leave them out.",
-        )
+    given = _given(hierarchies)
+    wanted = [*names, *flags, *(c for c in (group, measure, weight) if c is not None)]
+    micro = frame_of(micro, wanted)
     axes: list[Axis] = []
     codes: list[Ints] = []
     for name in names:
-        column = micro[name].astype(str)
+        column = texts(micro[name])
         leaves = sorted(column.unique())
         if TOTAL in leaves:
             raise UsageError(f"dimension {name!r} holds the total {TOTAL!r} among the microdata.")
-        made = axis(name, leaves, (hierarchies or {}).get(name))
+        made = axis(name, leaves, given.get(name))
         position = {code: k for k, code in enumerate(made.codes)}
         axes.append(made)
         codes.append(np.asarray(column.map(position), dtype=np.int64))
-    groups = np.arange(len(micro)) if group is None else pd.factorize(micro[group])[0]
-    amount = np.ones(len(micro)) if measure is None else _numbers(micro[measure], measure)
-    weights = np.ones(len(micro)) if weight is None else _numbers(micro[weight], weight)
+    groups = np.arange(len(micro)) if group is None else members(micro[group], group)
+    amount = np.ones(len(micro)) if measure is None else numbers(micro[measure], measure)
+    weights = np.ones(len(micro)) if weight is None else numbers(micro[weight], weight)
     if (weights <= 0).any():
         raise UsageError(f"column {weight!r} holds a weight that is not positive.")
-    marks = np.array([micro[c].to_numpy(dtype=bool) for c in flags]).reshape(len(flags), len(micro))
-    return _Maker(tuple(axes), codes, groups.astype(np.int64), amount, weights, marks).make(tables)
+    told = np.array([marks(micro[c], c) for c in flags]).reshape(len(flags), len(micro))
+    return _Maker(tuple(axes), codes, groups.astype(np.int64), amount, weights, told).make(tables)
 
 
-def _numbers(column: pd.Series, name: str) -> Floats:
-    try:
-        found = column.to_numpy(dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UsageError(f"column {name!r} is not a number.") from None
-    if not np.isfinite(found).all():
-        raise UsageError(f"column {name!r} holds a number that is not finite.")
-    return found
+def _given(hierarchies: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if hierarchies is None:
+        return {}
+    if not isinstance(hierarchies, Mapping):
+        raise UsageError(
+            "hierarchies are a mapping, dimension → frame with code and parent.",
+            remedy='Write {"nace": frame}.',
+            code="OPS-U385",
+        )
+    return hierarchies
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +329,7 @@ class _Maker:
             tops,
             who,
             flagged,
-            bool((own < 0).any() or (weighted < 0).any()),
+            np.full(len(codes), bool((own < 0).any() or (weighted < 0).any())),
             additive(self.axes, place, tables),
         )
 
