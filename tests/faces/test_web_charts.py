@@ -256,3 +256,15 @@ def test_polishing_keeps_every_visible_word() -> None:
     polished = charts_render.render_svg(line(), mode="file")
     assert re.findall(r">([^<>]+)</text>", polished) == words
     assert len(polished) < 0.6 * len(raw)
+
+
+def test_hours_lie_beside_each_other() -> None:
+    rows = [{"d": f"2020-02-0{1 + n // 24}T{n % 24:02d}Z", "v": float(n)} for n in range(48)]
+    svg = charts_render.render_svg(
+        charts_lines.line_band(rows, x="d", lines={"v": "load"}, caption=CAPTION), mode="page"
+    )
+    (path,) = [d for d in re.findall(r'<path d="M([^"]+)"', svg) if d.count("L") == 47]
+    places = [float(point.split(",")[0]) for point in path.split("L")]
+    assert all(a < b for a, b in pairwise(places))
+    assert "1 Feb 00:00" in svg
+    assert charts.period_start("2020-03-04T17:15Z") == "2020-03-04T17:15:00Z"

@@ -40,6 +40,8 @@ from opsroom.faces.words_story import TOPICS, story
         (w.days("2020-02-06", "2020-02-06"), "6\u00a0February\u00a02020"),
         (w.upper_first("nowcast of GDP"), "Nowcast of GDP"),
         (w.day("2020-03-04"), "4\u00a0March\u00a02020"),
+        (w.at("2020-03-04T17Z"), "on 4\u00a0March\u00a02020, 17:00\u00a0UTC"),
+        (w.period("2020-03-04T17:15Z"), "4\u00a0March\u00a02020, 17:15\u00a0UTC"),
         (w.period("2020-W10"), "week 10 of 2020"),
         (w.period("2020-03"), "March\u00a02020"),
         (w.period("2020-Q1"), "2020\u00a0Q1"),

@@ -226,6 +226,22 @@ def test_who_dominates_as_a_buyer_withholds_the_cell() -> None:
     assert not {m for s, m in shown(trading([*OTHERS, *rows])) if s == "I"}
 
 
+def test_late_and_open_are_not_told_together_where_one_company_makes_the_difference() -> None:
+    """Late less open are the bills that were paid late: here those of one seller, or of one buyer, alone."""
+    rows = [(section, s, b, 40, 10) for section, s, b, _, _ in (*OTHERS, *many("I", [*range(9)], [*range(40, 51)]))]
+    frame = pd.DataFrame(rows, columns=["section", "seller_group", "buyer_group", "n_due", "n_late"])
+    frame = frame.assign(month="2024-01", n_open=frame["n_late"], m_beyond=5 * frame["n_late"])
+    empty = frame.iloc[:0]
+    for side, who in (("seller_group", 3), ("buyer_group", 44)):
+        inside = (frame["section"] == "I") & (frame[side] == who)
+        assert inside.any()
+        told = frame.assign(n_open=frame["n_open"].where(~inside, 6))
+        (cells,) = Trading(told, empty, empty, "EUR").cells()
+        assert not {("I", "late"), ("I", "open")} <= shown(cells)
+        blind = replace(cells, parts=tuple(p for p in cells.parts if "settled_late" not in p.name))
+        assert {("I", "late"), ("I", "open")} <= shown(blind), "the oracle: a gate that is not told"
+
+
 def test_a_side_has_as_many_parts_and_known_ones() -> None:
     with pytest.raises(UsageError, match="of every side"):
         Measure("late", "share", "%", ("a", "b"), sides=(("c",),))

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import openpyxl
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +15,8 @@ import pytest
 from opsroom.base.errors import DataError, SpecError, UsageError
 from opsroom.base.specs import DatasetSpec
 from opsroom.observe.propose import Proposal, propose
+from opsroom.room.desks.levels import labels
+from opsroom.room.proposing import propose_dataset, register_proposal
 from opsroom.room.room import Room
 
 PUBLIC = {"confidential": "no"}
@@ -327,3 +330,62 @@ def test_a_word_among_numbers_is_asked_about(tmp_path: Path) -> None:
     kept = propose(file, {"confidential": "no", "type:credit": "text"})
     assert kept.spec is not None
     assert kept.spec.field("credit").type == "string"
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ["2020-03-29T00:00:00Z", "2020-03-29T01:00:00Z"],
+        ["2020-03-29T01:00:00+01:00", "2020-03-29T03:00:00+02:00"],
+        ["2020-03-29 00:00:00.000+00:00", "2020-03-29 01:00:00.000+00:00"],
+        ["2020-03-28T19:00-0500", "2020-03-28T20:00-0500"],
+    ],
+)
+def test_moments_with_a_zone_are_the_period_and_are_charted_by_the_hour(tmp_path: Path, stamps: list[str]) -> None:
+    file = write(tmp_path, "time,mw\n" + "".join(f"{stamp},{n}\n" for n, stamp in enumerate(stamps)))
+    spec = ready(file)
+    assert (spec.frequency, spec.key, types(spec)["time"]) == ("H", ("time",), "datetime")
+    with Room.create(tmp_path / "room") as room:
+        examined, found = propose_dataset(file, PUBLIC, room=room)
+        assert register_proposal(room, examined, found) == "file"
+        room.ingest("file", file, "2020-04-01")
+    with Room.open(tmp_path / "room") as room:
+        (release,) = room.publish("2020-04-01")
+    assert [row[0] for row in release.rows] == ["2020-03-29T00Z", "2020-03-29T01Z"]
+
+
+def test_minutes_are_told_where_there_are_any(tmp_path: Path) -> None:
+    stamps = pd.Series(pd.to_datetime(["2020-03-29 09:00", "2020-03-29 09:15"]))
+    assert labels(stamps, "H") == ["2020-03-29T09:00Z", "2020-03-29T09:15Z"]
+    assert labels(stamps[:1], "H") == ["2020-03-29T09Z"]
+    assert labels(stamps[:1], "M") == ["2020-03"]
+
+
+def test_days_written_as_their_midnight_are_days(tmp_path: Path) -> None:
+    file = write(tmp_path, "day,mw\n" + "".join(f"2020-03-{d:02d}T00:00:00+01:00,{d}\n" for d in range(1, 20)))
+    spec = ready(file)
+    assert (spec.frequency, types(spec)["day"]) == ("D", "date")
+
+
+def test_whole_numbers_that_would_tell_the_rows_apart_are_named(tmp_path: Path) -> None:
+    file = write(tmp_path, "year,area51,value\n" + "".join(
+        f"{year},{area},1.5\n" for year in (2019, 2020) for area in (8001, 8003)
+    ))  # fmt: skip
+    (question,) = propose(file, PUBLIC).open
+    assert (question.id, "With whole numbers, area51, year do" in question.text) == ("key", True)
+    assert ready(file, key="area51").key == ("area51", "year")
+
+
+def test_series_named_by_numbers_or_days_are_charted_as_they_are_stored(tmp_path: Path) -> None:
+    rows = [(n, year) for n in range(1, 12) for year in (2018, 2019)]
+    for name, code in (("codes", "0{:02d}.0"), ("days", "2001-01-{:02d}")):
+        text = "start,period,v\n" + "".join(f"{code.format(n)},{year},{n}.5\n" for n, year in rows)
+        file = write(tmp_path, text, f"{name}.csv")
+        with Room.create(tmp_path / name) as room:
+            examined, found = propose_dataset(file, {**PUBLIC, "period": "period", "key": "start"}, room=room)
+            desk = register_proposal(room, examined, found)
+            assert found.spec is not None
+            room.ingest(name, file, "2020-04-01")
+        with Room.open(tmp_path / name) as room:
+            out = room.publish("2020-04-01")
+        assert bool(desk) == bool(out), "a desk that is opened publishes"

@@ -212,6 +212,7 @@ def wrap(text: str, width: int = 46) -> list[str]:
     return textwrap.wrap(text, width) or [""]
 
 
+_HOUR = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2})(:\d{2})?(:\d{2})?Z")
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 _QUARTER = re.compile(r"(\d{4})-?Q([1-4])")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
@@ -219,10 +220,12 @@ _YEAR = re.compile(r"(\d{4})")
 
 
 def period_start(code: str) -> str:
-    """Return the first day (ISO) of a day, week, month, quarter or year code.
+    """Return the first day (ISO) of a day, week, month, quarter or year code; of an hour its moment.
 
     Examples
     --------
+    >>> period_start("2020-03-04T17Z")
+    '2020-03-04T17:00:00Z'
     >>> period_start("2020-W10"), period_start("2020-Q1"), period_start("2020-03-04")
     ('2020-03-02', '2020-01-01', '2020-03-04')
     """
@@ -235,7 +238,10 @@ def period_start(code: str) -> str:
     if match := _YEAR.fullmatch(code):
         return date(int(match[1]), 1, 1).isoformat()
     try:
-        return date.fromisoformat(code[:10]).isoformat()
+        day = date.fromisoformat(code[:10]).isoformat()
+        if match := _HOUR.fullmatch(code):
+            return f"{match[1]}{match[2] or ':00'}{match[3] or ':00'}Z"
+        return day
     except ValueError:
         raise UsageError(
             f"{code!r} is not a period.", remedy="Use 2020-03-04, 2020-W10, 2020-03, 2020-Q1 or 2020."

@@ -219,6 +219,10 @@ def _dated(rows: Sequence[Row], x: str, fields: Sequence[str]) -> list[dict[str,
     return sorted(out, key=lambda row: str(row["x"]))
 
 
+CLOCKED = 3
+"""Days over which an axis of hours names the hours, too."""
+
+
 def _time_axis(data: Sequence[Row]) -> Any:
     import altair as alt
 
@@ -227,6 +231,8 @@ def _time_axis(data: Sequence[Row]) -> Any:
     # A short window names its days, a long one its years.
     months = len(days) > 1 and all(d.endswith("-01") for d in days)
     form = "%Y" if len(years) > 3 else "%b %Y" if len(years) > 1 or months else "%-d %b"
+    if any("T" in d for d in days) and len({d[:10] for d in days}) <= CLOCKED:
+        form = "%-d %b %H:%M"
     # Universal time on scale and labels: a day must not move by one in another time zone.
     return alt.X(
         "x:T", title=None, scale=alt.Scale(type="utc"),

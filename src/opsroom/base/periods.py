@@ -40,7 +40,7 @@ class Frequency(StrEnum):
 
 _PANDAS = {"H": "h", "D": "D", "W": "W-SUN", "M": "M", "Q": "Q-DEC", "A": "Y-DEC", "event": "D"}
 
-_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?)?", re.ASCII)
+_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?", re.ASCII)
 _PATTERNS = {
     Frequency.WEEKLY: re.compile(r"(\d{4})-?W(\d{1,2})", re.ASCII),
     Frequency.MONTHLY: re.compile(r"(\d{4})[-M](\d{1,2})", re.ASCII),
@@ -102,7 +102,8 @@ def parse_period(text: str, frequency: Frequency | str) -> date:
     ----------
     text
         ``2020-W10``, ``2020-03`` or ``2020M3``, ``2020-Q1`` or ``2020Q1``, ``2020``, each for its own
-        frequency; and for every frequency a full ISO date, which stands for the period that holds it.
+        frequency; and for every frequency a full ISO date, which stands for the period that holds it, also where
+        it is written as its midnight, in whatever zone.
     frequency
         See `Frequency`. Hourly moments are read by `parse_moment`.
 

@@ -191,9 +191,12 @@ def lower_first(text: str) -> str:
 
 
 def period(code: str) -> str:
-    """Write a period code: a day, ``week 10 of 2020``, ``March 2020``, ``2020 Q1`` or a year."""
+    """Write a period code: an hour, a day, ``week 10 of 2020``, ``March 2020``, ``2020 Q1`` or a year."""
     if len(code) == 10 and code[4] == code[7] == "-":
         return day(code)
+    if len(code) > 10 and code[10] == "T" and code.endswith("Z"):
+        clock = code[11:-1]
+        return f"{day(code)}, {clock if ':' in clock else clock + ':00'}{NBSP}UTC"
     if "-W" in code:
         year, week = code.split("-W")
         return f"week {int(week)} of {year}"
@@ -206,7 +209,7 @@ def period(code: str) -> str:
 
 def at(code: str) -> str:
     """Write a period with its preposition: ``on 4 March 2020``, ``in March 2020``."""
-    return f"on {period(code)}" if len(code) == 10 else f"in {period(code)}"
+    return f"on {period(code)}" if len(code) == 10 or code[10:11] == "T" else f"in {period(code)}"
 
 
 def listing(items: Sequence[str]) -> str:

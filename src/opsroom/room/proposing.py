@@ -85,5 +85,9 @@ def chart_desk(spec: DatasetSpec, examined: Examined) -> dict[str, Any] | None:
         options["title"] = f"{spec.title}, {words.partition('(')[0].strip()}"
     column = examined.profile.columns.get(spec.field(codes[0]).source)
     if column is not None and len(column.texts) > SERIES:
-        options["series"] = sorted(text for text, _ in column.texts.most_common(SERIES))
+        kind = spec.field(codes[0]).type
+        if kind not in ("string", "code", "integer"):
+            return None  # too many series, and the file writes their codes otherwise than the store
+        often = [text for text, _ in column.texts.most_common(SERIES)]
+        options["series"] = sorted(str(int(float(text))) if kind == "integer" else text for text in often)
     return options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +11,14 @@ import pyarrow.compute as pc
 
 from opsroom.base.specs import FieldSpec
 from opsroom.observe.propose.periods import Period
-from opsroom.observe.propose.profile import Profile
+from opsroom.observe.propose.profile import Column, Profile
 from opsroom.observe.propose.questions import Interview
 
 LONGEST = 4
 """Fields of a key that is proposed, beside the period."""
+
+NUMBERS = 40
+"""Columns of whole numbers of unknown meaning that are tried for a key, at most."""
 
 _IDENTIFIES = re.compile(
     r".*(?:id|ids|code|nr|number|fips|lei|isin|ticker|iso\d?)"
@@ -60,9 +63,11 @@ def find_key(
     found = rows.key(hidden, texts + ids)
     names = [by_source[n].name for n in by_source]
     guess = "" if found is None else ", ".join([*(by_source[n].name for n in found), period_field])
-    close = (
-        "" if guess else f" No few fields do; the nearest, {rows.nearest(by_source, period_field)}, leave some twice."
-    )
+    close = ""
+    if not guess:
+        close = f" No few fields do; the nearest, {rows.nearest(by_source, period_field)}, leave some twice."
+        if whole := rows.key(hidden, [*texts, *ids, *_whole(usable, by_source, ids)]):
+            close = f" With whole numbers, {', '.join([*(by_source[n].name for n in whole), period_field])} do."
     holes = [
         by_source[c.name].name for c in profile.columns.values()
         if c.name in by_source and by_source[c.name].type in ("string", "code") and c.rows > c.filled > 0
@@ -84,6 +89,11 @@ def find_key(
     if not chosen:
         return ()
     return tuple(dict.fromkeys([*chosen, period_field]))
+
+
+def _whole(usable: Sequence[Column], by_source: Mapping[str, FieldSpec], ids: Sequence[str]) -> list[str]:
+    """Return columns of whole numbers that may be codes, though their names do not say so."""
+    return [c.name for c in usable if by_source[c.name].type == "integer" and c.name not in ids][:NUMBERS]
 
 
 class Rows:

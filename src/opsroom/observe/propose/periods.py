@@ -13,6 +13,7 @@ from opsroom.observe.propose.profile import Column, Profile
 from opsroom.observe.propose.questions import Interview
 from opsroom.observe.propose.shapes import (
     DAY_FORMATS,
+    ISO_MOMENT,
     MOMENT_FORMATS,
     PERIOD_FORMATS,
     TWINS,
@@ -85,7 +86,7 @@ def written_as(column: Column, interview: Interview) -> tuple[str, str]:
         return "", "moment" if column.clock else "day"
     best = max(column.dates.values())
     formats = [f for f, count in column.dates.items() if count == best]
-    order = [*DAY_FORMATS, *MOMENT_FORMATS, *(f for fs in PERIOD_FORMATS.values() for f in fs)]
+    order = [*DAY_FORMATS, *MOMENT_FORMATS, *(f for fs in PERIOD_FORMATS.values() for f in fs), ISO_MOMENT]
     chosen = min(formats, key=order.index)
     twins = [(a, b) for a, b in TWINS.items() if a in formats and b in formats]
     if twins and chosen in twins[0]:
@@ -101,6 +102,8 @@ def written_as(column: Column, interview: Interview) -> tuple[str, str]:
     for frequency, known in PERIOD_FORMATS.items():
         if chosen in known:
             return ("" if chosen in UNDERSTOOD else chosen), frequency
+    if chosen == ISO_MOMENT:
+        return "", "moment" if column.clock else "day"
     iso = chosen in UNDERSTOOD or chosen.startswith("%Y-%m-%d")
     return ("" if iso else chosen), "moment" if chosen in MOMENT_FORMATS and column.clock else "day"
 

@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 
 from opsroom.observe.propose.shapes import (
     DAY_FORMATS,
+    ISO_MOMENT,
     MARKS,
     MOMENT_FORMATS,
     PERIOD_FORMATS,
+    iso_moment,
     read_number,
     reader_of,
 )
@@ -38,7 +40,7 @@ SAMPLE = 200_000
 _FORMATS = {
     written: reader_of(written)
     for written in (*DAY_FORMATS, *MOMENT_FORMATS, *(f for formats in PERIOD_FORMATS.values() for f in formats))
-}
+} | {ISO_MOMENT: iso_moment}
 _YEAR = range(1700, 2151)
 
 
@@ -247,7 +249,7 @@ def _read(column: Column, word: str, count: int) -> None:
 
 
 def _read_dates(column: Column, word: str, count: int) -> None:
-    if not 4 <= len(word) <= 25 or not any(c.isdigit() for c in word):
+    if not 4 <= len(word) <= 35 or not any(c.isdigit() for c in word):
         return
     late = len(column.texts) > 50  # by then a format that no text had is not the column's
     if late and not column.dates:

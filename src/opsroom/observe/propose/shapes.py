@@ -105,6 +105,22 @@ PERIOD_FORMATS = {
 UNDERSTOOD = frozenset({"%Y-%m-%d", "%Y-%m", "%YM%m", "%Y-Q%q", "%YQ%q", "%Y-W%V", "%YW%V", "%Y"})
 """Formats that are read without being declared."""
 
+ISO_MOMENT = "iso"
+"""Stands for moments in ISO form with a zone or fractions of seconds, which no format of parts reads."""
+
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?", re.ASCII)
+
+
+def iso_moment(word: str) -> datetime | None:
+    """Return a moment in ISO form as its clock shows it, or None."""
+    if not _MOMENT.fullmatch(word):
+        return None
+    try:
+        return datetime.fromisoformat(word).replace(tzinfo=None)
+    except ValueError:
+        return None
+
+
 TWINS = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y", "%d/%m/%y": "%m/%d/%y"} | {
     f"%d/%m/%Y{rest}": f"%m/%d/%Y{rest}" for rest in (" %H:%M", " %H:%M:%S", "T%H:%M:%S", "T%H:%M")
 }

@@ -9,10 +9,10 @@ Settings: ``dataset``; ``value`` (default: the dataset's only number); ``over`` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import SettingsError
-from opsroom.base.periods import format_period
+from opsroom.base.periods import Frequency, format_period
 from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View, nothing_known_of
@@ -21,7 +21,7 @@ from opsroom.room.desks.publicdata import series_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-STEPS = {"D": 365, "W": 52, "M": 12, "Q": 4, "A": 1}
+STEPS = {"H": 8760, "D": 365, "W": 52, "M": 12, "Q": 4, "A": 1}
 
 
 class LevelsDesk:
@@ -39,6 +39,12 @@ class LevelsDesk:
         transform = str(settings.get("transform", "level"))
         unit = str(settings.get("unit", ""))
         if transform in ("yoy", "qoq"):
+            if spec.frequency not in STEPS:
+                raise SettingsError(
+                    f"room.toml: desk {settings.name!r}: what comes in no rhythm has no growth.",
+                    remedy="Show it as it stands: transform = level.",
+                    code="OPS-C004",
+                )
             wide = growth(wide, STEPS[spec.frequency] if transform == "yoy" else 1)
             unit = "% on a year earlier" if transform == "yoy" else "% on the period before"
         elif transform != "level":
@@ -51,7 +57,7 @@ class LevelsDesk:
         long = wide.reset_index().melt(id_vars="date", var_name="series", value_name="value").dropna()
         long["series"] = long["series"].str.removeprefix("series:")
         long["value"] = long["value"].round(decimals)
-        long["date"] = [format_period(stamp.date(), spec.frequency) for stamp in long["date"]]
+        long["date"] = labels(long["date"], spec.frequency)
         cells = Cells(
             name=str(settings.get("release", f"{dataset}.levels")),
             dimensions=("date", "series"),
@@ -67,6 +73,16 @@ class LevelsDesk:
             },
         )
         return DeskOutcome(wide, (cells,))
+
+
+def labels(stamps: pd.Series[Any], frequency: str) -> list[str]:
+    """Return periods as they are written: of what comes by the hour with hours, and minutes where any are told."""
+    if frequency != Frequency.HOURLY:
+        return [format_period(stamp.date(), frequency) for stamp in stamps]
+    if not (stamps.dt.minute.any() or stamps.dt.second.any()):
+        return [format_period(stamp, frequency) for stamp in stamps]
+    seconds = ":%S" if stamps.dt.second.any() else ""
+    return list(stamps.dt.strftime(f"%Y-%m-%dT%H:%M{seconds}Z"))
 
 
 def growth(wide: pd.DataFrame, steps: int) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from opsroom.base.errors import SettingsError
@@ -58,7 +59,7 @@ def series_frame(view: View, settings: DeskSettings, *, value: str = "value") ->
         if not names:
             return frame.set_index(spec.period)[[field]].sort_index().astype(float)
         found = frame.pivot(index=spec.period, columns=names[0], values=field)
-        found.columns = [str(code) for code in found.columns]
+        found.columns = [series_name(code) for code in found.columns]
         return found.sort_index().astype(float)
 
     wide = spread(measure)
@@ -75,6 +76,11 @@ def series_frame(view: View, settings: DeskSettings, *, value: str = "value") ->
         wide = wide[list(keep)]
     wide.index.name, wide.columns.name = "date", "series"
     return wide.sort_index().astype(float)
+
+
+def series_name(code: object) -> str:
+    """Return a code as a text; days as days."""
+    return code.isoformat()[:10] if isinstance(code, date) else str(code)
 
 
 def _divided(wide: pd.DataFrame, below: pd.DataFrame, settings: DeskSettings) -> pd.DataFrame:

@@ -37,6 +37,8 @@ BEFORE = dt.timedelta(days=3)
 
 _BASELINES = "resumption.baselines"
 
+NO_CALENDAR = "public holidays are not known: room.toml names no country, and the desk no dataset calendar"
+
 LEAD = 16
 """Days before the cohort day from which the index is shown."""
 
@@ -74,7 +76,7 @@ class _Names:
         tables = {n: getattr(self, n) for n in ("meters", "register", "weather", "calendar")}
         if self.books:
             tables["accounts"] = self.books
-        if not self.calendar and view.settings.country:
+        if not self.calendar:
             del tables["calendar"]  # it is made of the country's public holidays
         return missing_tables(view, tables)
 
@@ -96,6 +98,8 @@ class ResumptionDesk:
         view, names = _Names.of(view, settings)
         if missing := names.missing(view):
             return DeskOutcome(None, note=missing)
+        if not names.calendar and not view.settings.country:
+            return DeskOutcome(None, note=NO_CALENDAR)
         if not view.has(names.links):
             return DeskOutcome(None, note=f"nothing is known yet of meter_links ({names.links})")
         dates = holiday_dates(view)
