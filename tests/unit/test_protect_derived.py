@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,21 @@ def test_an_index_is_refused_where_two_links_undo_each_other_but_for_one_group()
     down = {"a": 121.0, "b": 100.0, "c": 100.0, "d": 100.0}
     assert code_of(index, {"t0": BEFORE, "t1": up, "t2": down}, base="t0", rules=PERCENT) == "OPS-P050"
     assert code_of(index, {"t0": BEFORE, "t2": back}, base="t0", rules=PERCENT) == "OPS-P050"
+
+
+def test_an_index_is_refused_where_its_periods_together_tell_of_one_group():
+    """A, B and C change, then A, D and E instead, then B, C, D and E: twice what A changed is what is left."""
+    change = {"a": 7, "b": -7, "c": 4, "d": -6, "e": 5, "f": 0}
+    periods = {
+        f"m{k}": {n: 100 + (c if n in names else 0) for n, c in change.items()}
+        for k, names in enumerate(("", "abc", "ade", "bcde"))
+    }
+    levels = [sum(p.values()) for p in periods.values()]
+    assert (levels[1] + levels[2] - levels[3] - levels[0]) / 2 == change["a"]
+    for first, second in combinations(periods, 2):
+        assert index({k: periods[k] for k in (first, second)}, base=first, rules=Rules()).values
+    with pytest.raises(DisclosureError, match="OPS-P050"):
+        index(periods, base="m0", rules=Rules())
 
 
 def test_an_index_has_100_in_its_base():

@@ -170,3 +170,29 @@ def _names(values: list[float]) -> list[str]:
 def test_a_cell_or_part_that_there_is_not_is_a_mistake(ledger, cell, part):
     with pytest.raises(UsageError):
         ask(ledger, cell, part)
+
+
+def test_three_months_medians_may_not_be_solved_for_one_company():
+    """Any two differ by three companies or four; the first and the second less the third are twice what A has."""
+    state = State.open("sqlite://")
+    ledger = Ledger(state)
+    ends = {f"low{k}": 100.0 + 10 * k for k in range(6)} | {f"high{k}": 190.0 + 10 * k for k in range(6)}
+    middle = {"a": 160.0, "b": 170.0, "c": 180.0, "d": 165.0, "e": 175.0}
+    market = {m: ends | {n: middle[n] for n in names} for m, names in ((1, "abc"), (2, "ade"), (3, "bcde"))}
+    asked = {m: Asked("quantile", list(v.values()), list(v), unit="MER") for m, v in market.items()}
+
+    def median(month: int):
+        name = f"table.sales.p{month}"
+        release(replace(table(), name=name), rules=RULES, as_of=AT, day=DAY, ledger=ledger)
+        return release_derived(
+            lambda: asked[month], cell=("M1", "b1"), parts=["value"], statistic="quantile:value=0.5",
+            entry=Entry(name, RULES, AT, DAY, ledger),
+            kin=Kin("table.sales.p", lambda earlier: asked[int(earlier.name.split(".")[2][1:])]),
+        )  # fmt: skip
+
+    shown = [median(month).rows[0][2] for month in (1, 2)]
+    third = sum(sorted(market[3].values())[6:10]) / 4
+    assert (3 * shown[0] + 3 * shown[1] - 4 * third) / 2 == pytest.approx(160, abs=2)
+    with pytest.raises(DisclosureError, match="OPS-P052"):
+        median(3)
+    state.close()

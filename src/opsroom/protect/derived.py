@@ -32,6 +32,7 @@ from opsroom.protect.ordered import order_bounds, quantiles, top_share
 from opsroom.protect.regression import check_regression
 from opsroom.protect.release import Release, content_of, read_release, seal
 from opsroom.protect.rules import Rules
+from opsroom.protect.together import betrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,7 @@ def index(periods: Mapping[str, Contributions], *, base: str, rules: Rules, deci
     ------
     DisclosureError
         If any level could not be published, or the change between any two periods: an index tells the rate of
-        each link and, by multiplying, of all pairs.
+        each link and, by multiplying, of all pairs. Nor where three periods or more together tell of few.
     """
     if base not in periods:
         raise UsageError("the base of an index is one of its periods.", remedy="Name one.", code="OPS-U157")
@@ -159,6 +160,9 @@ def _linked(periods: Sequence[Contributions], rules: Rules) -> list[float]:
             change[np.abs(change) <= 1e-9 * scale] = 0.0  # sums of floats differ in their last digits
             if both.sum() < least_groups(rules) or not publishable(change, rules.change_rules()):
                 raise refusal("growth")
+    parts = [dict(zip(names, row.tolist(), strict=True)) for row in table]
+    if any(betrays(parts[:later], parts[later], rules) for later in range(2, len(parts))):
+        raise refusal("growth")
     levels = [float(level) for level in table.sum(axis=1)]
     if min(levels) <= 0:
         raise UsageError(

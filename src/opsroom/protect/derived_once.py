@@ -8,7 +8,8 @@ and of all that share contributors with it. Who contributes in one period contri
 other periods there is the same output of the same cell, or none. Whether that is so, everybody can tell of what is
 out: it is looked at first, and where it is not, the contributions are never read. What two periods' outputs tell by
 their difference is a table of changes: the sums behind them differ by contributions of groups that changed, came, went
-or passed each other in rank, and must do so by enough of them, like a revision.
+or passed each other in rank, and must do so by enough of them, like a revision. What three or more tell together is
+judged, too (`opsroom.protect.together`).
 
 A refusal stands, too. A contributor who files another number of its own and asks again could find out at which
 number the answer changes, and with it what the others contribute; so a question that was refused is not judged anew
@@ -32,6 +33,7 @@ from opsroom.protect.judgement import Judgement
 from opsroom.protect.ledger import Head, Past
 from opsroom.protect.release import Release
 from opsroom.protect.rules import Rules
+from opsroom.protect.together import betrays
 
 SUFFIX = "derived"
 
@@ -130,7 +132,7 @@ def release_derived(
             read.append(asked())
         try:
             derived = read[0].derive(entry.rules)
-            if kin is not None and not all(_is_apart(read[0], kin.read(p.release), entry.rules) for p in same):
+            if kin is not None and not _stands_apart(read[0], [kin.read(p.release) for p in same], entry.rules):
                 raise refusal(FAMILY[read[0].kind])
             certificate = prove(read[0], derived, entry.rules)
         except (UsageError, DisclosureError):  # that somebody is below zero, or a value is missing, is told of nobody
@@ -145,6 +147,14 @@ def release_derived(
 
 def _refusal(statistic: str) -> DisclosureError:
     return refusal(FAMILY[statistic.partition(":")[0]])
+
+
+def _stands_apart(now: Asked, before: Sequence[Asked], rules: Rules) -> bool:
+    """Say whether an output and those of other periods tell of enough groups, two by two and all together."""
+    if not all(_is_apart(now, one, rules) for one in before):
+        return False
+    earlier = [one.behind(rules) for one in before]
+    return not any(betrays([parts[name] for parts in earlier], of, rules) for name, of in now.behind(rules).items())
 
 
 def _is_apart(now: Asked, before: Asked, rules: Rules) -> bool:
