@@ -135,6 +135,25 @@ def test_weights_are_by_distance_and_refused_models_lose_theirs_for_the_day() ->
     assert found[found["period"] == name(QUARTERS[22])]["past"].iloc[-1] == 21
 
 
+@pytest.mark.parametrize("rule", ["bates-granger", "log-score"])
+def test_of_a_quarter_the_nowcast_at_the_nearest_distance_counts(rule: Any) -> None:
+    """With vintages every ten days the later nowcasts, which knew more, say nothing of the earlier ones' errors."""
+    many = planted({"a": 0.5, "b": 1.5}, distances=(20, 10, 0))
+    frame = many.frame
+    far = frame["days_left"] == 20
+    cells = ["mean", *(f"q{100 * level:02.0f}" for level in LEVELS)]
+    moved = frame["model"].map({"a": 3.0, "b": -1.5}).where(far, 0.0)  # far from the end b is the better one
+    frame = frame.assign(**{cell: frame[cell] + moved for cell in cells})
+    found = pool(replace(many, frame=frame), rule)
+    alone = pool(replace(many, frame=frame[far]), rule)
+    mine = found.weights[found.weights["days_left"] == 20].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, alone.weights.reset_index(drop=True))
+    assert mine.loc[mine["model"] == "b", "weight"].iloc[-1] > 0.6
+    for cell in ("q05", "q84"):
+        here = found.to_frame()
+        np.testing.assert_array_equal(here.loc[here["days_left"] == 20, cell], alone.to_frame()[cell])
+
+
 def test_the_pools_density_is_the_mixture_or_the_normal_one_that_is_told() -> None:
     rng = np.random.default_rng(4)
     result = planted({"a": rng.normal(size=24), "b": 1.5 * rng.normal(size=24)})

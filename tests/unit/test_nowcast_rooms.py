@@ -64,16 +64,13 @@ def test_examples_are_consistent(room: str) -> None:
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("room", ROOMS)
-def test_the_real_files_have_the_columns_described(room: str) -> None:
+def test_the_real_files_have_the_columns_described(room: str, shared_data: Path) -> None:
     import pandas as pd
 
-    data = Path(__file__).parents[3] / "shared" / "data"
-    if not data.is_dir():
-        pytest.skip("the folder of shared data is not beside the checkout")
     (file,) = [
         path
         for folder in ("nowcast", "risk")
-        for path in (data / folder).iterdir()
+        for path in (shared_data / folder).iterdir()
         if path.suffix in (".csv", ".parquet") and path.name in (EXAMPLES / room / "README.md").read_text("utf-8")
     ]
     columns = set((pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, nrows=2)).columns)

@@ -162,8 +162,8 @@ def pool(
 
     Notes
     -----
-    A day's weights rest on the last nowcasts of each past quarter that were made at about the same distance (20 days)
-    and for which all members present have one. An outcome counts from the day on which a vintage has it, as it was then
+    A day's weights rest on one nowcast of each past quarter, made at the nearest distance (at most 20 days off; of two
+    as near the later), for which all members present have one. An outcome counts from the day on which a vintage has it, as it was then
     known; with no such quarter the weights are equal. Models that say the same to the last digit, on the day and in all
     those quarters, are one model, whose weight they share; so a copy of a model changes nothing. Where several weights
     would have had the same log score, those nearest to equal ones are taken; see `weights.log_score`. Members'
@@ -236,9 +236,15 @@ class _History:
             table["mean"].to_numpy(np.float64), table["stated"].to_numpy(np.float64),
         )  # fmt: skip
 
-    def last(self, day: pd.Timestamp, left: int, known: Any) -> dict[str, int]:
-        """Return quarter → row of the last nowcast before `day` at about the distance, of quarters known."""
-        rows = np.flatnonzero((self.days < np.datetime64(day)) & (np.abs(self.left - left) <= NEAR))
+    def nearest(self, day: pd.Timestamp, left: int, known: Any) -> dict[str, int]:
+        """Return quarter → row of the nowcast before `day` at the nearest distance, of quarters known.
+
+        Of two as near the later one. The last one within the span would always be one that knew more.
+        """
+        away = np.abs(self.left - left)
+        rows = np.flatnonzero((self.days < np.datetime64(day)) & (away <= NEAR))
+        # Days ascend: what is put in last is the nearest, and of two as near the later.
+        rows = rows[np.argsort(-away[rows], kind="stable")]
         return {self.periods[k]: int(k) for k in rows if self.periods[k] in known}
 
 
@@ -252,7 +258,7 @@ class _Past:
 
 
 def _past(histories: Sequence[_History], day: pd.Timestamp, left: int, known: Any) -> _Past:
-    rows = [history.last(day, left, known) for history in histories]
+    rows = [history.nearest(day, left, known) for history in histories]
     common = sorted(set.intersection(*(set(one) for one in rows)))
     outcome = np.array([known[q] for q in common])
     shape = (len(common), len(histories))
@@ -295,10 +301,14 @@ def _normal(
 ) -> dict[str, Any]:
     """A normal density about the pooled mean, its quantiles drawn towards the pool's own errors known by the day."""
     sd = float(mixture.weights @ mixture.sds)
+    near = [
+        row for row in rows
+        if row["day"] < day and row["period"] in known and abs(row["days_left"] - left) <= NEAR
+    ]  # fmt: skip
+    near.sort(key=lambda row: -abs(row["days_left"] - left))  # the nearest last, and of two as near the later
     past = {
         row["period"]: {"error": row["mean"] - known[row["period"]], "sd": row["sd"], "shock": row["shock"]}
-        for row in rows
-        if row["day"] < day and row["period"] in known and abs(row["days_left"] - left) <= NEAR
+        for row in near
     }
     levels, basis, count = quantiles(mixture.mean, sd, shock=shock, history=pd.DataFrame(list(past.values())))
     named = {f"q{100 * level:02.0f}": value for level, value in levels.items()}
