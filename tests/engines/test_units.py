@@ -133,7 +133,9 @@ def beyond(engine: Any) -> list[ibis.Table]:
 
 @pytest.mark.long
 def test_nothing_is_logged_when_spark_fails(spark, capfd):
-    for question in beyond(spark):
+    questions = beyond(spark)
+    capfd.readouterr()  # where Spark starts with this test, it says so
+    for question in questions:
         with pytest.raises(DataError, match="64 bits") as caught:
             verbs.collect(question)
         assert caught.value.__cause__ is None
