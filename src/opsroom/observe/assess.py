@@ -275,9 +275,7 @@ def _kept_out(watch: Watch) -> Iterator[Alarm]:
     yield Alarm("erased_unit", "note", words)
 
 
-def _refused(
-    spec: DatasetSpec, record: Delivery, watch: Watch, earlier: Sequence[QualityReport]
-) -> Iterator[Alarm]:
+def _refused(spec: DatasetSpec, record: Delivery, watch: Watch, earlier: Sequence[QualityReport]) -> Iterator[Alarm]:
     """Judge how many rows went to quarantine: a column that changed its type or codes refuses them row by row."""
     amiss = record.quarantined - sum(watch.kept_out.values())
     if amiss <= 0 or record.reason:
