@@ -62,6 +62,7 @@ def test_columns_and_currency_are_fitted() -> None:
     assert (spec.field("sales").column, spec.field("sales").currency) == ("Umsatz", "CHF")
     assert built_in("vintages", columns={"released_on": "published"}).known_at_field == "published"
     assert built_in("prices", frequency="Q").frequency == "Q"
+    assert built_in("load", provider="Grid Company", licence="CC BY").provider == "Grid Company"
     with pytest.raises(UsageError, match="colour"):
         built_in("vat", columns={"colour": "x"}, **LAW)
     with pytest.raises(NotFoundError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -14,6 +15,7 @@ import pytest
 
 from opsroom.base.errors import DataError, SpecError, UsageError
 from opsroom.base.specs import DatasetSpec
+from opsroom.observe.casting import cast
 from opsroom.observe.propose import Proposal, propose
 from opsroom.room.desks.levels import labels
 from opsroom.room.proposing import propose_dataset, register_proposal
@@ -389,3 +391,29 @@ def test_series_named_by_numbers_or_days_are_charted_as_they_are_stored(tmp_path
         with Room.open(tmp_path / name) as room:
             out = room.publish("2020-04-01")
         assert bool(desk) == bool(out), "a desk that is opened publishes"
+
+
+def test_moments_without_a_zone_are_of_the_zone_that_is_named(tmp_path: Path) -> None:
+    """The clock of Vienna skips two o'clock on 29 March 2020, and shows it twice on 25 October."""
+    stamps = ["29.03.2020 01:00", "29.03.2020 02:00", "29.03.2020 03:00", "25.10.2020 02:00", "25.10.2020 03:00"]
+    expected = [dt.datetime(2020, 3, 29, 0), None, dt.datetime(2020, 3, 29, 1), dt.datetime(2020, 10, 25, 0),
+                dt.datetime(2020, 10, 25, 2)]  # fmt: skip
+    file = write(tmp_path, "time,mw\n" + "".join(f"{stamp},{n}\n" for n, stamp in enumerate(stamps)))
+    (asked,) = [q for q in propose(file, PUBLIC).questions if q.id == "timezone"]
+    assert (asked.answer, asked.given) == ("UTC", False), "it is said to be assumed"
+    assert still_open(file, timezone="Mars") == {"timezone"}
+    spec = ready(file, timezone="Europe/Vienna")
+    assert spec.layout.timezone == "Europe/Vienna"
+    naive = [dt.datetime.strptime(stamp, "%d.%m.%Y %H:%M") for stamp in stamps]  # as a file has it
+    arrow = pa.array(naive, pa.timestamp("ms"))
+    texts = pa.array(stamps)
+    iso = pa.array([stamp.isoformat() for stamp in naive])
+    field = spec.field("time")
+    for column, own in ((arrow, field), (texts, field), (iso, replace(field, date_format=""))):
+        done = cast(column, own, None, layout=spec.layout)
+        told = [None if m is None else m.replace(tzinfo=None) for m in done.values.to_pylist()]
+        assert told == expected
+        assert [code for code, _ in done.faults] == ["OPS-D026"]
+    offset = cast(pa.array(["2020-10-25T02:00:00+01:00", "2020-10-25T02:00Z"]), replace(field, date_format=""), None,
+                  layout=spec.layout)  # fmt: skip
+    assert [m.hour for m in offset.values.to_pylist()] == [1, 2], "a zone that is named counts"

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +362,10 @@ def test_commands(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("Grid Co", "yes", "grid"),
     ]
     assert len(json.loads(call("provider", "history", "--json"))) == 2
+    with Room.open(room, actor="test") as opened:
+        opened.add_dataset(replace(opened.store.specs["grid"], name="nobodys", provider=""))
+    listed = json.loads(call("provider", "list", "--json"))
+    assert ("", "no", "nobodys") in {(p["provider"], p["registered"], p["datasets"]) for p in listed}
     assert json.loads(call("provider", "dropout", "Bank", "--as-of", str(DAY), "--json"))["datasets"] == ["bank"]
     assert "lost" in call("provider", "dropout", "Bank", "--as-of", str(DAY))
     check_event(json.loads(call("lineage", f"grid.levels@{DAY}", "--format", "openlineage")))

@@ -291,7 +291,7 @@ def test_a_sum_is_not_compared_where_rows_were_refused(store: Store, tmp_path: P
     file = tmp_path / "sales.csv"
     file.write_text("id,month,sales\n1,2020-01,5\n2,2020-01,x\n")
     report = deliver(store, file, 0, expected=Expected(rows=2, sums={"sales": 12}))
-    assert kinds(report) == ["control_total"]
+    assert kinds(report) == ["control_total", "rows_refused"]
 
 
 @given(

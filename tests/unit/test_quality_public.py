@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -98,3 +98,32 @@ def test_of_companies_a_few_are_always_missing() -> None:
     assert (usual.missing(confidential=True), usual.frozen(confidential=True)) == (0.05, 0.2)
     assert (usual.missing(confidential=False), usual.frozen(confidential=False)) == (0.0, 0.0)
     assert QualitySpec(missing_share=0.0, frozen_share=0.0).frozen(confidential=True) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "severity"), [(lambda m: True, "critical"), (lambda m: m == MONTHS + 3, "warning"), (lambda m: False, "")]
+)
+def test_a_column_that_turns_into_text_raises_an_alarm(
+    folder: tuple[Path, State], spoil: Callable[[int], bool], severity: str
+) -> None:
+    """Of the last month alone, too: what was accepted looks whole then, and as it was a month ago."""
+    path, state = folder
+    store = Store(path, [SPEC], state, threads=1, clock=lambda: datetime(2022, 1, 1, tzinfo=UTC))
+    for number in range(4):
+        rows = [(s, m, float(LEVELS[s, m])) for s in range(SERIES) for m in range(MONTHS + number + 1)]
+        table = pa.table(
+            {
+                "code": [f"S{s}" for s, _, _ in rows],
+                "month": pa.array([date(2019 + m // 12, m % 12 + 1, 1) for _, m, _ in rows]),
+                "value": [f"{v} p" if number == 3 and spoil(m) else str(v) for _, m, v in rows],
+            }
+        )
+        known = datetime(2020 + (6 + number) // 12, (6 + number) % 12 + 2, 10, tzinfo=UTC)
+        quality = ingest(store, store.spec("series"), table, known_at=known, actor="test").quality
+        assert quality is not None
+        told = [a.severity for a in quality.alarms if a.kind == "rows_refused"]
+        assert told == ([severity] if number == 3 and severity else [])
+    if severity == "critical":
+        assert quality.score is not None
+        assert quality.score <= 50
+    store.close()

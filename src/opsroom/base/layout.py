@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opsroom.base.date_formats import date_format
+from opsroom.base.errors import SettingsError
+from opsroom.base.periods import zone
 from opsroom.base.spec_toml import failure
 
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1257",
@@ -49,6 +51,9 @@ class Layout:
         the period, the columns whose names read as periods are turned; else all that no field names.
     known_at_format
         How the column `known_at_field` writes its days.
+    timezone
+        Zone of moments that name none, such as ``Europe/Vienna``; UTC where absent. Of an hour that the clock shows
+        twice the first is meant, and one that it skips is refused: who has both writes them with their offset.
     """
 
     encoding: str = ""
@@ -66,6 +71,7 @@ class Layout:
     header_to: str = ""
     cells_to: str = ""
     known_at_format: str = ""
+    timezone: str = ""
 
     def __post_init__(self) -> None:
         where = "[layout]"
@@ -88,6 +94,11 @@ class Layout:
         if self.period_parts and len(self.period_parts) not in (2, 3):
             raise failure(where, "period_parts are year and month, or year, month and day.", "Name two or three.")
         check_format(where, self.known_at_format)
+        if self.timezone:
+            try:
+                zone(self.timezone)
+            except (SettingsError, TypeError):
+                raise failure(where, "the time zone is not known.", 'Write it like "Europe/Vienna".') from None
 
     @property
     def plain_numbers(self) -> bool:

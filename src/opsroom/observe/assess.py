@@ -106,7 +106,7 @@ def _report(
     kept = 0
     if record.quarantine:
         kept = pq.read_metadata(store.path / "quarantine" / spec.name / record.quarantine).num_rows
-    alarms = [*_reconcile(record, watch, held, kept), *_kept_out(watch)]
+    alarms = [*_reconcile(record, watch, held, kept), *_kept_out(watch), *_refused(spec, record, watch, earlier)]
     rows = watch.facts() | {
         "accepted": record.accepted,
         "quarantined": record.quarantined,
@@ -273,6 +273,19 @@ def _kept_out(watch: Watch) -> Iterator[Alarm]:
         f"them is kept. To take later ones: opsroom store lift {numbers[0]}."
     )
     yield Alarm("erased_unit", "note", words)
+
+
+def _refused(spec: DatasetSpec, record: Delivery, watch: Watch, earlier: Sequence[QualityReport]) -> Iterator[Alarm]:
+    """Judge how many rows went to quarantine: a column that changed its type or codes refuses them row by row."""
+    amiss = record.quarantined - sum(watch.kept_out.values())
+    if amiss <= 0 or record.reason:
+        return
+    habit = _habit([_share(r.measures["rows"]["quarantined"], r.measures["rows"]["read"]) for r in earlier])
+    allowed = spec.quality.missing(confidential=spec.confidential) + (habit or 0.0)
+    if amiss > allowed * watch.rows_read:
+        words = f"{amiss:,} of {watch.rows_read:,} rows were refused; see opsroom quarantine list."
+        nothing = amiss == watch.rows_read
+        yield Alarm("rows_refused", "critical" if nothing else "note" if habit is None else "warning", words)
 
 
 def _came(

@@ -28,6 +28,7 @@ ALARMS: Mapping[str, str] = {
     "rows_not_reconciled": "Rows read, accepted, refused and repeated do not add up.",
     "control_total": "A control total of the provider could not be compared.",
     "row_cut": "A file ends at a spreadsheet's limit of rows.",
+    "rows_refused": "More rows went to quarantine than usual.",
     "rows_dropped": "The delivery holds far fewer rows than those before it.",
     "series_missing": "Series that reported before are missing from the newest period.",
     "series_shortened": "Series end earlier, or begin later, than they did.",

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from opsroom.base.date_formats import date_format
 from opsroom.base.errors import UsageError
 from opsroom.base.layout import PLAIN, Layout
-from opsroom.base.periods import Frequency, parse_moment, parse_period
+from opsroom.base.periods import Frequency, parse_moment, parse_period, zone
 from opsroom.base.specs import FieldSpec
 from opsroom.observe.quality import MAX_TEXT
 
@@ -95,7 +95,7 @@ def cast(
         case "boolean":
             return _to_boolean(column)
         case "datetime":
-            return _to_moment(column, field.date_format)
+            return _to_moment(column, field.date_format, layout.timezone)
         case _:
             return _to_day(column, frequency, field.date_format)
 
@@ -319,29 +319,48 @@ def read_period(word: str, frequency: Frequency, written: str = "") -> date:
     return parse_period(word, frequency)
 
 
-def read_moment(word: str, written: str = "") -> datetime:
-    """Read a moment as the provider writes it, or in ISO form; without a zone it is UTC.
+def read_moment(word: str, written: str = "", timezone: str = "") -> datetime:
+    """Read a moment as the provider writes it, or in ISO form; one that names no zone is of a zone, UTC where none.
 
     Raises
     ------
     UsageError
-        It is neither.
+        It is neither, or the zone's clock skips it.
     """
     if written:
         with contextlib.suppress(ValueError):
-            return parse_moment(date_format(written).read(word).isoformat())
-    return parse_moment(word)
+            return _placed(parse_moment(date_format(written).read(word).isoformat()), timezone)
+    moment = parse_moment(word)
+    return moment if _NAMES_ZONE.search(word.strip()) else _placed(moment, timezone)
 
 
-def _to_moment(column: pa.Array, written: str = "") -> Cast:
+_NAMES_ZONE = re.compile(r"(?:[Zz]|:\d{2}(?:[.,]\d+)?[+-]\d{2}(?::?\d{2}){0,2}|T\d{2}[+-]\d{2}(?::?\d{2})?)$", re.ASCII)
+
+
+def _placed(shown: datetime, timezone: str) -> datetime:
+    """Return the moment, UTC, at which a zone's clock shows what a moment shows; the first where it does so twice."""
+    if not timezone:
+        return shown
+    own = zone(timezone)
+    moment = shown.replace(tzinfo=own).astimezone(UTC)
+    if moment.astimezone(own).replace(tzinfo=UTC) != shown:
+        raise UsageError("the clock skips that moment.", remedy="Write it with its offset.")
+    return moment
+
+
+def _to_moment(column: pa.Array, written: str = "", timezone: str = "") -> Cast:
     kind = pa.timestamp("us", "UTC")
     if _is_text(column.type):
-        return _by_distinct(column, lambda word: read_moment(word, written), kind)
-    if pa.types.is_timestamp(column.type):
-        if column.type.tz:
-            return Cast(column.cast(kind))
-        return Cast(column.cast(pa.timestamp("us")).cast(kind))
-    raise UncastableError
+        return _by_distinct(column, lambda word: read_moment(word, written, timezone), kind)
+    if not pa.types.is_timestamp(column.type):
+        raise UncastableError
+    if column.type.tz:
+        return Cast(column.cast(kind))
+    shown = column.cast(pa.timestamp("us"))
+    if not timezone:
+        return Cast(shown.cast(kind))
+    placed = pc.assume_timezone(shown, timezone, ambiguous="earliest", nonexistent="earliest")
+    return _result(placed.cast(kind), ("OPS-D026", pc.not_equal(pc.local_timestamp(placed), shown)))
 
 
 def first_true(masks: list[tuple[str, str, pa.BooleanArray]], size: int) -> np.ndarray:

@@ -56,6 +56,8 @@ def built_in(
     currency: str = "",
     frequency: str = "",
     legal_basis: str = "",
+    provider: str = "",
+    licence: str = "",
 ) -> DatasetSpec:
     """Return a specification that ships with opsroom, fitted to an institution.
 
@@ -71,6 +73,8 @@ def built_in(
         For a dataset of series: ``M``, ``Q``, ``A`` …, where it is not the shipped one.
     legal_basis
         By which the room may hold confidential data; needed for those.
+    provider, licence
+        Who delivers it, by the name under which agreements are registered, and on what terms.
 
     Raises
     ------
@@ -106,6 +110,8 @@ def built_in(
         fields=tuple(_fitted(f, columns.get(f.name, ""), currency) for f in spec.fields),
         known_at_field=columns.get(spec.known_at_field, spec.known_at_field),
         legal_basis=legal_basis if spec.confidential else "",
+        provider=provider or spec.provider,
+        licence=licence or spec.licence,
         frequency=str(Frequency(frequency)) if frequency in set(Frequency) else frequency or spec.frequency,
     )
 

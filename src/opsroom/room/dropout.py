@@ -109,7 +109,7 @@ def dropout(room: Room, provider: str, as_of: AsOf = None) -> Dropout:
         The day is not a publication day, or the room's database is not a file.
     """
     room.guard.require("scan", whole=True)
-    gone = datasets_of(room.store, provider)
+    gone = datasets_of(room.store, provider) if provider else []
     if not gone:
         raise NotFoundError(
             f"provider {provider!r} has no dataset in the room.",

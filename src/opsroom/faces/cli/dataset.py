@@ -29,6 +29,8 @@ def dataset_add(
     currency: str = "",
     frequency: str = "",
     legal_basis: str = "",
+    provider: str = "",
+    licence: str = "",
 ) -> None:
     """Register datasets by their specifications, or built-in ones by name; a built-in one opens its desk.
 
@@ -48,6 +50,10 @@ def dataset_add(
         Of a built-in dataset of series: M, Q, A, where it is not the built-in one.
     legal_basis
         By which the room may hold a confidential built-in dataset.
+    provider
+        Of a built-in dataset: who delivers it, by the name in providers.toml.
+    licence
+        Of a built-in dataset: its licence, or on what terms it is held.
     """
     if bool(files) == bool(built_in):
         raise UsageError(
@@ -62,7 +68,15 @@ def dataset_add(
 
             columns = _pairs(column or [], "a column is mapped field=column.")
             specs = [
-                shipped(name, columns=columns, currency=currency, frequency=frequency, legal_basis=legal_basis)
+                shipped(
+                    name,
+                    columns=columns,
+                    currency=currency,
+                    frequency=frequency,
+                    legal_basis=legal_basis,
+                    provider=provider,
+                    licence=licence,
+                )
                 for name in built_in
             ]
             for spec in specs:

@@ -16,7 +16,7 @@ provider = App(name="provider", help="Who provides data, until when, and what th
 
 @provider.command(name="list")
 def provider_list(*, room: RoomPath = Path(), json: Json = False) -> None:
-    """List providers with their agreements and datasets; those in no registry are shown, too.
+    """List providers with their agreements and datasets; those in no registry, and datasets of none, are shown, too.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def provider_list(*, room: RoomPath = Path(), json: Json = False) -> None:
     from opsroom.room.providers import datasets_of
 
     with open_room(room) as opened:
-        named = {spec.provider for spec in opened.store.specs.values() if spec.provider}
+        named = {spec.provider for spec in opened.store.specs.values()}
         rows = []
         for name in sorted(named | set(opened.providers)):
             one = opened.providers.get(name)

@@ -15,7 +15,7 @@ from opsroom.base.periods import Frequency
 from opsroom.base.specs import SYSTEM_COLUMNS, DatasetSpec, FieldSpec, FieldType
 from opsroom.observe.casting import read_period
 from opsroom.observe.propose.keys import find_key
-from opsroom.observe.propose.periods import Period, find_period, is_time, known_column, written_as
+from opsroom.observe.propose.periods import Period, ask_zone, find_period, is_time, known_column, written_as
 from opsroom.observe.propose.profile import Column, Profile
 from opsroom.observe.propose.questions import Interview
 from opsroom.observe.propose.shapes import CURRENCIES
@@ -101,7 +101,7 @@ def draft(
     )
     known = known_column(profile, interview)
     period = find_period(profile, known, interview)
-    layout = _numbers(profile, layout, interview)
+    layout = replace(_numbers(profile, layout, interview), timezone=ask_zone(profile, period, interview))
     if known:
         layout = replace(layout, known_at_format=written_as(profile.columns[known], interview)[0])
     dropped = _dropped(profile, interview, confidential)

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from opsroom.base.periods import Frequency, period_start
+from opsroom.base.errors import SettingsError
+from opsroom.base.periods import Frequency, period_start, zone
 from opsroom.observe.propose.profile import Column, Profile
 from opsroom.observe.propose.questions import Interview
 from opsroom.observe.propose.shapes import (
@@ -239,6 +240,29 @@ def _of_parts(profile: Profile, parts: tuple[str, ...]) -> Period:
         except (TypeError, ValueError):
             continue
     return Period(rhythm(found), parts=parts)
+
+
+def ask_zone(profile: Profile, period: Period | None, interview: Interview) -> str:
+    """Return the zone of a period's moments that name none: empty where they do, or where it is UTC."""
+    if period is None or period.frequency != "H" or not period.column:
+        return ""
+    column = profile.columns[period.column]
+    kind = profile.sample.schema.field(period.column).type
+    if (column.kind == "datetime" and getattr(kind, "tz", None)) or (column.kind == "text" and not period.written
+                                                                     and column.zoned):  # fmt: skip
+        return ""
+    said = interview.ask(
+        "timezone",
+        f"The moments of {period.column!r} name no time zone: of which are they? (UTC, Europe/Vienna, ...)",
+        default="UTC",
+        required=True,
+    )
+    try:
+        zone(said)
+    except SettingsError:
+        interview.reject("timezone", "That is no time zone.")
+        return ""
+    return "" if said == "UTC" else said
 
 
 def _of_column(column: Column, interview: Interview) -> Period:

@@ -17,6 +17,7 @@ from opsroom.observe.propose.shapes import (
     MOMENT_FORMATS,
     PERIOD_FORMATS,
     iso_moment,
+    names_zone,
     read_number,
     reader_of,
 )
@@ -71,6 +72,8 @@ class Column:
         Format → rows of the studied ones that read so.
     days
         Format → distinct days, as far as remembered.
+    clock, zoned
+        Whether some tell a time of day; whether texts that are moments in ISO form name their zone.
     texts
         Distinct texts → rows, as far as remembered.
     complete
@@ -94,6 +97,7 @@ class Column:
     dates: Counter[str] = field(default_factory=Counter)
     days: dict[str, set[date]] = field(default_factory=dict)
     clock: bool = False
+    zoned: bool = False
     texts: Counter[str] = field(default_factory=Counter)
     complete: bool = True
     longest: int = 0
@@ -261,6 +265,7 @@ def _read_dates(column: Column, word: str, count: int) -> None:
         if moment is None or (written in ("%Y", "%Y.0", "%Y%m", "%Y%m%d") and moment.year not in _YEAR):
             continue
         column.dates[written] += count
+        column.zoned |= written == ISO_MOMENT and names_zone(word)
         days = column.days.setdefault(written, set())
         if len(days) < REMEMBERED:
             days.add(moment.date())

@@ -111,6 +111,11 @@ ISO_MOMENT = "iso"
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?", re.ASCII)
 
 
+def names_zone(word: str) -> bool:
+    """Whether a moment in ISO form ends in its zone."""
+    return re.search(r"(?:Z|[+-]\d{2}(?::?\d{2})?)$", word[16:], re.ASCII) is not None
+
+
 def iso_moment(word: str) -> datetime | None:
     """Return a moment in ISO form as its clock shows it, or None."""
     if not _MOMENT.fullmatch(word):
