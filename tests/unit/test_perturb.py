@@ -332,3 +332,43 @@ def test_what_the_manual_does_not_promise_is_so() -> None:
     difference = counted(frame, "cell", totals=False) - counted(without, "cell", totals=False)
     assert difference.mean() == pytest.approx(1, abs=4 * math.sqrt(6 / pairs))
     assert difference.std() / math.sqrt(pairs) == pytest.approx(0.24, abs=0.06)
+
+
+def test_a_group_has_one_key_whatever_column_its_id_stands_in() -> None:
+    """Once an id is missing somewhere pandas makes all of them floats: 7 and 7.0 had two keys, and two noises."""
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"group": rng.integers(1, 90, 300), "region": rng.choice(["R1", "R2"], 300), "sales": 10})
+    options = {"by": ["region"], "unit": "group", "profile": PROFILE, "secret": SECRET}
+    counts = perturb_counts(frame, **options)
+    sums = perturb_magnitudes(frame, measure="sales", **options)
+    for dtype in ("float64", "Int64", "category", "object", "int64[pyarrow]", "str"):
+        other = frame.astype({"group": dtype})
+        pd.testing.assert_frame_equal(perturb_counts(other, **options), counts, obj=dtype)
+        pd.testing.assert_frame_equal(perturb_magnitudes(other, measure="sales", **options), sums, obj=dtype)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "code"),
+    [
+        ({"region": "_T"}, {}, "OPS-U391"),
+        ({"sales": 2**60}, {}, "OPS-U391"),
+        ({}, {"by": ["region", "region"]}, "OPS-U136"),
+        ({}, {"by": ["group"]}, "OPS-U136"),
+        ({}, {"measure": "region"}, "OPS-U136"),
+        ({"sales": "5"}, {}, "OPS-U382"),
+        ({"sales": np.inf}, {}, "OPS-U001"),
+        ({}, {"secret": "text" * 8}, "OPS-U135"),
+    ],
+)
+def test_what_makes_no_perturbed_table_is_said(change: dict, options: dict, code: str) -> None:
+    frame = pd.DataFrame({"group": range(40), "region": ["R1", "R2"] * 20, "sales": 10}).assign(**change)
+    given_ = {"by": ["region"], "unit": "group", "measure": "sales", "profile": PROFILE, "secret": SECRET} | options
+    with pytest.raises(UsageError) as caught:
+        perturb_magnitudes(frame, **given_)
+    assert caught.value.code == code
+
+
+def test_a_dimension_called_count_is_not_overwritten() -> None:
+    frame = pd.DataFrame({"group": range(40), "count": ["R1", "R2"] * 20})
+    with pytest.raises(UsageError, match="OPS-U391"):
+        perturb_counts(frame, by=["count"], unit="group", profile=PROFILE, secret=SECRET)

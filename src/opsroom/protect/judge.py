@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ from opsroom.protect.quantities import REST, Key, Quantities, read_quantities, t
 from opsroom.protect.rules import Rules
 from opsroom.protect.shield import Shielded, shield
 from opsroom.protect.system import System, components, relations
-from opsroom.protect.vintage import compare
+from opsroom.protect.vintage import compare, together
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -200,7 +200,30 @@ def _identify(quantities: Quantities, relevant: Sequence[_Slice], rules: Rules, 
             sensitive[at, q] = True
             below[at, q] = np.maximum(below[at, q], np.minimum(width, quantities.value[at, q] - quantities.base[at, q]))
             above[at, q] = np.maximum(above[at, q], _believable(quantities, at, q, width))
+    for row, q, least in _told_together(quantities, relevant, fresh, rules):
+        one, wide = np.array([row]), np.array([least])
+        sensitive[row, q] = True
+        below[row, q] = max(below[row, q], min(least, quantities.value[row, q] - quantities.base[row, q]))
+        above[row, q] = max(above[row, q], float(_believable(quantities, one, q, wide)[0]))
     return numbers, replace(quantities, sensitive=sensitive, below=below, above=above)
+
+
+def _told_together(
+    quantities: Quantities, relevant: Sequence[_Slice], fresh: Flags, rules: Rules
+) -> Iterator[tuple[int, int, float]]:
+    """Yield new quantities that tell of few together with several earlier vintages, with how wide they must stay."""
+    out: dict[tuple[int, int], dict[int, Floats]] = {}
+    new = [(r, q) for r, q in np.argwhere(fresh & quantities.present).tolist()] if len(relevant) > 1 else []
+    for earlier in relevant if new else ():
+        j = earlier.judgement
+        place = [j.names.index(name) if name in j.names else -1 for name in quantities.names]
+        for r, q in new:
+            old, p = earlier.row_of.get(quantities.keys[r], -1), place[q]
+            if old >= 0 and p >= 0 and j.present[old, p] and j.known[old, p]:
+                out.setdefault((r, q), {})[int(j.numbers[old, p])] = j.sketch[old, p]
+    for (r, q), vintages in out.items():
+        if len(vintages) > 1 and (width := together(np.stack(list(vintages.values())), quantities.sketch[r, q], rules)):
+            yield r, q, width
 
 
 def _believable(quantities: Quantities, rows: Ints, position: int, width: Floats) -> Floats:

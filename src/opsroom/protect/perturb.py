@@ -30,12 +30,14 @@ import numpy as np
 import pandas as pd
 
 from opsroom.base.errors import UsageError
+from opsroom.protect.microdata import numbers, texts
 from opsroom.protect.ptable import PTable, make_ptable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOTAL = "_T"
+COUNT = "count"
 LEAST_SECRET = 16
 
 
@@ -129,6 +131,7 @@ def perturb_counts(
     UsageError
         A column is missing or holds nulls, or the secret is too short.
     """
+    by = [by] if isinstance(by, str) else list(by)
     rows = _contributions(frame, by, unit, None, totals=totals)
     cells = _cells(rows, by, _keys(rows[unit], secret))
     noise = profile.ptable.look_up(cells.counts, _uniform(cells.keys, _tag(secret, "count")))
@@ -176,6 +179,7 @@ def perturb_magnitudes(
     :math:`x_1` (of values of one sign). Both have mean zero over the keys. A cell whose contributions are all zero
     stays zero.
     """
+    by = [by] if isinstance(by, str) else list(by)
     rows = _contributions(frame, by, unit, measure, totals=totals)
     keys = _keys(rows[unit], secret)
     cells = _cells(rows, by, keys)
@@ -201,7 +205,7 @@ def record_keys(groups: Sequence[str], secret: bytes) -> NDArray[np.uint64]:
     UsageError
         If the secret is shorter than 16 bytes.
     """
-    if len(secret) < LEAST_SECRET:
+    if not isinstance(secret, bytes | bytearray) or len(secret) < LEAST_SECRET:
         raise UsageError(
             "the secret of a perturbation has 16 bytes or more.", remedy="Use room_secret().", code="OPS-U135"
         )
@@ -228,14 +232,7 @@ def _contributions(
     frame: pd.DataFrame, by: Sequence[str], unit: str, measure: str | None, *, totals: bool
 ) -> pd.DataFrame:
     """Return one row for each group and cell, with the group's contribution; totals included."""
-    names = [*by, unit, *([] if measure is None else [measure])]
-    missing = [name for name in names if name not in frame.columns]
-    if missing or not by or frame[names].isna().any(axis=None):
-        raise UsageError(
-            "a perturbed table needs its dimensions, its unit and its measure in every row, without nulls.",
-            remedy="Name columns that are there, and leave rows without a code out.",
-            code="OPS-U136",
-        )
+    frame = _checked(frame, by, unit, measure)
     parts = []
     for size in range(len(by), -1, -1) if totals else [len(by)]:
         for kept in combinations(by, size):
@@ -244,6 +241,36 @@ def _contributions(
             part[[name for name in by if name not in kept]] = TOTAL
             parts.append(part.astype(dict.fromkeys(kept, "str")))
     return pd.concat(parts, ignore_index=True)
+
+
+def _checked(frame: pd.DataFrame, by: Sequence[str], unit: str, measure: str | None) -> pd.DataFrame:
+    """Return the columns that are needed: codes and groups as texts, so that 7 and 7.0 have one key, and numbers."""
+    names = [*by, unit, *([] if measure is None else [measure])]
+    columns = list(getattr(frame, "columns", ()))
+    once = len(set(names)) == len(names) and all(columns.count(name) == 1 for name in names)
+    if not once or not by or frame[names].isna().any(axis=None):
+        raise UsageError(
+            "a perturbed table needs its dimensions, its unit and its measure in every row, without nulls, and each "
+            "column once.",
+            remedy="Name columns that are there, and leave rows without a code out.",
+            code="OPS-U136",
+        )
+    found = pd.DataFrame({name: texts(frame[name]) for name in [*by, unit]})
+    if any((found[name] == TOTAL).any() for name in by) or (measure or COUNT) in by:
+        raise UsageError(
+            f"a dimension of a perturbed table holds {TOTAL!r}, or has the name of its numbers.",
+            remedy="Give the total another code, or the dimension another name.",
+            code="OPS-U391",
+        )
+    if measure is not None:
+        amount = numbers(frame[measure], measure)
+        whole = pd.api.types.is_integer_dtype(frame[measure].dtype) or pd.api.types.is_bool_dtype(frame[measure].dtype)
+        if whole and np.abs(amount).sum() >= 2.0**62:
+            raise UsageError(
+                f"column {measure!r} is too large to be added up.", remedy="Use a larger unit.", code="OPS-U391"
+            )
+        found[measure] = frame[measure].to_numpy(dtype=np.int64) if whole else amount
+    return found
 
 
 def _keys(groups: pd.Series[str], secret: bytes) -> NDArray[np.uint64]:

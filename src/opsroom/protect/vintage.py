@@ -6,12 +6,14 @@ known: a *sketch* holds, for each cell, the sums over 2 × 32 random sets of gro
 changed are no more than the groups that changed, so counting sets errs towards caution; a set's change
 takes the place of a group's in the rules on magnitudes, as if its members were one holding. Two
 independent families of sets must both pass, so that large opposite changes can hide each other only
-if the groups share a set in both (chance 1/1024 a pair).
+if the groups share a set in both (chance 1/1024 a pair). More than two vintages are judged by the same sketches, since
+these add up like the numbers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -72,3 +74,45 @@ def compare(old: Floats, new: Floats, old_sketch: Floats, new_sketch: Floats, ru
         safe &= ~judged.sensitive(total, least, tops, total)
     size = np.where(known, delta.sum(axis=2).max(axis=1), np.maximum(np.abs(new), np.abs(old)))
     return Change(same, safe & ~same, judged.interval / 100 * size)
+
+
+MOST = 6
+"""How many earlier vintages of a number are looked at together, those that came out last."""
+
+
+def together(old: Floats, new: Floats, rules: Rules) -> float:
+    """Return how wide a new vintage of one quantity must stay open for what it tells with several earlier ones.
+
+    Where units' numbers go back and forth, vintages of which any two differ by enough groups may together leave one:
+    if A, B and C change first, then A, D and E instead, and B, C, D and E at last, the second and the third less the
+    first and the fourth are twice what A changed. So all sums and differences are tried that use each vintage at
+    most once, and the new one. Only what cancels out entirely counts: that other changes nearly do is chance, and
+    nobody can tell which.
+
+    Parameters
+    ----------
+    old
+        Sketches of vintages that are out, earliest first, shape (vintages, families, sets); only the last `MOST`
+        that are known count.
+    new
+        That of the new vintage, shape (families, sets).
+    rules
+        The primary rules.
+
+    Returns
+    -------
+    float
+        Half the width of an interval; 0 where nothing is told.
+    """
+    known = old[np.isfinite(old).all(axis=(1, 2))][-MOST:]
+    if len(known) < 2 or not np.isfinite(new).all():
+        return 0.0
+    steps = np.array(list(product((-1.0, 0.0, 1.0), repeat=len(known))))
+    steps = steps[(steps.sum(axis=1) > 0) & (np.abs(steps).sum(axis=1) > 1)]  # the other signs say the same
+    scale = max(np.abs(new).max(), np.abs(known).max())
+    left = np.abs(np.tensordot(steps, known - new, axes=1))
+    left[left <= 1e-9 * scale * np.abs(steps).sum(axis=1)[:, None, None]] = 0.0
+    groups = (left > 0).sum(axis=2).max(axis=1)
+    few = (groups > 0) & (groups < rules.change_rules().min_contributors)
+    size = left.sum(axis=2).max(axis=1) / steps.sum(axis=1)
+    return float(rules.interval / 100 * size[few].max(initial=0.0))
