@@ -163,11 +163,11 @@ def pool(
     Notes
     -----
     A day's weights rest on one nowcast of each past quarter, made at the nearest distance (at most 20 days off; of two
-    as near the later), for which all members present have one. An outcome counts from the day on which a vintage has it, as it was then
-    known; with no such quarter the weights are equal. Models that say the same to the last digit, on the day and in all
-    those quarters, are one model, whose weight they share; so a copy of a model changes nothing. Where several weights
-    would have had the same log score, those nearest to equal ones are taken; see `weights.log_score`. Members'
-    densities are normal, with the standard deviation that goes with their quantiles.
+    as near the later), for which all members present have one. An outcome counts from the day on which a vintage has
+    it, as it was then known; with no such quarter the weights are equal. Models that say the same to the last digit, on
+    the day and in all those quarters, are one model, whose weight they share; so a copy of a model changes nothing.
+    Where several weights would have had the same log score, those nearest to equal ones are taken; see
+    `weights.log_score`. Members' densities are normal, with the standard deviation that goes with their quantiles.
 
     The density under ``"log-score"`` and ``"equal"`` is the mixture: its mean, standard deviation and quantiles. Under
     ``"bates-granger"`` it is normal about the pooled mean; its standard deviation is the weighted mean of the members'
