@@ -73,7 +73,7 @@ def run(size: int | None = None) -> dict[str, Any]:
     for name, span in SPANS.items():
         out |= {f"{name} {key}": value for key, value in told(found, *span).items()}
     begun = time.process_time()
-    told_also = {name: models[name] for name in ("gaussian", "robust", "volatility alone")}
+    told_also = {name: models[name] for name in ("gaussian", "robust", "volatility alone", "ar2")}
     for label, shift in HORIZONS.items():
         there = {day: panel for day, panel in pseudo(here, shift)[0].items() if str(day) < "2020"}
         chosen = dict(list(there.items())[-(size or len(there)) :])

@@ -82,7 +82,7 @@ def levels() -> tuple[pd.DataFrame, list[SeriesSpec], dict[str, float]]:
 
 
 def told(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return errors of each method, coverage of the two that have bands, and the test of the pool's errors."""
+    """Return errors of each method, coverage of the bands, and the test of the pool's errors."""
     rows = rows.dropna(subset=["error"])
     if rows.empty:
         return {}
@@ -90,9 +90,13 @@ def told(rows: pd.DataFrame) -> dict[str, Any]:
     for name, column in METHODS.items():
         out[f"{name} rmse"] = round(float(np.sqrt((rows[column] ** 2).mean())), 3)
         out[f"{name} mae"] = round(float(rows[column].abs().mean()), 3)
-    for name, low, high in (("nowcast", "lower90", "upper90"), ("pool", "pool_lower90", "pool_upper90")):
+    for name, low, high in (
+        ("nowcast cover68", "lower68", "upper68"),
+        ("nowcast cover90", "lower90", "upper90"),
+        ("pool cover90", "pool_lower90", "pool_upper90"),
+    ):
         inside = (rows["first_release"] >= rows[low]) & (rows["first_release"] <= rows[high])
-        out[f"{name} cover90"] = round(float(inside.mean()), 3)
+        out[name] = round(float(inside.mean()), 3)
     out["pool ratio"] = round(out["pool rmse"] / out["nowcast rmse"], 3)
     by_quarter = rows.assign(a=rows["pool_error"] ** 2, b=rows["error"] ** 2).groupby("quarter")[["a", "b"]].mean()
     try:

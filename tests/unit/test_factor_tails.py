@@ -93,4 +93,12 @@ def test_the_parts_are_what_the_variance_lacks_without_them() -> None:
         assert said.wobble == pytest.approx(wobble_of(parts, (said.sd / fitted.parameters.scale[column]) ** 2))
         low, high = said.band(0.68)
         assert 0.7 * 1.98 * said.sd < high - low < 0.99 * 1.98 * said.sd
+        # A normal error that the model does not know of makes the whole more nearly normal.
+        wide = fitted.nowcast(series, period, beyond=2.0 * said.sd)
+        assert (wide.mean, wide.filter_sd) == (said.mean, said.filter_sd)
+        assert wide.sd == pytest.approx(np.sqrt(5.0) * said.sd)
+        assert wide.wobble == pytest.approx(wobble_of(parts, (wide.sd / fitted.parameters.scale[column]) ** 2))
+        assert wide.wobble < said.wobble
+        low, high = wide.band(0.68)
+        assert high - low == pytest.approx(2 * half_width(0.84, wide.wobble) * wide.sd)
     assert DynamicFactorModel().fit(x[:-2], y[:-1], tol=1e-5).nowcast("gdp", "2011-Q4").wobble == 0.0

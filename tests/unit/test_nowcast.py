@@ -115,6 +115,11 @@ def test_a_nowcast_knows_the_quarter() -> None:
     assert result.next_release is not None
     assert result.next_release.date > day
     assert (q.basis, q.shock) == ("model", False)
+    # Its shape is that of the model's Student errors: narrower in the middle than a normal one of that deviation.
+    model = result.workings.fitted.nowcast("gdp", "2020-Q2")
+    assert (q.deviation, q.lower68, q.upper90) == (model.sd, *(model.quantiles[level] for level in (0.16, 0.95)))
+    assert model.wobble > 0.1
+    assert q.upper68 - q.growth < 0.98 * 0.9945 * q.deviation
     assert "not annualised" in result.summary()
     assert "2014" in result.cite()
     with pytest.raises(NotFoundError, match="2010-Q1"):
@@ -211,6 +216,12 @@ def test_one_wild_number_moves_little_and_a_common_shock_much() -> None:
     assert found.headline.shock
     assert found.headline.basis == "model-only-in-shock"
     assert found.headline.deviation > plain.headline.deviation
+    # What the models disagree on is part of the error, and of its shape.
+    q = found.headline
+    beyond = float(np.hypot(q.growth - q.bridge, q.discord))
+    model = found.workings.fitted.nowcast("gdp", q.quarter, beyond=beyond)
+    assert (q.deviation, q.upper68) == (model.sd, model.quantiles[0.84])
+    assert model.sd > beyond > 0
 
 
 def test_a_crisis_does_not_rewrite_the_parameters() -> None:

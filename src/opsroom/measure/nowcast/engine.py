@@ -14,7 +14,6 @@ from opsroom.measure.nowcast.benchmark import ar1, bridge
 from opsroom.measure.nowcast.dfm.grid import gather
 from opsroom.measure.nowcast.dfm.model import DynamicFactorModel, FittedFactorModel
 from opsroom.measure.nowcast.dfm.parameters import FactorParameters
-from opsroom.measure.nowcast.dfm.results import quantiles
 from opsroom.measure.nowcast.dfm.robust import Robust
 from opsroom.measure.nowcast.panel import COMMON, Panel, blocks_of, build_panel, label, quarter_of
 from opsroom.measure.nowcast.releases import NextRelease, period_end, upcoming
@@ -224,17 +223,17 @@ def _one(
     grid: Panel, fitted: FittedFactorModel, target: str, quarter: pd.Period, horizon: int, history: pd.DataFrame | None
 ) -> QuarterNowcast:
     row = grid.index(quarter)
-    found = fitted.nowcast(target, quarter)
-    deviation = found.sd
+    past = alike(history, horizon)
+    found = fitted.nowcast(target, quarter, history=past)
     naive, bridged = ar1(grid, row), bridge(grid, row)
     if found.shock:
         # In a shock one does not know which relation still holds: what the models disagree on, and what the
         # indicators, each by its own bridge, disagree on, is part of the error.
-        deviation = float(np.sqrt(deviation**2 + (found.mean - bridged.growth) ** 2 + bridged.discord**2))
-    past = alike(history, horizon)
-    levels, basis, count = quantiles(found.mean, deviation, shock=found.shock, history=past)
+        beyond = float(np.hypot(found.mean - bridged.growth, bridged.discord))
+        found = fitted.nowcast(target, quarter, history=past, beyond=beyond)
+    levels = found.quantiles
     said = {
-        "growth": found.mean, "deviation": deviation, "bridge": bridged.growth, "bridge_deviation": bridged.deviation,
+        "growth": found.mean, "deviation": found.sd, "bridge": bridged.growth, "bridge_deviation": bridged.deviation,
         "ar1": naive.growth, "ar1_deviation": naive.deviation, "discord": bridged.discord, "shock": float(found.shock),
     }  # fmt: skip
     pool = together(said, history, horizon)
@@ -243,13 +242,13 @@ def _one(
         quarter=label(quarter),
         horizon_days=horizon,
         growth=found.mean,
-        deviation=deviation,
+        deviation=found.sd,
         lower68=levels[0.16],
         upper68=levels[0.84],
         lower90=levels[0.05],
         upper90=levels[0.95],
-        basis=basis,
-        past=count,
+        basis=found.basis,
+        past=found.past,
         shock=found.shock,
         ar1=naive.growth,
         ar1_deviation=naive.deviation,

@@ -315,8 +315,9 @@ class FittedFactorModel:
         return pd.DataFrame(np.exp(0.5 * both), index=self.grid.months, columns=["factors", *self.grid.names])
 
     def nowcast(
-        self, target: str, period: object, *, history: pd.DataFrame | None = None, parameter_uncertainty: bool = True
-    ) -> NowcastResult:
+        self, target: str, period: object, *, history: pd.DataFrame | None = None, parameter_uncertainty: bool = True,
+        beyond: float = 0.0,
+    ) -> NowcastResult:  # fmt: skip
         """Nowcast one series in one period; a known value is itself.
 
         Parameters
@@ -330,6 +331,9 @@ class FittedFactorModel:
             drawn towards them.
         parameter_uncertainty
             Add the uncertainty of estimated parameters.
+        beyond
+            Standard deviation, in the target's units, of a further normal error that the model does not know of, such
+            as what other models disagree on with it in a shock.
 
         Raises
         ------
@@ -356,10 +360,11 @@ class FittedFactorModel:
         mean = float(self.parameters.center[column]) + scale * found.mean
         if self.level is not None:
             mean += float(placed(self.level, self.grid, view.grid)[row, column])
-        sd = scale * float(np.sqrt(variance + own))
+        total = variance + own + (beyond / scale) ** 2
+        sd = scale * float(np.sqrt(total))
         shock = in_shock(view, row)
-        moving = np.log1p(doubt / (variance + own) ** 2) if doubt > 0 else 0.0
-        wobble = float(np.sqrt(moving + wobble_of(parts, variance + own) ** 2))
+        moving = np.log1p(doubt / total**2) if doubt > 0 else 0.0
+        wobble = float(np.sqrt(moving + wobble_of(parts, total) ** 2))
         levels, basis, past = quantiles(mean, sd, shock=shock, history=history, wobble=wobble)
         return NowcastResult(
             target, self.grid.label(row, column), mean, sd, levels, scale * float(np.sqrt(variance)),
