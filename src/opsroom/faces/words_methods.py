@@ -94,8 +94,11 @@ METHODS: dict[str, str] = {
         "Sections that hold stocks, order, hire, fire and ration their customers, day by day, after Pichler et al. "
         "(2022). What a section can do is what was measured of it; beyond the last figure, losses keep their "
         "proportion to restrictions. The band is that of drawn assumptions (who can do without what, stocks, losses, "
-        "fear); it knows nothing of what the model leaves out. What one company's failure would cost is what would be "
-        "lost if nobody found another supplier, as a mean of the section (docs/methods/propagation.md)."
+        "fear); it knows nothing of what the model leaves out. Losses are spread over regions by what was published of "
+        "each and by restrictions there, with public weights; regions sell into one market, so that a section's output "
+        "is divided by what each region can still make. A scenario file adds shocks of its own after the last "
+        "measurement; by whose word stands in the release's facts. What one company's failure would cost is what "
+        "would be lost if nobody found another supplier, as a mean of the section (docs/methods/propagation.md)."
     ),
     "how.credit_region": (
         "Credit over a year's output, and how that ratio changed over two years, divided between credit and output by "
