@@ -25,14 +25,9 @@ def scenario_check(file: Path, /, *, room: Path | None = None, json: Json = Fals
     json
         Print one JSON object.
     """
-    from opsroom.base.codes import NACE_SECTIONS
-    from opsroom.base.settings import RoomSettings
-    from opsroom.decide.propagation import read_scenario
+    from opsroom.room.scenarios import checked_scenario
 
-    regions = None
-    if room is not None:
-        regions = [region.code for region in RoomSettings.load(room / "room.toml").regions] or None
-    found = read_scenario(file, sections=list(NACE_SECTIONS), regions=regions)
+    found = checked_scenario(file, room=room)
     if json:
         emit_json(
             {"name": found.name, "source": found.source, "lift_weeks": found.lift_weeks, "shocks": len(found.shocks),

@@ -195,7 +195,7 @@ def regions(desk: Desk) -> Figure | None:
     names = list(dict.fromkeys(str(r["scenario"]) for r in rows))
     at = {name: {str(r["region"]): r for r in rows if r["date"] == end and r["scenario"] == name} for name in names}
     first, last = at[names[0]], at[names[-1]]
-    shown = [
+    shown: list[dict[str, Any]] = [
         {"region": code, "name": region_name(desk, code), **{k: row.get(k) for k in ("output", "lower", "upper")}}
         | ({"last": last[code]["output"]} if len(names) > 1 and code in last else {})
         for code, row in sorted(first.items(), key=lambda one: (float(one[1]["output"]), one[0]))
