@@ -252,7 +252,7 @@ def _cells(rows: Sequence[Mapping[str, Any]], facts: Sequence[Mapping[str, Any]]
         dimensions=("warning",),
         measures=(Measure("value", "public", "", attached=(*TEXTS, *NUMBERS, *TRACK), decimals=2),),
         frame=frame,
-        method="warnings",
+        method="warnings-1",
         unit_kind="public",
         facts={"rules": [dict(one) for one in facts], "standing": standing},
     )
