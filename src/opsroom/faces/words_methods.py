@@ -107,7 +107,9 @@ METHODS: dict[str, str] = {
     ),
     "how.contagion": (
         "A what-if, not a forecast: companies with a loan 90 days past due, and those whose cash and undrawn credit do "
-        "not cover a month's fixed costs and loan service and did half a year before, are taken to fail. Suppliers "
+        "not cover a month's fixed costs and loan service and did half a year before, are taken to fail. A payment "
+        "holiday takes loan service out of what must be paid, so that fewer are short while it lasts; loans that were "
+        "in default before stay in it. Suppliers "
         "lose what these owe them and may fail, too; lenders lose what guarantees and collateral do not cover, "
         "withdraw credit, and pass losses on to each other (DebtRank). The range runs from mild to severe assumptions "
         "on recovery and terms of payment, and over networks between lenders that fit what each reports in all. No "

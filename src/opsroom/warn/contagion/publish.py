@@ -189,8 +189,8 @@ def credit_cells(result: CreditResult, *, scenario: str, as_of: str) -> list[Cel
     data = {"m_cut": np.minimum(result.cut, result.credit), "m_credit": result.credit}
     return [
         sector_cells(
-            network, data, name="contagion.credit", method="credit_supply-1", scenario=scenario, as_of=as_of, parts=parts,
-            measures=measures, facts={}, only=~network.is_bank,
+            network, data, name="contagion.credit", method="credit_supply-1", scenario=scenario, as_of=as_of,
+            parts=parts, measures=measures, facts={}, only=~network.is_bank,
         )
     ]  # fmt: skip
 
