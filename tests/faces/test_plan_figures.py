@@ -98,3 +98,24 @@ def test_sections_are_ordered_by_what_they_make(builder: Any, inputs: float, sai
     assert [row[0] for row in figure.rows] == ["I", "C"]
     assert "34" in figure.caption.finding
     assert said in figure.caption.finding
+
+
+def test_regions_are_ordered_by_what_they_make_at_the_end(builder: Any) -> None:
+    rows: list[list[Any]] = [
+        ["2020-05-03", "R01", "stay", 20.0, 18.0, 22.0],
+        ["2020-07-26", "R01", "stay", 71.4, 70.0, 73.0],
+        ["2020-07-26", "R02", "stay", 64.6, 60.0, 66.0],
+        ["2020-07-26", "R01", "wave", 71.0, None, None],
+        ["2020-07-26", "R02", "wave", 44.6, None, None],
+    ]
+    figure = shown(builder, "propagation.region", ["date", "region", "scenario"], ["output", "lower", "upper"], rows)
+    said = figure.caption.finding.replace("\u00a0", " ")
+    assert said == "On 26 July 2020 R02 makes 65 % of before, the least of the regions; the most is 71 %"
+    assert "hollow: wave" in figure.caption.unit
+    assert len(figure.rows) == len(rows)
+    assert figure.draw is not None
+    drawn = str(figure.draw().to_dict(validate=False))
+    assert "44.6" in drawn
+    assert "20.0" not in drawn
+    alone = shown(builder, "propagation.region", ["date", "region", "scenario"], ["output", "lower", "upper"], rows[:3])
+    assert "hollow" not in alone.caption.unit

@@ -71,8 +71,8 @@ def test_unread_are_those_of_which_nobody_took_note(client: Any) -> None:
     assert [one["rule"] for one in found] == ["loans"]
 
 
-def test_before_the_first_warning_the_page_says_so(client: Any) -> None:
-    assert "No warning had been published by that day" in said(client, "/warnings?as_of=2020-01-22")
+def test_before_the_first_inbox_the_page_says_so(client: Any) -> None:
+    assert "No inbox had been published by that day" in said(client, "/warnings?as_of=2020-01-22")
     assert client.get("/api/v1/warnings?as_of=2020-01-22").json() == []
 
 

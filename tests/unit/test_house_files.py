@@ -192,3 +192,25 @@ def test_licence_is_apache_2():
 def test_no_leftover_of_a_patch_or_merge_is_kept() -> None:
     """What `patch` and a merge leave behind is no source, and would be shipped in the wheel."""
     assert not [str(p.relative_to(ROOT)) for p in listed() if p.name.endswith((".orig", ".rej", "~"))]
+
+
+def test_every_figure_names_the_version_of_its_method() -> None:
+    """A reader of an old release must be able to tell by which version of a method it was made: cells say a number."""
+    bare = []
+    for path in sorted((ROOT / "src" / "opsroom").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        constants = {
+            target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in ast.walk(tree):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Cells"):
+                continue
+            for given in (keyword.value for keyword in call.keywords if keyword.arg == "method"):
+                name = given.value if isinstance(given, ast.Constant) else constants.get(getattr(given, "id", ""))
+                if isinstance(name, str) and not re.search(r"-\d+$", name):
+                    bare.append(f"{path.name}: {name}")
+    assert not bare

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import tomllib
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from scipy.optimize import linprog
 from opsroom.base.codes import NATURAL_FORMS, SECTION_OF_DIVISION
 from opsroom.base.errors import SettingsError, UsageError
 from opsroom.base.settings import DeskSettings
-from opsroom.decide.propagation import cascade
+from opsroom.decide.propagation import Scenario, cascade
+from opsroom.decide.propagation.scenario import Assumed
 from opsroom.room import Room
 from opsroom.room.desk import DeskOutcome
 from opsroom.room.desks.allocation import elasticity_of, law_of
-from opsroom.room.desks.propagation import ahead, shocked
 from opsroom.room.desks.sectortable import last_of
+from opsroom.room.desks.shockpath import ahead, shocked
 
 DAY = dt.date(2020, 3, 4)
 TABLE = {"table": "io_table", "household": ["P3"], "other": ["P51", "P6"]}
@@ -166,7 +168,7 @@ def test_a_path_begins_at_what_was_measured_and_rests_on_no_later_figure(own_roo
         outcome = room.run_desk(settings, room.moment(DAY), DAY, {})
         last = max(r.day for r in room.releases().history("resumption.section"))
     assert last > DAY  # the room knows more than the desk may
-    path, sections = (cells.frame for cells in outcome.cells)
+    path, sections, daily = (cells.frame for cells in outcome.cells)
     assert all(cells.public for cells in outcome.cells)
     stay, lifted = (path[path["scenario"] == name].set_index("date") for name in ("stay", "lifted"))
     known = stay[stay["measured"].notna()]
@@ -178,23 +180,115 @@ def test_a_path_begins_at_what_was_measured_and_rests_on_no_later_figure(own_roo
     assert lifted["output"].iloc[-1] > stay["output"].iloc[-1] + 5
     assert (sections["output"].between(0, 101)).all()
     assert list(path.columns) == ["date", "scenario", "output", "lower", "upper", "measured"]
+    whole = daily[(daily["section"] == "_T") & (daily["region"] == "_T")].set_index("date")["output"]
+    both = stay.index.intersection(whole.index)  # day by day, and by week, the same path
+    assert len(both) > 6
+    assert whole[both].to_list() == stay["output"][both].to_list()
+    assert set(daily["region"]) == {"_T"}  # a room that names no weights has no regions
+
+
+REGIONAL = {
+    "regions": {"dataset": "macro_q", "series": "income"},
+    "measured_regions": {"series": "resumption.region", "measure": "capacity", "by": "region",
+                         "where": {"size_class": "_T", "weight": "sales"}},
+}  # fmt: skip
+WAVE = """schema_version = 1
+name = "wave"
+source = "a test"
+[[shocks]]
+first = 2020-03-20
+last = 2020-04-30
+regions = ["R03"]
+supply = 0.5
+"""
+
+
+def test_regions_share_what_sections_make_and_a_wave_in_one_is_borne_there_most(own_room: Path) -> None:
+    (own_room / "scenarios" / "wave.toml").write_text(WAVE, encoding="utf-8")
+    stay = {"name": "stay", "lift_weeks": 0}
+    settings = {**PROPAGATION, **REGIONAL, "scenarios": [stay, {"file": "wave.toml"}]}
+    with Room.open(own_room, actor="test") as room:
+        moment = room.moment(DAY)
+        outcome = room.run_desk(DeskSettings("propagation", "propagation", settings), moment, DAY, {})
+        income = room.table("macro_q", as_of=DAY).to_pandas()
+        text = (own_room / "scenarios" / "wave.toml").read_bytes()
+    assert all(cells.public for cells in outcome.cells)
+    by_name = {cells.name: cells for cells in outcome.cells}
+    frame, daily = by_name["propagation.region"].frame, by_name["propagation.daily"].frame
+    # what is out of the regions is what is out of the whole, by the public weights
+    income = income[income["series"].str.startswith("income.")]
+    newest = income[income["quarter"] == income["quarter"].max()].set_index("series")["value"]
+    weight = newest.rename(lambda name: name.removeprefix("income.")) / newest.sum()
+    wide = daily[daily["section"] == "_T"].pivot(index="date", columns="region", values="output")
+    assert set(wide.columns) == {"_T", *weight.index}
+    mean = (wide[weight.index] * weight).sum(axis=1)
+    assert mean.to_numpy() == pytest.approx(wide["_T"].to_numpy(), abs=0.11)  # both are rounded
+    end = frame[frame["date"] == frame["date"].max()].pivot(index="region", columns="scenario", values="output")
+    assert end.loc["R03", "wave"] < 0.7 * end.loc["R03", "stay"]
+    others = end.drop("R03")
+    assert (others["wave"] > 0.8 * others["stay"]).all()
+    first, second = (frame[frame["scenario"] == name] for name in ("stay", "wave"))
+    assert (first["lower"] <= first["upper"]).all()
+    assert second[["lower", "upper"]].isna().all().all()
+    told = by_name["propagation.path"].facts["scenarios"]
+    assert told[1] == {"name": "wave", "lift_weeks": 0, "source": "a test", "shocks": 1,
+                       "sha256": hashlib.sha256(text).hexdigest()}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said", "code"),
+    [
+        ({"scenarios": [{"file": "../room.toml"}]}, "not one of the room's folder", "OPS-C042"),
+        ({"scenarios": [{"file": "none.toml"}]}, "no such file", "OPS-C040"),
+        ({"scenarios": [{"name": "stay"}]}, "neither name and lift_weeks nor a file", "OPS-C004"),
+        ({"scenarios": [{"name": "a", "lift_weeks": 0}, {"name": "a", "lift_weeks": 1}]}, "two have one", "OPS-C004"),
+        ({"regions": {"dataset": "register", "section": "section", "region": "region"}}, "confidential", "OPS-C042"),
+        ({"regions": {"dataset": "macro_q", "series": "nothing"}}, "not those of the restrictions", "OPS-C042"),
+        ({"regions": {"dataset": "macro_q"}}, "has no field of that name", "OPS-C042"),
+    ],
+)
+def test_a_room_that_names_no_usable_scenario_or_weights_is_told_which(
+    own_room: Path, wrong: dict[str, object], said: str, code: str
+) -> None:
+    settings = DeskSettings("propagation", "propagation", {**PROPAGATION, **wrong})
+    with Room.open(own_room, actor="test") as room, pytest.raises(SettingsError, match=said) as caught:
+        room.run_desk(settings, room.moment(DAY), DAY, {})
+    assert caught.value.code == code
+
+
+ONE = pd.DataFrame(1.0, index=["A", "B"], columns=["_T"])
 
 
 def test_losses_go_straight_between_measurements_and_then_with_restrictions() -> None:
     days = pd.date_range("2020-01-01", periods=9)
-    strength = pd.Series([0.0, 0.5, 0.8, 0.8, 0.8, 0.8, 0.4, 0.4, 0.0], index=days)
+    strength = pd.DataFrame({"_T": [0.0, 0.5, 0.8, 0.8, 0.8, 0.8, 0.4, 0.4, 0.0]}, index=days)
     measured = pd.DataFrame({"A": [60.0, 20.0], "B": [100.0, 110.0]}, index=days[[2, 4]])
-    found = shocked(measured, strength, pd.Series({"A": 0.5, "B": 0.0}))
-    assert found.lost["A"].to_list() == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 0.8, 0.4, 0.4, 0.0])
-    assert found.lost["B"].to_list() == pytest.approx([0.0] * 9)
-    assert found.unwanted["A"].to_list() == pytest.approx((strength / 2).to_list())
-    stays = shocked(measured, pd.Series(0.0, index=days), pd.Series({"A": 0.5, "B": 0.0}))
-    assert stays.lost["A"].iloc[-1] == pytest.approx(0.8)  # without restrictions there is nothing to be lifted
+    fear = pd.Series({"A": 0.5, "B": 0.0})
+    found = shocked(measured, strength, fear, ONE)
+    assert found.lost[:, 0, 0].tolist() == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 0.8, 0.4, 0.4, 0.0])
+    assert found.lost[:, 1, 0].tolist() == pytest.approx([0.0] * 9)
+    assert found.unwanted[:, 0].tolist() == pytest.approx((strength["_T"] / 2).to_list())
+    stays = shocked(measured, 0.0 * strength, fear, ONE)
+    assert stays.lost[-1, 0, 0] == pytest.approx(0.8)  # without restrictions there is nothing to be lifted
+
+
+def test_each_region_is_lifted_by_its_own_restrictions() -> None:
+    days = pd.date_range("2020-01-01", periods=4)
+    strength = pd.DataFrame({"N": [0.4, 0.4, 0.2, 0.2], "S": [0.8, 0.8, 0.8, 0.0]}, index=days)
+    measured = pd.DataFrame({"A": [70.0, 70.0]}, index=days[:2])
+    weights = pd.DataFrame({"N": [0.5], "S": [0.5]}, index=["A"])
+    assumed = Assumed(dt.date(2020, 1, 1), dt.date(2020, 1, 4), supply=0.5, demand=0.5, regions=("N",))
+    found = shocked(measured, strength, pd.Series({"A": 0.5}), weights)
+    assert found.lost[:, 0] == pytest.approx(np.array([[0.2, 0.4], [0.2, 0.4], [0.1, 0.4], [0.1, 0.0]]))
+    # the wave is in what was measured, and comes on top of what restrictions leave after that
+    wave = shocked(measured, strength, pd.Series({"A": 0.5}), weights, scenario=Scenario("wave", shocks=(assumed,)))
+    assert wave.lost[:, 0] == pytest.approx(np.array([[0.2, 0.4], [0.2, 0.4], [0.55, 0.4], [0.55, 0.0]]))
+    assert wave.unwanted[:, 0] == pytest.approx([0.3, 0.3, 0.5 * 0.55 + 0.5 * 0.4, 0.5 * 0.55])
 
 
 def test_restrictions_stay_or_are_lifted_evenly() -> None:
-    known = pd.Series([0.2, 0.6, 0.9], index=pd.date_range("2020-01-01", periods=3))
-    stays, lifted = (ahead(known, dt.date(2020, 1, 2), 2, lift) for lift in (0, 1))
+    known = pd.DataFrame({"N": [0.2, 0.6, 0.9]}, index=pd.date_range("2020-01-01", periods=3))
+    stays, lifted = (ahead(known, dt.date(2020, 1, 2), 2, lift)["N"] for lift in (0, 1))
     assert stays.to_list() == [0.2] + [0.6] * 15  # what was known later plays no part
     assert lifted.to_list() == pytest.approx([0.2, 0.6, *(0.6 * (1 - k / 7) for k in range(1, 8)), *[0.0] * 7])
 

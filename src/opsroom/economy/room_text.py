@@ -206,7 +206,15 @@ horizon_weeks = 13
 scenarios = [
   {{name = "restrictions stay", lift_weeks = 0}},
   {{name = "lifted within eight weeks", lift_weeks = 8}},
+  {{file = "second-wave.toml"}},
 ]
+regions = {{dataset = "macro_q", series = "income"}}
+
+[desks.measured_regions]
+series = "resumption.region"
+measure = "capacity"
+by = "region"
+where = {{size_class = "_T", weight = "sales"}}
 
 [desks.measured]
 series = "resumption.section"

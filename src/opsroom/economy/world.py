@@ -89,6 +89,12 @@ class World:
         found = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
         return {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in found}
 
+    def scenario_files(self) -> dict[str, str]:
+        """Return the scenario files of Meridia's room, name → TOML text."""
+        folder = files("opsroom.economy") / "scenarios"
+        found = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+        return {f.name: f.read_text(encoding="utf-8") for f in found}
+
     def room_settings(self) -> str:
         """Return the text of Meridia's ``room.toml``."""
         return room_text(self.scenario, self.companies)

@@ -193,7 +193,7 @@ def cells(decisions: Sequence[Decision]) -> list[Cells]:
             dimensions=("decision_id",),
             measures=(Measure("forecast", "public", "", attached=(*texts, *numbers), decimals=1),),
             frame=frame,
-            method="decisions",
+            method="decisions-1",
             notes=("decisions-are-append-only",),
             facts={"decisions": len(decisions), "scored": sum(d.status == "scored" for d in decisions)},
         )

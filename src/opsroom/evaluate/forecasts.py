@@ -113,7 +113,7 @@ class ForecastScores:
                 dimensions=dimensions,
                 measures=measures,
                 frame=frame[kept].reset_index(drop=True),
-                method="scores",
+                method="scores-1",
                 facts={"level": self.level, "against": against},
             )
         ]

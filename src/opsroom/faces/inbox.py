@@ -214,6 +214,8 @@ def _by_chance(track: Mapping[str, Any]) -> str:
 
 def _record(rule: Mapping[str, Any]) -> str:
     """Return the rule's record over the room's own life; without an event to come before there is none."""
+    if rule.get("last_read") == "":  # a release from before this was told has no such fact
+        return w.say("inbox.unread_yet")
     if "within_days" not in rule:
         return "" if rule.get("track") else w.say("inbox.no_record")
     followed, false = int(rule["followed"]), int(rule["false"])

@@ -94,8 +94,11 @@ METHODS: dict[str, str] = {
         "Sections that hold stocks, order, hire, fire and ration their customers, day by day, after Pichler et al. "
         "(2022). What a section can do is what was measured of it; beyond the last figure, losses keep their "
         "proportion to restrictions. The band is that of drawn assumptions (who can do without what, stocks, losses, "
-        "fear); it knows nothing of what the model leaves out. What one company's failure would cost is what would be "
-        "lost if nobody found another supplier, as a mean of the section (docs/methods/propagation.md)."
+        "fear); it knows nothing of what the model leaves out. Losses are spread over regions by what was published of "
+        "each and by restrictions there, with public weights; regions sell into one market, so that a section's output "
+        "is divided by what each region can still make. A scenario file adds shocks of its own after the last "
+        "measurement; by whose word stands in the release's facts. What one company's failure would cost is what "
+        "would be lost if nobody found another supplier, as a mean of the section (docs/methods/propagation.md)."
     ),
     "how.credit_region": (
         "Credit over a year's output, and how that ratio changed over two years, divided between credit and output by "
@@ -104,7 +107,9 @@ METHODS: dict[str, str] = {
     ),
     "how.contagion": (
         "A what-if, not a forecast: companies with a loan 90 days past due, and those whose cash and undrawn credit do "
-        "not cover a month's fixed costs and loan service and did half a year before, are taken to fail. Suppliers "
+        "not cover a month's fixed costs and loan service and did half a year before, are taken to fail. A payment "
+        "holiday takes loan service out of what must be paid, so that fewer are short while it lasts; loans that were "
+        "in default before stay in it. Suppliers "
         "lose what these owe them and may fail, too; lenders lose what guarantees and collateral do not cover, "
         "withdraw credit, and pass losses on to each other (DebtRank). The range runs from mild to severe assumptions "
         "on recovery and terms of payment, and over networks between lenders that fit what each reports in all. No "

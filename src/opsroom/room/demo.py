@@ -19,6 +19,7 @@ from opsroom.base.errors import UsageError
 from opsroom.base.memory import give_back
 from opsroom.base.progress import track
 from opsroom.room.calendar import publication_days
+from opsroom.room.desks.shockpath import FOLDER
 from opsroom.room.room import Room
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ def build_meridia(
 
     world = meridia(companies=companies, seed=seed)
     room = Room.create(folder, settings=world.room_settings(), specs=world.specs().values(), actor=actor)
+    (room.path / FOLDER).mkdir()
+    for name, text in world.scenario_files().items():
+        (room.path / FOLDER / name).write_text(text, encoding="utf-8")
     calendar = room.settings.publish
     if calendar.first is None or calendar.last is None:
         raise UsageError("Meridia's calendar needs a first and a last day.", code="OPS-U040")

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opsroom.base.errors import AccessError, InternalError, SettingsError, UsageError
@@ -85,6 +86,11 @@ class View:
     def state(self) -> State:
         """The room's database, for desks that read records kept beside the store."""
         return self._store.state
+
+    @property
+    def folder(self) -> Path:
+        """The room's folder, for files that its settings name."""
+        return self._store.path
 
     def spec(self, dataset: str) -> DatasetSpec:
         """Return the dataset's specification."""

@@ -23,6 +23,7 @@ from opsroom.base.errors import NotFoundError, OpsroomError, UsageError
 from opsroom.protect.ledger import JUDGEMENTS, REFUSED
 from opsroom.protect.reader import LEDGER, REFUSALS
 from opsroom.room.desk import DeskOutcome
+from opsroom.room.desks.shockpath import FOLDER
 from opsroom.room.lineage import desks_of
 from opsroom.room.providers import datasets_of
 from opsroom.room.publishing import is_wanted, publish_outcome
@@ -179,6 +180,8 @@ def _copy(room: Room, day: dt.date, without: tuple[str, ...] | list[str]) -> Ite
         for file in sorted((room.path / "datasets").glob("*.toml")):
             if file.stem not in without:
                 shutil.copy(file, path / "datasets")
+        if (room.path / FOLDER).is_dir():
+            shutil.copytree(room.path / FOLDER, path / FOLDER)
         (path / "lake").symlink_to(room.path / "lake", target_is_directory=True)
         with (
             contextlib.closing(sqlite3.connect(source)) as one,

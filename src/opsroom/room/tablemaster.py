@@ -230,7 +230,7 @@ def _cells(
         hierarchies=nested,
         provenance=dict(versions),
         unit_kind=spec.unit,
-        method="table_query",
+        method="table_query-1",
         source=spec.source or spec.provider,
         facts={"dataset": spec.name, "period": format_period(period, spec.frequency)},
     )

@@ -170,7 +170,7 @@ def _issue(
         provenance={name: version for _, m in masters for name, version in m.provenance.items()},
         public=True,  # a function of the masters, which are releases, alone
         unit_kind=spec.unit,
-        method="table_query",
+        method="table_query-1",
         source=spec.source or spec.provider,
         notes=(HELD_NOTE,) if any(m.held for _, m in masters) else (),
         facts=facts,

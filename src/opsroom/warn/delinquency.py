@@ -186,7 +186,7 @@ class DelinquencyResult:
                     Measure("collection", "public", "points", attached=bounds["collection"]),
                     Measure("z", "public", "standard deviations", attached=("warning", "driver")),
                 ),
-                method="delinquency",
+                method="delinquency-1",
                 notes=("forborne-is-a-state-of-its-own", "arrears-include-forborne"),
                 facts={
                     "last_month": self.month,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from opsroom.decide.propagation.draws import Ensemble, ensemble
     from opsroom.decide.propagation.dynamic import Behaviour, DynamicInputOutput, spell
     from opsroom.decide.propagation.path import DynamicPath
+    from opsroom.decide.propagation.regions import RegionalPath, split, spread
+    from opsroom.decide.propagation.scenario import Scenario, read_scenario
 
 _HOMES = {
     "Ario": ".ario",
@@ -27,10 +29,15 @@ _HOMES = {
     "Ensemble": ".draws",
     "EsriResult": ".companies",
     "Reaction": ".ario",
+    "RegionalPath": ".regions",
+    "Scenario": ".scenario",
     "cascade": ".companies",
     "ensemble": ".draws",
     "esri": ".companies",
+    "read_scenario": ".scenario",
     "spell": ".dynamic",
+    "split": ".regions",
+    "spread": ".regions",
 }
 
 __all__ = [
@@ -43,10 +50,15 @@ __all__ = [
     "Ensemble",
     "EsriResult",
     "Reaction",
+    "RegionalPath",
+    "Scenario",
     "cascade",
     "ensemble",
     "esri",
+    "read_scenario",
     "spell",
+    "split",
+    "spread",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -121,7 +121,7 @@ class EsriResult:
                     Measure("critical_companies", "share", "%", ("n_critical", "n_companies"), scale=100.0),
                     Measure("companies", "count", "companies", ("n_companies",), decimals=0),
                 ),
-                method="esri",
+                method="esri-1",
                 facts={"critical": critical, "tolerance": self.tol},
             )
         ]

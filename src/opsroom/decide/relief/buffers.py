@@ -150,7 +150,7 @@ class LiquidityResult:
                     Measure("companies_under_30_days", "count", "companies", ("companies_short",), decimals=0),
                     Measure("share_jobs", "share", "%", ("jobs_short", "jobs"), scale=100.0),
                 ),
-                method="relief.liquidity",
+                method="relief.liquidity-1",
                 notes=("liquidity-is-cash-and-undrawn-credit", "illiquid-is-not-failed"),
                 facts={
                     "threshold_days": self.threshold,

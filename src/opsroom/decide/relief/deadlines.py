@@ -114,7 +114,7 @@ class DeadlineResult:
                 parts=(Part("n_reached", "companies"), Part("n_decisive", "companies")),
                 measures=(measure,),
                 frame=frame.drop(columns="section").merge(bounds, on="start"),
-                method="relief.deadline",
+                method="relief.deadline-1",
                 facts={
                     "last_date_half": self.fact()["date"],
                     "half_of": self.half_of,

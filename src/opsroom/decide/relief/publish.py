@@ -82,7 +82,7 @@ def option_cells(
         measures=tuple(measures),
         parts=tuple(parts),
         frame=frame,
-        method="relief",
+        method="relief-1",
         notes=(
             "illiquid-is-not-failed",
             "jobs-at-risk-are-not-jobs-lost",

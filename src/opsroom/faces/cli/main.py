@@ -29,6 +29,7 @@ from opsroom.faces.cli.people import token, user
 from opsroom.faces.cli.provider import lineage, provider
 from opsroom.faces.cli.quality import quality
 from opsroom.faces.cli.quarantine import quarantine
+from opsroom.faces.cli.scenario import scenario
 from opsroom.faces.cli.table import table
 from opsroom.faces.cli.upkeep import dataset_update, store
 from opsroom.faces.cli.warning import warning
@@ -49,6 +50,7 @@ app.command(lineage)
 app.command(provider)
 app.command(quality)
 app.command(quarantine)
+app.command(scenario)
 app.command(store)
 app.command(table)
 app.command(token)

@@ -17,7 +17,7 @@ GROUPS = {
     "resumption": "work", "restriction": "work", "nowcast": "output", "prices": "output", "loans": "credit",
     "liquidity": "credit", "credit": "credit", "exuberance": "credit", "bottlenecks": "credit", "contagion": "credit",
     "delays": "credit", "invoices": "credit", "relief": "options", "scores": "record", "data": "record",
-    "decisions": "record",
+    "decisions": "record", "propagation": "output",
 }  # fmt: skip
 """Family of a series → the part of the page in which a plain figure of it stands."""
 DRAWN = 400

@@ -6,7 +6,7 @@ from typing import Any
 
 from opsroom.base.charts import Caption
 from opsroom.faces import words as w
-from opsroom.faces.codes import section_name
+from opsroom.faces.codes import region_name, section_name
 from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, day_of, number, records
 
@@ -183,3 +183,42 @@ def sections(desk: Desk) -> Figure | None:
         "propagation.section", "output", caption, columns, table(shown, columns), (release,), draw,
         how="how.propagation",
     )  # fmt: skip
+
+
+def regions(desk: Desk) -> Figure | None:
+    """What each region makes at the end of the horizon under the first scenario, and under the last one."""
+    release = desk.get("propagation.region")
+    rows = [r for r in records(release) if number(r, "output") is not None]
+    if release is None or not rows:
+        return None
+    end = max(str(r["date"]) for r in rows)
+    names = list(dict.fromkeys(str(r["scenario"]) for r in rows))
+    at = {name: {str(r["region"]): r for r in rows if r["date"] == end and r["scenario"] == name} for name in names}
+    first, last = at[names[0]], at[names[-1]]
+    shown: list[dict[str, Any]] = [
+        {"region": code, "name": region_name(desk, code), **{k: row.get(k) for k in ("output", "lower", "upper")}}
+        | ({"last": last[code]["output"]} if len(names) > 1 and code in last else {})
+        for code, row in sorted(first.items(), key=lambda one: (float(one[1]["output"]), one[0]))
+    ]
+    if not shown:
+        return None
+    columns = tuple(c for c in release.columns if c != "status")
+    caption = _caption(
+        release,
+        w.say("fig.regions_made.finding", name=shown[0]["name"], output=w.percent(float(shown[0]["output"]), 0),
+              most=w.percent(float(shown[-1]["output"]), 0), at=w.day(end)),
+        w.say("fig.regions_made.unit" if len(names) > 1 else "fig.regions_made.unit_one", name=names[0],
+              other=names[-1]),
+    )  # fmt: skip
+
+    def draw() -> Any:
+        from opsroom.base.charts_bars import interval_dots
+
+        return interval_dots(
+            shown, category="name", value="output", lower="lower", upper="upper",
+            other="last" if len(names) > 1 else None, caption=caption, format=".0f",
+        )  # fmt: skip
+
+    return Figure(
+        "propagation.region", "output", caption, columns, table(rows, columns), (release,), draw, how="how.propagation"
+    )

@@ -44,6 +44,7 @@ SPECIAL: dict[str, Builder] = {
     "flows.resilience": flows.resilience,
     "propagation.path": plan.path,
     "propagation.section": plan.sections,
+    "propagation.region": plan.regions,
     "loans.section": credit.states,
     "loans.section--warnings": credit.warnings,
     "liquidity.section": credit.liquidity,

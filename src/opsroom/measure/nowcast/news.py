@@ -105,7 +105,7 @@ class News:
             ("quarter", "series", "component"),
             (Measure("contribution", "public", "points", decimals=3),),
             frame,
-            method="nowcast",
+            method="nowcast-1",
             unit_kind="public",
             facts={
                 "before": round(self.before, 3),

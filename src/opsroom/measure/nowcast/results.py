@@ -246,7 +246,7 @@ class NowcastResult:
                 ("quarter", "kind"),
                 (measure,),
                 frame,
-                method="nowcast",
+                method="nowcast-1",
                 facts=facts,
                 unit_kind="public",
             )

@@ -271,7 +271,7 @@ def _cells(
                 *(Measure(p, "public", per_unit, decimals=2) for p in prices),
             ),
             frame=frame.reset_index(drop=True),
-            method="allocation",
+            method="allocation-1",
             facts=facts,
         ),
         Cells(
@@ -283,7 +283,7 @@ def _cells(
                 Measure("least", "public", "% of what is wanted, for the section that gets least"),
             ),
             frame=rules,
-            method="allocation",
+            method="allocation-1",
             facts=facts,
         ),
     ]

@@ -49,7 +49,7 @@ class CompaniesDesk:
             frame=frame,
             parts=(Part("n_companies", "companies"),),
             additive=tuple(by),
-            method="companies",
+            method="companies-1",
             facts={"title": str(settings.get("title", "Companies in the register")), "day": view.day.isoformat()},
         )
         return DeskOutcome(units, (cells,))

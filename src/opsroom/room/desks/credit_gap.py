@@ -51,7 +51,7 @@ class CreditGapDesk:
                 Measure("buffer", "public", "% of risk-weighted assets", decimals=2),
             ),
             frame=pd.concat(rows, ignore_index=True),
-            method="credit_gap",
+            method="credit_gap-1",
             source=spec.source or spec.provider,
             facts={"dataset": dataset, "title": spec.title, "licence": spec.licence},
         )

@@ -75,7 +75,7 @@ def _cells(found: CreditRounds, settings: DeskSettings, key: str) -> Cells:
         dimensions=("quarter", area),
         measures=(Measure("by_credit", "public", "%", attached=attached),),
         frame=out[["quarter", area, "by_credit", *attached]].reset_index(drop=True),
-        method="credit_rounds",
+        method="credit_rounds-1",
         facts={
             "title": "Credit against output by region", "over": found.over, "content": key,
             "as_known": ["by_credit", "by_output", "change", "gap"],

@@ -41,7 +41,7 @@ class DependenceDesk:
                 ),
             ),
             frame=frame[["provider", "share", "figures", "only", "datasets", "weight"]],
-            method="provider_dependence",
+            method="provider_dependence-1",
             facts={"title": "On whose data the figures rest", "hhi": round(found.hhi), "series": found.figures},
         )  # fmt: skip
         return DeskOutcome(found, (cells,))

@@ -129,7 +129,7 @@ def _ratios(found: Sequence[Watched], freq: str, settings: DeskSettings, key: st
         dimensions=dimensions,
         measures=(Measure("index", "public", "first year = 100", attached=attached),),
         frame=whole,
-        method="exuberance",
+        method="exuberance-1",
         facts={
             "title": "Prices against their fundamentals",
             "titles": {one.name: one.title for one in found},
@@ -200,7 +200,7 @@ def _episodes(found: Sequence[Watched], freq: str, settings: DeskSettings) -> tu
             ),
         ),
         frame=pd.DataFrame(rows),
-        method="exuberance",
+        method="exuberance-1",
         facts={"title": "Explosive stretches, dated", "titles": {one.name: one.title for one in found}},
     )  # fmt: skip
     return (cells,)

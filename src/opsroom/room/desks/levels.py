@@ -63,7 +63,7 @@ class LevelsDesk:
             dimensions=("date", "series"),
             measures=(Measure("value", "public", unit, decimals=decimals),),
             frame=long,
-            method="levels",
+            method="levels-1",
             source=spec.source or spec.provider,
             facts={
                 "dataset": dataset,

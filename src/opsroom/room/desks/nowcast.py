@@ -427,7 +427,7 @@ def score_cells(rehearsal: Backtest, headline: Headline = "model") -> Cells:
             Measure("n", "public", "nowcasts", decimals=0),
         ),
         frame=pd.DataFrame(rows),
-        method="nowcast",
+        method="nowcast-1",
         unit_kind="public",
     )
 

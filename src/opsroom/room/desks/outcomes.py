@@ -76,7 +76,7 @@ def _counted(view: View, names: list[str], decided: list[Decision]) -> DeskOutco
         measures=(Measure("illiquid_companies", "count", "companies", ("illiquid",), decimals=0),),
         parts=(Part("illiquid", "companies"),),
         frame=frame,
-        method="relief.outcome",
+        method="relief.outcome-1",
         notes=("illiquid-is-not-failed",),
         source=view.spec(names[0]).source or view.spec(names[0]).provider,
     )

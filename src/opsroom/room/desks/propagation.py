@@ -1,12 +1,16 @@
-"""Desk `propagation`: how a shock travels through the sections, week by week, and what stops whom.
+"""Desk `propagation`: how a shock travels through sections and regions, day by day, and what stops whom.
 
 Settings: ``table``, ``household``, ``other`` (see `sectortable`); ``measured`` (a table: ``series``, ``measure``,
 ``by``, maybe ``where``), a release series of what each section does, in per cent of normal, by week or day;
 ``restrictions`` (dataset: region, date, ``stringency`` from 0 to 100); ``labour_share`` (of value added that is paid
 for labour); ``stock_days`` (for how long inputs last: a number, or by section); ``critical`` (sections without whose
 product no other can work; all else is important); ``demand`` (section -> share of households' demand that is gone at a
-stringency of 100); ``scenarios`` (tables ``name``, ``lift_weeks``: restrictions are lifted evenly within so many weeks
-from the day on, or stay, with 0); ``start`` (first day of the shock); ``horizon_weeks`` (default 13).
+stringency of 100); ``scenarios`` (tables of ``name`` and ``lift_weeks``: restrictions are lifted evenly within so many
+weeks from the day on, or stay, with 0; or of ``file``: a scenario file in the room's folder ``scenarios``, see
+`opsroom.decide.propagation.read_scenario`); ``start`` (first day of the shock); ``horizon_weeks`` (default 13).
+
+With ``regions`` (a table, see `shockpath.region_weights`) losses and output are told by region, too; then
+``measured_regions`` may name a release series of what each region does, as ``measured`` does of sections.
 
 What a section can do is what was measured of it; beyond the last figure it is lost in proportion to restrictions.
 """
@@ -24,53 +28,33 @@ from opsroom.base.results import Cells, Measure
 from opsroom.base.settings import Cadence, DeskSettings
 from opsroom.room.desk import DeskOutcome, View, nothing_known_of
 from opsroom.room.desks.sectortable import SectorTable, fill, measured_path, sector_table
+from opsroom.room.desks.shockpath import Shock, ahead, hit_by, region_weights, scenarios, shocked, stringency
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opsroom.decide.propagation import DynamicInputOutput, DynamicPath
+    from opsroom.decide.propagation import DynamicInputOutput, DynamicPath, RegionalPath, Scenario
 
+METHOD = "propagation-2"
 DRAWS, LEVEL = 20, 0.9
 RECENT = 28
-"""Days over which it is counted what stopped whom."""
-MOST = 0.98
-"""Share of a section's labour or demand that can be lost at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shock:
-    """What is lost by day and section, before anything travels.
-
-    Attributes
-    ----------
-    lost
-        Days x sections: share of what the section can do.
-    unwanted
-        Days x sections: share of households' demand.
-    """
-
-    lost: pd.DataFrame
-    unwanted: pd.DataFrame
-
-    def run(self, model: DynamicInputOutput, *, harder: float = 1.0, fear: float = 1.0) -> DynamicPath:
-        """Return the economy's path; losses may be larger or smaller by a factor each."""
-        days = self.lost.index
-        return model.run(
-            len(days),
-            supply_shock=np.clip(harder * self.lost.to_numpy(np.float64), 0.0, MOST),
-            demand_shock=np.clip(fear * self.unwanted.to_numpy(np.float64), 0.0, MOST),
-            start=days[0].date(),
-        )
+"""Days over which it is counted what stopped whom, and from which on daily figures are published."""
+TOTAL = "_T"
 
 
 class PropagationDesk:
     """Follow a shock through the sections."""
 
-    cadences: Mapping[str, Cadence] = {"propagation.path": "monthly", "propagation.section": "monthly"}
+    cadences: Mapping[str, Cadence] = {
+        "propagation.path": "monthly", "propagation.section": "monthly", "propagation.region": "monthly",
+        "propagation.daily": "monthly",
+    }  # fmt: skip
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
-        """Return ``propagation.path`` (output by week and scenario) and ``propagation.section`` (what stops whom)."""
+        """Return output by week and scenario, by section (what stops whom), by region, and day by day."""
         import pandas as pd
+
+        from opsroom.decide.propagation import split
 
         if nothing := nothing_known_of(view, *(str(settings.require(key)) for key in ("table", "restrictions"))):
             return nothing
@@ -82,80 +66,45 @@ class PropagationDesk:
         table = sector_table(view, settings)
         sections = table.z.index
         known = stringency(view, settings)
+        weights = region_weights(view, settings, sections, known.columns)
+        if settings.get("regions") is None:
+            known = known.mean(axis=1).to_frame(weights.columns[0])
         latest = path.ffill()  # what was not published of a week is as it was last published
         filled = pd.DataFrame({day: fill(row, sections, table.output)[0] for day, row in latest.iterrows()}).T
         fear = pd.Series(dict(settings.get("demand", {})), dtype=float).reindex(sections).fillna(0.0)
         actual = pd.Series(np.average(filled, weights=table.output, axis=1), index=filled.index)
         weeks = int(settings.get("horizon_weeks", 13))
         model = _model(table, settings, "half_critical")
-        rows: list[pd.DataFrame] = []
+        hit = hit_by(view, settings, weights.columns, pd.DatetimeIndex(known.index))
+        asked = scenarios(view, settings, sections)
         runs: list[DynamicPath] = []
-        for scenario in settings.tables("scenarios", needs={"name": str, "lift_weeks": int}, allows={}):
-            shock = shocked(filled, ahead(known, view.day, weeks, int(scenario["lift_weeks"])), fear)
+        parts: list[RegionalPath] = []
+        rows: list[pd.DataFrame] = []
+        band: _Band | None = None
+        for scenario in asked:
+            shock = shocked(filled, ahead(known, view.day, weeks, scenario.lift_weeks), fear, weights, hit=hit,
+                            scenario=scenario, output=table.output)  # fmt: skip
             runs.append(shock.run(model))
-            band = _band(table, settings, shock, view.day) if len(runs) == 1 else None
-            rows.append(_weekly(runs[-1], str(scenario["name"]), actual, band))
+            parts.append(split(runs[-1], weights, shock.losses()))
+            band = band or _band(table, settings, shock, view.day)
+            rows.append(_weekly(runs[-1], scenario.name, actual, band.total if len(runs) == 1 else None))
         facts = {"year": table.year, "title": "Shock propagation", "draws": DRAWS, "level": LEVEL,
-                 "last_measured": filled.index[-1].date().isoformat()}  # fmt: skip
-        cells = _cells(pd.concat(rows), _sections(runs[0], view.day, latest.iloc[-1]), facts)
-        return DeskOutcome(runs[0], tuple(cells))
+                 "last_measured": filled.index[-1].date().isoformat(), "scenarios": _told(asked)}  # fmt: skip
+        found = [*_cells(pd.concat(rows), _sections(runs[0], view.day, latest.iloc[-1]), facts)]
+        by_region = settings.get("regions") is not None
+        found.append(_daily(parts[0], view.day, facts, by_region=by_region))
+        if by_region and band is not None:
+            found.append(_by_region(parts, [one.name for one in asked], band, view.day, facts))
+        return DeskOutcome(runs[0], tuple(found))
 
 
-def stringency(view: View, settings: DeskSettings) -> pd.Series:
-    """Return the mean stringency of the regions by day since the shock began, as a share, as far as known."""
-    import pandas as pd
-
-    name = str(settings.require("restrictions"))
-    period = view.spec(name).period
-    frame = view.frame(name, ["region", period, "stringency"])
-    daily = frame.groupby(period)["stringency"].mean().sort_index() / 100.0
-    days = pd.date_range(pd.Timestamp(settings.require("start")), max(daily.index[-1], pd.Timestamp(view.day)))
-    return daily.reindex(days).ffill().fillna(0.0)
-
-
-def shocked(measured: pd.DataFrame, strength: pd.Series, fear: pd.Series) -> Shock:
-    """Return what is lost by day and section.
-
-    Between measured days losses are drawn straight, before the first from nothing at the shock's first day; after the
-    last they keep their proportion to the strength of restrictions.
-
-    Parameters
-    ----------
-    measured
-        Days x sections: per cent of normal.
-    strength
-        Restrictions by day, as a share, to the end of the horizon.
-    fear
-        By section: share of households' demand that is gone at full strength.
-    """
-    import pandas as pd
-
-    loss = (1.0 - measured / 100.0).clip(0.0, 1.0)
-    days = strength.index
-    last = loss.index[-1]
-    first = days[0]
-    if loss.index[0] > first:
-        loss = pd.concat([pd.DataFrame(0.0, index=[first], columns=loss.columns), loss])
-    lost = loss.reindex(days.union(loss.index)).interpolate("time").reindex(days)
-    then = float(strength[strength.index <= last].iloc[-1])
-    after = days > last
-    if then > 0.0:
-        keep = (strength[after] / then).clip(upper=1.0).to_numpy()
-        lost.loc[after] = keep[:, None] * loss.iloc[-1].to_numpy()[None, :]
-    unwanted = pd.DataFrame(np.outer(strength, fear), index=days, columns=fear.index)
-    return Shock(lost, unwanted)
-
-
-def ahead(known: pd.Series, day: dt.date, weeks: int, lift: int) -> pd.Series:
-    """Return stringency as known until a day, then as the last one, or lifted evenly within so many weeks."""
-    import pandas as pd
-
-    past = known[: pd.Timestamp(day)]
-    days = pd.date_range(past.index[-1] + pd.Timedelta(days=1), periods=7 * weeks)
-    after = np.arange(1, len(days) + 1)
-    left = np.ones(len(days)) if lift == 0 else np.clip(1.0 - after / (7.0 * lift), 0.0, 1.0)
-    whole: pd.Series = pd.concat([past, pd.Series(past.iloc[-1] * left, index=days)])
-    return whole
+def _told(asked: list[Scenario]) -> list[dict[str, Any]]:
+    """Return by whose word scenarios are, and which file they stood in: a release says what it rests on."""
+    return [
+        {"name": one.name, "lift_weeks": one.lift_weeks}
+        | ({"source": one.source, "shocks": len(one.shocks), "sha256": one.sha256} if one.sha256 else {})
+        for one in asked
+    ]
 
 
 def _model(table: SectorTable, settings: DeskSettings, production: Any, scale: float = 1.0) -> DynamicInputOutput:
@@ -178,18 +127,91 @@ def _model(table: SectorTable, settings: DeskSettings, production: Any, scale: f
     )  # fmt: skip
 
 
-def _band(table: SectorTable, settings: DeskSettings, shock: Shock, day: dt.date) -> pd.DataFrame:
-    """Return the interval of output under drawn assumptions: who can do without what, stocks, losses and fear."""
-    from opsroom.decide.propagation import ensemble
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """The interval of output under drawn assumptions, as shares of before: in all by day, and by day and region."""
+
+    total: pd.DataFrame
+    lower: pd.DataFrame
+    upper: pd.DataFrame
+
+
+def _band(table: SectorTable, settings: DeskSettings, shock: Shock, day: dt.date) -> _Band:
+    """Draw who can do without what, stocks, losses and fear."""
+    import pandas as pd
+
+    from opsroom.decide.propagation import ensemble, split
 
     names = ("half_critical", "strongly_critical", "weakly_critical", "leontief")
+    parts: list[pd.DataFrame] = []
 
     def draw(rng: np.random.Generator) -> DynamicPath:
         production = names[rng.integers(len(names))]
         model = _model(table, settings, production, float(np.exp(0.3 * rng.standard_normal())))
-        return shock.run(model, harder=float(1.0 + 0.05 * rng.standard_normal()), fear=float(rng.uniform(0.7, 1.3)))
+        harder = float(1.0 + 0.05 * rng.standard_normal())
+        path = shock.run(model, harder=harder, fear=float(rng.uniform(0.7, 1.3)))
+        parts.append(split(path, shock.weights, shock.losses(harder)).by_region())
+        return path
 
-    return ensemble(draw, draws=DRAWS, level=LEVEL, seed=day.toordinal()).to_frame()
+    total = ensemble(draw, draws=DRAWS, level=LEVEL, seed=day.toordinal()).to_frame()
+    tail = (1.0 - LEVEL) / 2.0
+    lower, upper = np.quantile(np.stack([one.to_numpy() for one in parts]), [tail, 1.0 - tail], axis=0)
+    at, regions = parts[0].index, parts[0].columns
+    return _Band(total, pd.DataFrame(lower, at, regions), pd.DataFrame(upper, at, regions))
+
+
+def _by_region(parts: list[RegionalPath], names: list[str], band: _Band, day: dt.date, facts: dict[str, Any]) -> Cells:
+    """Return output by region, scenario and week, from a few weeks before the day on."""
+    import pandas as pd
+
+    dates = pd.DatetimeIndex(parts[0].index)
+    weeks = dates[(dates.day_of_week == 6) & (dates > pd.Timestamp(day) - pd.Timedelta(days=RECENT))]
+    rows = []
+    for number, (part, name) in enumerate(zip(parts, names, strict=True)):
+        wide = {"output": part.by_region(), "lower": band.lower, "upper": band.upper}
+        long = pd.DataFrame({key: 100.0 * one.loc[weeks].stack() for key, one in wide.items()})
+        long.index.names = ["date", "region"]
+        if number > 0:  # the assumptions are drawn for the first scenario
+            long[["lower", "upper"]] = np.nan
+        rows.append(long.reset_index().assign(scenario=name))
+    frame = pd.concat(rows, ignore_index=True)
+    frame["date"] = pd.to_datetime(frame["date"]).dt.strftime("%Y-%m-%d")
+    numbers = ("output", "lower", "upper")
+    return Cells(
+        name="propagation.region",
+        dimensions=("date", "region", "scenario"),
+        measures=tuple(Measure(n, "public", "% of before") for n in numbers),
+        frame=frame[["date", "region", "scenario", *numbers]].round(dict.fromkeys(numbers, 1)),
+        method=METHOD,
+        facts={**facts, "title": "Shock propagation by region"},
+    )
+
+
+def _daily(part: RegionalPath, day: dt.date, facts: dict[str, Any], *, by_region: bool) -> Cells:
+    """Return output day by day under the first scenario: of each section, of each region, and of all."""
+    import pandas as pd
+
+    recent = part.index > pd.Timestamp(day) - pd.Timedelta(days=RECENT)
+    whole = pd.DataFrame({TOTAL: part.output.sum(axis=(1, 2)) / part.before.to_numpy().sum()}, index=part.index)
+    tables = [("section", whole.join(part.by_sector())), *([("region", part.by_region())] if by_region else [])]
+    rows = []
+    for dimension, wide in tables:
+        long = (100.0 * wide[recent].rename_axis(index="date")).melt(
+            var_name=dimension, value_name="output", ignore_index=False
+        )
+        other = "region" if dimension == "section" else "section"
+        rows.append(long.reset_index().assign(**{other: TOTAL}))
+    frame = pd.concat(rows, ignore_index=True).dropna(subset=["output"])
+    frame["date"] = pd.to_datetime(frame["date"]).dt.strftime("%Y-%m-%d")
+    columns = ["date", "section", "region", "output"]
+    return Cells(
+        name="propagation.daily",
+        dimensions=("date", "section", "region"),
+        measures=(Measure("output", "public", "% of before"),),
+        frame=frame[columns].round({"output": 1}),
+        method=METHOD,
+        facts={**facts, "title": "Shock propagation day by day"},
+    )
 
 
 def _weekly(run: DynamicPath, name: str, actual: pd.Series, band: pd.DataFrame | None) -> pd.DataFrame:
@@ -238,7 +260,7 @@ def _cells(paths: pd.DataFrame, sections: pd.DataFrame, facts: dict[str, Any]) -
             dimensions=("date", "scenario"),
             measures=tuple(Measure(n, "public", before) for n in numbers),
             frame=paths.round(dict.fromkeys(numbers, 1)).reset_index(drop=True),
-            method="propagation",
+            method=METHOD,
             facts=facts,
         ),
         Cells(
@@ -253,7 +275,7 @@ def _cells(paths: pd.DataFrame, sections: pd.DataFrame, facts: dict[str, Any]) -
                 Measure("lacked", "public", "output that others lost for want of it, % of all output", decimals=2),
             ),
             frame=sections,
-            method="propagation",
+            method=METHOD,
             facts=facts,
         ),
     ]

@@ -41,7 +41,7 @@ class QualityDesk:
                     dimensions=("reference", "vintage"),
                     measures=(Measure(str(settings.get("measure", "resumed")), "public", "%"),),
                     frame=triangle,
-                    method="revisions",
+                    method="revisions-1",
                     unit_kind="public",
                     facts={"series": str(settings.get("revisions", "resumption.national"))},
                 )
@@ -87,7 +87,7 @@ def delivery_cells(view: View) -> Cells:
             Measure("alarms", "public", "alarms", decimals=0),
         ),
         frame=pd.DataFrame(rows),
-        method="deliveries",
+        method="deliveries-1",
         unit_kind="public",
         facts={"closed": closed} if closed else {},
     )

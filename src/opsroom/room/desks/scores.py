@@ -46,7 +46,7 @@ class ScoresDesk:
                 Measure("coverage", "public", "%", decimals=0),
             ),
             frame=frame,
-            method="scores",
+            method="scores-1",
             unit_kind="public",
             facts={"series": str(settings.get("series", "resumption.national"))},
         )

@@ -76,7 +76,7 @@ class WarningsDesk:
     cadences: Mapping[str, Cadence] = {}
 
     def run(self, view: View, settings: DeskSettings) -> DeskOutcome:
-        """Return ``warnings.inbox``: the warnings that stand, and those that have ended of late."""
+        """Return ``warnings.inbox``: the warnings that stand, and those that have ended of late; none, too, is told."""
         taken = noted(view.state, view.day)
         found: list[tuple[Warning, Record | None, TrackRecord | None]] = []
         facts: list[dict[str, Any]] = []
@@ -97,11 +97,11 @@ class WarningsDesk:
             by = [d for d, _ in warnings[0].about] if warnings else list(source.by or ())
             carried = {} if judged is None else {"track": judged.facts()}
             words = {"event": told} if (told := _event_in_words(view, table)) else {}
-            facts.append(_facts(rule, source, record, within) | {"by": by} | words | carried)
+            # where nothing was ever read, silence means nothing: the inbox says so
+            read = {"last_read": max((one.day for one in said), default=None)}
+            facts.append(_facts(rule, source, record, within) | {"by": by} | _days(read) | words | carried)
         keep = view.day - dt.timedelta(days=int(settings.get("keep_days", KEEP_DAYS)))
         shown = [one for one in found if one[0].ended is None or one[0].ended >= keep]
-        if not shown:
-            return DeskOutcome(None, note="nothing has crossed its threshold yet")
         known = {name: (who, day) for name, (who, day, _) in taken.items()}
         marked = acknowledge([one for one, *_ in shown], known, view.day)
         words = {name: text for name, (_, _, text) in taken.items()}
@@ -217,6 +217,11 @@ def _facts(rule: Rule, source: Source, record: Record | None, within: int | None
     return facts
 
 
+def _days(facts: Mapping[str, dt.date | None]) -> dict[str, str]:
+    """Return days as a release's facts hold them; empty where there is none."""
+    return {name: "" if day is None else day.isoformat() for name, day in facts.items()}
+
+
 def _row(one: Warning, record: Record | None, judged: TrackRecord | None, words: Mapping[str, str]) -> dict[str, Any]:
     counts = dict.fromkeys(("raised", "followed", "false", "open", "missed", "lead_days"), math.nan)
     if record is not None:
@@ -240,14 +245,14 @@ def _row(one: Warning, record: Record | None, judged: TrackRecord | None, words:
 def _cells(rows: Sequence[Mapping[str, Any]], facts: Sequence[Mapping[str, Any]]) -> Cells:
     import pandas as pd
 
-    frame = pd.DataFrame(list(rows))
+    frame = pd.DataFrame(list(rows), columns=["warning", "value", *TEXTS, *NUMBERS, *TRACK])
     standing = sum(row["state"] != "ended" for row in rows)
     return Cells(
         name="warnings.inbox",
         dimensions=("warning",),
         measures=(Measure("value", "public", "", attached=(*TEXTS, *NUMBERS, *TRACK), decimals=2),),
         frame=frame,
-        method="warnings",
+        method="warnings-1",
         unit_kind="public",
         facts={"rules": [dict(one) for one in facts], "standing": standing},
     )

@@ -109,7 +109,7 @@ class DebtRankResult:
         from opsroom.warn.contagion.publish import loss_cells
 
         return loss_cells(
-            self.network, self.start, self.distress, converged=self.converged, method="debtrank", scenario=scenario,
+            self.network, self.start, self.distress, converged=self.converged, method="debtrank-1", scenario=scenario,
             as_of=as_of,
         )  # fmt: skip
 

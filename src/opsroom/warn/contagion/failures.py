@@ -76,7 +76,7 @@ class CascadeResult:
         share = np.where(buffer > 0, np.minimum(1.0, self.losses / np.where(buffer > 0, buffer, 1.0)), 0.0)
         start = np.where(self.failed_in == 0, 1.0, 0.0)
         return loss_cells(
-            self.network, start, np.maximum(gone, share), converged=True, method="cascade", scenario=scenario,
+            self.network, start, np.maximum(gone, share), converged=True, method="cascade-1", scenario=scenario,
             as_of=as_of,
         )  # fmt: skip
 

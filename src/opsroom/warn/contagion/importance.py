@@ -144,7 +144,7 @@ class SystemicResult:
         }
         return [
             sector_cells(
-                self.network, data, name="contagion.systemic", method="systemic", scenario="each-alone", as_of=as_of,
+                self.network, data, name="contagion.systemic", method="systemic-1", scenario="each-alone", as_of=as_of,
                 parts=parts, measures=measures, facts={"defaults_run": self.runs},
             )
         ]  # fmt: skip

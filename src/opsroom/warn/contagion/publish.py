@@ -166,7 +166,7 @@ def clearing_cells(result: ClearingResult, *, scenario: str, as_of: str) -> list
     }
     return [
         sector_cells(
-            network, data, name="contagion.clearing", method="clearing", scenario=scenario, as_of=as_of, parts=parts,
+            network, data, name="contagion.clearing", method="clearing-1", scenario=scenario, as_of=as_of, parts=parts,
             measures=measures, facts={"solution": result.solution},
         )
     ]  # fmt: skip
@@ -189,8 +189,8 @@ def credit_cells(result: CreditResult, *, scenario: str, as_of: str) -> list[Cel
     data = {"m_cut": np.minimum(result.cut, result.credit), "m_credit": result.credit}
     return [
         sector_cells(
-            network, data, name="contagion.credit", method="credit_supply", scenario=scenario, as_of=as_of, parts=parts,
-            measures=measures, facts={}, only=~network.is_bank,
+            network, data, name="contagion.credit", method="credit_supply-1", scenario=scenario, as_of=as_of,
+            parts=parts, measures=measures, facts={}, only=~network.is_bank,
         )
     ]  # fmt: skip
 
@@ -209,7 +209,7 @@ def sale_cells(
     holders = pd.DataFrame({"sector": np.asarray(sector), "group": np.asarray(group)})
     return [
         sector_cells(
-            holders, data, name="contagion.fire_sales", method="fire_sales", scenario=scenario, as_of=as_of,
+            holders, data, name="contagion.fire_sales", method="fire_sales-1", scenario=scenario, as_of=as_of,
             parts=parts, measures=measures, facts={"rule": result.method},
         )
     ]  # fmt: skip

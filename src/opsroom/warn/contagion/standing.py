@@ -20,7 +20,7 @@ RECENT = 3
 
 REGISTER = ("enterprise_id", "valid_from", "legal_form", "group_id", "section")
 LOANS = ("loan_id", "month", "enterprise_id", "lender_id", "outstanding", "interest_due", "principal_due",
-         "days_past_due", "forborne", "secured_ppm", "guarantee_ppm")  # fmt: skip
+         "days_past_due", "secured_ppm", "guarantee_ppm")  # fmt: skip
 ACCOUNTS = ("enterprise_id", "month", "cash", "undrawn_credit", "fixed_costs")
 PURCHASES = ("supplier_id", "customer_id", "year", "amount")
 LENDERS = ("lender_id", "quarter", "capital", "assets", "interbank_lent", "interbank_borrowed")
@@ -96,7 +96,8 @@ def standing_of(
     lenders
         Supervisory reports, columns `LENDERS`; of each lender the newest counts. None where there are none.
     late_days
-        Days past due from which a loan that is not forborne is in default: 90, as in the EBA's guidelines.
+        Days past due from which a loan is in default: 90, as in the EBA's guidelines. They stop counting where a
+        payment holiday begins: it keeps a loan out of default, and takes none out of it.
     short_days
         Days for which cash and undrawn credit must cover fixed costs and loan service: 30.
 
@@ -123,7 +124,8 @@ def standing_of(
     known = known[known["company"] >= 0]
     if known.empty:
         raise DataError("no company loans are known as of that day.", code="OPS-D101")
-    late = (known["days_past_due"] >= late_days) & ~known["forborne"].astype(bool)
+    # forborne or not: a holiday that made defaults vanish would let the figure fall while more cannot pay
+    late = known["days_past_due"] >= late_days
     companies["late"] = _marked(known["company"][late], len(companies))
     service: npt.NDArray[np.float64] = np.bincount(
         known["company"], weights=(known["interest_due"] + known["principal_due"]).astype(float),

@@ -28,7 +28,7 @@ from opsroom.warn.contagion.standing import Standing
 if TYPE_CHECKING:
     from opsroom.base.results import Cells
 
-METHOD = "company-contagion-1"
+METHOD = "company-contagion-2"
 TRADE, LOSSES, INTERBANK = "trade credit", "bank losses", "interbank"
 CASES = ("mild", "middle", "severe")
 DRAWN = 20
