@@ -100,22 +100,57 @@ def test_sections_are_ordered_by_what_they_make(builder: Any, inputs: float, sai
     assert said in figure.caption.finding
 
 
-def test_regions_are_ordered_by_what_they_make_at_the_end(builder: Any) -> None:
+REGIONS = (["date", "region", "scenario"], ["output", "lower", "upper"])
+
+
+def test_regions_are_told_on_the_day_on_which_the_last_scenario_sets_them_furthest_apart(builder: Any) -> None:
     rows: list[list[Any]] = [
-        ["2020-05-03", "R01", "stay", 20.0, 18.0, 22.0],
-        ["2020-07-26", "R01", "stay", 71.4, 70.0, 73.0],
-        ["2020-07-26", "R02", "stay", 64.6, 60.0, 66.0],
-        ["2020-07-26", "R01", "wave", 71.0, None, None],
-        ["2020-07-26", "R02", "wave", 44.6, None, None],
-    ]
-    figure = shown(builder, "propagation.region", ["date", "region", "scenario"], ["output", "lower", "upper"], rows)
+        [day, region, "stay", output, output - 2.0, output + 2.0]
+        for day, region, output in [
+            ("2020-05-03", "R01", 20.0), ("2020-05-03", "R02", 60.0), ("2020-06-07", "R01", 65.4),
+            ("2020-06-07", "R02", 64.6), ("2020-07-26", "R01", 71.4), ("2020-07-26", "R02", 70.6),
+        ]
+    ]  # fmt: skip
+    wave: list[list[Any]] = [
+        [day, region, "wave", output, None, None]
+        for day, region, output in [
+            ("2020-05-03", "R01", 20.0), ("2020-05-03", "R02", 60.0), ("2020-06-07", "R01", 80.2),
+            ("2020-06-07", "R02", 44.6), ("2020-07-26", "R01", 95.1), ("2020-07-26", "R02", 95.0),
+        ]
+    ]  # fmt: skip
+    figure = shown(builder, "propagation.region", *REGIONS, rows + wave)
     said = figure.caption.finding.replace("\u00a0", " ")
-    assert said == "On 26 July 2020 R02 makes 65 % of before, the least of the regions; the most is 71 %"
+    # On 3 May regions are further apart, but there the wave has not begun; at the end it is over.
+    assert said.startswith("Wave: on 7 June 2020 ")
+    assert "makes 45 % of before, the least of the regions" in said
+    assert said.endswith(" 80 %")
     assert "hollow: wave" in figure.caption.unit
-    assert len(figure.rows) == len(rows)
+    assert len(figure.rows) == len(rows + wave)
     assert figure.draw is not None
     drawn = str(figure.draw().to_dict(validate=False))
     assert "44.6" in drawn
-    assert "20.0" not in drawn
-    alone = shown(builder, "propagation.region", ["date", "region", "scenario"], ["output", "lower", "upper"], rows[:3])
+    assert "62.6" in drawn  # the interval is of the first scenario
+    assert "95.1" not in drawn
+    alone = shown(builder, "propagation.region", *REGIONS, rows)
     assert "hollow" not in alone.caption.unit
+    assert alone.caption.finding.replace("\u00a0", " ").startswith("Stay: on 26 July 2020 ")
+
+
+def test_the_daily_path_names_both_ends_of_sections_and_of_regions(builder: Any) -> None:
+    ends = {("_T", "_T"): 70.0, ("A", "_T"): 80.0, ("C", "_T"): 60.5, ("I", "_T"): 46.3, ("_T", "R01"): 66.0,
+            ("_T", "R02"): 77.7, ("_T", "R03"): 71.1}  # fmt: skip
+    rows: list[list[Any]] = [
+        [day, section, region, round(end * share, 1)]
+        for day, share in (("2020-05-07", 0.5), ("2020-05-08", 1.0))
+        for (section, region), end in ends.items()
+    ]
+    figure = shown(builder, "propagation.daily", ["date", "section", "region"], ["output"], rows)
+    said = figure.caption.finding.replace("\u00a0", " ")
+    assert said == "Day by day output goes from 35 % of before on 7 May 2020 to 70 % on 8 May 2020"
+    assert "first scenario" in figure.caption.unit
+    assert len(figure.rows) == len(rows)
+    assert figure.draw is not None
+    drawn = str(figure.draw().to_dict(validate=False))
+    assert all(str(ends[key]) in drawn for key in (("A", "_T"), ("I", "_T"), ("_T", "R01"), ("_T", "R02")))
+    assert "60.5" not in drawn
+    assert "71.1" not in drawn

@@ -1,4 +1,4 @@
-"""The English catalogue: what the story says of the nowcast."""
+"""The English catalogue: what the story says of the nowcast, and figures of how a shock travels."""
 
 # ruff: noqa: E501 - a message is one line, as in a catalogue of translators
 from __future__ import annotations
@@ -21,4 +21,14 @@ OUTPUT: Final[dict[str, str]] = {
     "story.nowcast_models": "What the bridge equations and past GDP say moved it most ({contribution} points).",
     "story.nowcast_shares": "Weighing the models anew moved it most ({contribution} points).",
     "story.nowcast_next": "The next data that can move it: {series}, on {date}.",
+    "fig.propagation.finding": "Output on {at}, of before: {ends}",
+    "fig.propagation.unit": "output of all sections, per cent of before the shock; the band is of the first scenario: {name}",
+    "fig.sections_made.finding": "{name} makes {output} of before, the least; none stands still for want of inputs",
+    "fig.sections_made.finding_inputs": "{name} makes {output} of before, the least; sections short of inputs within the last four weeks: {n}",
+    "fig.sections_made.unit": "output by section, per cent of before; hollow: at the end of the horizon if restrictions stay",
+    "fig.regions_made.finding": "{scenario}: on {at} {name} makes {output} of before, the least of the regions, {best} {most}",
+    "fig.regions_made.unit": "output by region, per cent of before; {name}, with the interval of drawn assumptions; hollow: {other}",
+    "fig.regions_made.unit_one": "output by region, per cent of before; {name}, with the interval of drawn assumptions",
+    "fig.daily_made.finding": "Day by day output goes from {was} of before on {start} to {will} on {end}",
+    "fig.daily_made.unit": "output, per cent of before, {name}; all, and the sections and regions at either end on the last day",
 }

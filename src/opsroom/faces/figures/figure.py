@@ -95,6 +95,11 @@ class Figure:
         return cache.get(f"{__version__}/{mode}/{key}", make)
 
 
+def caption_of(release: Any, finding: str, unit: str) -> Caption:
+    """Return the caption of a figure of one release."""
+    return Caption(finding, unit, source_of(release), day_of(release.day).isoformat())
+
+
 def source_of(release: Any) -> str:
     """Return a release's source; a release about releases, such as a score, is made from this room's own."""
     return str(release.source) or w.say("words.own_source")
