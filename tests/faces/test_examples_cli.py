@@ -80,6 +80,8 @@ def test_real_vintages_are_nowcast_as_of_their_days(checkout: Path, shared_data:
         out = json.loads(opsroom("publish", "--room", room, "--as-of", day, "--json"))
         assert f"nowcast.gdp@{day}" in out["releases"]
     shown = json.loads(opsroom("release", "show", "nowcast.gdp", "--room", room, "--json"))
+    earlier = json.loads(opsroom("release", "show", "nowcast.gdp@2016-06-29", "--room", room, "--json"))
+    assert (earlier["id"], shown["id"]) == ("nowcast.gdp@2016-06-29", "nowcast.gdp@2016-07-29")
     facts = shown["facts"]
     assert facts["previous"]["day"] == "2016-06-29"
     total = sum(item["contribution"] for item in facts["news"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tests.property.test_store_history import EPOCH, LAST, SPEC, Sent, deliveries, table_of
 
 from opsroom.base.state import State
+from opsroom.observe import diff
 from opsroom.observe.compaction import compact
 from opsroom.observe.ingest import ingest
 from opsroom.observe.store import Store
@@ -68,8 +70,9 @@ def check(before: list[Sent], after: list[Sent], vacuum: bool) -> None:
                 if one is not None and other is not None:  # of one moment and delivery the order is free
                     assert sorted(map(str, one.to_pylist())) == sorted(map(str, other.to_pylist()))
         for sent in after:
-            for _, store in pair:
-                deliver(store, sent)
+            deliver(plain, sent)
+            with mock.patch.object(diff, "MANY", 0):  # as of a large delivery, repetitions are set aside first
+                deliver(packed, sent)
         assert views(packed) == views(plain)
         compact(packed, "readings", vacuum=True)
         assert views(packed) == views(plain)

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from opsroom.base.specs import DatasetSpec, FieldSpec
 from opsroom.base.state import State
+from opsroom.observe import diff
 from opsroom.observe.ingest import ingest
 from opsroom.observe.store import Store
 
@@ -111,8 +113,16 @@ def table_of(sent: Sent) -> pa.Table:
     return pa.table(columns)
 
 
-def check(history: list[Sent]) -> None:
-    """Deliver a history to both and compare reports and all views."""
+def check(history: list[Sent], *, many: int = 0) -> None:
+    """Deliver a history to both and compare reports and all views.
+
+    Repetitions are set aside from `many` rows on, so that small deliveries are compared as large ones are, too.
+    """
+    with mock.patch.object(diff, "MANY", many):
+        _check(history)
+
+
+def _check(history: list[Sent]) -> None:
     model = Interpreter()
     with tempfile.TemporaryDirectory() as folder:
         state = State.open(Path(folder) / "room.db")
@@ -153,14 +163,14 @@ def check(history: list[Sent]) -> None:
         state.close()
 
 
-@given(histories)
+@given(histories, st.sampled_from([0, 0, diff.MANY]))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_store_equals_the_definition(history: list[Sent]) -> None:
-    check(history)
+def test_store_equals_the_definition(history: list[Sent], many: int) -> None:
+    check(history, many=many)
 
 
 @pytest.mark.long
-@given(st.lists(deliveries, min_size=3, max_size=12))
+@given(st.lists(deliveries, min_size=3, max_size=12), st.sampled_from([0, diff.MANY]))
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_store_equals_the_definition_at_length(history: list[Sent]) -> None:
-    check(history)
+def test_store_equals_the_definition_at_length(history: list[Sent], many: int) -> None:
+    check(history, many=many)

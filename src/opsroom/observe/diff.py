@@ -14,6 +14,12 @@ import pyarrow.compute as pc
 from opsroom.observe.shapes import Shapes, literal, quote, scan
 from opsroom.observe.tables import StoredFile
 
+MANY = 5_000
+"""Rows of known periods from which on those that say nothing new are set aside first: it takes a second look."""
+
+ONLY = ("first", "current")
+"""Parts of a table in which each key stands once at most: see `opsroom.observe.tables.StoredFile`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -123,7 +129,48 @@ class Diff:
                 f"WHERE {self._period} BETWEEN {literal(low)} AND {literal(high)}"
             )
             maybe = "within"
+        if not self._deletions and self._row(f"SELECT count(*) FROM {maybe}")[0] >= MANY:
+            maybe = self._set_aside(found, files, maybe)
+            if not self._row(f"SELECT count(*) FROM {maybe}")[0]:
+                return Split(self._first(found), None, found.duplicates, found.refused)
         return self._against_stored(found, files, maybe=maybe, several=False)
+
+    def _set_aside(self, found: _Found, files: list[StoredFile], maybe: str) -> str:
+        """Count rows that say again what alone is known of their key, and return where the others are.
+
+        Of a full re-delivery that is nearly all: a join finds them, where lining up every key's rows in time would
+        sort all of both. Keys that were ever revised or taken back are left to that.
+        """
+        con, key = self._con, self._key
+        span = self._row(f"SELECT min({self._period}), max({self._period}) FROM {maybe}")
+        only = [f for f in files if f.part in ONLY]
+        if not only or span[0] is None:
+            return maybe
+        within = f"{self._period} BETWEEN {literal(span[0])} AND {literal(span[1])}"
+
+        def read(names: Sequence[str], stored: list[StoredFile], more: str) -> str:
+            return " UNION ALL ".join(
+                f"SELECT {self._shapes.select(names, version)}{more} FROM {scan(group)} WHERE {within}"
+                for version, group in self._shapes.groups(stored)
+            )
+
+        more = "".join(f" AND a.{quote(n)} IS NOT DISTINCT FROM s.{quote(n)}" for n in [*self._values, "op"])
+        followed = [f for f in files if f.part not in ONLY]
+        others = f"ANTI JOIN ({read(self._spec.key, followed, '')}) USING ({key})" if followed else ""
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE again AS SELECT a.source_row FROM {maybe} a "
+            f"JOIN ({read(self._names, only, ', known_at, op')}) s USING ({key}) {others} "
+            f"WHERE s.known_at <= a.known_at{more}"
+        )
+        numbers = self._fetch("FROM again")
+        if not numbers.num_rows:
+            return maybe
+        found.duplicates += numbers.num_rows
+        found.exclude(numbers)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE remaining AS FROM {maybe} ANTI JOIN again USING (source_row)")
+        con.execute(f"CREATE OR REPLACE TEMP VIEW unsaid AS FROM {found.clean} ANTI JOIN again USING (source_row)")
+        found.clean = "unsaid"
+        return "remaining"
 
     def _repeats(self, same: str, source: str = "arriving") -> bool:
         found = self._con.execute(f"SELECT 1 FROM {source} GROUP BY {same} HAVING count(*) > 1 LIMIT 1").fetchone()

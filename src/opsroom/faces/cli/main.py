@@ -267,7 +267,7 @@ def release_show(name: str, /, *, room: RoomPath = Path(), as_of: dt.date | None
     Parameters
     ----------
     name
-        Name of the release series, such as ``resumption.national``.
+        Name of the release series, such as ``resumption.national``, or the id of a release.
     room
         Folder of the room.
     as_of
