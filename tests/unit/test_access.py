@@ -295,6 +295,18 @@ def test_only_a_steward_or_the_owner_of_the_folder_changes_users(users: Users) -
     assert users.get("friend") is None
 
 
+@pytest.mark.parametrize("name", ["Ada", "ADA", "ada ", " ada"])
+def test_a_slip_in_a_name_makes_nobody_the_local_operator(users: Users, name: str) -> None:
+    users.add("ada", "reader", by="owner")
+    with pytest.raises(AccessError, match="OPS-A028"):
+        users.get(name)
+    with pytest.raises(AccessError, match="OPS-A028"):
+        users.add("mallory", "steward", by=name)
+    with pytest.raises(UsageError, match="OPS-U12[56]"):
+        users.add(name, "steward", by="owner")
+    assert users.get("adam") is None
+
+
 def test_a_flood_of_failed_logins_does_not_flood_the_log(users: Users, state: State, monkeypatch) -> None:
     import opsroom.protect.users as module
 

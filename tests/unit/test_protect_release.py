@@ -65,7 +65,8 @@ def test_a_release_carries_its_stamp_and_rounds_as_declared(state):
     assert certificate["head"] == GENESIS
     assert certificate["attackers"] == "contributor"
     assert certificate["witnesses"].startswith("blake2b:")
-    assert {k: v for k, v in out.stamp.items() if k != "certificate"} == {
+    assert out.stamp["memory"].startswith("sha256:")
+    assert {k: v for k, v in out.stamp.items() if k not in ("certificate", "memory")} == {
         "profile": "business", "profile_version": 4, "ledger": 1, "previous": GENESIS,
         "cells": 2, "suppressed": 1, "held": 0, "hash": out.hash,
     }  # fmt: skip
@@ -263,6 +264,10 @@ TAMPERING = {
     "a release taken out": "DELETE FROM releases WHERE seq = 2",
     "a judgement": "UPDATE judgements SET body = X'00' WHERE seq = 2",
     "a judgement taken out": "DELETE FROM judgements WHERE seq = 2",
+    "a judgement with its digest": (
+        "UPDATE judgements SET (body, digest) = (SELECT body, digest FROM judgements WHERE seq = 1) WHERE seq = 2"
+    ),
+    "the series of a judgement": "UPDATE judgements SET name = 'table.other' WHERE seq = 2",
 }
 
 
@@ -277,6 +282,27 @@ def test_one_altered_row_of_the_ledger_is_detected(state, tmp_path, what):
     with pytest.raises(StoreError) as broken:
         Ledger(state).verify()
     assert broken.value.code == "OPS-F032"
+
+
+def test_the_gate_does_not_judge_by_a_memory_that_was_put_in_its_place(state, tmp_path):
+    """Else who can write the database makes the gate forget what is out, and publishes what betrays a company."""
+    for days in range(2):
+        issue(state, table(f"table.t{days}"), days=days)
+    with sqlite3.connect(tmp_path / "room.db") as direct:
+        direct.execute(TAMPERING["a judgement with its digest"])
+    direct.close()
+    with pytest.raises(StoreError) as broken:
+        issue(state, table("table.t1"), days=2)
+    assert broken.value.code == "OPS-F032"
+
+
+def test_releases_from_before_memories_were_sealed_are_read(state, monkeypatch):
+    monkeypatch.setattr("opsroom.protect.gate.memory_of", lambda series, body: None)
+    first = issue(state, table("table.t0"))
+    assert first.stamp["memory"] is None
+    monkeypatch.undo()
+    assert issue(state, table("table.t0"), days=1).stamp["memory"]
+    assert Ledger(state).verify() == 2
 
 
 ACTS = {

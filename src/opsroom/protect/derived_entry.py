@@ -106,7 +106,7 @@ def enter(entry: Entry, suffix: str, prove: Callable[[Sequence[Past], Sequence[P
             raise
         document = _document(name, proved, entry)
         document["id"] = free_id(f"{name}@{entry.day.isoformat()}", ledger)
-        made = stamped(document, entry.rules, head, proved.certificate)
+        made = stamped(document, entry.rules, head, proved.certificate, judgement=proved.judgement, series=entry.series)
         try:
             ledger.append(made, head, judgement=proved.judgement, series=entry.series)
         except LedgerConflictError:

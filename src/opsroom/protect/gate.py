@@ -20,7 +20,7 @@ from opsroom.base.errors import DisclosureError, InternalError, LedgerConflictEr
 from opsroom.base.results import Cells, Measure
 from opsroom.protect.judge import Unit, Verdict, judge, shown_rows
 from opsroom.protect.judgement import Judgement
-from opsroom.protect.ledger import Head, Ledger, Past
+from opsroom.protect.ledger import Head, Ledger, Past, memory_of
 from opsroom.protect.release import SCHEMA_VERSION, Release, canonical, content_of, read_release, seal
 from opsroom.protect.rules import PUBLIC, Rules
 
@@ -127,8 +127,8 @@ def _make(
     document["id"] = free_id(f"{cells.name}@{day.isoformat()}", ledger)
     profile = PUBLIC if cells.public else rules
     proof = verdict.certificate.stamp() if verdict else None
-    made = stamped(document, profile, head, proof, suppressed=table.suppressed)
-    return made, verdict.judgement if verdict else None
+    judgement = verdict.judgement if verdict else None
+    return stamped(document, profile, head, proof, judgement=judgement, suppressed=table.suppressed), judgement
 
 
 def _completed(cells: Cells, verdict: Verdict | None) -> Cells:
@@ -148,9 +148,16 @@ def _completed(cells: Cells, verdict: Verdict | None) -> Cells:
 
 
 def stamped(
-    document: dict[str, Any], profile: Rules, head: Head, proof: Mapping[str, Any] | None, *, suppressed: int = 0
+    document: dict[str, Any],
+    profile: Rules,
+    head: Head,
+    proof: Mapping[str, Any] | None,
+    *,
+    judgement: Judgement | None,
+    series: str | None = None,
+    suppressed: int = 0,
 ) -> Release:
-    """Return the release of a document that was judged against a head of the ledger."""
+    """Return the release of a document that was judged against a head of the ledger, sealed with what it remembers."""
     document["content_hash"] = content_of(document)
     stamp: dict[str, Any] = {
         "profile": profile.profile,
@@ -163,6 +170,8 @@ def stamped(
     }
     if proof is not None:
         stamp["certificate"] = {**proof, "head": head.hash}
+    if judgement is not None:
+        stamp["memory"] = memory_of(series or document["name"], judgement.to_bytes())
     document["stamp"] = stamp
     document["stamp"] = {**stamp, "hash": seal(document)}
     return read_release(canonical(document))

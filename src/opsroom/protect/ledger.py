@@ -146,11 +146,14 @@ class Ledger:
             missing = [seq for seq in seqs if seq not in self._cache]
             if missing:
                 rows = connection.execute(
-                    sa.select(JUDGEMENTS.c.seq, LEDGER.c.document, JUDGEMENTS.c.body)
+                    sa.select(JUDGEMENTS.c.seq, JUDGEMENTS.c.name, LEDGER.c.document, JUDGEMENTS.c.body)
                     .join(LEDGER, LEDGER.c.seq == JUDGEMENTS.c.seq)
                     .where(JUDGEMENTS.c.seq.in_(missing))
                 ).all()
-                for seq, document, body in rows:
+                for seq, series, document, body in rows:
+                    # The gate judges by what is remembered: it does not take what was put in its place.
+                    if read_release(document).stamp.get("memory") not in (None, memory_of(series, body)):
+                        raise _broken(seq)
                     self._cache[seq] = Past(seq, read_release(document), Judgement.from_bytes(body))
         return [self._cache[seq] for seq in seqs]
 
@@ -192,12 +195,14 @@ class Ledger:
             rows = connection.execute(sa.select(JUDGEMENTS.c.seq, JUDGEMENTS.c.digest)).all()
             digests: dict[int, str] = {row.seq: row.digest for row in rows}
             for row in connection.execute(sa.select(LEDGER).order_by(LEDGER.c.seq)):
-                profile = _check(row._mapping, head)
-                if profile != PUBLIC.profile and row.seq not in digests:
+                stamp = _check(row._mapping, head)
+                if str(stamp["profile"]) != PUBLIC.profile and row.seq not in digests:
                     raise _broken(row.seq)  # without its judgement the gate would forget what is out
                 if row.seq in digests:
-                    body = connection.scalar(sa.select(JUDGEMENTS.c.body).where(JUDGEMENTS.c.seq == row.seq))
-                    if body is None or _sha(body) != digests.pop(row.seq):
+                    kept = sa.select(JUDGEMENTS.c.name, JUDGEMENTS.c.body).where(JUDGEMENTS.c.seq == row.seq)
+                    name, body = connection.execute(kept).one()
+                    # The stamp says it, too: who changes body and digest would have to forge the chain.
+                    if _sha(body) != digests.pop(row.seq) or stamp.get("memory") not in (None, memory_of(name, body)):
                         raise _broken(row.seq)
                 head = Head(row.seq, row.hash)
             if digests:
@@ -211,8 +216,8 @@ def _head(connection: sa.Connection) -> Head:
     return Head(0, GENESIS) if row is None else Head(row.seq, row.hash)
 
 
-def _check(row: sa.RowMapping, head: Head) -> str:
-    """Return the profile under which an intact entry was released."""
+def _check(row: sa.RowMapping, head: Head) -> dict[str, Any]:
+    """Return the stamp of an intact entry."""
     seq, blob = row["seq"], row["document"]
     try:
         document = json.loads(blob)
@@ -224,17 +229,22 @@ def _check(row: sa.RowMapping, head: Head) -> str:
             and document["content_hash"] == content_of(document)
             and (row["id"], row["name"], row["day"]) == (document["id"], document["name"], document["day"])
             and row["as_of"] == document["as_of"]
+            and "profile" in stamp
         )
-        profile = str(stamp["profile"])
     except (ValueError, KeyError, TypeError):
         raise _broken(seq) from None
     if not intact:
         raise _broken(seq)
-    return profile
+    return dict(stamp)
 
 
 def _sha(body: bytes) -> str:
     return digest(body)
+
+
+def memory_of(series: str, body: bytes) -> str:
+    """Return the digest under which what is remembered of a release, and with which series, is sealed in its stamp."""
+    return digest(series.encode() + b"\0" + body)
 
 
 def _conflict() -> LedgerConflictError:

@@ -127,9 +127,15 @@ class Users:
     # -- users --------------------------------------------------------------------------------
 
     def get(self, name: str) -> User | None:
-        """Return a user by name, removed ones included; None where the name was never registered."""
+        """Return a user by name, removed ones included; None where the name was never registered.
+
+        Raises
+        ------
+        AccessError
+            Only case or spaces tell the name from a registered one: a slip must not make its user the local operator.
+        """
         with self._state.read() as connection:
-            return _user(connection, name)
+            return _actor(connection, name)
 
     def all(self) -> list[User]:
         """Return all users by name, removed ones included."""
@@ -168,6 +174,12 @@ class Users:
         with self._state.begin() as connection:
             self._authorise(connection, by)
             known = _user(connection, name)
+            if known is None and _twin(connection, name):
+                raise UsageError(
+                    "a user is registered whose name differs from this one in capital letters only.",
+                    remedy="Give another name.",
+                    code="OPS-U126",
+                )
             if known is not None and not known.removed:
                 raise UsageError(
                     "a user of that name is registered.", remedy="Change it: `opsroom user role`.", code="OPS-U126"
@@ -325,7 +337,7 @@ class Users:
 
     def _authorise(self, connection: sa.Connection, by: str) -> None:
         # Inside the transaction that changes: a steward removed meanwhile changes nothing any more.
-        actor = _user(connection, by)
+        actor = _actor(connection, by)
         if actor is not None:
             actor.require("manage_users")
 
@@ -376,6 +388,23 @@ def unknown() -> AccessError:
 def _user(connection: sa.Connection, name: str) -> User | None:
     row = connection.execute(sa.select(USERS).where(USERS.c.name == name)).first()
     return None if row is None else _of(row)
+
+
+def _twin(connection: sa.Connection, name: str) -> bool:
+    """Say whether only case or spaces tell a name from one that is registered."""
+    plain = "".join(name.split()).casefold()
+    return any("".join(known.split()).casefold() == plain for known in connection.scalars(sa.select(USERS.c.name)))
+
+
+def _actor(connection: sa.Connection, name: str) -> User | None:
+    user = _user(connection, name)
+    if user is None and _twin(connection, name):
+        raise AccessError(
+            "this name differs from that of a registered user in capital letters or spaces only.",
+            remedy="Write it as `opsroom user list` does.",
+            code="OPS-A028",
+        )
+    return user
 
 
 def _present(connection: sa.Connection, name: str) -> User:
