@@ -90,13 +90,13 @@ def doubts(factor: Factor, readings: Sequence[Reading], *, beside: Reading | Non
             g += lasts**2 @ new - moved**2 @ short
             both += (lasts * new) @ aside_lasts.T - (moved * short) @ aside.T
     moves, doubt = _estimated(factor)
-    aside = _strays(factor, other)
+    strays = _strays(factor, other)
     out = []
     for g, both, read in zip(given, shared, readings, strict=True):
         moved = read(moves)
         estimated = np.einsum("ki,ij,kj->k", moved, doubt, moved)
         both += moved @ doubt @ other(moves).T
-        for stray, other_stray in zip(_strays(factor, read), aside, strict=True):
+        for stray, other_stray in zip(_strays(factor, read), strays, strict=True):
             estimated += (stray**2).sum(axis=1)
             both += stray @ other_stray.T
         out.append(Doubt(np.maximum(g, 0.0), estimated, both))
