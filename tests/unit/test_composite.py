@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.composite import CompositeResult, Input, Settings, composite
 from opsroom.measure.composite import band_kernel as kernel
-from opsroom.measure.composite.doubt import variances
+from opsroom.measure.composite.doubt import Doubt, doubts
 from opsroom.measure.composite.factor import Factor, fit_factor
 from opsroom.measure.composite.grid import Rows, rows_of, week_of
-from opsroom.measure.composite.scaling import fit_scaling
+from opsroom.measure.composite.known_output import KnownOutput, quarter_growth
+from opsroom.measure.composite.scaling import Scaling, fit_scaling
 from opsroom.measure.known import known
 
 FIRST = pd.Timestamp("2010-01-04")
@@ -186,7 +187,7 @@ def test_the_path_is_generalised_least_squares_and_its_doubt_the_sandwich() -> N
     np.testing.assert_allclose(factor.path, inverse @ sum(right), atol=1e-6)
     np.testing.assert_allclose(factor.parts, inverse @ np.column_stack(right), atol=1e-6)
     certain = replace(factor, strays=0.0)
-    got, _ = variances(certain, [lambda path: path[52:] - path[:-52]])[0]
+    got = doubts(certain, [lambda path: path[52:] - path[:-52]])[0].given
     change = np.eye(weeks)[52:] - np.eye(weeks)[:-52]
     want = np.diag(change @ inverse @ meat @ inverse @ change.T)
     np.testing.assert_allclose(got, want, rtol=1e-6)
@@ -195,10 +196,81 @@ def test_the_path_is_generalised_least_squares_and_its_doubt_the_sandwich() -> N
 def test_strayed_responses_add_a_share_of_what_each_input_adds() -> None:
     factor, _ = fitted()
     read = [lambda path: path[52:] - path[:-52]]
-    without = variances(replace(factor, strays=0.0), read)[0][1]
-    with_it = variances(replace(factor, strays=0.5), read)[0][1]
+    without = doubts(replace(factor, strays=0.0), read)[0].estimated
+    with_it = doubts(replace(factor, strays=0.5), read)[0].estimated
     moved = factor.parts[52:] - factor.parts[:-52]
-    np.testing.assert_allclose(with_it - without, 0.25 * (moved**2).sum(axis=1), rtol=1e-8)
+    away = [factor.parts[w] - factor.parts[max(w - 52, 0) : w].mean(axis=0) for w in range(1, len(factor.parts))]
+    away = np.vstack([np.zeros(len(moved[0])), *away])
+    kept = np.exp(-1 / 13)
+    passing = (away[52:] ** 2 + away[:-52] ** 2 - 2 * kept**52 * away[52:] * away[:-52]).sum(axis=1)
+    np.testing.assert_allclose(with_it - without, 0.25 * (0.5 * (moved**2).sum(axis=1) + 0.5 * passing), rtol=1e-8)
+    # Weeks that are near stray nearly together.
+    near = [lambda path: path[27:38] - path[26:27]]
+    without, with_it = (doubts(replace(factor, strays=size), near)[0].estimated for size in (0.0, 1.0))
+    moved, first, later = factor.parts[27:38] - factor.parts[26], away[26], away[27:38]
+    passing = (later**2 + first**2 - 2 * kept ** np.arange(1, 12)[:, None] * later * first).sum(axis=1)
+    np.testing.assert_allclose(with_it - without, 0.5 * (moved**2).sum(axis=1) + 0.5 * passing, rtol=1e-8)
+
+
+def test_two_readings_share_what_their_sum_tells() -> None:
+    """The variance of a sum is that of both and twice what they share."""
+    factor, _ = fitted()
+
+    def one(path: np.ndarray) -> np.ndarray:
+        return np.asarray(path[60:64] - path[8:12])
+
+    def two(path: np.ndarray) -> np.ndarray:
+        return np.asarray(path[100:104] - path[87:91])
+
+    a, b, both = doubts(factor, [one, two, lambda path: one(path) + two(path)], beside=two)
+    total = both.given + both.estimated - a.given - a.estimated - b.given - b.estimated
+    np.testing.assert_allclose(2.0 * np.diag(a.shared), total, atol=1e-9)
+    np.testing.assert_allclose(np.diag(b.shared), b.given + b.estimated, atol=1e-9)
+    assert np.abs(np.diag(a.shared)).max() > 1e-4
+
+
+def test_known_output_is_plain_conditioning() -> None:
+    """One long normal vector (path, scale, walk, noise), conditioned on what is known, gives the same."""
+    rng = np.random.default_rng(5)
+    weeks, quarters = 13 * 14, 14
+    mean = np.kron(np.eye(quarters), np.full(13, 1 / 13))
+    steps = (mean[1:] - mean[:-1])[1:12]  # growth of quarters 2 to 12 is known
+    root = rng.normal(size=(weeks, 30)) * 0.3
+    path, within = np.cumsum(rng.normal(size=weeks)), root @ root.T
+    scaling = Scaling(2.0, 0.4, np.array([[0.04, 0.002], [0.002, 0.003]]), 0.5, 11, 9, 0.9)
+    growth = 0.5 + 0.4 * steps @ path + rng.normal(0, 0.6, 11)
+    number = np.arange(2.0, 13.0)
+    known_output = KnownOutput.of(growth, number, lambda x: steps @ x, path, steps @ within @ steps.T, scaling)
+    assert known_output.walk > 0 < known_output.unrest
+    walk, noise, size = known_output.walk, known_output.noise, 2 * weeks + 2 + quarters
+    joint = np.zeros((size, size))
+    joint[:weeks, :weeks] = within
+    joint[weeks : weeks + 2, weeks : weeks + 2] = scaling.covariance
+    joint[weeks + 2 : 2 * weeks + 2, weeks + 2 : 2 * weeks + 2] = walk**2 * np.eye(weeks)
+    joint[2 * weeks + 2 :, 2 * weeks + 2 :] = noise**2 * np.eye(quarters)
+
+    def all_of(reading: np.ndarray, years: float, change: np.ndarray) -> np.ndarray:
+        scale = np.column_stack([np.full(len(reading), years), reading @ path])
+        return np.hstack([0.4 * reading, scale, reading @ np.tril(np.ones((weeks, weeks))), change])
+
+    changes = np.eye(quarters)[1:] - np.eye(quarters)[:-1]
+    seen = all_of(steps, 0.25, changes[1:12])
+    weekly = np.eye(weeks)[52:] - np.eye(weeks)[:-52]
+    yearly = mean[4:] - mean[:-4]
+    last = np.arange(4.0, 14.0)
+    for reading, change, ends in (
+        (weekly, np.zeros((len(weekly), quarters)), None),
+        (yearly, np.eye(quarters)[4:] - np.eye(quarters)[:-4], (last, last - 4.0)),
+    ):
+        asked = all_of(reading, 1.0, change)
+        gain = asked @ joint @ seen.T @ np.linalg.inv(seen @ joint @ seen.T)
+        left = asked @ joint @ asked.T - gain @ seen @ joint @ asked.T
+        doubt = Doubt(np.diag(reading @ within @ reading.T), np.zeros(len(reading)), reading @ within @ steps.T)
+        told = known_output.told(lambda x, reading=reading: reading @ x, doubt, path, 1.0, ends=ends)
+        np.testing.assert_allclose(told.shift, gain @ (growth - 0.5 - 0.4 * steps @ path), atol=1e-8)
+        np.testing.assert_allclose(told.before**2, np.diag(asked @ joint @ asked.T), atol=1e-8)
+        np.testing.assert_allclose((told.sd / known_output.unrest) ** 2, np.diag(left), atol=1e-7)
+    assert told.sd[2] < 1e-3 < told.sd[-1]
 
 
 def test_scaling_finds_a_line_and_is_not_led_by_an_outlier() -> None:
@@ -285,16 +357,52 @@ def test_contributions_sum_to_the_index(one: CompositeResult) -> None:
     """Each input's part comes from a solve of its own, the index from one of all: they agree to 1e-10."""
     np.testing.assert_allclose(one.contributions().sum(axis=1), one.frame["growth"], atol=1e-10)
     np.testing.assert_allclose(one.contributions("level").sum(axis=1), one.frame["level"], atol=1e-10)
-    assert list(one.contributions().columns) == ["normal", *(i.name for i in one.inputs)]
+    assert list(one.contributions().columns) == ["normal", *(i.name for i in one.inputs), "gdp"]
     with pytest.raises(UsageError, match="reading"):
         one.contributions("weekly")  # type: ignore[arg-type]  # refused at run time
 
 
 def test_growth_and_level_are_one_path(one: CompositeResult) -> None:
-    """Growth is normal growth plus the change of the level on 52 weeks before, in logs."""
+    """Growth is normal growth plus the change of the level on 52 weeks before, in logs; output moves both."""
     level = 100 * np.log1p(one.frame["level"] / 100)
     growth = 100 * np.log1p(one.frame["growth"] / 100)
-    np.testing.assert_allclose((one.scaling.normal + level.diff(52)).dropna(), growth.iloc[52:], atol=1e-9)
+    normal = (growth - level.diff(52)).dropna()
+    assert np.ptp(normal) < 1e-9
+    assert normal.iloc[0] == pytest.approx(one.scaling.normal, abs=0.5)
+    alone = make(1, settings=Settings(output=False))
+    level, growth = (100 * np.log1p(alone.frame[name] / 100) for name in ("level", "growth"))
+    np.testing.assert_allclose((alone.scaling.normal + level.diff(52)).dropna(), growth.iloc[52:], atol=1e-9)
+    assert "gdp" not in alone.contributions()
+
+
+def test_what_output_does_and_inputs_do_not_show_is_carried_on() -> None:
+    """Output falls by 4 % for good where inputs show nothing: two quarters later the index has seen it."""
+    panel, inputs, day, _ = draw(5)
+    late = panel["gdp"].index >= panel["gdp"].index[-4]
+    panel["gdp"] = panel["gdp"].where(~late, panel["gdp"] * np.exp(-0.04))
+    made = composite(panel, target="gdp", inputs=inputs, as_of=day)
+    alone = composite(panel, target="gdp", inputs=inputs, as_of=day, settings=Settings(output=False))
+    running, truth = made.quarters.iloc[-1], 100 * (panel["gdp"].iloc[-1] / panel["gdp"].iloc[-5] - 1)
+    assert np.isnan(running["known"])
+    assert running["implied"] - truth > 3
+    assert running["told"] == pytest.approx(truth, abs=1)
+    assert running["lower"] < truth < running["upper"]
+    # Of the weeks part of it may be in the figures alone.
+    assert -4.5 < made.frame["growth"].iloc[-1] - alone.frame["growth"].iloc[-1] < -2
+    seen = made.quarters.dropna()
+    np.testing.assert_allclose(seen["told"].iloc[4:], seen["known"].iloc[4:], atol=1e-5)
+    assert (seen["upper"] - seen["lower"]).iloc[4:].max() < 1e-2
+    pd.testing.assert_series_equal(made.quarters["implied"], alone.quarters["implied"])
+    assert (made.doubt >= 0).all(axis=None)
+
+
+def test_a_quarter_without_a_figure_is_left_out() -> None:
+    level = pd.Series([100.0, 101.0, np.nan, 103.0, 104.0], index=pd.period_range("2019Q1", periods=5, freq="Q"))
+    assert [str(q) for q in quarter_growth(level).index] == ["2019Q2", "2020Q1"]
+    panel, inputs, day, _ = draw(1, years=6)
+    panel["gdp"].iloc[9] = np.nan
+    made = composite(panel, target="gdp", inputs=inputs, as_of=day)
+    assert np.isfinite(made.frame["growth"]).all()
 
 
 @settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

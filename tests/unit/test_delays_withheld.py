@@ -16,6 +16,7 @@ from opsroom.base.results import Cells
 from opsroom.base.state import State
 from opsroom.measure.delays import DelayResult, ReportingTriangle, nowcast_delays, reporting_triangle
 from opsroom.measure.delays.publish import confidential_delay_cells
+from opsroom.measure.delays.split import summed_split
 from opsroom.measure.delays.standing import moving_records, shared_begin, shared_delay, standing_records
 from opsroom.protect.gate import release
 from opsroom.protect.ledger import Ledger
@@ -87,6 +88,38 @@ def test_filings_of_a_withheld_sector_change_nothing_that_is_published_of_others
     # It is this that makes it so: learnt from all sectors, the others' numbers do move.
     every = [nowcast_delays(triangle_of(world), draws=100).frame.loc[list(LARGE)] for world in worlds[:2]]
     assert not every[0].equals(every[1])
+
+
+def test_how_late_a_withheld_sectors_filings_were_is_not_in_the_total(tmp_path: Path) -> None:
+    """Its split less those of the sectors that are shown would be that of the withheld ones."""
+    on_time = filings(late=0.0)
+    late = on_time.copy()
+    moved = late["sector"].isin(list(SMALL)) & (late["period"] <= "2020-05-01") & (late["record"] % 2 == 0)
+    late.loc[moved, "known_at"] += pd.DateOffset(months=1)  # long in by now: no count that is published moves
+    late = late.sort_values("known_at", kind="stable", ignore_index=True)
+    one, two = (published(world, tmp_path / f"{k}.db").to_frame() for k, world in enumerate((on_time, late)))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    newest = one[(one["sector"] == "_T") & (one["complete"] == "no")]
+    assert (newest["expected"] > newest["reported"]).all()
+    # Learnt from all filings, the total's numbers do move.
+    every = [nowcast_delays(triangle_of(world).total(), draws=100).frame for world in (on_time, late)]
+    assert not every[0].equals(every[1])
+
+
+def test_the_total_is_as_late_as_the_sectors_that_are_learnt_from() -> None:
+    """Net counts stay, the split is that of two sectors; of a month in which none is learnt from nothing is."""
+    sectors = triangle_of(filings())
+    total, learnt = sectors.total(), np.zeros(sectors.reported.shape, dtype=bool)
+    names = list(sectors.sectors)
+    learnt[[names.index("A"), names.index("B")], :-1] = True
+    made, learn = summed_split(total, np.ones_like(learnt[:1]), sectors, learnt)
+    assert learn[0].tolist() == [True] * (learnt.shape[1] - 1) + [False]
+    both = [names.index("A"), names.index("B")]
+    scale = total.reported[0] / sectors.reported[both].sum(axis=0)
+    expected = scale[:-1, None] * sectors.added[both].sum(axis=0)[:-1]
+    np.testing.assert_allclose(made.added[0, :-1], expected)
+    np.testing.assert_allclose(made.reported[0, :-1], total.reported[0, :-1])
+    assert np.nansum(made.added[0, -1]) == 0
 
 
 def test_a_table_of_which_nothing_settled_is_shown_says_nothing_of_what_is_to_come() -> None:

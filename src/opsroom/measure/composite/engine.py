@@ -13,7 +13,8 @@ from opsroom.base.errors import FitError, UsageError
 from opsroom.measure.composite.factor import Factor, fit_factor
 from opsroom.measure.composite.grid import YEAR, Floats, Rows, monday, period_rows, rows_of, week_of
 from opsroom.measure.composite.inputs import Input, Settings
-from opsroom.measure.composite.reading import Readings
+from opsroom.measure.composite.known_output import ordinals, quarter_growth
+from opsroom.measure.composite.reading import Known, Readings
 from opsroom.measure.composite.result import CompositeResult, InputReport
 from opsroom.measure.composite.scaling import Scaling, fit_scaling
 from opsroom.measure.known import known
@@ -75,13 +76,15 @@ def composite(
     References
     ----------
     Lewis, Mertens, Stock and Trivedi (2020), Measuring real activity using a weekly economic index. Eraslan and
-    Götz (2020), An unconventional weekly economic activity index for Germany. Bańbura and Modugno (2014).
+    Götz (2020), An unconventional weekly economic activity index for Germany. Bańbura and Modugno (2014). Fernández
+    (1981), A methodological note on the estimation of time series, Review of Economics and Statistics 63.
     """
     settings = settings or Settings()
     specs = _specs(inputs, target)
     frame, basis = known(panel, of=list(specs.values()), as_of=as_of)
     pieces = {str(name): part for name, part in frame.groupby("series", sort=True)}
-    quarters, growth = _growth(pieces, target, settings)
+    level = _level(pieces, target)
+    quarters, growth = _growth(level)
     names, rows, left_out = _usable(pieces, specs, target, settings)
     last = _last_week(rows, as_of)
     first = min(int(one.column.min()) for one in rows)
@@ -113,7 +116,8 @@ def composite(
     told = pd.period_range(quarters[0], pd.Timestamp(as_of).to_period("Q"), freq="Q")
     readings = Readings.of(
         factor, scaling, first=first, last=last, base=span, quarters=_quarter_rows(list(told)).shifted(first),
-        names=names, coverage=settings.level,
+        asked=ordinals(list(told)), names=names, target=target, coverage=settings.level,
+        known=_known_output(level, first) if settings.output else None,
     )  # fmt: skip
     known_growth = pd.Series(growth, index=pd.PeriodIndex(quarters)).reindex(told).to_numpy()
     return CompositeResult(
@@ -121,7 +125,8 @@ def composite(
         parts_level=readings.parts_level(), doubt=readings.doubt(),
         quarters=readings.quarterly(told.rename("quarter"), known_growth),
         inputs=_reports(names, specs, rows, factor, scaling, first, last), left_out=tuple(left_out),
-        unconfirmed=tuple(names[i] for i in factor.doubted), target=target, as_of=as_of, base=span, basis=basis,
+        unconfirmed=tuple(names[i] for i in factor.doubted), target=target, target_title=specs[target].title or target,
+        as_of=as_of, base=span, basis=basis,
         scaling=scaling, level=settings.level, iterations=factor.iterations,
     )  # fmt: skip
 
@@ -136,8 +141,8 @@ def _specs(inputs: Sequence[Input], target: str) -> dict[str, Input]:
     return dict(sorted(specs.items()))
 
 
-def _growth(pieces: Mapping[str, pd.DataFrame], target: str, settings: Settings) -> tuple[list[pd.Period], Floats]:
-    """Return the quarters and 100 times the log change of the target on four quarters before."""
+def _level(pieces: Mapping[str, pd.DataFrame], target: str) -> pd.Series:
+    """Return the target's known level by quarter, NaN where it is missing."""
     if target not in pieces:
         raise FitError(
             f"nothing of the target {target!r} is known on the day.", code="OPS-M133",
@@ -145,10 +150,23 @@ def _growth(pieces: Mapping[str, pd.DataFrame], target: str, settings: Settings)
         )  # fmt: skip
     part = pieces[target]
     level = pd.Series(part["value"].to_numpy(), index=pd.PeriodIndex(part["start"].dt.to_period("Q"))).sort_index()
-    level = level.where(level > 0).reindex(pd.period_range(level.index.min(), level.index.max(), freq="Q"))
+    return level.where(level > 0).reindex(pd.period_range(level.index.min(), level.index.max(), freq="Q"))
+
+
+def _growth(level: pd.Series) -> tuple[list[pd.Period], Floats]:
+    """Return the quarters and 100 times the log change of the target on four quarters before."""
     log = pd.Series(100.0 * np.log(level.to_numpy(np.float64)), index=level.index)
     change = (log - log.shift(4)).dropna()
     return list(change.index), change.to_numpy(np.float64)
+
+
+def _known_output(level: pd.Series, first: int) -> Known:
+    """Return the target's growth from quarter to quarter, as far as the grid that begins with week `first` reaches."""
+    growth = quarter_growth(level)
+    growth = growth[[week_of((quarter - 1).start_time) > first for quarter in growth.index]]
+    quarters = list(growth.index)
+    steps = _quarter_rows(quarters, back=1).shifted(first)
+    return Known(growth.to_numpy(np.float64), ordinals(quarters), steps)
 
 
 def _usable(
@@ -178,11 +196,11 @@ def _last_week(rows: Sequence[Rows], as_of: dt.date) -> int:
     return max(ended, *(int(one.column.max()) for one in rows))
 
 
-def _quarter_rows(quarters: Sequence[pd.Period]) -> Rows:
+def _quarter_rows(quarters: Sequence[pd.Period], *, back: int = 4) -> Rows:
     def span(q: pd.Period) -> tuple[np.datetime64, np.datetime64]:
         return np.datetime64(q.start_time, "D"), np.datetime64(q.end_time, "D")
 
-    return period_rows([span(q) for q in quarters], [span(q - 4) for q in quarters])
+    return period_rows([span(q) for q in quarters], [span(q - back) for q in quarters])
 
 
 def _within(quarter: pd.Period, span: tuple[dt.date, dt.date] | None) -> bool:

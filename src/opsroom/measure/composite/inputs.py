@@ -74,6 +74,9 @@ class Settings:
     strays
         How far an input's response to a shock may differ from its usual one, as a relative standard deviation. In a
         shock inputs that disagree then share the say, instead of the one with the least noise having it all.
+    output
+        Whether the target's own known quarters tell of the level that the weeks go on from. False: the index is of the
+        inputs alone.
     min_observations
         Inputs with fewer values are left out, and named.
     min_quarters
@@ -89,6 +92,7 @@ class Settings:
     tail: float = 5.0
     shock_tail: float = 3.0
     strays: float = 0.5
+    output: bool = True
     min_observations: int = 8
     min_quarters: int = 12
     level: float = 0.9

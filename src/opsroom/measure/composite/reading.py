@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
 from opsroom.base.errors import UsageError
-from opsroom.measure.composite.doubt import variances
+from opsroom.measure.composite.doubt import Reading, doubts
 from opsroom.measure.composite.factor import Factor
 from opsroom.measure.composite.grid import YEAR, Floats, Rows, mondays, week_of
+from opsroom.measure.composite.known_output import KnownOutput, Told
 from opsroom.measure.composite.scaling import Scaling
 
 _SHOCK = 2.0
 """A change a year ago further from normal than this many usual ones makes a growth rate a matter of its base."""
 KINDS = ("growth", "level")
+SOURCES = ("factor", "inputs", "scale", "output")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The target's known quarters.
+
+    Attributes
+    ----------
+    growth, quarters
+        100 times the log change on the quarter before, and the quarters' ordinals.
+    steps
+        Rows of the path: the mean over each of these quarters less that over the quarter before.
+    """
+
+    growth: Floats
+    quarters: Floats
+    steps: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +55,15 @@ class Readings:
     quarters
         Rows of the quarters whose growth is told.
     names
-        Of the inputs.
+        Of the inputs; `target`: of what the index is scaled to.
     coverage
         Nominal coverage of the bands.
+    output
+        What the target's known quarters say; None where the index is of the inputs alone.
+    told
+        What that adds to growth, level and quarters, and what is left of their doubt.
     spreads
-        Standard deviations in log points of growth, level and quarters by source: factor, inputs, scale.
+        Standard deviations in log points of growth and level by source: factor, inputs, scale, output.
     """
 
     factor: Factor
@@ -49,28 +72,44 @@ class Readings:
     base: Floats
     quarters: Rows
     names: Sequence[str]
+    target: str
     coverage: float
-    spreads: tuple[tuple[Floats, Floats, Floats], ...]
+    output: KnownOutput | None = None
+    told: tuple[Told, ...] = ()
+    spreads: tuple[tuple[Floats, ...], ...] = ()
 
     @classmethod
     def of(
         cls, factor: Factor, scaling: Scaling, *, first: int, last: int, base: tuple[dt.date, dt.date],
-        quarters: Rows, names: Sequence[str], coverage: float,
+        quarters: Rows, asked: Floats, names: Sequence[str], target: str, coverage: float, known: Known | None,
     ) -> Readings:  # fmt: skip
-        """Work out the doubts; `first` and `last` are numbers of weeks."""
+        """Work out the doubts; `first` and `last` are numbers of weeks, `asked` the ordinals of `quarters`."""
         weights = _base_weights(base, first, len(factor.path))
-        made = cls(factor, scaling, mondays(first + YEAR, last), weights, quarters, names, coverage, ())
-        spreads = []
-        readings = (made.change, made.gap, quarters.times)
-        found = variances(factor, readings)
-        for one, read, (given, estimated) in zip((1.0, 0.0, 1.0), readings, found, strict=True):
-            moved = read(factor.path)
-            at = np.column_stack([np.full(len(moved), one), moved])
+        made = cls(factor, scaling, mondays(first + YEAR, last), weights, quarters, names, target, coverage)
+        readings: list[Reading] = [made.change, made.gap, quarters.times]
+        path, output = factor.path, None
+        if known is not None:
+            *found, own = doubts(factor, [*readings, known.steps.times], beside=known.steps.times)
+            output = KnownOutput.of(known.growth, known.quarters, known.steps.times, path, own.shared, scaling)
+        else:
+            found = doubts(factor, readings)
+        told, spreads = [], []
+        for normal, read, doubt, ends in zip(
+            (1.0, 0.0, 1.0), readings, found, (None, None, (asked, asked - 4.0)), strict=True
+        ):
+            moved = read(path)
+            at = np.column_stack([np.full(len(moved), normal), moved])
             scale = np.einsum("ki,ij,kj->k", at, scaling.covariance, at)
-            scale += scaling.covariance[1, 1] * (given + estimated)
-            slope = abs(scaling.slope)
-            spreads.append((slope * np.sqrt(given), slope * np.sqrt(estimated), np.sqrt(scale)))
-        return cls(factor, scaling, made.weeks, weights, quarters, names, coverage, tuple(spreads))
+            given, estimated = scaling.slope**2 * doubt.given, scaling.slope**2 * doubt.estimated
+            if output is None:
+                sd = np.sqrt(given + estimated + scale)
+                told.append(Told(np.zeros(len(moved)), sd, sd, np.zeros(len(moved))))
+            else:
+                told.append(output.told(read, doubt, path, normal, ends=ends))
+            kept = told[-1].sd / np.maximum(told[-1].before, 1e-12)
+            parts = np.sqrt(given), np.sqrt(estimated), np.sqrt(scale), told[-1].own
+            spreads.append(tuple(kept * spread for spread in parts))
+        return replace(made, output=output, told=tuple(told), spreads=tuple(spreads[:2]))
 
     def change(self, path: Floats) -> Floats:
         """Return the change on a year before, by week."""
@@ -80,16 +119,18 @@ class Readings:
         """Return the distance from the base, by week."""
         return np.asarray((path - self.base @ path)[YEAR : YEAR + len(self.weeks)])
 
-    @property
-    def _growth(self) -> Floats:
-        return self.scaling.normal + self.scaling.slope * self.change(self.factor.path)
+    def _growth(self, path: Floats) -> Floats:
+        return np.asarray(self.scaling.normal + self.scaling.slope * self.change(path) + self.told[0].shift)
+
+    def _level(self, path: Floats) -> Floats:
+        return np.asarray(self.scaling.slope * self.gap(path) + self.told[1].shift)
 
     def doubt(self) -> pd.DataFrame:
         """Return standard deviations of both weekly readings by source, log points."""
         columns = {
             f"{kind}_{source}": spread
-            for kind, three in zip(KINDS, self.spreads, strict=False)
-            for source, spread in zip(("factor", "inputs", "scale"), three, strict=True)
+            for kind, each in zip(KINDS, self.spreads, strict=True)
+            for source, spread in zip(SOURCES, each, strict=True)
         }
         return pd.DataFrame(columns, index=self.weeks)
 
@@ -102,15 +143,15 @@ class Readings:
             Usual distance of growth on a year from normal, log points.
         """
         s, path, otherwise = self.scaling, self.factor.path, self.factor.otherwise
-        growth = self._growth
+        growth = self._growth(path)
         columns: dict[str, Floats] = {}
-        told = {
-            "growth": (growth, s.normal + s.slope * self.change(otherwise)),
-            "level": (s.slope * self.gap(path), s.slope * self.gap(otherwise)),
+        both = {
+            "growth": (growth, self._growth(otherwise)),
+            "level": (self._level(path), self._level(otherwise)),
         }
-        for kind, three in zip(KINDS, self.spreads, strict=False):
-            value, other = told[kind]
-            half = self._half(three, 0.0)
+        for kind, told in zip(KINDS, self.told, strict=False):
+            value, other = both[kind]
+            half = self._quantile * told.sd
             columns[kind] = per_cent(value)
             # The band holds what would be said if the latest outliers were the first of a shock.
             columns[f"{kind}_lower"] = per_cent(np.minimum(value, other) - half)
@@ -126,42 +167,49 @@ class Readings:
         return frame
 
     def parts_growth(self) -> pd.DataFrame:
-        """Return what each input adds to growth, percentage points; with ``normal`` they sum to it exactly."""
-        moved = self.scaling.slope * self.change(self.factor.parts)
-        frame = pd.DataFrame(moved, index=self.weeks, columns=list(self.names))
+        """Return what each input adds to growth, percentage points; with ``normal`` and what is known of the target
+        they sum to it exactly."""
+        frame = self._parts(self.change(self.factor.parts), self.told[0].shift)
         frame.insert(0, "normal", self.scaling.normal)
-        return frame.mul(_stretch(self._growth), axis=0)
+        return frame.mul(_stretch(self._growth(self.factor.path)), axis=0)
 
     def parts_level(self) -> pd.DataFrame:
         """Return what each input adds to the gap, percentage points; they sum to it exactly."""
-        moved = self.scaling.slope * self.gap(self.factor.parts)
-        frame = pd.DataFrame(moved, index=self.weeks, columns=list(self.names))
-        return frame.mul(_stretch(self.scaling.slope * self.gap(self.factor.path)), axis=0)
+        frame = self._parts(self.gap(self.factor.parts), self.told[1].shift)
+        return frame.mul(_stretch(self._level(self.factor.path)), axis=0)
+
+    def _parts(self, moved: Floats, shift: Floats) -> pd.DataFrame:
+        frame = pd.DataFrame(self.scaling.slope * moved, index=self.weeks, columns=list(self.names))
+        return frame if self.output is None else frame.assign(**{self.target: shift})
 
     def quarterly(self, index: pd.PeriodIndex, known: Floats) -> pd.DataFrame:
-        """Return growth on four quarters that the index implies, with an interval for GDP itself, per cent.
+        """Return growth on four quarters, with an interval for the target itself, per cent.
 
         Parameters
         ----------
         index, known
             Quarters, and what was known of their growth, log points (NaN: nothing).
         """
-        s = self.scaling
-        value, other = (
+        s, told = self.scaling, self.told[2]
+        alone, other = (
             s.normal + s.slope * self.quarters.times(path) for path in (self.factor.path, self.factor.otherwise)
         )
-        half = self._half(self.spreads[2], s.error)
+        value, other = alone + told.shift, other + told.shift
+        # Without known output the regression's own error stands for what the target does beside the inputs.
+        half = self._quantile * (told.sd if self.output is not None else np.hypot(told.sd, s.error))
+        published = ~np.isnan(known)
+        other = np.where(published, value, other) if self.output is not None else other
         return pd.DataFrame(
             {
-                "implied": per_cent(value), "lower": per_cent(np.minimum(value, other) - half),
+                "implied": per_cent(alone), "told": per_cent(value), "lower": per_cent(np.minimum(value, other) - half),
                 "upper": per_cent(np.maximum(value, other) + half), "known": per_cent(known),
             },
             index=index,
         )  # fmt: skip
 
-    def _half(self, spreads: tuple[Floats, Floats, Floats], error: float) -> Floats:
-        quantile = float(stdtrit(self.scaling.degrees, 0.5 + self.coverage / 2))
-        return np.asarray(quantile * np.sqrt(sum(x**2 for x in spreads) + error**2))
+    @property
+    def _quantile(self) -> float:
+        return float(stdtrit(self.scaling.degrees, 0.5 + self.coverage / 2))
 
 
 def _base_weights(base: tuple[dt.date, dt.date], first: int, weeks: int) -> Floats:

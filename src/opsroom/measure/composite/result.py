@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from opsroom.base.results import Cells
 
-METHOD = "composite-1"
+METHOD = "composite-2"
 Reading = Literal["growth", "level"]
 READINGS: tuple[Reading, ...] = ("growth", "level")
 
@@ -67,10 +67,11 @@ class CompositeResult:
         What each input adds, percentage points; see `contributions`.
     doubt
         Standard deviations in log points by source: ``_factor`` (missing and noisy inputs), ``_inputs`` (their
-        loadings and means are estimated), ``_scale`` (the regression on GDP).
+        loadings and means are estimated), ``_scale`` (the regression on GDP), ``_output`` (what GDP does and inputs
+        do not show): each as far as GDP's known quarters leave it.
     quarters
-        By quarter: growth of GDP on four quarters before that the index implies, with an interval for GDP itself,
-        and what was ``known`` of it on the day.
+        By quarter: growth of GDP on four quarters before that the inputs alone imply; what is ``told`` of it, GDP's
+        known quarters included, with an interval for GDP itself; and what was ``known`` of it on the day.
     inputs, left_out
         How each input entered, and which had too few values.
     unconfirmed
@@ -89,6 +90,7 @@ class CompositeResult:
     left_out: tuple[str, ...]
     unconfirmed: tuple[str, ...]
     target: str
+    target_title: str
     as_of: dt.date
     base: tuple[dt.date, dt.date]
     basis: Basis
@@ -103,7 +105,8 @@ class CompositeResult:
     def contributions(self, reading: Reading = "growth") -> pd.DataFrame:
         """Return what each input adds to a reading, percentage points by week.
 
-        The columns sum to the reading. ``growth`` has one more, ``normal``: what growth is without any deviation.
+        The columns sum to the reading. The target's own is what its known quarters add to what the inputs say;
+        ``growth`` has one more, ``normal``: what growth is without any deviation.
         Log contributions are exact; they are stretched by one factor a week to add up in per cent.
         """
         if reading not in READINGS:
@@ -150,7 +153,8 @@ class CompositeResult:
         return (
             f"opsroom {__version__}, {METHOD}: one weekly factor with heavy-tailed steps and errors behind inputs of "
             "mixed frequency, after Lewis, Mertens, Stock and Trivedi (2020), Eraslan and Götz (2020) and Bańbura and "
-            f"Modugno (2014); known as of {self.as_of.isoformat()} by {self.basis}."
+            "Modugno (2014), on the level of known output after Fernández (1981); known as of "
+            f"{self.as_of.isoformat()} by {self.basis}."
         )
 
     def chart(self, reading: Reading = "level") -> alt.Chart:
@@ -199,7 +203,7 @@ class CompositeResult:
             "base": [day.isoformat() for day in self.base], "basis": self.basis, "level": self.level,
             "warnings": list(self.warnings), "left_out": list(self.left_out), "target": self.target,
             "normal": round(self.scaling.normal, 2), "calibration_quarters": self.scaling.quarters,
-            "titles": {one.name: one.title for one in self.inputs},
+            "titles": {one.name: one.title for one in self.inputs} | {self.target: self.target_title},
             "weeks_missing": {one.name: one.weeks_missing for one in self.inputs},
         }  # fmt: skip
         measures = (

@@ -21,7 +21,7 @@ from opsroom.base.periods import format_period
 from opsroom.base.results import TOTAL, Cells, Measure, Part
 from opsroom.measure.delays.nowcast import nowcast_delays
 from opsroom.measure.delays.result import DelayResult
-from opsroom.measure.delays.split import Sensitive, safe_split
+from opsroom.measure.delays.split import Sensitive, safe_split, summed_split
 from opsroom.measure.delays.triangle import ReportingTriangle
 
 METHOD = "delays-3"
@@ -175,6 +175,7 @@ class _Expected:
         out = {column: np.where(shown, self.rows[column].to_numpy(np.float64), np.nan) for column in TOLD}
         rows = self.rows[["period", "sector"]]
         seen = set(rows[shown].itertuples(index=False, name=None))
+        sectors: tuple[ReportingTriangle, Bools] | None = None
         for part in self.parts:
             names = _named(part.periods, part.frequency)
             learn = np.array([[(name, sector) in seen for name in names] for sector in part.sectors])
@@ -182,8 +183,13 @@ class _Expected:
             added = np.nansum(part.added, axis=2)
             told = np.isin(names, rows["period"].unique())
             learn |= learn.any(axis=1, keepdims=True) & (added == 0) & told
-            mine = self.moves if len(part.sectors) > 1 else self.moves.assign(sector=0)
-            safe, learn = safe_split(part, mine, learn, self.sensitive)
+            if sectors is not None and sectors[1].any():
+                safe, learn = summed_split(part, learn, *sectors)
+            else:
+                mine = self.moves if len(part.sectors) > 1 else self.moves.assign(sector=0)
+                safe, learn = safe_split(part, mine, learn, self.sensitive)
+            if len(part.sectors) > 1:
+                sectors = safe, learn
             if int((learn.any(axis=0) & (part.age >= part.max_delay)).sum()) < FEWEST:
                 continue
             try:

@@ -73,6 +73,41 @@ def safe_split(
     return _Split(triangle, moves, learn, sensitive).run()
 
 
+def summed_split(
+    total: ReportingTriangle, learn: Bools, sectors: ReportingTriangle, learnt: Bools
+) -> tuple[ReportingTriangle, Bools]:
+    """Return the total with its counts split as those of its sectors are that may be learnt from.
+
+    A split of its own, less those of the sectors, would tell of the sectors that have none. This one rests on nothing
+    but theirs and the total's own net counts, which are published: the others are taken to be as late.
+
+    Parameters
+    ----------
+    total
+        All sectors as one series, with the same periods and delays.
+    learn
+        Shape (1, periods): the total's counts that are published.
+    sectors, learnt
+        As `safe_split` returned them.
+
+    Returns
+    -------
+    ReportingTriangle, numpy.ndarray
+        As `safe_split`; not learnt from are counts of periods in which no sector's split stands.
+    """
+    of = np.where(learnt, sectors.reported, 0.0).sum(axis=0)
+    net = total.reported[0]
+    told = learn[0] & ((of > 0) | (net == 0))
+    up = np.divide(net, of, out=np.zeros_like(net), where=told & (of > 0))
+    observed = ~np.isnan(total.added[0])
+
+    def summed(split: Floats) -> Floats:
+        parts = np.where(learnt[:, :, None], np.nan_to_num(split), 0.0).sum(axis=0)
+        return np.where(observed, up[:, None] * parts, np.nan)[None]
+
+    return replace(total, added=summed(sectors.added), removed=summed(sectors.removed)), told[None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Pool:
     """Sums that a set of periods keeps.
