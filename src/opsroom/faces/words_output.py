@@ -1,4 +1,4 @@
-"""The English catalogue: what the story says of the nowcast."""
+"""The English catalogue: what the story says of the nowcast, and figures of a shock through regions."""
 
 # ruff: noqa: E501 - a message is one line, as in a catalogue of translators
 from __future__ import annotations
@@ -21,4 +21,11 @@ OUTPUT: Final[dict[str, str]] = {
     "story.nowcast_models": "What the bridge equations and past GDP say moved it most ({contribution} points).",
     "story.nowcast_shares": "Weighing the models anew moved it most ({contribution} points).",
     "story.nowcast_next": "The next data that can move it: {series}, on {date}.",
+    "fig.regions_made.finding": "On {at} {name} makes {output} of before, the least of the regions; the most is {most}",
+    "fig.regions_made.unit": "output by region, per cent of before; {name}, with the interval of drawn assumptions; hollow: {other}",
+    "fig.regions_made.unit_one": "output by region, per cent of before; {name}, with the interval of drawn assumptions",
+    "fig.daily_made.finding": "On {at} all sections together make {whole} of before, {name} makes least: {least}",
+    "fig.daily_made.unit": "output day by day, per cent of before: the whole, and the sections and regions that make least at the end; {name}",
+    "chart.whole": "all sections and regions",
+    "fact.scenario_sources": "Scenarios from files",
 }

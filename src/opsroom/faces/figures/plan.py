@@ -10,6 +10,10 @@ from opsroom.faces.codes import region_name, section_name
 from opsroom.faces.figures.figure import Figure, source_of, table
 from opsroom.faces.reader import Desk, day_of, number, records
 
+TOTAL = "_T"
+LEAST = 2
+"""Sections, and regions, that are drawn day by day beside the whole: those that make least."""
+
 
 def _caption(release: Any, finding: str, unit: str) -> Caption:
     return Caption(finding, unit, source_of(release), day_of(release.day).isoformat())
@@ -221,4 +225,48 @@ def regions(desk: Desk) -> Figure | None:
 
     return Figure(
         "propagation.region", "output", caption, columns, table(rows, columns), (release,), draw, how="how.propagation"
+    )
+
+
+def daily(desk: Desk) -> Figure | None:
+    """Output day by day under the first scenario: the whole, and the sections and regions that make least."""
+    release = desk.get("propagation.daily")
+    rows = [r for r in records(release) if number(r, "output") is not None]
+    if release is None or not rows:
+        return None
+    end = max(str(r["date"]) for r in rows)
+    last = {(str(r["section"]), str(r["region"])): float(r["output"] or 0.0) for r in rows if r["date"] == end}
+    ranked = sorted(last, key=lambda key: (last[key], key))
+    parts = [key for key in ranked if key[1] == TOTAL != key[0]][:LEAST]
+    parts += [key for key in ranked if key[0] == TOTAL != key[1]][:LEAST]
+    chosen = [key for key in [(TOTAL, TOTAL), *parts] if key in last]
+    names = [
+        w.say("chart.whole") if key == (TOTAL, TOTAL)
+        else section_name(desk, key[0]) if key[1] == TOTAL else region_name(desk, key[1])
+        for key in chosen
+    ]  # fmt: skip
+    merged: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        key = (str(row["section"]), str(row["region"]))
+        if key in chosen:
+            merged.setdefault(str(row["date"]), {"date": row["date"]})[f"line{chosen.index(key)}"] = row["output"]
+    drawn = [merged[day] for day in sorted(merged)]
+    if not parts or (TOTAL, TOTAL) not in last:
+        return None
+    first = str((release.facts.get("scenarios") or [{}])[0].get("name", ""))
+    caption = _caption(
+        release,
+        w.say("fig.daily_made.finding", at=w.day(end), whole=w.percent(last[TOTAL, TOTAL], 0), name=names[1],
+              least=w.percent(last[parts[0]], 0)),
+        w.say("fig.daily_made.unit", name=first),
+    )  # fmt: skip
+    columns = tuple(c for c in release.columns if c != "status")
+
+    def draw() -> Any:
+        from opsroom.base.charts_lines import line_band
+
+        return line_band(drawn, x="date", lines={f"line{k}": name for k, name in enumerate(names)}, caption=caption)
+
+    return Figure(
+        "propagation.daily", "output", caption, columns, table(rows, columns), (release,), draw, how="how.propagation"
     )

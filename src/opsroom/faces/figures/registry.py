@@ -45,6 +45,7 @@ SPECIAL: dict[str, Builder] = {
     "propagation.path": plan.path,
     "propagation.section": plan.sections,
     "propagation.region": plan.regions,
+    "propagation.daily": plan.daily,
     "loans.section": credit.states,
     "loans.section--warnings": credit.warnings,
     "liquidity.section": credit.liquidity,
