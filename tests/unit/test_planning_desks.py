@@ -231,6 +231,7 @@ def test_regions_share_what_sections_make_and_a_wave_in_one_is_borne_there_most(
     assert (first["lower"] <= first["upper"]).all()
     assert second[["lower", "upper"]].isna().all().all()
     told = by_name["propagation.path"].facts["scenarios"]
+    assert by_name["propagation.path"].facts["scenario_sources"] == "wave (a test)"
     assert told[1] == {"name": "wave", "lift_weeks": 0, "source": "a test", "shocks": 1,
                        "sha256": hashlib.sha256(text).hexdigest()}  # fmt: skip
 

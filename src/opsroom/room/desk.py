@@ -307,6 +307,7 @@ KINDS = (
     "contagion",
     "credit_gap",
     "credit_regions",
+    "credit_register",
     "critical",
     "decisions",
     "delays",
@@ -325,6 +326,7 @@ KINDS = (
     "restriction",
     "resumption",
     "scores",
+    "sector_gaps",
     "warnings",
 )
 """The kinds of desk that ``room.toml`` may name; a kind is a file in `opsroom.room.desks`."""

@@ -90,6 +90,8 @@ class PropagationDesk:
             rows.append(_weekly(runs[-1], scenario.name, actual, band.total if len(runs) == 1 else None))
         facts = {"year": table.year, "title": "Shock propagation", "draws": DRAWS, "level": LEVEL,
                  "last_measured": filled.index[-1].date().isoformat(), "scenarios": _told(asked)}  # fmt: skip
+        if told := [f"{one.name} ({one.source})" for one in asked if one.sha256]:
+            facts["scenario_sources"] = "; ".join(told)
         found = [*_cells(pd.concat(rows), _sections(runs[0], view.day, latest.iloc[-1]), facts)]
         by_region = settings.get("regions") is not None
         found.append(_daily(parts[0], view.day, facts, by_region=by_region))
