@@ -233,14 +233,6 @@ ENGLISH: dict[str, str] = {
     "fig.uses.unit": "final use by section, per cent of what is wanted; hollow: under a market that clears at once. Capacity as measured in {week}",
     "fig.rules.finding": "Nearest to the optimum: {name}, with {worth} of what is possible under the registered weights",
     "fig.rules.unit": "worth of final uses, per cent of the most that is possible; hollow: if every unit weighed the same. The optimum is ahead by construction",
-<<<<<<< HEAD
-=======
-    "fig.propagation.finding": "Output on {at}, of before: {ends}",
-    "fig.propagation.unit": "output of all sections, per cent of before the shock; the band is of the first scenario: {name}",
-    "fig.sections_made.finding": "{name} makes {output} of before, the least; none stands still for want of inputs",
-    "fig.sections_made.finding_inputs": "{name} makes {output} of before, the least; sections short of inputs within the last four weeks: {n}",
-    "fig.sections_made.unit": "output by section, per cent of before; hollow: at the end of the horizon if restrictions stay",
->>>>>>> h-7
     "fig.liquidity.finding": "{jobs} jobs are at companies with less than 30 days of cash",
     "fig.liquidity.unit": "jobs at companies with less than 30 days of cash, by section, {month}",
     "fig.relief.finding": "Without action {companies} companies run out of cash by {month}; the strongest option leaves {best}",
@@ -362,7 +354,6 @@ ENGLISH: dict[str, str] = {
     "fig.generic.unit_mixed": "each series in its own unit, on a scale of its own",
     # -- words on charts
     "chart.measured": "measured",
-    "chart.whole": "all",
     "chart.first_scenario": "first scenario",
     "chart.draws": "90 % of drawn assumptions",
     "chart.corrected": "corrected",

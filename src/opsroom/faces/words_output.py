@@ -1,10 +1,7 @@
-<<<<<<< HEAD
 """The English catalogue: what the story says of the nowcast, and figures of how a shock travels."""
-=======
-"""The English catalogue: what the story says of the nowcast, and figures of a shock through regions."""
->>>>>>> h-7
 
 # ruff: noqa: E501 - a message is one line, as in a catalogue of translators
+
 from __future__ import annotations
 
 from typing import Final
@@ -25,7 +22,6 @@ OUTPUT: Final[dict[str, str]] = {
     "story.nowcast_models": "What the bridge equations and past GDP say moved it most ({contribution} points).",
     "story.nowcast_shares": "Weighing the models anew moved it most ({contribution} points).",
     "story.nowcast_next": "The next data that can move it: {series}, on {date}.",
-<<<<<<< HEAD
     "fig.propagation.finding": "Output on {at}, of before: {ends}",
     "fig.propagation.unit": "output of all sections, per cent of before the shock; the band is of the first scenario: {name}",
     "fig.sections_made.finding": "{name} makes {output} of before, the least; none stands still for want of inputs",
@@ -34,15 +30,8 @@ OUTPUT: Final[dict[str, str]] = {
     "fig.regions_made.finding": "{scenario}: on {at} {name} makes {output} of before, the least of the regions, {best} {most}",
     "fig.regions_made.unit": "output by region, per cent of before; {name}, with the interval of drawn assumptions; hollow: {other}",
     "fig.regions_made.unit_one": "output by region, per cent of before; {name}, with the interval of drawn assumptions",
-    "fig.daily_made.finding": "Day by day output goes from {was} of before on {start} to {will} on {end}",
-    "fig.daily_made.unit": "output, per cent of before, {name}; all, and the sections and regions at either end on the last day",
-=======
-    "fig.regions_made.finding": "On {at} {name} makes {output} of before, the least of the regions; the most is {most}",
-    "fig.regions_made.unit": "output by region, per cent of before; {name}, with the interval of drawn assumptions; hollow: {other}",
-    "fig.regions_made.unit_one": "output by region, per cent of before; {name}, with the interval of drawn assumptions",
     "fig.daily_made.finding": "On {at} all sections together make {whole} of before, {name} makes least: {least}",
-    "fig.daily_made.unit": "output day by day, per cent of before: the whole, and the sections and regions that make least at the end; {name}",
+    "fig.daily_made.unit": "output day by day, per cent of before: the whole, and the sections and regions that make least and most at the end; {name}",
     "chart.whole": "all sections and regions",
     "fact.scenario_sources": "Scenarios from files",
->>>>>>> h-7
 }

@@ -144,6 +144,11 @@ def _telling(made: dict[tuple[str, str, str], Row], first: str, last: str) -> st
     return max(sorted(parted), key=lambda day: (max(apart[day]) - min(apart[day]), day))
 
 
+def _place(desk: Desk, section: str, region: str) -> str:
+    """Return the name of a section, or of a region."""
+    return section_name(desk, section) if region == "_T" else region_name(desk, region)
+
+
 def _first_scenario(desk: Desk) -> str:
     """Return the name of the scenario that the daily path is of: the first of those published beside it."""
     beside = desk.get("propagation.path")
@@ -160,23 +165,21 @@ def daily(desk: Desk) -> Figure | None:
     made: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows:
         made.setdefault((str(row["section"]), str(row["region"])), {})[str(row["date"])] = float(row["output"])
-    whole = made.get(("_T", "_T"))
-    if whole is None or days[-1] not in whole:
+    whole = made.get(("_T", "_T"), {})
+    ends = {key: path[days[-1]] for key, path in made.items() if key != ("_T", "_T") and days[-1] in path}
+    if days[-1] not in whole or not ends:
         return None
     lines = {("_T", "_T"): w.say("chart.whole")}
-    for part, name_of in ((0, section_name), (1, region_name)):
-        ends = sorted(
-            (path[days[-1]], key) for key, path in made.items()
-            if key[part] != "_T" and key[1 - part] == "_T" and days[-1] in path
-        )  # fmt: skip
-        for _, key in dict.fromkeys((ends[0], ends[-1])) if ends else ():
-            lines[key] = name_of(desk, key[part])
+    for part in (0, 1):
+        ranked = sorted((key for key in ends if key[1 - part] == "_T"), key=lambda key: (ends[key], key))
+        lines |= {key: _place(desk, *key) for key in (*ranked[:1], *ranked[-1:])}
+    least = min(ends, key=lambda key: (ends[key], key))
     drawn = [{"date": day, **{f"line{k}": made[key].get(day) for k, key in enumerate(lines)}} for day in days]
     columns = tuple(c for c in release.columns if c != "status")
     caption = caption_of(
         release,
-        w.say("fig.daily_made.finding", start=w.day(days[0]), was=w.percent(whole[days[0]], 0), end=w.day(days[-1]),
-              will=w.percent(whole[days[-1]], 0)),
+        w.say("fig.daily_made.finding", at=w.day(days[-1]), whole=w.percent(whole[days[-1]], 0),
+              name=_place(desk, *least), least=w.percent(ends[least], 0)),
         w.say("fig.daily_made.unit", name=_first_scenario(desk)),
     )  # fmt: skip
 

@@ -43,17 +43,10 @@ SPECIAL: dict[str, Builder] = {
     "nowcast.gdp--due": output.due,
     "flows.weekly": flows.gaps,
     "flows.resilience": flows.resilience,
-<<<<<<< HEAD
     "propagation.path": propagation.path,
     "propagation.section": propagation.sections,
     "propagation.region": propagation.regions,
     "propagation.daily": propagation.daily,
-=======
-    "propagation.path": plan.path,
-    "propagation.section": plan.sections,
-    "propagation.region": plan.regions,
-    "propagation.daily": plan.daily,
->>>>>>> h-7
     "loans.section": credit.states,
     "loans.section--warnings": credit.warnings,
     "liquidity.section": credit.liquidity,
