@@ -62,9 +62,9 @@ def open_briefing(room: Path, day: dt.date | None) -> Briefing:
 
 def find_release(reader: Releases, name: str, day: dt.date | None) -> Release:
     """Return the release of a series that a reader sees on a day, or the one of an id, such as lists give them."""
-    for release in reader.history(name.partition("@")[0]) if "@" in name and day is None else ():
-        if release.id == name:
-            return release
+    for named in reader.history(name.partition("@")[0]) if "@" in name and day is None else ():
+        if named.id == name:
+            return named
     wanted = reading_day(reader, day)
     release = reader.get(name, wanted)
     if release is None:
