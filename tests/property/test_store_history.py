@@ -10,7 +10,7 @@ from unittest import mock
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from opsroom.base.specs import DatasetSpec, FieldSpec
@@ -163,7 +163,13 @@ def _check(history: list[Sent]) -> None:
         state.close()
 
 
+AGAIN = (("a", 0), (1.5, None)), (("a", 1), (0.0, True))
+
+
 @given(histories, st.sampled_from([0, 0, diff.MANY]))
+@example([Sent(3, AGAIN, False), Sent(1, AGAIN, False)], 0)  # told again of a time before it was known
+@example([Sent(1, AGAIN, False), Sent(3, AGAIN, False), Sent(2, AGAIN, False)], 0)
+@example([Sent(1, AGAIN, False), Sent(2, AGAIN[:1], True), Sent(3, AGAIN, False)], 0)  # and after it was taken back
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_store_equals_the_definition(history: list[Sent], many: int) -> None:
     check(history, many=many)
