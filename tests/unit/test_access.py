@@ -302,7 +302,7 @@ def test_a_slip_in_a_name_makes_nobody_the_local_operator(users: Users, name: st
         users.get(name)
     with pytest.raises(AccessError, match="OPS-A028"):
         users.add("mallory", "steward", by=name)
-    with pytest.raises(UsageError, match="OPS-U12[56]"):
+    with pytest.raises(UsageError, match=r"OPS-U12[56]"):
         users.add(name, "steward", by="owner")
     assert users.get("adam") is None
 
