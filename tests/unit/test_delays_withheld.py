@@ -107,17 +107,21 @@ def test_how_late_a_withheld_sectors_filings_were_is_not_in_the_total(tmp_path: 
 
 
 def test_the_total_is_as_late_as_the_sectors_that_are_learnt_from() -> None:
-    """Net counts stay, the split is that of two sectors; of a month in which none is learnt from nothing is."""
-    sectors = triangle_of(filings())
+    """Net counts stay, the split is that of two sectors; of months in which none is learnt from it is its own."""
+    table = filings()
+    sectors = triangle_of(table)
     total, learnt = sectors.total(), np.zeros(sectors.reported.shape, dtype=bool)
-    names = list(sectors.sectors)
-    learnt[[names.index("A"), names.index("B")], :-1] = True
-    made, learn = summed_split(total, np.ones_like(learnt[:1]), sectors, learnt)
-    assert learn[0].tolist() == [True] * (learnt.shape[1] - 1) + [False]
-    both = [names.index("A"), names.index("B")]
+    both = [list(sectors.sectors).index(code) for code in "AB"]
+    learnt[both, 2:-1] = True
+    asked = np.ones_like(learnt[:1])
+    asked[0, -1] = False
+    moves = moving_records(table, sectors).assign(sector=0)
+    made, learn = summed_split(total, moves, asked, RULES.sensitive, sectors, learnt)
+    np.testing.assert_array_equal(learn, asked)
     scale = total.reported[0] / sectors.reported[both].sum(axis=0)
-    expected = scale[:-1, None] * sectors.added[both].sum(axis=0)[:-1]
-    np.testing.assert_allclose(made.added[0, :-1], expected)
+    expected = scale[2:-1, None] * sectors.added[both].sum(axis=0)[2:-1]
+    np.testing.assert_allclose(made.added[0, 2:-1], expected)
+    np.testing.assert_array_equal(made.added[0, :2], total.added[0, :2])  # as they are: each several companies'
     np.testing.assert_allclose(made.reported[0, :-1], total.reported[0, :-1])
     assert np.nansum(made.added[0, -1]) == 0
 

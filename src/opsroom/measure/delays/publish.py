@@ -24,7 +24,7 @@ from opsroom.measure.delays.result import DelayResult
 from opsroom.measure.delays.split import Sensitive, safe_split, summed_split
 from opsroom.measure.delays.triangle import ReportingTriangle
 
-METHOD = "delays-3"
+METHOD = "delays-4"
 TOLD = ("expected", "lower", "upper", "share")
 ATTACHED = (*TOLD, "complete")
 FEWEST = 2
@@ -183,13 +183,11 @@ class _Expected:
             added = np.nansum(part.added, axis=2)
             told = np.isin(names, rows["period"].unique())
             learn |= learn.any(axis=1, keepdims=True) & (added == 0) & told
-            if sectors is not None and sectors[1].any():
-                safe, learn = summed_split(part, learn, *sectors)
-            else:
+            if sectors is None:
                 mine = self.moves if len(part.sectors) > 1 else self.moves.assign(sector=0)
-                safe, learn = safe_split(part, mine, learn, self.sensitive)
-            if len(part.sectors) > 1:
-                sectors = safe, learn
+                sectors = safe, learn = safe_split(part, mine, learn, self.sensitive)
+            else:
+                safe, learn = summed_split(part, self.moves.assign(sector=0), learn, self.sensitive, *sectors)
             if int((learn.any(axis=0) & (part.age >= part.max_delay)).sum()) < FEWEST:
                 continue
             try:

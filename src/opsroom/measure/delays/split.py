@@ -74,38 +74,43 @@ def safe_split(
 
 
 def summed_split(
-    total: ReportingTriangle, learn: Bools, sectors: ReportingTriangle, learnt: Bools
-) -> tuple[ReportingTriangle, Bools]:
+    total: ReportingTriangle, moves: pd.DataFrame, learn: Bools, sensitive: Sensitive,
+    sectors: ReportingTriangle, learnt: Bools,
+) -> tuple[ReportingTriangle, Bools]:  # fmt: skip
     """Return the total with its counts split as those of its sectors are that may be learnt from.
 
     A split of its own, less those of the sectors, would tell of the sectors that have none. This one rests on nothing
-    but theirs and the total's own net counts, which are published: the others are taken to be as late.
+    but theirs and the total's own net counts, which are published: the others are taken to be as late. Of a period in
+    which no sector is learnt from there is nothing to be taken: there the total has a split of its own.
 
     Parameters
     ----------
     total
         All sectors as one series, with the same periods and delays.
-    learn
-        Shape (1, periods): the total's counts that are published.
+    moves, learn, sensitive
+        Of the total, as in `safe_split`.
     sectors, learnt
         As `safe_split` returned them.
 
     Returns
     -------
     ReportingTriangle, numpy.ndarray
-        As `safe_split`; not learnt from are counts of periods in which no sector's split stands.
+        As `safe_split`.
     """
+    some = learnt.any(axis=0)
+    own, alone = safe_split(total, moves, learn & ~some, sensitive)
     of = np.where(learnt, sectors.reported, 0.0).sum(axis=0)
     net = total.reported[0]
-    told = learn[0] & ((of > 0) | (net == 0))
+    told = learn[0] & some & ((of > 0) | (net == 0))
     up = np.divide(net, of, out=np.zeros_like(net), where=told & (of > 0))
     observed = ~np.isnan(total.added[0])
 
-    def summed(split: Floats) -> Floats:
-        parts = np.where(learnt[:, :, None], np.nan_to_num(split), 0.0).sum(axis=0)
-        return np.where(observed, up[:, None] * parts, np.nan)[None]
+    def summed(mine: Floats, split: Floats) -> Floats:
+        parts = up[:, None] * np.where(learnt[:, :, None], np.nan_to_num(split), 0.0).sum(axis=0)
+        return np.where(observed, np.where(told[:, None], parts, mine[0]), np.nan)[None]
 
-    return replace(total, added=summed(sectors.added), removed=summed(sectors.removed)), told[None]
+    made = replace(own, added=summed(own.added, sectors.added), removed=summed(own.removed, sectors.removed))
+    return made, alone | told[None]
 
 
 @dataclass(frozen=True, slots=True)
