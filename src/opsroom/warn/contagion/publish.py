@@ -130,7 +130,7 @@ def loss_cells(
         "n_failed": distress >= 1.0 - 1e-12,
         "n_nodes": np.ones(network.size, dtype=np.int64),
     }
-    name = f"contagion.{method.partition("-")[0]}"  # a series keeps its name when its method has a new version
+    name = f"contagion.{method.partition('-')[0]}"  # a series keeps its name when its method has a new version
     return [
         sector_cells(
             network, data, name=name, method=method, scenario=scenario, as_of=as_of, parts=parts, measures=measures,
