@@ -14,6 +14,7 @@ import pytest
 
 from opsroom.base.errors import AccessError, NotFoundError, SettingsError, UsageError
 from opsroom.base.providers import Provider, read_providers
+from opsroom.faces.cli.doctor import examine
 from opsroom.faces.cli.main import run
 from opsroom.faces.figures.registry import build
 from opsroom.faces.reader import Desk
@@ -370,3 +371,13 @@ def test_commands(room: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "lost" in call("provider", "dropout", "Bank", "--as-of", str(DAY))
     check_event(json.loads(call("lineage", f"grid.levels@{DAY}", "--format", "openlineage")))
     assert "grid-3.csv" in call("lineage", f"grid.levels@{DAY}")
+
+
+def test_the_doctor_sees_what_may_not_be_held(room: Path) -> None:
+    text = PROVIDERS.replace("400", "400000")
+    for ends, fit in (("2999-06-30", True), ("2021-06-30", False)):
+        (room / "providers.toml").write_text(text.replace("2021-06-30", ends))
+        found = {one.check: one for one in examine(room)}
+        assert found["dataset grid"].ok is fit
+        assert ("OPS-A010" in found["dataset grid"].finding) is not fit
+        assert found["dataset bank"].ok

@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsroom.base.errors import OpsroomError, StoreError
+from opsroom.base.errors import AccessError, OpsroomError, StoreError
+from opsroom.base.providers import CLOSED
 
 if TYPE_CHECKING:
     from opsroom.room.room import Room
@@ -54,6 +55,19 @@ def examine(room: Path | None) -> list[Finding]:
     return findings
 
 
+def _dataset(room: Room, name: str) -> Finding:
+    """Say which version a dataset is at, and whether the room may still hold it."""
+    if not room.store.has(name):
+        return Finding(f"dataset {name}", True, "no rows yet")
+    try:
+        room.store.files(name)
+    except AccessError as error:
+        if error.code not in CLOSED:
+            raise
+        return Finding(f"dataset {name}", False, str(error))
+    return Finding(f"dataset {name}", True, f"version {room.store.version(name)}")
+
+
 def _examine_room(path: Path) -> list[Finding]:
     from opsroom.room.auditing import own_heads
     from opsroom.room.room import Room
@@ -62,14 +76,7 @@ def _examine_room(path: Path) -> list[Finding]:
         with Room.open(path, actor="doctor") as room:
             found = [Finding("room", True, room.settings.title)]
             for name in sorted(room.store.specs):
-                known = room.store.has(name)
-                found.append(
-                    Finding(
-                        f"dataset {name}",
-                        True,
-                        f"version {room.store.version(name)}" if known else "no rows yet",
-                    )
-                )
+                found.append(_dataset(room, name))
             kept = own_heads(room)
             found.append(_alarm(room))
             found.append(_chain("ledger", "releases", room.ledger.verify))
