@@ -86,7 +86,7 @@ def gaps(release: Any) -> Iterator[Part]:
     for row in records(release):
         if number(row, "gap") is not None:
             latest[str(row.get("country", ""))] = row
-    if latest:
+    if len(latest) > 1:  # of a single one its own gap tells all
         gaps = [float(row["gap"]) for row in latest.values()]
         wide = sum(g > 10 for g in gaps)
         values = {
