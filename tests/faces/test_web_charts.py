@@ -268,3 +268,19 @@ def test_hours_lie_beside_each_other() -> None:
     assert all(a < b for a, b in pairwise(places))
     assert "1 Feb 00:00" in svg
     assert charts.period_start("2020-03-04T17:15Z") == "2020-03-04T17:15:00Z"
+
+
+@pytest.mark.parametrize(("after", "at_foot"), [(90.0, True), (10.0, False)])
+def test_the_name_of_a_span_keeps_away_from_the_line(after: float, at_foot: bool) -> None:
+    rows = [{"x": f"2020-03-{day:02d}", "value": 50.0 if day < 10 else after} for day in range(1, 31)]
+    caption = charts.Caption("finding", "unit", "source", "2020-03-31")
+    spans = [charts.Span("2020-03-05", "2020-03-10", "lockdown")]
+    chart = charts_lines.line_band(
+        rows, x="x", lines={"value": "line"}, caption=caption, spans=spans, domain=(0.0, 100.0)
+    )
+    (text,) = [
+        layer["encoding"]["y"]["value"]
+        for layer in charts_render.spec_of(chart)["layer"]
+        if layer["mark"].get("type") == "text"
+    ]
+    assert (text > charts.HEIGHT / 2) is at_foot

@@ -40,7 +40,6 @@ def line_band(
     domain: tuple[float, float] | None = None,
     band_label: str = "90 % interval",
     points: bool = False,
-    low_labels: bool = False,
 ) -> alt.Chart:
     """Draw one or more series over time, the first with its interval.
 
@@ -66,8 +65,6 @@ def line_band(
         What the band is, for the legend.
     points
         Mark each observation with a dot (few observations, or gaps between them).
-    low_labels
-        Name the spans at the foot of the picture, where the line runs along its top.
 
     Returns
     -------
@@ -81,7 +78,7 @@ def line_band(
     vertical = alt.Scale(domain=list(domain), clamp=True) if domain else alt.Scale(zero=False, nice=True)
     axis_y = alt.Y("value:Q", title=None, scale=vertical)
     layers: list[Any] = []
-    layers += _shades(spans, data, y=HEIGHT - 26 if low_labels else 22)
+    layers += _shades(spans, data, field=next(iter(lines)), domain=domain)
     legend_domain, legend_range = labels, list(SERIES[: len(labels)])
     if band:
         area = (
@@ -208,7 +205,8 @@ def vintages(
     )
     old = base.transform_filter(f"datum.v !== '{last}'").mark_line(strokeWidth=1)
     new = base.transform_filter(f"datum.v === '{last}'").mark_line(strokeWidth=2.4)
-    return finish(alt.layer(*_shades(spans, data), old, new).properties(width=WIDTH, height=HEIGHT), caption)
+    shades = _shades(spans, data, field="value", domain=domain)
+    return finish(alt.layer(*shades, old, new).properties(width=WIDTH, height=HEIGHT), caption)
 
 
 def _dated(rows: Sequence[Row], x: str, fields: Sequence[str]) -> list[dict[str, Any]]:
@@ -240,8 +238,18 @@ def _time_axis(data: Sequence[Row]) -> Any:
     )  # fmt: skip
 
 
-def _shades(spans: Sequence[Span], data: Sequence[Row], *, y: int = 22) -> list[Any]:
-    """Shade the spans that overlap the data's window, with their names beside them."""
+def _shades(
+    spans: Sequence[Span],
+    data: Sequence[Row],
+    *,
+    field: str | None = None,
+    domain: tuple[float, float] | None = None,
+) -> list[Any]:
+    """Shade the spans that overlap the data's window, with their names beside them, where the line leaves room.
+
+    `field` is the line that names keep away from, `domain` the limits of the vertical axis; without a field names
+    stand at the top.
+    """
     import altair as alt
 
     days = [str(row["x"]) for row in data]
@@ -257,11 +265,15 @@ def _shades(spans: Sequence[Span], data: Sequence[Row], *, y: int = 22) -> list[
         return []
     base = plot(shown).encode(x=alt.X("x:T", scale=alt.Scale(type="utc"), title=None), x2=alt.X2("end:T"))
     layers = [base.mark_rect(color=colour("grid"), opacity=0.5)]  # where two overlap, it is darker
-    for k, span in enumerate(shown):
+    placed = {True: 0, False: 0}
+    for span in shown:
         # A name stands to the right of its span, or inside where the span reaches the edge; each on a line of its own.
         inside = span["end"] == high
+        at_foot = field is not None and _is_high(data, field, domain, span["end"], before=inside)
+        y = (HEIGHT - 26 if at_foot else 22) + 13 * placed[at_foot]
+        placed[at_foot] += 1
         words = plot([span]).encode(
-            x=alt.X("end:T", scale=alt.Scale(type="utc"), title=None), y=alt.value(y + 13 * k), text="label:N"
+            x=alt.X("end:T", scale=alt.Scale(type="utc"), title=None), y=alt.value(y), text="label:N"
         )
         layers.append(
             words.mark_text(
@@ -270,3 +282,17 @@ def _shades(spans: Sequence[Span], data: Sequence[Row], *, y: int = 22) -> list[
             )
         )  # fmt: skip
     return layers
+
+
+def _is_high(data: Sequence[Row], field: str, domain: tuple[float, float] | None, day: str, *, before: bool) -> bool:
+    """Say whether a line runs in the upper half of the picture where a name beside a day would stand."""
+    rows = sorted((str(row["x"]), float(row[field])) for row in data if row.get(field) is not None)
+    if not rows:
+        return False
+    values = [value for _, value in rows]
+    low, high = domain or (min(values), max(values))
+    beside = [value for x, value in rows if (x <= day if before else x >= day)]
+    # A name is about two fifths of the picture wide.
+    count = max(1, min(len(beside), 2 * len(rows) // 5))
+    near = beside[-count:] if before else beside[:count]
+    return bool(near) and sum(near) / len(near) > (low + high) / 2

@@ -185,9 +185,7 @@ def coverage(desk: Desk) -> Figure | None:
 
         last = str(rows[-1]["date"])
         spans = [*_spans(desk, release), *([Span(at, last, w.say("chart.incomplete"))] if last > at else [])]
-        return line_band(
-            rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100), low_labels=True
-        )
+        return line_band(rows, x="date", lines={"coverage": ""}, caption=caption, spans=spans, domain=(0, 100))
 
     return Figure(
         "resumption.national--coverage", "work", caption, columns, table(rows, columns), _behind(desk, rows), draw,
