@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from opsroom.measure.composite import CompositeResult, composite
+from opsroom.measure.composite import CompositeResult, Settings, composite
 
 pytestmark = pytest.mark.shared_data
 
@@ -32,17 +32,20 @@ def case(checkout: Path) -> Any:
     return module
 
 
-def _made(case: Any, data: Path, day: dt.date, start: str) -> CompositeResult:
+def _made(case: Any, data: Path, day: dt.date, start: str, *, output: bool = True) -> CompositeResult:
     panel, inputs = case.us_panel(data, start=start)
-    return composite(panel, target="gdp", inputs=inputs, as_of=day, base=case.BASE)
+    settings = Settings(output=output)
+    return composite(panel, target="gdp", inputs=inputs, as_of=day, base=case.BASE, settings=settings)
 
 
 @pytest.mark.long
-def test_the_spring_of_2020_was_seen_before_its_gdp(case: Any, shared_data: Path) -> None:
-    """On 27 June 2020, a month before the first release of -9.1 %."""
-    made = _made(case, shared_data, dt.date(2020, 6, 27), "2000")
+@pytest.mark.parametrize(("start", "output"), [("2010", False), ("2000", True)])
+def test_the_spring_of_2020_was_seen_before_its_gdp(case: Any, shared_data: Path, start: str, output: bool) -> None:
+    """On 27 June 2020, a month before the first release of -9.1 %; of known output with the panel from 2000 alone."""
+    made = _made(case, shared_data, dt.date(2020, 6, 27), start, output=output)
     second = made.quarters.loc[pd.Period("2020Q2")]
     assert pd.isna(second["known"])
+    assert second["implied"] < -5
     assert second["told"] < -5
     assert second["lower"] < -9.1 < second["upper"]
     spring = made.frame["2020-02-17":"2020-06-15"]
